@@ -1,0 +1,1 @@
+"""Builders: from text and images to candidate rows."""

@@ -1,0 +1,1 @@
+"""The `localized` recipe (LSKD): questions, answers and rationales about numbered regions."""

@@ -1,0 +1,1 @@
+"""Critics: from candidate rows to scores and decisions."""

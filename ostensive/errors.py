@@ -1,0 +1,29 @@
+"""The project's own exceptions: each message is one line that says what, where, what was expected and what to do."""
+
+
+class OstensiveError(Exception):
+    """Anything that ends a command with a message instead of a traceback (exit status 1)."""
+
+
+class SettingsError(OstensiveError):
+    """A setting, a recipe or an argument is wrong (exit status 2). Raised before any work is done."""
+
+
+class RunLockedError(OstensiveError):
+    """Another process is at work in the run folder."""
+
+
+class StorageError(OstensiveError):
+    """The disk is full, read-only or broken. Finished partitions are whole; the same command continues."""
+
+
+class Interrupted(OstensiveError):  # noqa: N818 - it is not an error but a wish
+    """The user asked to stop (exit status 130). The run continues with the same command."""
+
+
+class BudgetReached(OstensiveError):  # noqa: N818 - it is not an error but a limit that was asked for
+    """`--max-cost` or `--max-requests` is reached. The run continues with a larger budget."""
+
+
+class AccessRefusedError(OstensiveError):
+    """The server refuses the key, the model or the request itself: asking again cannot help, so the run stops."""

@@ -1,0 +1,126 @@
+"""The sections that every recipe has, and the class that recipes derive from.
+
+What a room needs to know is set in that room (`verbalizers.settings`, `critics.settings`); a builder puts the sections
+together into its recipe. Reading, merging and writing recipes is in `ostensive.recipe_files`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from ostensive.settings import Operational, Settings
+
+
+class IntakeSettings(Settings):
+    """How images are taken in."""
+
+    max_pixels: int = Field(default=80_000_000, ge=1)
+    """Images with more pixels (width x height) are refused, as a guard against decompression bombs."""
+    min_side: int = Field(default=16, ge=1)
+    """Images with a shorter side, in pixels, are refused."""
+    column: str | None = None
+    """The image column of Parquet input; None takes the only one there is."""
+
+
+class PriceSettings(Settings):
+    """US dollars for a million tokens."""
+
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+    cached_prompt: float | None = Field(default=None, ge=0)
+    """Prompt tokens that the server had in its cache; None counts them like the others."""
+
+
+class ScriptedTeacherSettings(Settings):
+    """The teacher that ships with the project: deterministic, offline, free."""
+
+    kind: Literal["scripted"] = "scripted"
+    error_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of triples that are given a known fault (hedge, missing field, unknown region, wrong claim)."""
+
+
+class ServedTeacherSettings(Settings):
+    """A chat model behind an OpenAI-compatible endpoint."""
+
+    kind: Literal["served"] = "served"
+    model: str
+    """The model's name as the server knows it."""
+    base_url: str | None = None
+    """The endpoint; None takes OPENAI_BASE_URL, or OpenAI's own. Answers are remembered per endpoint."""
+    api_key: SecretStr | None = Field(default=None, exclude=True)
+    """The key; None takes OPENAI_API_KEY. It is never written down."""
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    """LSKD, section 2.2 and methods: 0.8."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=1024, ge=1)
+    """Longest reply, in tokens."""
+    send_seed: bool = False
+    """Send a seed with each request, for servers that honour it."""
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """The name under which the server takes `max_tokens`; newer OpenAI models want the second."""
+    max_in_flight: Operational[Annotated[int, Field(ge=1, le=4096)]] = 64
+    """Most requests under way at a time; fewer while the server is busy."""
+    connect_timeout_s: Operational[Annotated[float, Field(gt=0)]] = 10.0
+    read_timeout_s: Operational[Annotated[float, Field(gt=0)]] = 120.0
+    """Longest silence of the server within a request."""
+    total_timeout_s: Operational[Annotated[float, Field(gt=0)]] = 600.0
+    """Longest time for one request with all its retries."""
+    max_attempts: Operational[Annotated[int, Field(ge=1)]] = 6
+    price: Operational[PriceSettings | None] = None
+    """Overrides the price table for this model."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("a URL that starts with http:// or https:// is expected")
+        return value
+
+
+TeacherSettings = Annotated[ScriptedTeacherSettings | ServedTeacherSettings, Field(discriminator="kind")]
+
+
+class CorpusSettings(Settings):
+    """How the corpus is written and what its card says."""
+
+    name: str = "ostensive-corpus"
+    """The name on the card and of the shards: letters, digits, `-`, `_`, `.`."""
+    license: str
+    """Licence of the corpus as the Hub names it (`cc-by-4.0`, `other`, ...). There is no default: you have to know."""
+    source: str
+    """Where the images come from and under which terms, in a sentence for the card. There is no default."""
+    language: str = "en"
+    max_shard_bytes: int = Field(default=1_000_000_000, ge=10_000)
+    max_shard_samples: int = Field(default=10_000, ge=1)
+    jpeg_quality: int = Field(default=95, ge=1, le=100)
+    """For images that are not JPEG files already; those keep their bytes less their metadata."""
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not value or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in value) or value.startswith("."):
+            raise ValueError("letters, digits, '-', '_' and '.' are expected")
+        return value
+
+
+class RunSettings(Settings):
+    """How a run is carried out; nothing here changes a row."""
+
+    partition_size: Operational[Annotated[int, Field(ge=1)]] = 256
+    """Images worked on and written as one."""
+    threads: Operational[Annotated[int, Field(ge=1)] | None] = None
+    """Threads for decoding and pixel work; None takes one a core."""
+
+
+class Recipe(Settings):
+    """What every recipe has. A builder's recipe derives from it and adds its own sections."""
+
+    recipe: str
+    """The builder: localized."""
+    profile: str = "offline"
+    """The fragment that filled in the models."""
+    seed: int = 0
+    intake: IntakeSettings = IntakeSettings()
+    teacher: TeacherSettings = ScriptedTeacherSettings()
+    corpus: CorpusSettings
+    run: RunSettings = RunSettings()

@@ -1,0 +1,205 @@
+"""The records that move between stages: frozen, typed, and known to nobody but themselves.
+
+Every record names the image it belongs to and has a `record_id` made from content or source, never from position. What
+a stage learns is added beside what it read; nothing here is ever changed in place.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+
+class Record(Protocol):
+    """What the run folder asks of a record: an id of its own and the image it is about."""
+
+    @property
+    def record_id(self) -> str: ...
+    @property
+    def image_id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the bytes of an image lie: a file, a member of a tar, or a row of a Parquet file.
+
+    `path` is absolute. A tar member is `offset` and `length` bytes into the tar; a Parquet image is row `offset` of
+    the column `column`; a plain file has neither.
+    """
+
+    path: str
+    offset: int | None = None
+    length: int | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """An image that was taken in: width and height in pixels after EXIF rotation."""
+
+    # Moving or renaming a photograph changes nothing that is said about it, so no later stage is redone for it.
+    DIGEST_EXCLUDES: ClassVar[frozenset[str]] = frozenset({"source", "location"})
+
+    image_id: str  # SHA-256 of the file's bytes, hexadecimal
+    width: int
+    height: int
+    format: str  # Pillow's name of the file format: JPEG, PNG, WEBP, ...
+    mode: str  # Pillow's mode before conversion to RGB: RGB, L, CMYK, P, I;16, RGBA, ...
+    byte_count: int
+    source: str  # the name shown to people: path relative to what the user gave, `tar!member`, `parquet#row`
+    location: Location
+
+    @property
+    def record_id(self) -> str:
+        return self.image_id
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box on an upright image: corners normalised to 0-1, `x1 < x2`, `y1 < y2`, y downwards."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    def __post_init__(self) -> None:
+        corners = (self.x1, self.y1, self.x2, self.y2)
+        if not all(math.isfinite(c) for c in corners) or not (
+            0 <= self.x1 < self.x2 <= 1 and 0 <= self.y1 < self.y2 <= 1
+        ):
+            raise ValueError(f"not a box with corners in 0-1, first above and left of second: {corners}")
+
+    @property
+    def area(self) -> float:
+        """Share of the image the box covers, 0-1."""
+        return (self.x2 - self.x1) * (self.y2 - self.y1)
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """The middle of the box, normalised `(x, y)`."""
+        return (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
+
+    def overlap(self, other: "Box") -> float:
+        """Intersection over union with `other`, 0-1."""
+        width = min(self.x2, other.x2) - max(self.x1, other.x1)
+        height = min(self.y2, other.y2) - max(self.y1, other.y1)
+        if width <= 0 or height <= 0:
+            return 0.0
+        shared = width * height
+        return shared / (self.area + other.area - shared)
+
+    def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """`(left, top, right, bottom)` in whole pixels of a `width` x `height` image; at least one pixel large."""
+        left, top = min(int(self.x1 * width), width - 1), min(int(self.y1 * height), height - 1)
+        return left, top, max(round(self.x2 * width), left + 1), max(round(self.y2 * height), top + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A numbered box on an image and what is said of it. `number` counts from 0 and is what `[k]` in a text means."""
+
+    number: int
+    box: Box
+    label: str  # what the proposer took it for: "face", a detector's class, or "area" where it does not know
+    label_probability: float | None  # the proposer's own confidence, 0-1; None where it has none
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A short question asked about an image, and its answer."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verbalization:
+    """All text that stands for an image before a teacher that cannot see it."""
+
+    image_id: str
+    concepts: tuple[str, ...]  # whole sentences
+    narratives: tuple[str, ...]
+    regions: tuple[Region, ...]  # in the order of their numbers
+    probes: tuple[Probe, ...]
+
+    @property
+    def record_id(self) -> str:
+        return self.image_id
+
+
+@dataclass(frozen=True, slots=True)
+class Qar:
+    """A candidate of the `localized` recipe: a question, an answer and the rationale for it.
+
+    In mode `ids` regions are spoken of as `[k]`, in mode `descriptions` by what they look like. `mentions` are the
+    distinct region numbers in the order of their first mention.
+    """
+
+    row_id: str  # from the image, the request that wrote it and its place in the reply
+    image_id: str
+    mode: str  # "ids" or "descriptions"
+    question: str
+    answer: str
+    rationale: str
+    mentions: tuple[int, ...]
+    teacher: str  # the model's name as the reply gave it
+    prompt_hash: str  # of the prompt templates, see `builders.prompts`
+    request_key: str  # of the journal's entry that holds the request and the reply
+
+    @property
+    def record_id(self) -> str:
+        return self.row_id
+
+    @property
+    def text(self) -> str:
+        """Question, answer and rationale in one line: what is embedded, compared and counted."""
+        return f"{self.question} {self.answer} {self.rationale}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one critic says of one candidate. One polarity everywhere: 1 is accept."""
+
+    critic: str
+    critic_version: str
+    accept_probability: float  # 0-1; rules give 0 or 1
+    accepted: bool
+    reason: str  # empty when accepted
+
+
+CandidateT = TypeVar("CandidateT", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Generic[CandidateT]):
+    """A candidate beside every judgement on it."""
+
+    candidate: CandidateT
+    judgements: tuple[Judgement, ...]
+
+    @property
+    def record_id(self) -> str:
+        return self.candidate.record_id
+
+    @property
+    def image_id(self) -> str:
+        return self.candidate.image_id
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What the answers behind a row cost when they were bought; `usd` is None where the price is not known."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float | None = 0.0
+
+    def __add__(self, other: "Spend") -> "Spend":
+        return Spend(
+            self.requests + other.requests,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            None if self.usd is None or other.usd is None else self.usd + other.usd,
+        )

@@ -1,0 +1,100 @@
+"""The base of everything that a user writes: frozen, unknown keys refused with the nearest known key named.
+
+Recipes and their sections are pydantic models derived from `Settings`. A field marked `Operational` says how the work
+is done (how many requests in flight, how long to wait) and never what comes out, so that changing it redoes nothing.
+"""
+
+import difflib
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from ostensive.errors import SettingsError
+
+
+class OperationalMark:
+    """Marks a field that rows do not depend on; use the alias `Operational`."""
+
+
+ValueT = TypeVar("ValueT")
+Operational = Annotated[ValueT, OperationalMark()]
+
+
+class Settings(BaseModel):
+    """A section of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+
+    def identity(self) -> dict[str, Any]:  # Any: JSON values of any depth
+        """The settings that rows depend on, as plain JSON values: no operational field, no secret."""
+        return _identity(self)
+
+
+def _identity(value: Any) -> Any:  # Any: walks JSON values and models of any depth
+    if isinstance(value, Settings):
+        fields = type(value).model_fields
+        return {
+            name: _identity(getattr(value, name))
+            for name, field in fields.items()
+            if not any(isinstance(mark, OperationalMark) for mark in field.metadata)
+            and not isinstance(getattr(value, name), SecretStr)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): _identity(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_identity(item) for item in value]
+    return value
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def validate(model: type[SettingsT], values: Mapping[str, Any], origin: str) -> SettingsT:  # Any: what YAML gives
+    """`values` as a `model`; raises `SettingsError` with one line that names `origin`, the key and what was expected."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise SettingsError(f"{origin}: {_first_problem(model, error)}") from error
+
+
+def _first_problem(model: type[Settings], error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_context=False)
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    path = ".".join(str(part) for part in problem["loc"])
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        near = nearest_key(path, known_keys(model))
+        return f"{path}: unknown key{f'; the nearest known key is {near}' if near else ''}{more}"
+    given = "" if problem["type"] == "missing" else f", not {problem['input']!r:.80}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{path or 'recipe'}: {message[:1].lower()}{message[1:]}{given}{more}"
+
+
+def known_keys(model: type[Settings], prefix: str = "") -> Iterator[str]:
+    """Every key that `model` and its sections accept, dotted."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        for section in _sections(field.annotation):
+            yield from known_keys(section, f"{prefix}{name}.")
+
+
+def _sections(annotation: Any) -> Iterator[type[Settings]]:  # Any: type annotations have no common type
+    if isinstance(annotation, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
+        annotation = annotation.__value__
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
+
+
+def nearest_key(path: str, known: Iterator[str]) -> str | None:
+    """The key most like `path`, by the whole path first and then by its last part alone."""
+    keys = list(dict.fromkeys(known))
+    whole = difflib.get_close_matches(path, keys, n=1, cutoff=0.75)
+    if whole:
+        return whole[0]
+    by_last = {key.rpartition(".")[2]: key for key in reversed(keys)}
+    last = difflib.get_close_matches(path.rpartition(".")[2], list(by_last), n=1, cutoff=0.6)
+    return by_last[last[0]] if last else None

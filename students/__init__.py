@@ -1,0 +1,1 @@
+"""Students: models trained on a corpus. Nothing is here yet."""

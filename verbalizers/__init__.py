@@ -1,0 +1,1 @@
+"""Verbalizers: from images to the text that stands for them."""
