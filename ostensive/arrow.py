@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -49,7 +49,7 @@ def to_table(records: Sequence[Any], record: Any) -> pa.Table:  # Any: records o
     return pa.Table.from_pylist(to_rows(records), schema=schema_of(record))
 
 
-def from_table(table: pa.Table, record: type[T]) -> list[T]:
+def from_table(table: pa.Table, record: Callable[..., T]) -> list[T]:
     """The records that a table holds; columns that the class does not have are passed over."""
     columns = [table.column(name).to_pylist() for name in schema_of(record).names]
     build = _builder(record)

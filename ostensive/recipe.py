@@ -56,7 +56,7 @@ class ServedTeacherSettings(Settings):
     """Longest reply, in tokens."""
     send_seed: bool = False
     """Send a seed with each request, for servers that honour it."""
-    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105 - a field name
     """The name under which the server takes `max_tokens`; newer OpenAI models want the second."""
     max_in_flight: Operational[Annotated[int, Field(ge=1, le=4096)]] = 64
     """Most requests under way at a time; fewer while the server is busy."""

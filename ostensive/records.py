@@ -64,9 +64,8 @@ class Box:
 
     def __post_init__(self) -> None:
         corners = (self.x1, self.y1, self.x2, self.y2)
-        if not all(math.isfinite(c) for c in corners) or not (
-            0 <= self.x1 < self.x2 <= 1 and 0 <= self.y1 < self.y2 <= 1
-        ):
+        ordered = 0 <= self.x1 < self.x2 <= 1 and 0 <= self.y1 < self.y2 <= 1
+        if not (ordered and all(math.isfinite(corner) for corner in corners)):
             raise ValueError(f"not a box with corners in 0-1, first above and left of second: {corners}")
 
     @property
@@ -203,3 +202,6 @@ class Spend:
             self.completion_tokens + other.completion_tokens,
             None if self.usd is None or other.usd is None else self.usd + other.usd,
         )
+
+
+NO_SPEND = Spend()

@@ -29,7 +29,8 @@ class Settings(BaseModel):
 
     def identity(self) -> dict[str, Any]:  # Any: JSON values of any depth
         """The settings that rows depend on, as plain JSON values: no operational field, no secret."""
-        return _identity(self)
+        values: dict[str, Any] = _identity(self)  # Any: as above
+        return values
 
 
 def _identity(value: Any) -> Any:  # Any: walks JSON values and models of any depth
@@ -52,7 +53,7 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def validate(model: type[SettingsT], values: Mapping[str, Any], origin: str) -> SettingsT:  # Any: what YAML gives
-    """`values` as a `model`; raises `SettingsError` with one line that names `origin`, the key and what was expected."""
+    """`values` as a `model`; raises `SettingsError` with one line: `origin`, the key, what was expected."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:

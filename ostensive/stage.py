@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from ostensive.records import ImageRecord, Record, Spend, Verbalization
+from ostensive.records import NO_SPEND, ImageRecord, Record, Spend, Verbalization
 
 RecordT = TypeVar("RecordT", bound=Record)
-InT = TypeVar("InT", bound=Record, contravariant=True)
+InT = TypeVar("InT", bound=Record)
 OutT = TypeVar("OutT", bound=Record)
 
 
@@ -45,7 +45,7 @@ class Kept(Generic[RecordT]):
 
     records: tuple[RecordT, ...]
     losses: tuple[Dropped[RecordT] | Failed[RecordT], ...] = ()
-    spend: Spend = Spend()
+    spend: Spend = NO_SPEND
 
 
 Outcome = Kept[RecordT] | Dropped[RecordT] | Failed[RecordT]

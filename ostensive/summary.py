@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ostensive.records import Spend
+from ostensive.records import NO_SPEND, Spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class StageSummary:
     kept: int
     dropped: Mapping[str, int] = field(default_factory=dict)  # by reason
     failed: Mapping[str, int] = field(default_factory=dict)  # by reason
-    spend: Spend = Spend()
+    spend: Spend = NO_SPEND
 
     @property
     def rows(self) -> int:

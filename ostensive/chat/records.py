@@ -27,7 +27,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a reply is drawn. `seed` is sent when it is not None; two requests that differ only in it are two requests."""
+    """How a reply is drawn. `seed` is sent when it is not None; requests that differ only in it are two."""
 
     temperature: float = 0.8
     top_p: float = 1.0
