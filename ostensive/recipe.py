@@ -47,7 +47,7 @@ class ServedTeacherSettings(Settings):
     """The model's name as the server knows it."""
     base_url: str | None = None
     """The endpoint; None takes OPENAI_BASE_URL, or OpenAI's own. Answers are remembered per endpoint."""
-    api_key: SecretStr | None = Field(default=None, exclude=True)
+    api_key: Operational[SecretStr | None] = Field(default=None, exclude=True)
     """The key; None takes OPENAI_API_KEY. It is never written down."""
     temperature: float = Field(default=0.8, ge=0, le=2)
     """LSKD, section 2.2 and methods: 0.8."""

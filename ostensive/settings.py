@@ -6,10 +6,10 @@ is done (how many requests in flight, how long to wait) and never what comes out
 
 import difflib
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ostensive.errors import SettingsError
 
@@ -28,7 +28,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
 
     def identity(self) -> dict[str, Any]:  # Any: JSON values of any depth
-        """The settings that rows depend on, as plain JSON values: no operational field, no secret."""
+        """The settings that rows depend on, as plain JSON values: no operational field, thus no secret."""
         values: dict[str, Any] = _identity(self)  # Any: as above
         return values
 
@@ -40,7 +40,6 @@ def _identity(value: Any) -> Any:  # Any: walks JSON values and models of any de
             name: _identity(getattr(value, name))
             for name, field in fields.items()
             if not any(isinstance(mark, OperationalMark) for mark in field.metadata)
-            and not isinstance(getattr(value, name), SecretStr)
         }
     if isinstance(value, Mapping):
         return {str(key): _identity(item) for key, item in value.items()}
@@ -61,16 +60,36 @@ def validate(model: type[SettingsT], values: Mapping[str, Any], origin: str) -> 
 
 
 def _first_problem(model: type[Settings], error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_context=False)
+    problems = error.errors(include_url=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    path = ".".join(str(part) for part in problem["loc"])
+    known = list(known_keys(model))
+    path = _without_kinds([str(part) for part in problem["loc"]], known)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if problem["type"] == "extra_forbidden":
-        near = nearest_key(path, known_keys(model))
+        near = nearest_key(path, known)
         return f"{path}: unknown key{f'; the nearest known key is {near}' if near else ''}{more}"
+    if problem["type"] == "union_tag_invalid":
+        context = problem["ctx"]
+        return f"{path}.kind: {context['tag']!r} is none of {context['expected_tags']}{more}"
+    if problem["type"] == "union_tag_not_found":
+        return f"{path}.kind: is missing; it says which kind of section this is{more}"
     given = "" if problem["type"] == "missing" else f", not {problem['input']!r:.80}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{path or 'recipe'}: {message[:1].lower()}{message[1:]}{given}{more}"
+
+
+def _without_kinds(parts: Sequence[str], known: Sequence[str]) -> str:
+    """The key as a user writes it: pydantic puts the `kind` of a section into the path, and the user does not.
+
+    Positions in a list (`critics.0.kind`) are left in.
+    """
+    path: list[str] = []
+    for position, part in enumerate(parts):
+        here = ".".join([*(p for p in path if not p.isdigit()), part])
+        is_last = position == len(parts) - 1
+        if part.isdigit() or is_last or here in known:
+            path.append(part)
+    return ".".join(path)
 
 
 def known_keys(model: type[Settings], prefix: str = "") -> Iterator[str]:
@@ -90,7 +109,7 @@ def _sections(annotation: Any) -> Iterator[type[Settings]]:  # Any: type annotat
         yield from _sections(part)
 
 
-def nearest_key(path: str, known: Iterator[str]) -> str | None:
+def nearest_key(path: str, known: Iterable[str]) -> str | None:
     """The key most like `path`, by the whole path first and then by its last part alone."""
     keys = list(dict.fromkeys(known))
     whole = difflib.get_close_matches(path, keys, n=1, cutoff=0.75)

@@ -86,6 +86,14 @@ class Stage(Protocol[InT, OutT]):
         """How many partitions the stage may be given at a time: more than 1 only for stages that wait on a server."""
         ...
 
+    @property
+    def images_at_once(self) -> int | None:
+        """The rows of how many images one call of `process` is given; None for the whole partition.
+
+        Smaller calls let a slow stage be stopped and watched; whole partitions keep a server or a model busy.
+        """
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

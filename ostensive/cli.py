@@ -1,0 +1,310 @@
+"""The command line: each command is a thin layer over the function of the same name in `ostensive.commands`.
+
+Results go to standard output, progress and errors to standard error. Exit status: 0 done, 1 failed, 2 misused,
+130 interrupted. Nothing heavy is imported before a command needs it, so that `--help` answers at once.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ostensive.errors import Interrupted, OstensiveError, SettingsError
+
+if TYPE_CHECKING:
+    from ostensive.commands.options import BuildOptions
+    from ostensive.corpus import Corpus
+    from ostensive.reporting import Reporter
+
+app = typer.Typer(
+    help="Turn a folder of images into vision-language corpora that point at things and say why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+recipes_app = typer.Typer(
+    help="List, show and copy the built-in recipes; write their JSON Schema.", no_args_is_help=True
+)
+app.add_typer(recipes_app, name="recipes")
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe (`localized`) or a YAML file.")]
+Images = Annotated[
+    str, typer.Option("--images", metavar="PATH", help="A folder, a list file, a tar, Parquet, or a `datasets` folder.")
+]
+Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="What fills in the models: offline.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting of the recipe; may be repeated.")
+]
+Prices = Annotated[
+    Path | None, typer.Option("--prices", metavar="FILE", help="YAML price table that overrides the built-in one.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Take only the first N images.")]
+JournalPath = Annotated[
+    Path | None, typer.Option("--journal", metavar="PATH", help="Share the answers of this journal with other runs.")
+]
+MaxCost = Annotated[
+    float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Stop before the run has cost more than this.")
+]
+MaxRequests = Annotated[
+    int | None, typer.Option("--max-requests", min=0, metavar="N", help="Stop before the run has sent more than this.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try failed rows again; answers that are there are not paid again.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print results as one line of JSON.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to put it.")] = Path("ostensive-demo"),
+    settings: Settings = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build a small corpus from photographs that ship with scikit-image and scikit-learn: no network, GPU or key."""
+    from ostensive.commands.demo import demo as run_demo
+    from ostensive.commands.options import BuildOptions
+
+    with _at_work(quiet) as (reporter, stop):
+        corpus = run_demo(out, options=BuildOptions(settings=tuple(settings or ())), reporter=reporter, stop=stop)
+    _show_corpus(corpus, as_json)
+
+
+@app.command()
+def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one record at once
+    recipe: RecipeName,
+    images: Images,
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder; run again to continue in it.")],
+    profile: Profile = None,
+    settings: Settings = None,
+    journal: JournalPath = None,
+    max_cost: MaxCost = None,
+    max_requests: MaxRequests = None,
+    limit: Limit = None,
+    prices: Prices = None,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build a corpus; running the same command again continues where it stopped and pays for nothing twice."""
+    from ostensive.commands.build import build as run_build
+    from ostensive.commands.options import BuildOptions
+
+    options = BuildOptions(
+        profile=profile,
+        settings=tuple(settings or ()),
+        journal=journal,
+        max_cost_usd=max_cost,
+        max_requests=max_requests,
+        limit=limit,
+        prices=prices,
+        retry_failed=retry_failed,
+    )
+    with _at_work(quiet) as (reporter, stop):
+        corpus = run_build(recipe, images=images, out=out, options=options, reporter=reporter, stop=stop)
+    _show_corpus(corpus, as_json)
+
+
+@app.command()
+def preview(
+    recipe: RecipeName,
+    images: Images,
+    profile: Profile = None,
+    settings: Settings = None,
+) -> None:
+    """Take one image through every stage and print each text and prompt; nothing is sent, spent or written."""
+    from ostensive.commands.preview import as_text
+    from ostensive.commands.preview import preview as run_preview
+
+    _print([as_text(run_preview(recipe, images=images, options=_rehearsal_options(profile, settings)))])
+
+
+@app.command()
+def estimate(
+    recipe: RecipeName,
+    images: Images,
+    profile: Profile = None,
+    settings: Settings = None,
+    prices: Prices = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many requests and tokens a build would take and what it would cost, before spending any."""
+    from ostensive.arrow import plain
+    from ostensive.commands.estimate import estimate as run_estimate
+    from ostensive.commands.show import estimate_lines, to_json
+
+    options = _rehearsal_options(profile, settings, prices=prices, limit=limit)
+    found = run_estimate(recipe, images=images, options=options)
+    _print([to_json(plain(found))] if as_json else estimate_lines(found))
+
+
+@app.command()
+def status(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what is done, dropped and failed in a run, what it cost, and how long it will take."""
+    from ostensive.commands.show import status_lines, status_values, to_json
+    from ostensive.commands.status import status as read_status
+
+    found = read_status(run)
+    _print([to_json(status_values(found))] if as_json else status_lines(found))
+
+
+@app.command("serve-scripted")
+def serve_scripted(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to bind; loopback unless you say otherwise.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    error_rate: Annotated[float, typer.Option("--error-rate", min=0, max=1, help="Share of faulty triples.")] = 0.0,
+    latency: Annotated[float, typer.Option("--latency", min=0, metavar="SECONDS", help="Time to each answer.")] = 0.0,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="KIND=SHARE", help="E.g. `server_error=0.1`; may be repeated."),
+    ] = None,
+    max_attempts: Annotated[int, typer.Option("--faulty-attempts", min=1, help="Faults per request, at most.")] = 1,
+) -> None:
+    """Serve the scripted teacher over HTTP in the OpenAI format, to rehearse a recipe against a server."""
+    from ostensive.commands.serve import serve_scripted as run_server
+
+    run_server(
+        host=host,
+        port=port,
+        error_rate=error_rate,
+        latency_s=latency,
+        faults=faults or [],
+        faulty_attempts=max_attempts,
+    )
+
+
+@recipes_app.command("list")
+def recipes_list(as_json: AsJson = False) -> None:
+    """List the built-in recipes."""
+    from ostensive.commands.recipes import recipe_names
+    from ostensive.commands.show import to_json
+
+    names = recipe_names()
+    _print([to_json(names)] if as_json else (f"{name:<14}{about}" for name, about in names.items()))
+
+
+@recipes_app.command("show")
+def recipes_show(
+    name: RecipeName,
+    full: Annotated[bool, typer.Option("--full", help="Write every setting out, defaults included.")] = False,
+) -> None:
+    """Print a recipe."""
+    from ostensive.commands.recipes import show_recipe
+
+    _print([show_recipe(name, full=full).rstrip()])
+
+
+@recipes_app.command("copy")
+def recipes_copy(name: RecipeName, path: Annotated[Path, typer.Argument(metavar="PATH")]) -> None:
+    """Copy a built-in recipe to a file of your own."""
+    from ostensive.commands.recipes import copy_recipe
+
+    _print([str(copy_recipe(name, path))])
+
+
+@recipes_app.command("schema")
+def recipes_schema(name: RecipeName = "localized") -> None:
+    """Print the JSON Schema of a recipe, for editors."""
+    from ostensive.commands.recipes import recipe_schema
+
+    _print([recipe_schema(name)])
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+) -> None:
+    """Turn a folder of images into vision-language corpora that point at things and say why."""
+    if show:
+        import ostensive
+
+        _print([f"ostensive {ostensive.__version__}"])
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the command line and leaves with its exit status; an expected error is one line on standard error."""
+    try:
+        app(prog_name="ostensive")
+    except Interrupted:
+        _complain("interrupted; the same command continues")
+        sys.exit(130)
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        sys.exit(130)
+    except SettingsError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except OstensiveError as error:
+        _complain(str(error))
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output has enough; Python would complain once more on closing it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _complain(message: str) -> None:
+    sys.stderr.write(f"ostensive: {message}\n")
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        # A file name or a model's text may hold what the terminal's encoding does not.
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def _show_corpus(corpus: "Corpus", as_json: bool) -> None:
+    from ostensive.commands.show import corpus_lines, corpus_values, to_json
+
+    _print([to_json(corpus_values(corpus))] if as_json else corpus_lines(corpus))
+
+
+def _rehearsal_options(
+    profile: str | None, settings: list[str] | None, *, prices: Path | None = None, limit: int | None = None
+) -> "BuildOptions":
+    """Options of a rehearsal, which publishes nothing and therefore needs neither licence nor source."""
+    from ostensive.commands.options import BuildOptions
+
+    stand_ins = ("corpus.license=unknown", "corpus.source=unknown")
+    return BuildOptions(profile=profile, settings=(*stand_ins, *(settings or ())), prices=prices, limit=limit)
+
+
+@contextlib.contextmanager
+def _at_work(quiet: bool) -> Iterator["tuple[Reporter, threading.Event]"]:
+    """Progress, and an event that the first Ctrl-C (or SIGTERM) sets; the second one ends the process at once."""
+    from ostensive.progress import for_standard_error
+    from ostensive.reporting import Silence
+
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        reporter = Silence() if quiet else stack.enter_context(for_standard_error())
+
+        def on_signal(_number: int, _frame: FrameType | None) -> None:
+            if stop.is_set():
+                os._exit(130)
+            stop.set()
+            reporter.note("stopping: what is in flight is finished first; press Ctrl-C again to stop at once")
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield reporter, stop
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

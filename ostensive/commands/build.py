@@ -1,0 +1,149 @@
+"""`ostensive build`: carry out a recipe in a run folder, from wherever an earlier command left it."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ostensive
+from ostensive import partitions
+from ostensive.chat.access import open_chat
+from ostensive.chat.budget import Budget
+from ostensive.chat.journal import Journal
+from ostensive.chat.prices import load_prices
+from ostensive.commands.assemble import Materials, assemble
+from ostensive.commands.options import DEFAULT_OPTIONS, BuildOptions
+from ostensive.corpus import Corpus
+from ostensive.engine import LocalEngine
+from ostensive.errors import BudgetReached, OstensiveError, SettingsError
+from ostensive.files import write_text
+from ostensive.images.intake import Intake
+from ostensive.images.loader import ImageLoader
+from ostensive.images.sources import SourceItem, list_items
+from ostensive.planning import plan_partitions
+from ostensive.recipe import Recipe
+from ostensive.recipe_files import dump, recipe_hash
+from ostensive.reporting import Reporter, Silence
+from ostensive.runfolder import RunFolder
+from ostensive.services import Services, thread_count
+from ostensive.stage import Stage
+
+if TYPE_CHECKING:
+    from builders.table import RecipeKind
+
+
+def build(
+    recipe: str,
+    *,
+    images: Path | str,
+    out: Path | str,
+    options: BuildOptions = DEFAULT_OPTIONS,
+    reporter: Reporter | None = None,
+    stop: threading.Event | None = None,
+) -> Corpus:
+    """Builds the corpus that `recipe` (a built-in name or a YAML file) describes from `images`, in the folder `out`.
+
+    Running again does only what is missing. Raises `SettingsError` before any work for anything that is set wrong,
+    `BudgetReached` and `Interrupted` when asked to stop, `StorageError` when the disk refuses, `AccessRefusedError`
+    when the teacher's server does; in all these cases the same call continues.
+    """
+    from builders.table import load, recipe_kind
+
+    resolved = load(recipe, profile=options.profile, assignments=options.settings)
+    items = list_items(Path(images), resolved.intake)[: options.limit]
+    run = RunFolder(Path(out))
+    build_ = _Build(run, resolved, options, reporter or Silence(), stop or threading.Event())
+    with run.locked():
+        plan = build_.plan(items)
+        return build_.carry_out(recipe_kind(resolved.recipe), plan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    run: RunFolder
+    recipe: Recipe
+    options: BuildOptions
+    reporter: Reporter
+    stop: threading.Event
+
+    def plan(self, items: Sequence[SourceItem]) -> dict[int, tuple[SourceItem, ...]]:
+        """Source items by partition; refuses a `--limit` that would throw finished work away."""
+        previous = {
+            info.index: partitions.read_column(path, "input_id", kept_only=False)
+            for path in self.run.partition_paths("images")
+            for info in [partitions.read_info(path)]
+        }
+        held = sum(len(keys) for keys in previous.values())
+        if self.options.limit is not None and held > len(items) == self.options.limit:
+            raise SettingsError(
+                f"--limit {self.options.limit}: {self.run.path} holds {held} images already and would lose the others; "
+                "leave the limit out, or choose another --out"
+            )
+        return plan_partitions(items, previous, self.recipe.run.partition_size)
+
+    def carry_out(self, kind: "RecipeKind", plan: Mapping[int, Sequence[SourceItem]]) -> Corpus:
+        """Runs every stage, then writes the corpus from all that is whole."""
+        write_text(self.run.recipe_path, dump(self.recipe))
+        self.run.write_state(version=ostensive.__version__, recipe=self.recipe.recipe, outcome="unfinished")
+        images = sum(len(items) for items in plan.values())
+        self.run.log("start", {"images": images, "recipe_hash": recipe_hash(self.recipe)})
+        try:
+            corpus = self._stages_and_corpus(kind, plan)
+        except OstensiveError as error:
+            self._remember(error)
+            raise
+        self.run.write_state(outcome="done")
+        self.run.log("done", {"rows": corpus.row_count})
+        return corpus
+
+    def _remember(self, error: OstensiveError) -> None:
+        # The disk may be what is wrong, and the error at hand says more than a second one would.
+        try:
+            self.run.write_state(outcome=type(error).__name__, message=str(error))
+            self.run.log("stopped", {"why": type(error).__name__, "message": str(error)})
+        except OstensiveError:
+            return
+
+    def _stages_and_corpus(self, kind: "RecipeKind", plan: Mapping[int, Sequence[SourceItem]]) -> Corpus:
+        loader = ImageLoader(self.recipe.intake)
+        threads = thread_count(self.recipe.run)
+        prices = load_prices(self.options.prices)
+        run_id = self.run.read_state()["run_id"]
+        with Journal(self.options.journal or self.run.journal_path, run_id) as journal:
+            budget = Budget(
+                max_usd=self.options.max_cost_usd,
+                max_requests=self.options.max_requests,
+                spent=journal.totals(run_id),
+            )
+            services = Services(
+                images=loader,
+                open_chat=lambda script: open_chat(
+                    self.recipe.teacher, journal=journal, budget=budget, stop=self.stop, script=script, prices=prices
+                ),
+                threads=threads,
+                stop=self.stop,
+            )
+            stages = kind.make_stages(self.recipe, services)
+            if self.options.retry_failed:
+                self._forget_failed(stages)
+            self.run.write_state(
+                stages=["images", *(stage.name for stage in stages)],
+                images=sum(len(items) for items in plan.values()),
+                partitions=len(plan),
+            )
+            intake = Intake(self.recipe.intake, threads)
+            engine = LocalEngine(self.run, intake, stages, reporter=self.reporter, stop=self.stop)
+            try:
+                engine.run(plan)
+            except BudgetReached:
+                # What has been paid for is worth a corpus.
+                assemble(self.run, self.recipe, stages, Materials(loader, threads, threading.Event()))
+                raise
+            return assemble(self.run, self.recipe, stages, Materials(loader, threads, self.stop))
+
+    def _forget_failed(self, stages: Sequence[Stage[Any, Any]]) -> None:  # Any: stages of different records
+        for stage in stages:
+            for path in self.run.partition_paths(stage.name):
+                if partitions.read_info(path).summary.failed:
+                    path.unlink()

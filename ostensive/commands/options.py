@@ -1,0 +1,22 @@
+"""What a build may be told besides its recipe, images and folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """Choices that belong to this machine or this hour and not to the recipe."""
+
+    profile: str | None = None
+    settings: Sequence[str] = ()  # "a.b=c", over the recipe
+    journal: Path | None = None  # shared with other runs; None takes the run's own
+    max_cost_usd: float | None = None  # for the run as a whole, earlier commands included
+    max_requests: int | None = None  # likewise
+    limit: int | None = None  # take only the first images of the listing
+    prices: Path | None = None  # a YAML price table over the built-in one
+    retry_failed: bool = False  # do partitions with failed rows again; answers that are there are not paid again
+
+
+DEFAULT_OPTIONS = BuildOptions()

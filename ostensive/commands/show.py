@@ -1,0 +1,131 @@
+"""Results as a person reads them on standard output, and as JSON for programs."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ostensive.arrow import plain
+from ostensive.commands.estimate import Estimate
+from ostensive.commands.status import RunStatus
+from ostensive.corpus import Corpus
+from ostensive.records import Spend
+from ostensive.summary import StageSummary
+
+
+def to_json(value: Any) -> str:  # Any: JSON values
+    """`value` as JSON on one line."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def stage_table(stages: Sequence[StageSummary]) -> Iterator[str]:
+    """A row for each stage: what came in, what was kept, dropped and failed, and under it the reasons."""
+    yield f"{'stage':<12}{'in':>9}{'rows':>9}{'kept':>9}{'dropped':>9}{'failed':>9}"
+    for stage in stages:
+        dropped, failed = sum(stage.dropped.values()), sum(stage.failed.values())
+        yield f"{stage.name:<12}{stage.inputs:>9}{stage.rows:>9}{stage.kept:>9}{dropped:>9}{failed:>9}"
+        for kind, reasons in (("dropped", stage.dropped), ("failed", stage.failed)):
+            for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+                yield f"{'':<12}{count:>9} {kind}: {reason}"
+
+
+def money(usd: float | None) -> str:
+    """A sum in US dollars, with enough digits to be more than nothing."""
+    if usd is None:
+        return "unknown (no price is known for the model)"
+    return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
+
+
+def spend_line(spend: Spend) -> str:
+    """Requests, tokens and cost."""
+    tokens = f"{spend.prompt_tokens:,} prompt and {spend.completion_tokens:,} completion tokens"
+    return f"{spend.requests:,} requests, {tokens}, cost {money(spend.usd)}"
+
+
+def total_spend(stages: Sequence[StageSummary]) -> Spend:
+    """What the answers behind all stages cost."""
+    return sum((stage.spend for stage in stages), Spend())
+
+
+def corpus_lines(corpus: Corpus) -> Iterator[str]:
+    """What a build has to say at its end."""
+    yield from stage_table(corpus.stages)
+    yield ""
+    yield f"corpus      {corpus.row_count:,} rows about {corpus.image_count:,} images"
+    yield f"teacher     {spend_line(total_spend(corpus.stages))}"
+    if corpus.row_count == 0:
+        yield "empty       no row was accepted; the reasons are above"
+    yield f"card        {corpus.path / 'README.md'}"
+    yield f"shards      {corpus.path / 'shards'}"
+    yield f"Parquet     {corpus.path / 'data'}"
+    yield f"rows        {corpus.path / 'rows'}"
+
+
+def corpus_values(corpus: Corpus) -> dict[str, Any]:  # Any: JSON values
+    """The same for programs."""
+    return {
+        "corpus": str(corpus.path),
+        "rows": corpus.row_count,
+        "images": corpus.image_count,
+        "stages": [stage_values(stage) for stage in corpus.stages],
+        "spend": plain(total_spend(corpus.stages)),
+    }
+
+
+def stage_values(stage: StageSummary) -> dict[str, Any]:  # Any: JSON values
+    """A stage's counts for programs."""
+    return {
+        "name": stage.name,
+        "inputs": stage.inputs,
+        "rows": stage.rows,
+        "kept": stage.kept,
+        "dropped": dict(stage.dropped),
+        "failed": dict(stage.failed),
+    }
+
+
+def status_lines(status: RunStatus) -> Iterator[str]:
+    """The stage table, the partitions that are done, cost and time left."""
+    yield f"run is {status.outcome}{f': {status.message}' if status.message else ''}; {status.images:,} source images"
+    yield f"{'stage':<12}{'partitions':>12}{'kept':>9}{'dropped':>9}{'failed':>9}"
+    for stage in status.stages:
+        summary = stage.summary
+        dropped, failed = sum(summary.dropped.values()), sum(summary.failed.values())
+        done = f"{stage.partitions_done}/{status.partitions}"
+        yield f"{summary.name:<12}{done:>12}{summary.kept:>9}{dropped:>9}{failed:>9}"
+    yield f"cost        {money(status.usd)}"
+    if status.outcome != "done":
+        yield f"time left   {duration(status.seconds_left)}"
+
+
+def status_values(status: RunStatus) -> dict[str, Any]:  # Any: JSON values
+    """The same for programs."""
+    return {
+        "outcome": status.outcome,
+        "message": status.message,
+        "images": status.images,
+        "partitions": status.partitions,
+        "stages": [
+            {**stage_values(stage.summary), "partitions_done": stage.partitions_done} for stage in status.stages
+        ],
+        "usd": status.usd,
+        "seconds_left": status.seconds_left,
+    }
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as hours, minutes and seconds; "unknown" for None."""
+    if seconds is None:
+        return "unknown"
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds_ = divmod(rest, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds_} s" if minutes else f"{seconds_} s"
+
+
+def estimate_lines(estimate: Estimate) -> Iterator[str]:
+    """What a build would ask and cost."""
+    yield f"images      {estimate.images:,} (estimated from {estimate.sampled_images})"
+    yield f"teacher     {estimate.teacher}"
+    yield f"requests    {estimate.requests:,}"
+    yield f"tokens      {estimate.prompt_tokens:,} prompt, {estimate.completion_tokens:,} completion"
+    yield f"cost        {money(estimate.usd)}"
+    yield "Nothing was sent. Tokens are counted as four characters each, replies as long as the scripted teacher's."
