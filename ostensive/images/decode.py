@@ -1,0 +1,176 @@
+"""Bytes of an image file to facts about it and to upright RGB pixels, safely.
+
+Pillow decides by content, never by the file's name, and only among formats that decode in process: none that starts
+another program (EPS) or guesses without a signature (TGA). Its readers are called directly instead of through
+`Image.open`, because that checks a process-wide limit and warns through process-wide filters: here the limit is the
+caller's, compared with the header before a pixel is decoded, and many threads may do so at once.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    QoiImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from ostensive.images import refusals
+from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, upright
+from ostensive.images.refusals import ImageRefusedError
+from ostensive.images.truncation import is_cut_short
+from ostensive.recipe import IntakeSettings
+
+MAX_SIDE_PX: Final = 65_500  # libjpeg's JPEG_MAX_DIMENSION: a longer side could not be published
+
+_Reader = Callable[[io.BytesIO], ImageFile.ImageFile]
+_READERS: Final[dict[str, _Reader]] = {
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "JPEG": JpegImagePlugin.JpegImageFile,  # not Pillow's factory: of a multi-picture file the first is taken
+    "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "PPM": PpmImagePlugin.PpmImageFile,
+    "QOI": QoiImagePlugin.QoiImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+}
+_SIGNATURES: Final = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"qoif", "QOI"),
+)
+# ISO/IEC 23008-12: brands of HEVC, and those that leave open what codes the picture.
+_HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
+_GENERAL_BRANDS: Final = (b"mif1", b"msf1", b"miaf")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """Width and height in pixels after EXIF rotation; Pillow's names of the format and of the mode as stored."""
+
+    width: int
+    height: int
+    format: str
+    mode: str
+
+
+def examine(data: bytes, settings: IntakeSettings) -> ImageFacts:
+    """Facts about the first picture in `data`, all of whose pixels were decoded; raises `ImageRefusedError`."""
+    image, image_format = _open(data)
+    _refuse_size(image, settings)
+    mode = image.mode
+    _load(image, image_format, data)
+    width, height = image.size
+    if orientation_of(image) in SIDEWAYS:
+        width, height = height, width
+    return ImageFacts(width, height, image_format, mode)
+
+
+def open_rgb(data: bytes, max_pixels: int | None) -> Image.Image:
+    """The first picture in `data`, upright, RGB, 8 bits (see `pixels.to_rgb`); raises `ImageRefusedError`.
+
+    `max_pixels` None sets no limit: for bytes that `examine` has passed. Nothing of the file's metadata is in the
+    result.
+    """
+    image, image_format = _open(data)
+    if max_pixels is not None and image.width * image.height > max_pixels:
+        raise ImageRefusedError(refusals.PIXEL_LIMIT, f"{image.width} x {image.height} pixels, limit {max_pixels}")
+    _load(image, image_format, data)
+    try:
+        converted = to_rgb(upright(image))
+    except (OSError, ValueError) as error:
+        raise ImageRefusedError(refusals.UNREADABLE, f"{image_format} of mode {image.mode}: {error}") from error
+    # Pillow carries metadata along in `info` and writes it into the next file without being asked.
+    plain = converted.copy() if isinstance(converted, ImageFile.ImageFile) else converted
+    plain.info.clear()
+    return plain
+
+
+def open_lazily(data: bytes) -> ImageFile.ImageFile:
+    """The first picture in `data` with its header read and no pixel decoded; raises `ImageRefusedError`."""
+    return _open(data)[0]
+
+
+def format_of(prefix: bytes) -> str | None:
+    """Pillow's name of the format that a file's first 16 bytes announce; None when it is none that is taken in."""
+    for signature, image_format in _SIGNATURES:
+        if prefix.startswith(signature):
+            return image_format
+    if prefix[:4] == b"RIFF" and prefix[8:12] == b"WEBP":
+        return "WEBP"
+    if prefix[4:8] == b"ftyp" and prefix[8:12] in (b"avif", b"avis", *_GENERAL_BRANDS):
+        return "AVIF"
+    if prefix[:1] == b"P" and prefix[1:2] in b"123456f" and prefix[2:3].isspace():
+        return "PPM"
+    return None
+
+
+def _open(data: bytes) -> tuple[ImageFile.ImageFile, str]:
+    if not data:
+        raise ImageRefusedError(refusals.EMPTY)
+    image_format = format_of(data[:16])
+    if _is_heic(data):
+        raise ImageRefusedError(refusals.UNSUPPORTED, "HEIC; convert it to JPEG")
+    if image_format is None:
+        raise ImageRefusedError(refusals.NOT_AN_IMAGE, f"starts with {data[:16]!r}")
+    try:
+        image = _READERS[image_format](io.BytesIO(data))
+    except Exception as error:  # a reader fails with whatever error the bytes lead to
+        raise _refusal(error, image_format, data) from error
+    return image, image_format
+
+
+def _is_heic(data: bytes) -> bool:
+    if data[4:8] != b"ftyp":
+        return False
+    brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+    return data[8:12] in _HEIC_BRANDS or (data[8:12] in _GENERAL_BRANDS and b"avi" not in brands)
+
+
+def _load(image: ImageFile.ImageFile, image_format: str, data: bytes) -> None:
+    try:
+        image.load()
+    except Exception as error:  # as in _open
+        raise _refusal(error, image_format, data) from error
+
+
+def _refusal(error: Exception, image_format: str, data: bytes) -> ImageRefusedError:
+    detail = f"{image_format}: {' '.join(str(error).split()) or type(error).__name__}"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return ImageRefusedError(refusals.PIXEL_LIMIT, detail)
+    if is_cut_short(image_format, data):
+        return ImageRefusedError(refusals.TRUNCATED, f"{detail} ({len(data)} bytes)")
+    return ImageRefusedError(refusals.UNREADABLE, detail)
+
+
+def _refuse_size(image: Image.Image, settings: IntakeSettings) -> None:
+    width, height = image.size
+    shown = f"{width} x {height} pixels"
+    if width * height > settings.max_pixels:
+        raise ImageRefusedError(refusals.PIXEL_LIMIT, f"{shown}, limit {settings.max_pixels}")
+    if max(width, height) > MAX_SIDE_PX:
+        raise ImageRefusedError(refusals.SIDE_LIMIT, f"{shown}, limit {MAX_SIDE_PX} a side")
+    if min(width, height) < settings.min_side:
+        raise ImageRefusedError(refusals.TOO_SMALL, f"{shown}, at least {settings.min_side} a side")

@@ -1,0 +1,141 @@
+"""Files and folders of images to source items, without opening any of them.
+
+What is an image is told by the suffix here and by the content later: opening a million files to list them would cost
+minutes each time a run continues. Suffixes of formats that are not decoded are listed too, as refused, so that a folder
+of HEIC photographs does not look empty.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ostensive.images import refusals
+from ostensive.images.items import SourceItem
+from ostensive.images.paths import is_inside, shown_name, storable_path
+from ostensive.records import Location
+
+IMAGE_SUFFIXES: Final = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".qoi"),
+        *(".tif", ".tiff", ".avif", ".avifs", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    )
+)
+UNSUPPORTED_SUFFIXES: Final = frozenset(
+    (
+        *(".heic", ".heif", ".hif", ".jxl", ".svg", ".psd", ".eps", ".tga", ".ico", ".icns", ".exr", ".hdr"),
+        *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),  # camera raw
+    )
+)
+LISTED_SUFFIXES: Final = IMAGE_SUFFIXES | UNSUPPORTED_SUFFIXES
+TAR_SUFFIX: Final = ".tar"
+ROW_SUFFIXES: Final = frozenset({".parquet", ".arrow"})
+
+
+def suffix_of(name: str) -> str:
+    """The last suffix of a file name, in lower case, with its dot."""
+    dot = name.rfind(".")  # Path(name).suffix takes ten times as long, and there may be a million names
+    return name[dot:].lower() if dot > name.rfind("/") + 1 else ""
+
+
+def is_set_aside(name: str) -> bool:
+    """Whether a name is hidden, or is what macOS adds to archives (`._photo.jpg`, `__MACOSX`)."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderListing:
+    """What a folder holds, in the order of the keys: images, and the paths of tars, Parquet and Arrow files."""
+
+    images: list[SourceItem]
+    data_sets: list[str]
+
+
+def list_folder(root: str) -> FolderListing:
+    """All images below the folder `root` (absolute, without links).
+
+    Links to files inside the folder are listed like files; links to folders inside are passed over, since what they
+    lead to is listed at its own place, so that a cycle of links ends at once. Links that lead out are refused items.
+    Raises `OSError` when `root` itself cannot be read; a folder below it is then a refused item.
+    """
+    listing = FolderListing([], [])
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        try:
+            with os.scandir(folder) as entries:
+                found = [entry for entry in entries if not is_set_aside(entry.name)]
+        except OSError as error:
+            if folder == root:
+                raise
+            listing.images.append(refused_item(folder, root, refusals.UNREADABLE, f"folder: {error.strerror}"))
+            continue
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(entry.path)
+            elif suffix_of(entry.name) == TAR_SUFFIX or suffix_of(entry.name) in ROW_SUFFIXES:
+                listing.data_sets.append(entry.path)
+            else:
+                listing.images.extend(_entry_items(entry, root))
+    listing.images.sort(key=lambda item: item.key)
+    listing.data_sets.sort()
+    return listing
+
+
+def _entry_items(entry: os.DirEntry[str], root: str) -> Iterator[SourceItem]:
+    wanted = suffix_of(entry.name) in LISTED_SUFFIXES
+    if entry.is_symlink():
+        if is_inside(entry.path, root):
+            if wanted and not Path(entry.path).is_dir():
+                yield file_item(entry.path, _below(entry.path, root))
+        elif wanted or Path(entry.path).is_dir():
+            yield refused_item(entry.path, root, refusals.LEADS_OUT, "link")
+    elif wanted:
+        yield file_item(entry.path, _below(entry.path, root))
+
+
+def file_item(path: str, name: str) -> SourceItem:
+    """The item of one file at the absolute `path`, called `name`; a problem is named where it can be seen unopened."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - as in suffix_of
+    except OSError as error:
+        reason = refusals.MISSING if isinstance(error, FileNotFoundError) else refusals.UNREADABLE
+        return _item(path, name, problem=reason, detail=error.strerror or "")
+    if not stat.S_ISREG(status.st_mode):
+        return _item(path, name, problem=refusals.NOT_A_FILE, detail=_kind(status.st_mode))
+    if suffix_of(path) in UNSUPPORTED_SUFFIXES:
+        detail = f"{suffix_of(path)}; convert it to JPEG"
+        return _item(path, name, status, problem=refusals.UNSUPPORTED, detail=detail)
+    return _item(path, name, status)
+
+
+def refused_item(path: str, root: str, reason: str, detail: str) -> SourceItem:
+    """The item of something below the folder `root` that is refused unread; `reason` is a phrase of `refusals`."""
+    return _item(path, _below(path, root), problem=reason, detail=detail)
+
+
+def _item(
+    path: str, name: str, status: os.stat_result | None = None, *, problem: str | None = None, detail: str = ""
+) -> SourceItem:
+    key, shown = storable_path(name), shown_name(name)
+    return SourceItem(
+        key=key,
+        source=key if shown == key else shown,  # one string for both, where there are a million
+        location=Location(storable_path(path)),
+        size_bytes=0 if status is None else status.st_size,
+        modified_ns=0 if status is None else status.st_mtime_ns,
+        problem=problem,
+        detail=detail,
+    )
+
+
+def _below(path: str, root: str) -> str:
+    return path.removeprefix(root).lstrip("/") or "."
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
+    return next((name for test, name in kinds if test(mode)), "device")

@@ -1,0 +1,187 @@
+"""What the user gave as images, to a list of source items: nothing is decoded, and the order is always the same.
+
+A source is a folder, a list file, an image, a WebDataset tar, a Parquet or Arrow file, or a folder that
+`datasets` wrote. A folder is taken for a data set only when it holds no image file: in a folder with both, the images
+are taken and each tar, Parquet or Arrow file is a refused item, so that thumbnails beside shards, or shards beside
+photographs, are never silently mixed into one corpus.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from ostensive.errors import SettingsError
+from ostensive.images import refusals
+from ostensive.images.columns import list_rows
+from ostensive.images.files import (
+    LISTED_SUFFIXES,
+    ROW_SUFFIXES,
+    TAR_SUFFIX,
+    file_item,
+    list_folder,
+    refused_item,
+    suffix_of,
+)
+from ostensive.images.items import SourceItem
+from ostensive.images.paths import is_inside, shown_name
+from ostensive.images.refusals import DataSetUnreadableError
+from ostensive.images.tars import COMPRESSED_SUFFIXES, list_tar, refuse_compressed
+from ostensive.recipe import IntakeSettings
+
+__all__ = ["SourceItem", "list_items"]
+
+_MAX_LIST_BYTES: Final = 1 << 30
+
+
+def list_items(path: str | os.PathLike[str], settings: IntakeSettings) -> list[SourceItem]:
+    """Every image in `path`, refused ones included; keys are unique.
+
+    Folders in the order of their names, tars and Parquet in the order of what they hold, a list in its own order.
+    Raises `SettingsError` when there is nothing to take.
+    """
+    given = str(Path(path).absolute())
+    shown = shown_name(os.fspath(path))
+    try:
+        if not Path(given).exists():
+            raise SettingsError(
+                f"{shown}: no such file or folder; images are taken from a folder, list, tar or Parquet"
+            )
+        items = _folder_items(given, shown, settings) if Path(given).is_dir() else _file_items(given, shown, settings)
+    except OSError as error:
+        raise SettingsError(f"{shown}: cannot be read: {error.strerror or error}") from error
+    if not items:
+        raise SettingsError(f"{shown}: no image in it; files with a suffix such as .jpg, .png or .webp are expected")
+    return _with_unique_keys(items)
+
+
+def _folder_items(folder: str, shown: str, settings: IntakeSettings) -> list[SourceItem]:
+    root = os.path.realpath(folder)
+    listing = list_folder(root)
+    if any(item.problem is None for item in listing.images):
+        reason = refusals.DATA_SET_AMONG_IMAGES
+        refused = [refused_item(path, root, reason, "give it by itself") for path in listing.data_sets]
+        return sorted([*listing.images, *refused], key=lambda item: item.key)
+    if not listing.data_sets and not listing.images:
+        _refuse_compressed_tars(root)
+        raise SettingsError(f"{shown}: no image in this folder; files such as .jpg, .png or .webp are expected")
+    items = list(listing.images)
+    for path in _without_caches(listing.data_sets):
+        if not is_inside(path, root):
+            items.append(refused_item(path, root, refusals.LEADS_OUT, "link"))
+        elif not Path(path).is_file():
+            items.append(refused_item(path, root, refusals.NOT_A_FILE, "a tar, Parquet or Arrow file is expected"))
+        else:
+            try:
+                items.extend(_data_set_items(path, os.path.relpath(path, root), settings))
+            except DataSetUnreadableError as error:
+                items.append(refused_item(path, root, refusals.UNREADABLE, str(error)))
+    return items
+
+
+def _without_caches(paths: Sequence[str]) -> Iterator[str]:
+    """`paths` less the Arrow files that `datasets` left beside a saved data set without naming them in its state."""
+    named: dict[Path, frozenset[str] | None] = {}
+    for path in paths:
+        file = Path(path)
+        if file.suffix.lower() == ".arrow":
+            if file.parent not in named:
+                named[file.parent] = _saved_files(file.parent / "state.json")
+            files = named[file.parent]
+            if files is not None and file.name not in files:
+                continue
+        yield path
+
+
+def _saved_files(state: Path) -> frozenset[str] | None:
+    """The data files that the state of a saved data set names; None where there is no such state."""
+    if not state.is_file():
+        return None
+    try:
+        return frozenset(str(file["filename"]) for file in json.loads(state.read_bytes())["_data_files"])
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{shown_name(str(state))}: not the state of a data set saved by `datasets`"
+        raise SettingsError(f"{message}: {error!r:.80}; save it again with save_to_disk") from error
+
+
+def _refuse_compressed_tars(root: str) -> None:
+    for file in sorted(Path(root).iterdir()):
+        if file.name.lower().endswith(COMPRESSED_SUFFIXES) and file.is_file():
+            refuse_compressed(str(file))
+
+
+def _file_items(path: str, shown: str, settings: IntakeSettings) -> list[SourceItem]:
+    name = Path(path).name
+    if not Path(path).is_file():
+        raise SettingsError(f"{shown}: not a regular file; a folder, list, tar or Parquet is expected")
+    if suffix_of(name) in LISTED_SUFFIXES:
+        return [file_item(path, name)]
+    if name.lower().endswith(COMPRESSED_SUFFIXES):
+        refuse_compressed(path)
+    if suffix_of(name) == TAR_SUFFIX or suffix_of(name) in ROW_SUFFIXES:
+        return list(_data_set_items(path, name, settings))
+    return _listed_items(path, shown, settings)
+
+
+def _data_set_items(path: str, name: str, settings: IntakeSettings) -> Iterator[SourceItem]:
+    if suffix_of(path) == TAR_SUFFIX:
+        yield from list_tar(path, name)
+    else:
+        yield from list_rows(path, name, settings.column)
+
+
+def _listed_items(path: str, shown: str, settings: IntakeSettings) -> list[SourceItem]:
+    """The files that a list file names; a line may name an image, a tar, a Parquet or an Arrow file."""
+    if Path(path).stat().st_size > _MAX_LIST_BYTES:
+        raise SettingsError(f"{shown}: too large for a list of paths (1 GiB); a tar or Parquet needs its suffix")
+    folder = str(Path(path).parent)
+    names = list(_lines(Path(path).read_bytes(), shown))
+    items: list[SourceItem] = []
+    seen: set[str] = set()
+    for name in names:
+        target = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - Path cannot end in a space or newline
+        item = file_item(target, name)
+        if target in seen:
+            items.append(dataclasses.replace(item, problem=refusals.LISTED_TWICE, detail=""))
+        elif item.problem is None and (suffix_of(name) == TAR_SUFFIX or suffix_of(name) in ROW_SUFFIXES):
+            items.extend(_data_set_items(target, name, settings))
+        else:
+            items.append(item)
+        seen.add(target)
+    if items and all(item.problem == refusals.MISSING for item in items):
+        raise SettingsError(
+            f"{shown}: none of its {len(items)} lines names a file (the first is {items[0].source!r:.80}); "
+            "one path a line is expected, relative to the list"
+        )
+    return items
+
+
+def _lines(content: bytes, shown: str) -> Iterator[str]:
+    """The paths in a list: separated by NUL if there is one (for names with line ends), otherwise one a line."""
+    text = content.removeprefix(b"\xef\xbb\xbf")  # the byte order mark of Windows editors
+    parts = text.split(b"\0") if b"\0" in text else [line.removesuffix(b"\r") for line in text.split(b"\n")]
+    while parts and not parts[-1]:
+        parts.pop()
+    if not parts:
+        raise SettingsError(f"{shown}: an empty list; one path a line is expected, relative to the list")
+    for number, part in enumerate(parts, 1):
+        if not part.strip():
+            raise SettingsError(f"{shown}: line {number} names nothing; one path a line is expected")
+        yield os.fsdecode(part)
+
+
+def _with_unique_keys(items: Iterable[SourceItem]) -> list[SourceItem]:
+    """`items`, a key that was there already with `#2`, `#3` after it: tars may hold a name twice, lists repeat one."""
+    result: list[SourceItem] = []
+    counts: dict[str, int] = {}
+    taken: set[str] = set()
+    for item in items:
+        key = item.key
+        while key in taken:
+            counts[item.key] = counts.get(item.key, 1) + 1
+            key = f"{item.key}#{counts[item.key]}"
+        taken.add(key)
+        result.append(item if key == item.key else dataclasses.replace(item, key=key))
+    return result

@@ -1,0 +1,365 @@
+import io
+import os
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+from PIL import Image
+
+from ostensive.errors import SettingsError
+from ostensive.images.items import SourceItem
+from ostensive.images.loader import ImageLoader
+from ostensive.images.refusals import ImageRefusedError
+from ostensive.images.sources import list_items
+from ostensive.recipe import IntakeSettings
+
+SETTINGS = IntakeSettings()
+LOADER = ImageLoader(SETTINGS)
+
+
+def jpeg(shade: int) -> bytes:
+    sink = io.BytesIO()
+    Image.new("RGB", (20, 20), (shade, 0, 0)).save(sink, "JPEG")
+    return sink.getvalue()
+
+
+def write_tar(path: Path, members: list[tuple[str, bytes]]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for name, body in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+
+
+def bytes_of(items: list[SourceItem]) -> list[bytes]:
+    return [LOADER.read_location(item.location) for item in items]
+
+
+def summary(items: list[SourceItem]) -> list[tuple[str, str | None]]:
+    return [(item.key, item.problem) for item in items]
+
+
+def error_of(path: Path, settings: IntakeSettings = SETTINGS) -> str:
+    with pytest.raises(SettingsError) as caught:
+        list_items(path, settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_tar_that_webdataset_wrote(tmp_path: Path) -> None:
+    with webdataset.TarWriter(str(tmp_path / "000.tar")) as writer:
+        for number in range(3):
+            writer.write(
+                {"__key__": f"s{number}", "left.jpg": jpeg(number), "right.jpg": jpeg(10 + number), "txt": "x"}
+            )
+    items = list_items(tmp_path / "000.tar", SETTINGS)
+    names = [f"000.tar!s{number}.{side}.jpg" for number in range(3) for side in ("left", "right")]
+    assert summary(items) == [(name, None) for name in names]
+    assert bytes_of(items) == [jpeg(shade) for shade in (0, 10, 1, 11, 2, 12)]
+    assert items[0].size_bytes == len(jpeg(0))
+    assert items[0].modified_ns == (tmp_path / "000.tar").stat().st_mtime_ns
+
+
+def test_a_folder_of_tars_is_taken_in_order(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    for name, shade in (("b/1.tar", 1), ("a.tar", 2)):
+        write_tar(tmp_path / name, [("x.jpg", jpeg(shade)), ("x.json", b"{}")])
+    (tmp_path / "README.md").write_text("shards")
+    items = list_items(tmp_path, SETTINGS)
+    assert summary(items) == [("a.tar!x.jpg", None), ("b/1.tar!x.jpg", None)]
+    assert bytes_of(items) == [jpeg(2), jpeg(1)]
+    (tmp_path / "list.txt").write_text("b/1.tar\na.tar\n")
+    assert [item.key for item in list_items(tmp_path / "list.txt", SETTINGS)] == ["b/1.tar!x.jpg", "a.tar!x.jpg"]
+
+
+def test_members_of_all_kinds_of_names(tmp_path: Path) -> None:
+    long = "d" * 120 + "/" + "n" * 120 + ".jpg"
+    names = ["a b.jpg", "日本😀.jpg", "two\nlines.jpg", os.fsdecode(b"\xe9.jpg"), long, "twice.jpg", "twice.jpg"]
+    passed_over = ["__MACOSX/a.jpg", "._a.jpg", ".hidden/a.jpg", "text.txt"]
+    write_tar(tmp_path / "t.tar", [(name, jpeg(shade)) for shade, name in enumerate([*names, *passed_over])])
+    items = list_items(tmp_path / "t.tar", SETTINGS)
+    assert [item.key for item in items] == [
+        "t.tar!a b.jpg",
+        "t.tar!日本😀.jpg",
+        "t.tar!two\nlines.jpg",
+        "bytes:t.tar!%E9.jpg",
+        f"t.tar!{long}",
+        "t.tar!twice.jpg",
+        "t.tar!twice.jpg#2",
+    ]
+    assert all(item.source.isprintable() for item in items)
+    assert bytes_of(items) == [jpeg(shade) for shade in range(len(names))]
+
+
+def test_links_and_folders_in_a_tar_are_no_images(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        for name, kind in (("link.jpg", tarfile.SYMTYPE), ("hard.jpg", tarfile.LNKTYPE), ("dir.jpg", tarfile.DIRTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            info.linkname = "/etc/passwd"
+            tar.addfile(info)
+        info = tarfile.TarInfo("a.heic")
+        tar.addfile(info)
+    assert summary(list_items(tmp_path / "t.tar", SETTINGS)) == [("t.tar!a.heic", "format not supported")]
+
+
+@pytest.mark.parametrize(
+    ("cut", "expected"),
+    [
+        (
+            512 + 100,
+            [
+                ("t.tar!a.jpg", "truncated"),
+            ],
+        ),
+        (1024 + 512, [("t.tar!a.jpg", None), ("t.tar!", "truncated")]),
+        (1024 + 512 + 200, [("t.tar!a.jpg", None), ("t.tar!", "truncated")]),
+        (1024 + 1024 + 100, [("t.tar!a.jpg", None), ("t.tar!b.jpg", "truncated")]),
+        (3072, [("t.tar!a.jpg", None), ("t.tar!b.jpg", None), ("t.tar!", "truncated")]),
+        (3072 + 1024, [("t.tar!a.jpg", None), ("t.tar!b.jpg", None)]),
+    ],
+)
+def test_a_cut_tar_gives_what_is_whole(tmp_path: Path, cut: int, expected: list[tuple[str, str | None]]) -> None:
+    assert 512 < len(jpeg(1)) <= 1024
+    write_tar(tmp_path / "t.tar", [("a.jpg", jpeg(1)), ("b.jpg", jpeg(2))])
+    whole = (tmp_path / "t.tar").read_bytes()
+    (tmp_path / "t.tar").write_bytes(whole[:cut])
+    items = list_items(tmp_path / "t.tar", SETTINGS)
+    assert summary(items) == expected
+    for item in items:
+        assert item.detail if item.problem else LOADER.read_location(item.location)[:2] == b"\xff\xd8"
+
+
+def test_a_tar_that_is_cut_after_the_last_byte_of_a_member_gives_that_member(tmp_path: Path) -> None:
+    write_tar(tmp_path / "t.tar", [("a.jpg", jpeg(1)), ("b.jpg", jpeg(2))])
+    whole = (tmp_path / "t.tar").read_bytes()
+    (tmp_path / "t.tar").write_bytes(whole[: 512 + len(jpeg(1))])
+    items = list_items(tmp_path / "t.tar", SETTINGS)
+    assert summary(items) == [("t.tar!a.jpg", None), ("t.tar!", "truncated")]
+    assert LOADER.read_location(items[0].location) == jpeg(1)
+    assert items[1].detail == "the rest of the tar: cut within a member"
+
+
+def test_tars_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    tar = tmp_path / "x.tar"
+    advice = "a compressed tar cannot be read image by image; unpack it to a plain .tar or a folder"
+    for mode, name in (("w:gz", "x.tar.gz"), ("w:xz", "x.tgz"), ("w:bz2", "x.tar")):
+        with tarfile.open(tmp_path / name, mode) as compressed:  # type: ignore[call-overload]  # a plain str
+            compressed.addfile(tarfile.TarInfo("a.jpg"))
+        assert error_of(tmp_path / name) == f"{tmp_path / name}: {advice}"
+        if name != "x.tar":
+            assert error_of(tmp_path) == f"{tmp_path / name}: {advice}"
+            (tmp_path / name).unlink()
+    write_tar(tar, [("a.txt", b"text")])
+    assert error_of(tar) == f"{tar}: no image in it; files with a suffix such as .jpg, .png or .webp are expected"
+    tar.write_bytes(b"")
+    assert error_of(tar) == f"{tar}: not a readable tar: empty file"
+    tar.write_bytes(b"text" * 1000)
+    assert error_of(tar).startswith(f"{tar}: not a readable tar: ")
+
+
+def test_in_a_folder_of_tars_a_broken_one_is_a_refused_item(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", [("a.jpg", jpeg(1))])
+    (tmp_path / "b.tar").write_bytes(b"")
+    (tmp_path / "c.parquet").write_bytes(b"PAR1")
+    os.mkfifo(tmp_path / "d.tar")
+    write_tar(tmp_path.parent / "outside.tar", [("a.jpg", jpeg(1))])
+    (tmp_path / "e.tar").symlink_to(tmp_path.parent / "outside.tar")
+    assert summary(list_items(tmp_path, SETTINGS)) == [
+        ("a.tar!a.jpg", None),
+        ("b.tar", "unreadable"),
+        ("c.parquet", "unreadable"),
+        ("d.tar", "not a regular file"),
+        ("e.tar", "leads out of the folder"),
+    ]
+
+
+def image_dataset(count: int) -> datasets.Dataset:
+    """Rows of an image, and of two columns that look like images to whoever does not read the features."""
+    sound = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+    features = {
+        "n": datasets.Value("int64"),
+        "sound": sound,
+        "photo": datasets.Image(),
+        "raw": datasets.Value("binary"),
+    }
+    rows = {
+        "n": list(range(count)),
+        "sound": [{"bytes": b"RIFF", "path": "a.wav"}] * count,
+        "photo": [{"bytes": jpeg(shade), "path": None} for shade in range(count)],
+        "raw": [b"raw"] * count,
+    }
+    return datasets.Dataset.from_dict(rows, features=datasets.Features(features))
+
+
+def test_parquet_that_datasets_wrote(tmp_path: Path) -> None:
+    image_dataset(5).to_parquet(str(tmp_path / "rows.parquet"), batch_size=2)
+    items = list_items(tmp_path / "rows.parquet", SETTINGS)
+    assert summary(items) == [(f"rows.parquet#{row}", None) for row in range(5)]
+    assert items[3].location.column == "photo"
+    assert bytes_of(items) == [jpeg(shade) for shade in range(5)]
+    assert bytes_of(items[::-1]) == [jpeg(shade) for shade in range(4, -1, -1)]
+
+
+def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for number in range(2):
+        image_dataset(2 + number).to_parquet(str(tmp_path / "data" / f"train-0000{number}-of-00002.parquet"))
+    (tmp_path / "README.md").write_text("card")
+    items = list_items(tmp_path, SETTINGS)
+    assert [item.key for item in items] == [
+        *(f"data/train-00000-of-00002.parquet#{row}" for row in range(2)),
+        *(f"data/train-00001-of-00002.parquet#{row}" for row in range(3)),
+    ]
+    assert bytes_of(items) == [jpeg(shade) for shade in (0, 1, 0, 1, 2)]
+
+
+def test_a_folder_that_save_to_disk_wrote(tmp_path: Path) -> None:
+    folder = tmp_path / "saved"
+    image_dataset(5).save_to_disk(str(folder), num_shards=2)
+    (folder / "cache-0123.arrow").write_bytes((folder / "data-00000-of-00002.arrow").read_bytes())
+    items = list_items(folder, SETTINGS)
+    assert [item.key for item in items] == [
+        *(f"data-00000-of-00002.arrow#{row}" for row in range(3)),
+        *(f"data-00001-of-00002.arrow#{row}" for row in range(2)),
+    ]
+    assert bytes_of(items) == [jpeg(shade) for shade in range(5)]
+    (folder / "state.json").write_text("{}")
+    assert error_of(folder) == (
+        f"{folder}/state.json: not the state of a data set saved by `datasets`: "
+        "KeyError('_data_files'); save it again with save_to_disk"
+    )
+
+
+def test_splits_that_save_to_disk_wrote(tmp_path: Path) -> None:
+    splits = datasets.DatasetDict({"train": image_dataset(2), "test": image_dataset(1)})
+    splits.save_to_disk(str(tmp_path / "saved"))
+    items = list_items(tmp_path / "saved", SETTINGS)
+    assert [item.key for item in items] == [
+        "test/data-00000-of-00001.arrow#0",
+        "train/data-00000-of-00001.arrow#0",
+        "train/data-00000-of-00001.arrow#1",
+    ]
+
+
+def write_parquet(path: Path, columns: dict[str, pa.Array], **options: Any) -> Path:  # Any: pyarrow's options
+    pq.write_table(pa.table(columns), path, **options)
+    return path
+
+
+BYTES_AND_PATH = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def test_parquet_that_pyarrow_wrote(tmp_path: Path) -> None:
+    shades = list(range(7))
+    values = [jpeg(shade) for shade in shades]
+    for kind in (pa.binary(), pa.large_binary()):
+        path = write_parquet(
+            tmp_path / "rows.parquet", {"n": pa.array(shades), "x": pa.array(values, kind)}, row_group_size=3
+        )
+        assert bytes_of(list_items(path, SETTINGS)) == values
+    with pa.OSFile(str(tmp_path / "rows.arrow"), "wb") as sink:
+        table = pa.table({"x": pa.array(values)})
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=2)
+    assert bytes_of(list_items(tmp_path / "rows.arrow", SETTINGS)) == values
+
+
+def test_rows_without_an_image_are_refused_when_they_are_read(tmp_path: Path) -> None:
+    (tmp_path / "named.jpg").write_bytes(jpeg(9))
+    (tmp_path.parent / "secret.jpg").write_bytes(jpeg(8))
+    cells = [
+        {"bytes": jpeg(1), "path": "a.jpg"},
+        None,
+        {"bytes": None, "path": None},
+        {"bytes": None, "path": "named.jpg"},
+        {"bytes": None, "path": "../secret.jpg"},
+        {"bytes": None, "path": "/etc/hostname"},
+        {"bytes": None, "path": "gone.jpg"},
+    ]
+    path = write_parquet(tmp_path / "rows.parquet", {"image": pa.array(cells, BYTES_AND_PATH)})
+    found = []
+    for item in list_items(path, SETTINGS):
+        try:
+            found.append(LOADER.read_location(item.location))
+        except ImageRefusedError as error:
+            found.append(str(error).encode())
+    assert found == [
+        jpeg(1),
+        b"no image in the row",
+        b"no image in the row",
+        jpeg(9),
+        b"leads out of the folder: the row names ../secret.jpg",
+        b"leads out of the folder: the row names /etc/hostname",
+        b"missing file: No such file or directory",
+    ]
+
+
+def test_the_image_column_has_to_be_clear(tmp_path: Path) -> None:
+    cell = pa.array([{"bytes": jpeg(1), "path": None}], BYTES_AND_PATH)
+    one = pa.array([1])
+    path = write_parquet(tmp_path / "rows.parquet", {"left": cell, "right": cell, "n": one})
+    assert error_of(path) == f"{path}: several image columns (left, right); choose one with intake.column"
+    chosen = list_items(path, IntakeSettings(column="right"))
+    assert chosen[0].location.column == "right"
+    assert error_of(path, IntakeSettings(column="n")) == f"{path}: column 'n' (intake.column) holds int64, not images"
+    assert error_of(path, IntakeSettings(column="no")) == (
+        f"{path}: no column 'no' (intake.column); its columns are left, right, n"
+    )
+    path = write_parquet(tmp_path / "rows.parquet", {"n": one, "m": one})
+    assert error_of(path) == (
+        f"{path}: no image column; one of images, of {{bytes, path}} or of bytes is expected, its columns are n, m"
+    )
+
+
+def test_parquet_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "rows.parquet", {"x": pa.array([], pa.binary())})
+    assert error_of(path) == f"{path}: no image in it; files with a suffix such as .jpg, .png or .webp are expected"
+    write_parquet(path, {"x": pa.array([jpeg(1)])})
+    path.write_bytes(path.read_bytes()[:-20])
+    assert error_of(path).startswith(f"{path}: not a readable Parquet or Arrow file: ")
+    (tmp_path / "x.arrow").write_bytes(b"nothing")
+    assert error_of(tmp_path / "x.arrow").startswith(f"{tmp_path}/x.arrow: not a readable Parquet or Arrow file: ")
+
+
+def test_many_threads_read_one_parquet(tmp_path: Path) -> None:
+    values = [jpeg(number % 256) + str(number).encode() for number in range(200)]
+    path = write_parquet(tmp_path / "rows.parquet", {"x": pa.array(values)}, row_group_size=10)
+    items = list_items(path, SETTINGS)
+    order = [(number * 37) % 200 for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: LOADER.read_location(items[number].location), order))
+    assert found == [values[number] for number in order]
+
+
+def test_a_parquet_that_shrank_is_noticed(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "rows.parquet", {"x": pa.array([jpeg(1), jpeg(2)])})
+    last = list_items(path, SETTINGS)[1]
+    assert LOADER.read_location(last.location) == jpeg(2)
+    write_parquet(path, {"x": pa.array([jpeg(3)])})
+    with pytest.raises(ImageRefusedError, match="missing file: the file has no row 1 any more"):
+        LOADER.read_location(last.location)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_file_of_rows_that_was_replaced_is_read_anew(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows.{suffix}"
+    found = []
+    for turn, value in enumerate((b"aaaa", b"bbbb")):
+        table = pa.table({"x": pa.array([value])})
+        path.unlink(missing_ok=True)
+        if suffix == "parquet":
+            pq.write_table(table, path, write_statistics=False)
+        else:
+            with pa.ipc.new_stream(str(path), table.schema) as writer:
+                writer.write_table(table)
+        os.utime(path, ns=(turn, turn))
+        found.append((path.stat().st_size, bytes_of(list_items(path, SETTINGS))))
+    assert found[0][0] == found[1][0]
+    assert [values for _, values in found] == [[b"aaaa"], [b"bbbb"]]

@@ -1,0 +1,271 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ostensive.images.files import IMAGE_SUFFIXES
+from ostensive.images.items import SourceItem
+from ostensive.images.paths import openable_path
+from ostensive.images.sources import list_items
+from ostensive.recipe import IntakeSettings
+
+SETTINGS = IntakeSettings()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return folder
+
+
+def save(path: Path | str, colour: str = "red") -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(path).open("wb") as file:
+        Image.new("RGB", (20, 20), colour).save(file, "JPEG")
+
+
+def summary(items: list[SourceItem]) -> list[tuple[str, str | None]]:
+    return [(item.key, item.problem) for item in items]
+
+
+def error_of(path: Path | str) -> str:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the type is asserted below, in one place
+        list_items(path, SETTINGS)
+    assert type(caught.value).__mro__[1].__name__ in ("OstensiveError", "SettingsError")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_folder_is_listed_with_all_below_it_in_order(photos: Path) -> None:
+    for name in ("b.jpg", "a/z.JPEG", "a/b/c/deep.png", "a.webp", "c.TIFF"):
+        save(photos / name)
+    (photos / "notes.txt").write_text("no image")
+    (photos / "noextension").write_bytes(b"")
+    (photos / "empty").mkdir()
+    items = list_items(photos, SETTINGS)
+    assert [item.key for item in items] == ["a.webp", "a/b/c/deep.png", "a/z.JPEG", "b.jpg", "c.TIFF"]
+    first = items[0]
+    status = (photos / "a.webp").stat()
+    assert (first.source, first.problem, first.image_id, first.record_id) == ("a.webp", None, "", "a.webp")
+    assert (first.size_bytes, first.modified_ns) == (status.st_size, status.st_mtime_ns)
+    assert first.location.path == str(photos.resolve() / "a.webp")
+    assert (first.location.offset, first.location.length, first.location.column) == (None, None, None)
+
+
+def test_hidden_files_and_what_macos_adds_are_passed_over(photos: Path) -> None:
+    for name in ("ok.jpg", ".hidden.jpg", ".git/x.jpg", "._ok.jpg", "__MACOSX/ok.jpg", "sub/.thumbs/ok.jpg"):
+        save(photos / name)
+    assert summary(list_items(photos, SETTINGS)) == [("ok.jpg", None)]
+
+
+def test_a_folder_that_is_hidden_itself_is_taken(tmp_path: Path) -> None:
+    save(tmp_path / ".cache" / "ok.jpg")
+    assert summary(list_items(tmp_path / ".cache", SETTINGS)) == [("ok.jpg", None)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with space.jpg",
+        "two\nlines.jpg",
+        "dots.in.the.name.jpg",
+        "日本😀é.jpg",
+        "-dash.jpg",
+        "100%.jpg",
+        "a'b\"c.jpg",
+        "#1.jpg",
+    ],
+)
+def test_any_name_is_listed_and_opens(photos: Path, name: str) -> None:
+    save(photos / name)
+    (item,) = list_items(photos, SETTINGS)
+    assert item.key == name
+    assert item.source.isprintable()
+    assert Path(openable_path(item.location.path)).read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_a_name_that_is_no_unicode_is_listed_and_opens(photos: Path) -> None:
+    raw = os.fsencode(photos) + b"/caf\xe9.jpg"
+    save(os.fsdecode(raw))
+    (item,) = list_items(photos, SETTINGS)
+    assert item.source == r"caf\xe9.jpg"
+    assert item.key == "bytes:caf%E9.jpg"
+    item.location.path.encode()
+    assert os.fsencode(openable_path(item.location.path)) == os.path.realpath(raw)
+    with Path(openable_path(item.location.path)).open("rb") as file:
+        assert file.read(2) == b"\xff\xd8"
+
+
+def test_links_inside_are_followed_and_links_out_refused(photos: Path, tmp_path: Path) -> None:
+    save(photos / "real" / "a.jpg")
+    save(tmp_path / "elsewhere" / "secret.jpg")
+    (photos / "alias.jpg").symlink_to(photos / "real" / "a.jpg")
+    (photos / "again").symlink_to(photos / "real")
+    (photos / "out.jpg").symlink_to(tmp_path / "elsewhere" / "secret.jpg")
+    (photos / "out").symlink_to(tmp_path / "elsewhere")
+    (photos / "dangling.jpg").symlink_to(photos / "nothing.jpg")
+    (photos / "note.txt").symlink_to(tmp_path / "elsewhere" / "secret.jpg")
+    items = list_items(photos, SETTINGS)
+    assert summary(items) == [
+        ("alias.jpg", None),
+        ("dangling.jpg", "missing file"),
+        ("out", "leads out of the folder"),
+        ("out.jpg", "leads out of the folder"),
+        ("real/a.jpg", None),
+    ]
+    assert items[2].detail == "link"
+
+
+def test_a_cycle_of_links_ends(photos: Path) -> None:
+    save(photos / "sub" / "a.jpg")
+    (photos / "sub" / "up").symlink_to(photos)
+    (photos / "sub" / "self").symlink_to(photos / "sub" / "self")
+    (photos / "sub" / "loop.jpg").symlink_to(photos / "sub" / "loop.jpg")
+    items = list_items(photos, SETTINGS)
+    assert [item.key for item in items] == ["sub/a.jpg", "sub/loop.jpg"]
+    assert items[1].problem == "unreadable"
+    assert items[1].detail == "Too many levels of symbolic links"
+
+
+def test_the_given_folder_may_be_a_link_or_relative(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(photos / "a.jpg")
+    link = photos.parent / "link"
+    link.symlink_to(photos)
+    assert list_items(link, SETTINGS) == list_items(photos, SETTINGS)
+    monkeypatch.chdir(photos.parent)
+    assert list_items("photos", SETTINGS) == list_items(f"{photos}/", SETTINGS)
+
+
+def test_what_is_no_file_is_refused_without_waiting(photos: Path) -> None:
+    save(photos / "a.jpg")
+    (photos / "album.jpg").mkdir()
+    save(photos / "album.jpg" / "b.jpg")
+    os.mkfifo(photos / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(photos / "s.jpg"))
+        items = list_items(photos, SETTINGS)
+    assert summary(items) == [
+        ("a.jpg", None),
+        ("album.jpg/b.jpg", None),
+        ("pipe.jpg", "not a regular file"),
+        ("s.jpg", "not a regular file"),
+    ]
+    assert [item.detail for item in items[2:]] == ["pipe", "socket"]
+
+
+def test_formats_that_are_not_decoded_are_not_passed_over_silently(photos: Path) -> None:
+    save(photos / "a.jpg")
+    save(photos / "b.HEIC")
+    items = list_items(photos, SETTINGS)
+    assert summary(items) == [("a.jpg", None), ("b.HEIC", "format not supported")]
+    assert items[1].detail == ".heic; convert it to JPEG"
+
+
+def test_folders_that_may_not_be_read(photos: Path) -> None:
+    save(photos / "a.jpg")
+    save(photos / "shut" / "b.jpg")
+    (photos / "shut").chmod(0)
+    if os.access(photos / "shut", os.R_OK):
+        pytest.skip("this user may read everything")
+    assert summary(list_items(photos, SETTINGS)) == [("a.jpg", None), ("shut", "unreadable")]
+    assert error_of(photos / "shut") == f"{photos}/shut: cannot be read: Permission denied"
+    (photos / "shut").chmod(0o700)
+
+
+def test_a_folder_of_refused_images_alone_is_listed_in_order(photos: Path) -> None:
+    for name in ("z.heic", "b/m.heic", "a/n.heic", "c.heic"):
+        save(photos / name)
+    items = list_items(photos, SETTINGS)
+    assert [item.key for item in items] == ["a/n.heic", "b/m.heic", "c.heic", "z.heic"]
+
+
+def test_every_suffix_that_is_taken_is_one_that_pillow_knows() -> None:
+    Image.init()
+    assert set(Image.EXTENSION) >= IMAGE_SUFFIXES
+
+
+def test_one_image_is_a_source_too(photos: Path) -> None:
+    save(photos / "a.jpg")
+    assert summary(list_items(photos / "a.jpg", SETTINGS)) == [("a.jpg", None)]
+
+
+def test_what_is_not_there_or_empty_is_refused(photos: Path) -> None:
+    assert error_of(photos / "no") == (
+        f"{photos}/no: no such file or folder; images are taken from a folder, list, tar or Parquet"
+    )
+    assert error_of(photos) == f"{photos}: no image in this folder; files such as .jpg, .png or .webp are expected"
+    os.mkfifo(photos / "pipe")
+    assert error_of(photos / "pipe") == f"{photos}/pipe: not a regular file; a folder, list, tar or Parquet is expected"
+
+
+def test_a_list_keeps_its_order_and_refuses_what_is_missing(photos: Path, tmp_path: Path) -> None:
+    for name in ("b.jpg", "a b .jpg", "sub/ü.jpg"):
+        save(photos / name)
+    save(tmp_path / "outside.jpg")
+    listing = photos / "list.txt"
+    lines = ["sub/ü.jpg", "b.jpg", "gone.jpg", "a b .jpg", "./b.jpg", str(tmp_path / "outside.jpg"), "sub", "b.jpg"]
+    listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    items = list_items(listing, SETTINGS)
+    assert summary(items) == [
+        ("sub/ü.jpg", None),
+        ("b.jpg", None),
+        ("gone.jpg", "missing file"),
+        ("a b .jpg", None),
+        ("./b.jpg", "listed twice"),
+        (str(tmp_path / "outside.jpg"), None),
+        ("sub", "not a regular file"),
+        ("b.jpg#2", "listed twice"),
+    ]
+    assert items[2].detail == "No such file or directory"
+    assert items[0].location.path == str(photos / "sub/ü.jpg")
+
+
+def test_lists_of_other_systems_are_read(photos: Path) -> None:
+    save(photos / "a.jpg")
+    save(photos / "b.jpg")
+    save(photos / "two\nlines.jpg")
+    for content in (b"a.jpg\r\nb.jpg\r\n", b"\xef\xbb\xbfa.jpg\nb.jpg", b"a.jpg\0b.jpg\0"):
+        (photos / "list").write_bytes(content)
+        assert summary(list_items(photos / "list", SETTINGS)) == [("a.jpg", None), ("b.jpg", None)]
+    (photos / "list").write_bytes(b"two\nlines.jpg\0a.jpg\0")
+    assert summary(list_items(photos / "list", SETTINGS)) == [("two\nlines.jpg", None), ("a.jpg", None)]
+
+
+def test_a_list_may_hold_names_that_are_no_unicode(photos: Path) -> None:
+    save(os.fsdecode(os.fsencode(photos) + b"/\xff.jpg"))
+    (photos / "list").write_bytes(b"\xff.jpg\n")
+    (item,) = list_items(photos / "list", SETTINGS)
+    assert (item.key, item.problem) == ("bytes:%FF.jpg", None)
+
+
+def test_lists_that_name_nothing_are_refused(photos: Path) -> None:
+    save(photos / "a.jpg")
+    listing = photos / "list.txt"
+    listing.write_bytes(b"")
+    assert error_of(listing) == f"{listing}: an empty list; one path a line is expected, relative to the list"
+    listing.write_bytes(b"\n\n")
+    assert error_of(listing) == f"{listing}: an empty list; one path a line is expected, relative to the list"
+    listing.write_bytes(b"a.jpg\n \na.jpg\n")
+    assert error_of(listing) == f"{listing}: line 2 names nothing; one path a line is expected"
+    listing.write_bytes(b"x.jpg\ny.jpg\n")
+    assert error_of(listing) == (
+        f"{listing}: none of its 2 lines names a file (the first is 'x.jpg'); "
+        "one path a line is expected, relative to the list"
+    )
+
+
+def test_data_sets_among_images_are_refused_items(photos: Path) -> None:
+    save(photos / "a.jpg")
+    (photos / "shard.tar").write_bytes(b"")
+    (photos / "rows.parquet").write_bytes(b"")
+    items = list_items(photos, SETTINGS)
+    assert summary(items) == [
+        ("a.jpg", None),
+        ("rows.parquet", "data set among images"),
+        ("shard.tar", "data set among images"),
+    ]
+    assert items[1].detail == "give it by itself"
