@@ -1,0 +1,93 @@
+"""Choosing regions among proposals: people first, then what is large, central, prominent and unlike the rest.
+
+LSKD (section 2.1) names five heuristics and two numbers; the formula here is our own: each step takes the proposal
+of most worth, and what is kept lowers the worth of its own kind. Choosing by non-maximum suppression alone was given
+up, for it spends all regions on one corner of a busy image.
+
+The result does not depend on the order of the proposals. Regions are numbered in reading order (top third before
+middle before bottom, left to right within each), so that a number says nothing of importance.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ostensive.records import Box
+from verbalizers.settings import ChoiceSettings
+
+AREA_LABEL = "area"  # the label of what no detector has named
+PEOPLE_LABELS = frozenset({"face", "person"})
+WHOLE_BOX = Box(0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A box that may become a region."""
+
+    box: Box
+    label: str  # what the proposer took it for, "area" where it does not know
+    label_probability: float | None  # the proposer's own confidence, 0-1; None where it has none
+    kind: str  # what variety is counted by: the label, or the main colour of an area
+    prominence: float  # how much it stands out, 0-1: the detector's confidence, or what a proposer has instead
+
+
+def centrality(box: Box) -> float:
+    """1 for a box in the middle of the view, 0 for one whose middle is a corner."""
+    x, y = box.center
+    return 1 - math.hypot(x - 0.5, y - 0.5) / math.hypot(0.5, 0.5)
+
+
+def worth(proposal: Proposal, settings: ChoiceSettings) -> float:
+    """Prominence, size and centrality in one number, 0-1."""
+    place = 1 - settings.centrality_weight * (1 - centrality(proposal.box))
+    return float(proposal.prominence * proposal.box.area**settings.size_exponent * place)
+
+
+def choose(proposals: Iterable[Proposal], settings: ChoiceSettings) -> tuple[Proposal, ...]:
+    """The proposals to keep, in the order of their numbers; one of the whole view where none can be kept."""
+    worths = {proposal: worth(proposal, settings) for proposal in proposals}
+    ranked = sorted(worths, key=lambda proposal: (-worths[proposal], _corners(proposal), proposal.kind))
+    people = [proposal for proposal in ranked if proposal.label in PEOPLE_LABELS]
+    kept: list[Proposal] = []
+    for proposal in people:
+        if len(kept) < min(settings.max_people, settings.max_regions) and _clear_of(proposal, kept, settings):
+            kept.append(proposal)
+    others = [proposal for proposal in ranked if proposal.label not in PEOPLE_LABELS]
+    whole = Proposal(WHOLE_BOX, AREA_LABEL, None, AREA_LABEL, 0.0)
+    return tuple(sorted(_fill(kept, others, worths, settings), key=_reading_order)) or (whole,)
+
+
+def _fill(
+    kept: list[Proposal], others: list[Proposal], worths: Mapping[Proposal, float], settings: ChoiceSettings
+) -> list[Proposal]:
+    """`kept` and as many of `others` as there is room for, most worth first."""
+    kept, kinds = list(kept), Counter(proposal.kind for proposal in kept)
+    others = [proposal for proposal in others if _clear_of(proposal, kept, settings)]
+    while others and len(kept) < settings.max_regions:
+        # `max` takes the first of equals, and `others` is in a fixed order.
+        best = max(others, key=lambda other: worths[other] * settings.repeat_factor ** kinds[other.kind])
+        kept.append(best)
+        kinds[best.kind] += 1
+        others = [
+            other
+            for other in others
+            if kinds[other.kind] < settings.max_per_kind
+            and other.box.overlap(best.box) <= settings.max_overlap
+            and other is not best
+        ]
+    return kept
+
+
+def _clear_of(proposal: Proposal, kept: list[Proposal], settings: ChoiceSettings) -> bool:
+    return all(proposal.box.overlap(other.box) <= settings.max_overlap for other in kept)
+
+
+def _corners(proposal: Proposal) -> tuple[float, float, float, float, str]:
+    box = proposal.box
+    return box.y1, box.x1, box.y2, box.x2, proposal.label
+
+
+def _reading_order(proposal: Proposal) -> tuple[int, float, tuple[float, float, float, float, str]]:
+    x, y = proposal.box.center
+    return min(int(3 * y), 2), x, _corners(proposal)

@@ -1,0 +1,111 @@
+"""What a recipe may say about verbalizing: five sections, each a choice of `kind`, composed into one.
+
+Every part of a verbalization (concepts, narratives, regions, captions, probes) is chosen on its own, so that a detector
+can be used with pixel captions. One profile name for all five was given up: it would have to be unmade for each new
+model. Where a number comes from LSKD it is cited; the others are this project's own, for the paper publishes none.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ostensive.settings import Operational, Settings
+
+
+class PixelConceptSettings(Settings):
+    """Whole sentences on palette, light and layout, from pixels alone."""
+
+    kind: Literal["pixels"] = "pixels"
+    max_colours: int = Field(default=3, ge=1, le=8)
+    """Most colours named in the palette sentence. LSKD, section 2.1, names three concepts an image."""
+
+
+class PixelNarrativeSettings(Settings):
+    """Short descriptions that walk over the scene, from pixels alone."""
+
+    kind: Literal["pixels"] = "pixels"
+    count: int = Field(default=5, ge=0, le=6)
+    """Descriptions of each image. LSKD, section 2.1: five localized narratives."""
+
+
+class ChoiceSettings(Settings):
+    """Which of the proposed regions are kept: the heuristics of LSKD, section 2.1, with numbers of our own."""
+
+    max_regions: int = Field(default=8, ge=1, le=100)
+    """Most regions an image. LSKD keeps about ten."""
+    max_people: int = Field(default=4, ge=0)
+    """Most people or faces, the largest and most central first. LSKD, section 2.1: four."""
+    max_per_kind: int = Field(default=4, ge=1)
+    """Most regions of one kind: of one class, or of one main colour where the proposer knows no classes."""
+    max_overlap: float = Field(default=0.4, ge=0, le=1)
+    """Two kept regions overlap at most by this intersection over union."""
+    repeat_factor: float = Field(default=0.8, gt=0, le=1)
+    """What each region of the same kind that is already kept leaves of the worth of another; 1 ignores variety."""
+    size_exponent: float = Field(default=0.5, ge=0, le=2)
+    """Worth grows with the share of the image to this power; 0 ignores size."""
+    centrality_weight: float = Field(default=0.5, ge=0, le=1)
+    """Share of the worth that a region in a corner loses against one in the centre; 0 ignores place."""
+
+
+class PixelRegionSettings(Settings):
+    """Regions by segmentation and by the face cascade of scikit-image."""
+
+    kind: Literal["pixels"] = "pixels"
+    segments: int = Field(default=150, ge=4, le=2000)
+    """Superpixels that merging starts from."""
+    min_area: float = Field(default=0.006, ge=0, le=1)
+    """Smallest box, as a share of the image."""
+    max_area: float = Field(default=0.85, gt=0, le=1)
+    """Largest box, as a share of the image; more is background."""
+    min_fill: float = Field(default=0.45, ge=0, le=1)
+    """Least share of its box that a segment fills; less and the box shows something else."""
+    min_contrast: float = Field(default=6.0, ge=0)
+    """Least difference in CIELAB between a segment and its neighbours; about 2 can be seen at all."""
+    faces: bool = True
+    """Look for faces."""
+    choice: ChoiceSettings = ChoiceSettings()
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_area > self.max_area:
+            raise ValueError("min_area is at most max_area")
+        return self
+
+
+class PixelCaptionSettings(Settings):
+    """Size, colour, texture and place of each region, from pixels alone."""
+
+    kind: Literal["pixels"] = "pixels"
+
+
+class PixelProbeSettings(Settings):
+    """Questions whose answers are computed from the pixels and the regions."""
+
+    kind: Literal["pixels"] = "pixels"
+    count: int = Field(default=15, ge=0)
+    """Most questions of each image; fewer where fewer have a clear answer. LSKD, section 2.1: fifteen."""
+
+
+# Each becomes a union discriminated by `kind` as soon as it has a second member.
+ConceptSettings = PixelConceptSettings
+NarrativeSettings = PixelNarrativeSettings
+RegionSettings = PixelRegionSettings
+CaptionSettings = PixelCaptionSettings
+ProbeSettings = PixelProbeSettings
+
+
+class VerbalizeSettings(Settings):
+    """How images are turned into text."""
+
+    working_side_px: int = Field(default=160, ge=32, le=2048)
+    """Images with more pixels than this squared are shrunk to about as many before colours, light and segments are
+    worked out; time grows with its square."""
+    sharpness_side_px: int = Field(default=384, ge=32, le=4096)
+    """The same for telling sharp from blurred, which shrinking would hide."""
+    concepts: ConceptSettings = PixelConceptSettings()
+    narratives: NarrativeSettings = PixelNarrativeSettings()
+    regions: RegionSettings = PixelRegionSettings()
+    captions: CaptionSettings = PixelCaptionSettings()
+    probes: ProbeSettings = PixelProbeSettings()
+    max_pixels_at_once: Operational[Annotated[int, Field(ge=1)]] = 64_000_000
+    """Decoded pixels held at a time (3 bytes each); one image is always let through."""
