@@ -1,0 +1,116 @@
+"""The words and phrases that the rules look for.
+
+A lexicon is asked in two steps: is one of its words in the text at all, and only then, does the whole phrase match.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+_WORD = re.compile(r"\[\d+\]|[^\W_]+(?:['’][^\W_]+)*")
+
+
+@lru_cache(maxsize=64)
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a text in order, lower case; a tag such as `[0]` is one word."""
+    # Cached because the rules ask for the same three texts again and again.
+    return tuple(_WORD.findall(text.lower()))
+
+
+@lru_cache(maxsize=64)
+def word_set(text: str) -> frozenset[str]:
+    """The distinct words of a text, lower case."""
+    return frozenset(words_of(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """Words that are enough by themselves, and phrases by a word that each of their forms holds.
+
+    One large pattern for all of them took ten times as long: almost every text holds none of the words.
+    """
+
+    words: frozenset[str]
+    phrases: Mapping[str, re.Pattern[str]]
+
+    def found(self, text: str) -> bool:
+        present = word_set(text)
+        if not self.words.isdisjoint(present):
+            return True
+        return any(self.phrases[word].search(text) for word in self.phrases.keys() & present)
+
+
+def _lexicon(words_: str, phrases: Mapping[str, str] | None = None) -> Lexicon:
+    patterns = {word: re.compile(rf"\b(?:{phrase})\b", re.IGNORECASE) for word, phrase in (phrases or {}).items()}
+    return Lexicon(frozenset(words_.split()), patterns)
+
+
+# "appears" alone has honest uses ("a dog appears from behind the door"), "might" is also strength, "may" also a month.
+HEDGE = _lexicon(
+    "maybe perhaps possibly probably likely unlikely presumably supposedly apparently seemingly potentially arguably "
+    "conceivably seem seems seemed",
+    {
+        "i": r"i (?:think|guess|believe|suppose)",
+        "might": r"(?<!all )(?<!his )(?<!her )(?<!its )(?<!their )might",
+        "may": r"(?-i:may)(?! day)(?! \d)",
+        "could": r"could (?:well |also )?(?:be|have|mean|indicate|suggest|imply)",
+        "appear": r"appear (?:to|as|that|like)",
+        "appears": r"appears (?:to|as|that|like)",
+        "looks": r"looks as (?:if|though)",
+        "possible": r"(?:it is|it's) possible",
+        "plausible": r"(?:it is|it's) plausible",
+        "assumed": r"can be assumed",
+        "assume": r"one (?:can|could) assume",
+    },
+)
+_TELL = r"(?:tell|told|say|said|know|known|determined?)"
+UNCLEAR = _lexicon(
+    "unclear unknown undetermined indeterminate unsure uncertain",
+    {
+        "not": rf"not (?:clear|known|sure|certain|specified|mentioned|stated|given|visible)|can not (?:be )?{_TELL}",
+        "cannot": rf"cannot (?:be )?{_TELL}",
+        "can't": rf"can't (?:be )?{_TELL}",
+        "can’t": rf"can’t (?:be )?{_TELL}",
+        "impossible": rf"impossible to {_TELL}",
+        "hard": rf"hard to {_TELL}",
+        "difficult": rf"difficult to {_TELL}",
+        "no": r"no (?:information|way to tell|way of knowing)",
+        "depends": r"(?:it|that) depends",
+        "enough": r"not enough (?:information|detail)",
+    },
+)
+SOURCE = _lexicon(
+    "image images picture pictures pictured photo photos photograph photographs photographed snapshot snapshots "
+    "screenshot screenshots depict depicts depicted depiction description descriptions caption captions captioned "
+    "context contexts region regions coordinate coordinates",
+    {
+        "bounding": r"bounding box(?:es)?",
+        "notes": r"(?:the|these) notes|notes (?:say|state|mention|above)",
+        "described": r"(?:as|is|are) described",
+        "mentioned": r"(?:as|is|are) mentioned",
+        "stated": r"(?:as|is|are) stated",
+        "according": r"according to the (?:text|scene|list)",
+        "text": r"the (?:given|provided) text",
+    },
+)
+_BOTTOM = r"(?:text|words?|writing|lettering) (?:at|on|along|in) the (?:very )?bottom"
+WATERMARK = _lexicon("watermark watermarks watermarked", {"water": r"water marks?", "bottom": _BOTTOM})
+AMBIENCE = _lexicon(
+    "atmosphere atmospheres atmospheric ambience ambiance ambient",
+    {
+        "mood": r"(?:the|what|overall|general) mood|mood (?:of|in) (?:the|this)",
+        "lighting": r"lighting(?! (?:a|an|the|his|her|their|its|up|candles?|fires?|fireworks?|cigarettes?|lamps?)\b)",
+    },
+)
+_KIND = r"(?:kind|type|sort|colou?r|style) (?:of|is|are) .{0,40}"
+CLOTHING = _lexicon(
+    "worn dressed outfit outfits clothes clothed clothing attire apparel garment garments",
+    {
+        **{word: rf"{word}(?! (?:off|out|down|thin)\b)" for word in ("wear", "wears", "wearing")},
+        **{
+            word: _KIND + word
+            for word in ("shirt", "dress", "jacket", "coat", "trousers", "pants", "hat", "shoes", "uniform", "suit")
+        },
+    },
+)
