@@ -294,7 +294,9 @@ def _at_work(quiet: bool) -> Iterator["tuple[Reporter, threading.Event]"]:
 
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
-        reporter = Silence() if quiet else stack.enter_context(for_standard_error())
+        reporter: Reporter = Silence()
+        if not quiet:
+            reporter = stack.enter_context(for_standard_error())
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
             if stop.is_set():

@@ -89,7 +89,7 @@ class Box:
 
     def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
         """`(left, top, right, bottom)` in whole pixels of a `width` x `height` image; at least one pixel large."""
-        left, top = min(int(self.x1 * width), width - 1), min(int(self.y1 * height), height - 1)
+        left, top = min(round(self.x1 * width), width - 1), min(round(self.y1 * height), height - 1)
         return left, top, max(round(self.x2 * width), left + 1), max(round(self.y2 * height), top + 1)
 
 

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostensive.chat.prices import estimate_tokens, load_prices, price_of
-from ostensive.chat.records import Conversation, Exchange, Reply
+from ostensive.chat.prices import Price, load_prices, price_of
+from ostensive.chat.records import Conversation, Exchange, Message, Reply
 from ostensive.commands.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.commands.rehearse import rehearse
 from ostensive.errors import SettingsError
 from ostensive.images.sources import list_items
+from ostensive.recipe import ServedTeacherSettings
 
 SAMPLE_IMAGES = 8
+CHARACTERS_A_TOKEN = 4  # of English text, by the rule of thumb of OpenAI's documentation
+TOKENS_A_MESSAGE = 4  # for the role and the separators
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,12 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
     share = len(items) / sampled
     prompt = round(sum(turn.prompt for turn in turns) * share)
     completion = round(sum(turn.completion for turn in turns) * share)
-    price = price_of(resolved.teacher, load_prices(options.prices))
-    usd = None if price is None else price.usd(prompt_tokens=prompt, completion_tokens=completion)
-    model = getattr(resolved.teacher, "model", resolved.teacher.kind)
+    price: Price | None = Price(0, 0)
+    model: str = resolved.teacher.kind
+    if isinstance(resolved.teacher, ServedTeacherSettings):
+        price = price_of(resolved.teacher, load_prices(options.prices))
+        model = resolved.teacher.model
+    usd = None if price is None else price.usd(prompt, completion, cached_tokens=0)
     return Estimate(len(items), sampled, model, round(len(turns) * share), prompt, completion, usd)
 
 
@@ -63,9 +69,13 @@ class TurnTokens:
 def turn_tokens(conversation: Conversation, exchange: Exchange) -> list[TurnTokens]:
     """Each turn sends everything before it again, which is what makes long conversations dear."""
     turns = []
-    prompt = sum(estimate_tokens(message) for message in conversation.messages)
+    prompt = sum(map(_tokens, conversation.messages))
     for reply, follow_up in zip(exchange.replies, (*conversation.follow_ups, None), strict=False):
-        completion = len(reply.text) // 4 + 1 if isinstance(reply, Reply) else 0
+        completion = len(reply.text) // CHARACTERS_A_TOKEN + 1 if isinstance(reply, Reply) else 0
         turns.append(TurnTokens(prompt, completion))
-        prompt += completion + (0 if follow_up is None else estimate_tokens(follow_up))
+        prompt += completion + (0 if follow_up is None else _tokens(follow_up))
     return turns
+
+
+def _tokens(message: Message) -> int:
+    return len(message.text) // CHARACTERS_A_TOKEN + TOKENS_A_MESSAGE

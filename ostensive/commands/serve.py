@@ -9,7 +9,7 @@ from ostensive.errors import SettingsError
 from ostensive.settings import nearest_key
 
 
-def serve_scripted(  # noqa: PLR0913 - one parameter an option
+def serve_scripted(
     *, host: str, port: int, error_rate: float, latency_s: float, faults: Sequence[str], faulty_attempts: int
 ) -> None:
     """Serves until interrupted; prints the base URL on standard output once it listens."""
