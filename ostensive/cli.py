@@ -296,7 +296,8 @@ def _at_work(quiet: bool) -> Iterator["tuple[Reporter, threading.Event]"]:
     with contextlib.ExitStack() as stack:
         reporter: Reporter = Silence()
         if not quiet:
-            reporter = stack.enter_context(for_standard_error())
+            reporter = shown = for_standard_error()
+            stack.enter_context(shown)
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
             if stop.is_set():
