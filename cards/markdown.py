@@ -1,0 +1,62 @@
+"""Text of others on a Markdown page: it stays text, whatever it holds.
+
+What fits on a line is escaped character by character; what has lines goes into a fence longer than any in it. Cleaning
+text with an HTML sanitiser was given up: the card should show what the corpus holds, not what is left of it.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$])")
+
+
+def inline(text: str) -> str:
+    """`text` on one line with what Markdown or HTML would act upon escaped: for table cells and inside a sentence.
+
+    Not for the start of a line, where a dash or a number means a list.
+    """
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return _SPECIAL.sub(r"\\\1", " ".join(printable.split()))
+
+
+def fenced(text: str, language: str) -> str:
+    """`text` as a code block that nothing in it can close."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def fenced_json(value: Mapping[str, Any]) -> str:  # Any: JSON values
+    """`value` as an indented JSON block; line ends and what is invisible are escaped as JSON does."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    hidden = "".join(char if char.isprintable() or char == "\n" else _escape(char) for char in text)
+    return fenced(hidden, "json")
+
+
+def fenced_yaml(value: Mapping[str, Any]) -> str:  # Any: YAML values
+    """`value` as a YAML block; all beyond ASCII is escaped as YAML does when something in it is invisible."""
+    text = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, width=1000)
+    if not text.replace("\n", "").isprintable():
+        text = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=False, width=1000)
+    return fenced(text, "yaml")
+
+
+def _escape(char: str) -> str:
+    # `json.dumps` leaves DEL as it is, and knows how to write what lies beyond four digits.
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else json.dumps(char)[1:-1]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str | int]]) -> str:
+    """A Markdown table; cells are taken as they are, numbers are set flush right with thousands separated."""
+    numeric = [bool(rows) and all(isinstance(row[place], int) for row in rows) for place in range(len(head))]
+    lines = [_line(head), _line(["---:" if is_number else "---" for is_number in numeric])]
+    lines += [_line([f"{cell:,}" if isinstance(cell, int) else cell for cell in row]) for row in rows]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,136 @@
+"""Parquet files of bounded size that `datasets.load_dataset`, DuckDB and the Hub's viewer open as they are.
+
+Rows are gathered into small row groups, so that the viewer fetches little and memory stays bounded. Compression is
+zstd for everything but images, which do not shrink. `Dataset.to_parquet` was given up: it wants the whole set at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cards.files import HashedFile
+
+_GROUP_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFile:
+    """A Parquet file as it was written; `arrow_bytes` is what its rows take in memory."""
+
+    name: str
+    rows: int
+    byte_count: int
+    arrow_bytes: int
+    sha256: str
+
+
+def features_of(schema: pa.Schema, *, with_image: bool) -> Any:  # Any: datasets ships no types
+    """The `datasets.Features` of `schema`, with the column `image` in front if asked for."""
+    import datasets
+
+    features = datasets.Features.from_arrow_schema(schema)
+    return datasets.Features({"image": datasets.Image(), **features}) if with_image else features
+
+
+class ParquetFolder:
+    """Writes rows into `train-00000-of-0000N.parquet` and so on in `folder`, named when their number is known.
+
+    `features` give the schema, and are written into each file for `datasets`. A file is closed before it takes more
+    than `max_bytes` of payload: a bound on what it holds before compression, so that its size is known to be less.
+    Use it as a context manager.
+    """
+
+    def __init__(self, folder: Path, features: Any, *, max_bytes: int, group_rows: int) -> None:  # Any: untyped
+        self._folder = folder
+        self._schema: pa.Schema = features.arrow_schema
+        self._max_bytes = max_bytes
+        self._group_rows = group_rows
+        self._file: HashedFile | None = None
+        self._writer: Any = None  # Any: pyarrow ships no types
+        self._group: list[Mapping[str, Any]] = []
+        self._group_bytes = self._file_bytes = self._file_rows = self._arrow_bytes = 0
+        self._files: list[ParquetFile] = []
+
+    def __enter__(self) -> "ParquetFolder":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self._file is not None:
+            self._file.abandon()
+            self._writer.close()
+
+    def add(self, row: Mapping[str, Any], payload_bytes: int) -> None:
+        """Write a row that takes about `payload_bytes`."""
+        if self._file_rows and self._file_bytes + payload_bytes > self._max_bytes:
+            self._close_file()
+        self._group.append(row)
+        self._group_bytes += payload_bytes
+        self._file_bytes += payload_bytes
+        self._file_rows += 1
+        if len(self._group) >= self._group_rows or self._group_bytes >= _GROUP_BYTES:
+            self._write_group()
+
+    def finish(self) -> list[ParquetFile]:
+        """Close the last file and name all of them; returns them in order."""
+        self._close_file()
+        named = []
+        for place, file in enumerate(self._files):
+            name = f"train-{place:05d}-of-{len(self._files):05d}.parquet"
+            (self._folder / file.name).rename(self._folder / name)
+            named.append(ParquetFile(name, file.rows, file.byte_count, file.arrow_bytes, file.sha256))
+        return named
+
+    def _write_group(self) -> None:
+        if not self._group:
+            return
+        table = pa.Table.from_pylist(self._group, schema=self._schema)
+        self._arrow_bytes += table.nbytes
+        if self._writer is None:
+            self._file = HashedFile(self._folder / f"train-{len(self._files):05d}.parquet")
+            self._writer = _writer(self._file, self._schema)
+        self._writer.write_table(table)
+        self._group, self._group_bytes = [], 0
+
+    def _close_file(self) -> None:
+        self._write_group()
+        if self._file is None:
+            return
+        self._writer.close()
+        self._file.close()
+        digest = self._file.digest
+        self._files.append(
+            ParquetFile(
+                f"train-{len(self._files):05d}.parquet",
+                self._file_rows,
+                digest.byte_count,
+                self._arrow_bytes,
+                digest.hashes[0],
+            )
+        )
+        self._file = self._writer = None
+        self._file_bytes = self._file_rows = self._arrow_bytes = 0
+
+
+def _writer(file: HashedFile, schema: pa.Schema) -> Any:  # Any: pyarrow ships no types
+    columns = _leaf_paths(schema)
+    encoded = [path for path in columns if path != "image.bytes"]
+    return pq.ParquetWriter(
+        file,
+        schema,
+        compression={path: "NONE" if path == "image.bytes" else "ZSTD" for path in columns},
+        use_dictionary=encoded,
+        write_statistics=encoded,
+        write_page_index=True,
+    )
+
+
+def _leaf_paths(schema: pa.Schema) -> list[str]:
+    """The names by which Parquet knows the columns of `schema`: `rows.list.element.question`."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink)
+    columns = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
+    return [columns.column(place).path for place in range(len(columns))]
