@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from cards.card import Handwritten, read_handwritten, render_card
-from cards.files import storage_errors, sync_folder, write_text
+from cards.files import write_text
 from cards.manifest import MANIFEST_NAME, CorpusFile, CorpusManifest
 from cards.parquet import ParquetFile, ParquetFolder, features_of
 from cards.samples import CorpusSample, PublicForm, sample_key, to_json
 from cards.shards import ShardFile, ShardWriter, write_shard_index
 from cards.statistics import StatisticsGatherer
 from ostensive.errors import OstensiveError
+from ostensive.files import TEMPORARY, flush_to_disk, storage_errors
 from ostensive.recipe import CorpusSettings
 from ostensive.summary import RunFacts
 
 CARD_NAME = "README.md"
-WORK_NAME = ".writing"
+WORK_NAME = f"{TEMPORARY}corpus"
 INDEX_NAME = "shardindex.json"
 # The Hub's viewer fetches whole row groups: a hundred pictures, or a few thousand rows of text.
 _IMAGES_A_GROUP = 100
@@ -167,7 +168,7 @@ def _read_card(card: Path) -> Handwritten:
 def _publish(work: Path, folder: Path, manifest: CorpusManifest) -> None:
     """Rename everything into place. While there is no manifest, no reader takes what is there for a corpus."""
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
-    sync_folder(folder)
+    flush_to_disk(folder)
     for name in _OWN_FILES:
         (folder / name).mkdir(exist_ok=True)
     listed = {file.path for file in manifest.files}
@@ -178,7 +179,7 @@ def _publish(work: Path, folder: Path, manifest: CorpusManifest) -> None:
             for file in (folder / name).glob(pattern):
                 if f"{name}/{file.name}" not in listed:
                     file.unlink()
-        sync_folder(folder / name)
+        flush_to_disk(folder / name)
     for name in (CARD_NAME, MANIFEST_NAME):
         (work / name).replace(folder / name)
-        sync_folder(folder)
+        flush_to_disk(folder)

@@ -1,4 +1,4 @@
-"""Files of a corpus: hashed while they are written, on the disk when they are closed, and errors in one line.
+"""Files of a corpus: hashed while they are written, on the disk when they are closed.
 
 Hashing runs in threads beside the writing (`hashlib` releases the interpreter lock), so that MD5, the slowest part of
 writing a shard, costs no time of its own. Reading each file again to hash it was given up: it doubles the traffic.
@@ -7,15 +7,11 @@ writing a shard, costs no time of its own. Reading each file again to hash it wa
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-from ostensive.errors import StorageError
 
 CHUNK_BYTES = 1 << 20
 _CHUNKS_IN_FLIGHT = 8  # bounds the memory of what is written but not yet hashed
@@ -153,25 +149,3 @@ def write_text(path: Path, text: str) -> FileDigest:
     with HashedFile(path) as file:
         file.write(text.encode("utf-8"))
     return file.digest
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the disk confirm the names in `folder`, so that a rename outlasts a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def storage_errors(folder: Path) -> Iterator[None]:
-    """Turns the errors of the operating system into one line; what pyarrow raises is an `OSError` too."""
-    try:
-        yield
-    except OSError as error:
-        problem = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]
-        raise StorageError(
-            f"the corpus in {folder} cannot be written: {problem}; make room or give write access, "
-            "and run the same command again"
-        ) from error

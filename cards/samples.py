@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from cards.plain import plainer
 from ostensive.arrow import schema_of, struct_of
+from ostensive.plain import plainer
 from ostensive.records import ImageRecord, Judged, Judgement, Probe, Region, Verbalization
 
 KEY_DIGITS = 32

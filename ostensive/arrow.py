@@ -6,13 +6,14 @@ Supported hints: str, int, float, bool, `X | None`, `tuple[X, ...]`, other such 
 
 import dataclasses
 import hashlib
-import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import pyarrow as pa
+
+from ostensive.plain import hints_of, plainer, without_none
 
 T = TypeVar("T")
 
@@ -30,23 +31,11 @@ def struct_of(record: Any) -> pa.StructType:  # Any: as for schema_of
     return pa.struct(list(schema_of(record)))
 
 
-def to_rows(records: Iterable[Any]) -> list[dict[str, Any] | None]:  # Any: records of any class
-    """Records as plain dictionaries; None stays None."""
-    return [None if record is None else plain(record) for record in records]
-
-
-def plain(value: Any) -> Any:  # Any: a record, or what one holds
-    """A record, or what one holds, as dictionaries, lists and scalars. `dataclasses.asdict` copies each scalar too."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: plain(getattr(value, name)) for name in _names(type(value))}
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    return value
-
-
 def to_table(records: Sequence[Any], record: Any) -> pa.Table:  # Any: records of the class `record`
     """A table with one row for each record."""
-    return pa.Table.from_pylist(to_rows(records), schema=schema_of(record))
+    make = plainer(record)
+    assert make is not None, f"{record!r} is not a record class"
+    return pa.Table.from_pylist([make(value) for value in records], schema=schema_of(record))
 
 
 def from_table(table: pa.Table, record: Callable[..., T]) -> list[T]:
@@ -83,32 +72,12 @@ class _HashFile:
     def close(self) -> None: ...
 
 
-@lru_cache(maxsize=256)
-def _names(record: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(record))
-
-
-def _hints(record: Any) -> dict[str, Any]:  # Any: type hints have no common type
-    origin = typing.get_origin(record) or record
-    hints = typing.get_type_hints(origin)
-    parameters = dict(zip(getattr(origin, "__parameters__", ()), typing.get_args(record), strict=False))
-    return {field.name: parameters.get(hints[field.name], hints[field.name]) for field in dataclasses.fields(origin)}
-
-
 def _fields(record: Any) -> list[tuple[str, pa.DataType, bool]]:
     fields = []
-    for name, hint in _hints(record).items():
-        inner, nullable = _optional(hint)
+    for name, hint in hints_of(record).items():
+        inner, nullable = without_none(hint)
         fields.append((name, _type_of(inner), nullable))
     return fields
-
-
-def _optional(hint: Any) -> tuple[Any, bool]:
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        inner = [part for part in typing.get_args(hint) if part is not type(None)]
-        if len(inner) == 1:
-            return inner[0], True
-    return hint, False
 
 
 def _type_of(hint: Any) -> pa.DataType:
@@ -123,14 +92,14 @@ def _type_of(hint: Any) -> pa.DataType:
 
 @lru_cache(maxsize=256)
 def _builder(record: Any) -> Any:  # Any: a function from what Arrow gives to what the hint says
-    hint, _ = _optional(record)
+    hint, _ = without_none(record)
     if hint in _SCALARS:
         return None
     if typing.get_origin(hint) is tuple:
         item = _builder(typing.get_args(hint)[0])
         return tuple if item is None else lambda values: tuple(map(item, values))
     origin = typing.get_origin(hint) or hint
-    parts = {name: _builder(part) for name, part in _hints(hint).items()}
+    parts = {name: _builder(part) for name, part in hints_of(hint).items()}
 
     def build(values: dict[str, Any]) -> Any:
         arguments = {}

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -139,13 +140,12 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Say how many requests and tokens a build would take and what it would cost, before spending any."""
-    from ostensive.arrow import plain
     from ostensive.commands.estimate import estimate as run_estimate
     from ostensive.commands.show import estimate_lines, to_json
 
     options = _rehearsal_options(profile, settings, prices=prices, limit=limit)
     found = run_estimate(recipe, images=images, options=options)
-    _print([to_json(plain(found))] if as_json else estimate_lines(found))
+    _print([to_json(asdict(found))] if as_json else estimate_lines(found))
 
 
 @app.command()

@@ -35,7 +35,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
+        cause = _CAUSES.get(error.errno or 0, error.strerror or str(error).partition("\n")[0])
         raise StorageError(f"cannot write {path}: {cause}") from error
 
 

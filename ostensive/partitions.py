@@ -5,6 +5,7 @@ row cost (`requests`, `prompt_tokens`, `completion_tokens`, `usd`), then the fie
 none. The file's metadata carry the stage's summary and a digest of the rows, so that counting and resuming read no row.
 """
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from ostensive import arrow
 from ostensive.errors import StorageError
 from ostensive.files import replacing
+from ostensive.plain import plainer
 from ostensive.records import NO_SPEND, Record, Spend
 from ostensive.stage import Dropped, Kept, Outcome
 from ostensive.summary import StageSummary
@@ -80,8 +82,11 @@ def outcome_table(inputs: Sequence[Record], outcomes: Sequence[Outcome[RecordT]]
         "completion_tokens": [line.spend.completion_tokens for line in lines],
         "usd": [line.spend.usd for line in lines],
     }
+    make = plainer(record)
+    assert make is not None, f"{record!r} is not a record class"
+    values = [{} if line.record is None else make(line.record) for line in lines]
     for name in names:
-        columns[name] = [None if line.record is None else arrow.plain(getattr(line.record, name)) for line in lines]
+        columns[name] = [value.get(name) for value in values]
     return pa.table(columns, schema=outcome_schema(record))
 
 
@@ -162,7 +167,7 @@ def _to_json(info: PartitionInfo) -> dict[str, Any]:  # Any: JSON values
         "kept": summary.kept,
         "dropped": dict(summary.dropped),
         "failed": dict(summary.failed),
-        "spend": arrow.plain(summary.spend),
+        "spend": dataclasses.asdict(summary.spend),
     }
 
 

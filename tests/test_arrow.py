@@ -1,3 +1,5 @@
+import dataclasses
+import json
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -6,7 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostensive import arrow
-from ostensive.records import Box, ImageRecord, Judged, Judgement, Location, Probe, Qar, Region, Verbalization
+from ostensive.plain import plainer
+from ostensive.records import (
+    NO_SPEND,
+    Box,
+    ImageRecord,
+    Judged,
+    Judgement,
+    Location,
+    Probe,
+    Qar,
+    Region,
+    Spend,
+    Verbalization,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 corners = st.tuples(st.floats(0, 0.49), st.floats(0, 0.49), st.floats(0.5, 1), st.floats(0.5, 1))
@@ -67,3 +82,16 @@ def test_a_hint_without_an_arrow_type_is_refused() -> None:
 
     with pytest.raises(TypeError, match="no Arrow type for the hint <class 'complex'>"):
         arrow.schema_of(Odd)
+
+
+def test_the_plain_form_of_a_record() -> None:
+    judged = Judged(qar(), (Judgement("rules", "1", 1.0, True, ""),))
+    region = Region(0, Box(0, 0, 0.5, 1), "area", None, "c")
+    for value, hint in ((judged, Judged[Qar]), (region, Region), (NO_SPEND, Spend)):
+        make = plainer(hint)
+        assert make is not None
+        # Tuples become lists, as in JSON; for the rest the standard library says the same.
+        assert json.dumps(make(value)) == json.dumps(dataclasses.asdict(value))
+    assert plainer(float | None) is None
+    with pytest.raises(TypeError, match="no plain form for the hint"):
+        plainer(dict[str, int])

@@ -13,13 +13,11 @@ from cards.card_text import cost, funnel, losses
 from cards.fields import describe
 from cards.manifest import CorpusFile, CorpusManifest
 from cards.markdown import fenced, fenced_json, inline, table
-from cards.plain import plainer
 from cards.samples import PublicForm, sample_key, to_json
 from cards.statistics import StatisticsGatherer
-from ostensive.arrow import plain
 from ostensive.errors import OstensiveError
 from ostensive.recipe import CorpusSettings
-from ostensive.records import Box, Judged, Judgement, Qar, Region, Spend
+from ostensive.records import Judged, Qar, Spend
 from ostensive.summary import RunFacts, StageSummary
 
 EVIL = "<b>x</b> | [a](http://b) `c` *d* _e_ # f\n---\n- g & $h$ ~i~ !\x00\u202e"
@@ -221,19 +219,6 @@ def test_keys_of_samples() -> None:
     for bad in ("", "abc", "0123456789ABCDEF" * 4, "../../etc/passwd" * 4):
         with pytest.raises(ValueError, match=r"does not start with 32 lower-case hexadecimal digits"):
             sample_key(bad)
-
-
-def test_plain_form_is_the_trunks() -> None:
-    row = Qar("r", "i", "ids", "q", "a", "w", (3, 1), "t", "p", "k")
-    judged = Judged(row, (Judgement("rules", "1", 1.0, True, ""),))
-    region = Region(0, Box(0, 0, 0.5, 1), "area", None, "c")
-    for value, hint in ((judged, Judged[Qar]), (region, Region), ((region,), tuple[Region, ...])):
-        make = plainer(hint)
-        assert make is not None
-        assert make(value) == plain(value)
-    assert plainer(float | None) is None
-    with pytest.raises(TypeError, match="no plain form for the hint"):
-        plainer(dict[str, int])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

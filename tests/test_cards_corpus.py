@@ -1,6 +1,5 @@
 """A corpus is written, then read back by strangers: `webdataset`, `datasets`, DuckDB, the card's own code."""
 
-import errno
 import hashlib
 import io
 import json
@@ -18,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from cards.corpus import write_corpus
+from cards.corpus import WORK_NAME, write_corpus
 from cards.manifest import CorpusManifest
 from cards.samples import CorpusSample, sample_key
 from ostensive.errors import OstensiveError, StorageError
@@ -328,14 +327,14 @@ def test_shards_are_bounded_and_a_large_sample_has_its_own(tmp_path: Path) -> No
 def test_what_a_kill_left_behind_goes_and_what_others_put_there_stays(tmp_path: Path) -> None:
     folder = tmp_path / "c"
     write(folder, mixed_samples(), SETTINGS.model_copy(update={"max_shard_samples": 1}))
-    (folder / ".writing" / "shards").mkdir(parents=True)
-    (folder / ".writing" / "shards" / "street-train-000000.tar").write_bytes(b"half")
+    (folder / WORK_NAME / "shards").mkdir(parents=True)
+    (folder / WORK_NAME / "shards" / "street-train-000000.tar").write_bytes(b"half")
     (folder / "shards" / "notes.txt").write_text("mine")
     (folder / "manifest.json").unlink()
     write(folder, mixed_samples())
     fresh = write(tmp_path / "fresh", mixed_samples())
     assert contents(folder) == {**contents(fresh.folder), "shards/notes.txt": b"mine"}
-    assert not (folder / ".writing").exists()
+    assert not (folder / WORK_NAME).exists()
 
 
 def test_an_earlier_corpus_stays_whole_when_writing_fails(tmp_path: Path) -> None:
@@ -391,8 +390,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         write(tmp_path / "file" / "corpus", [make_sample(1)])
     assert str(caught.value) == (
-        f"the corpus in {tmp_path / 'file' / 'corpus'} cannot be written: {os.strerror(errno.ENOTDIR)}; "
-        "make room or give write access, and run the same command again"
+        f"cannot write {tmp_path / 'file' / 'corpus'}: part of the path is a file, not a folder; choose another folder"
     )
 
 
@@ -418,8 +416,8 @@ def test_a_full_disk_is_one_line_and_leaves_no_rubbish(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )
     assert done.stdout == (
-        f"the corpus in {folder} cannot be written: {os.strerror(errno.EFBIG)}; "
-        "make room or give write access, and run the same command again\n"
+        f"cannot write {folder}: the file would pass the size limit set for this process; "
+        "raise it and run the same command again\n"
     ), done.stderr
     assert "Traceback" not in done.stderr
     assert contents(folder) == {}

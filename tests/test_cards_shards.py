@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cards.files import CHUNK_BYTES, HashedFile, storage_errors
+from cards.files import CHUNK_BYTES, HashedFile
 from cards.shards import ShardWriter, sample_bytes, tar_header
-from ostensive.errors import StorageError
 
 
 @given(stem=st.text("0123456789abcdef", min_size=1, max_size=96), size=st.integers(0, 8**11 - 1))
@@ -101,12 +100,3 @@ def test_an_abandoned_file_takes_no_more(tmp_path: Path) -> None:
     assert (tmp_path / "f").read_bytes() == b""
     with pytest.raises(AssertionError, match="a file has a digest once it is closed"):
         _ = file.digest
-
-
-def test_errors_of_the_disk_are_one_line() -> None:
-    with pytest.raises(StorageError) as caught, storage_errors(Path("c")):
-        raise OSError(28, "No space left on device", "/secret/path")
-    assert str(caught.value) == (
-        "the corpus in c cannot be written: No space left on device; make room or give write access, "
-        "and run the same command again"
-    )

@@ -1,26 +1,43 @@
 """The command line as a user meets it: real processes, exit status, one line for what is wrong."""
 
+import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 from drawing import write_scenes
 
+from ostensive.cli import main
+
 COMMAND = [sys.executable, "-m", "ostensive"]
 LICENCE = ["--set", "corpus.license=cc0-1.0", "--set", "corpus.source=drawn by a test"]
 
 
-def call(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(
-        command, check=False, capture_output=True, text=True, env={**os.environ, **(environment or {})}
-    )
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def call(*arguments: object) -> Done:
+    """The command line in this process, which has the heavy libraries already; signals are tested on real ones."""
+    out, errors = io.StringIO(), io.StringIO()
+    before, sys.argv = sys.argv, ["ostensive", *map(str, arguments)]
+    try:
+        with redirect_stdout(out), redirect_stderr(errors), pytest.raises(SystemExit) as caught:
+            main()
+    finally:
+        sys.argv = before
+    code = caught.value.code
+    return Done(code if isinstance(code, int) else 0, out.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +112,11 @@ def test_a_table_on_standard_output_and_nothing_else_when_quiet(run: Path, image
     assert done.stdout.splitlines()[0].split() == ["stage", "in", "rows", "kept", "dropped", "failed"]
 
 
-def test_preview_prints_every_text_and_writes_nothing(images: Path, tmp_path: Path) -> None:
-    command = [*COMMAND, "preview", "localized", "--images", str(images)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+def test_preview_prints_every_text_and_writes_nothing(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = call("preview", "localized", "--images", images)
     assert done.returncode == 0, done.stderr
     for expected in ("=== verbalized ===", "[0] ", "conversation 2 of 2", "--- user", "Q: ", "accepted: "):
         assert expected in done.stdout

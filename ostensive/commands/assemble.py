@@ -67,7 +67,7 @@ def assemble(run: RunFolder, recipe: Recipe, stages: Sequence[AnyStage], materia
 def _facts(run: RunFolder, recipe: Recipe, names: Sequence[str]) -> RunFacts:
     judged = [_lineage(path) for path in run.partition_paths(names[-1])]
     return RunFacts(
-        recipe=recipe.model_dump(mode="json"),
+        recipe=recipe.identity(),  # not how many threads did it
         recipe_hash=recipe_hash(recipe),
         stages=tuple(run.summary(name) for name in names),
         teachers=_distinct(table.column("teacher") for table in judged),

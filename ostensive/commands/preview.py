@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ostensive.arrow import plain
 from ostensive.commands.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.commands.rehearse import Rehearsal, RehearsedStage, rehearse
 from ostensive.images.sources import list_items
@@ -82,7 +81,7 @@ def _record_lines(record: Any) -> Iterator[str]:  # Any: records of any stage
     elif isinstance(record, Judged):
         yield f"accepted: {record.candidate.question}"
     else:
-        yield str(plain(record))
+        yield str(record)
 
 
 def _heading(name: str) -> str:

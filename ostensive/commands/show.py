@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from ostensive.arrow import plain
 from ostensive.commands.estimate import Estimate
 from ostensive.commands.status import RunStatus
 from ostensive.corpus import Corpus
@@ -67,7 +67,7 @@ def corpus_values(corpus: Corpus) -> dict[str, Any]:  # Any: JSON values
         "rows": corpus.row_count,
         "images": corpus.image_count,
         "stages": [stage_values(stage) for stage in corpus.stages],
-        "spend": plain(total_spend(corpus.stages)),
+        "spend": asdict(total_spend(corpus.stages)),
     }
 
 
