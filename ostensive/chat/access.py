@@ -1,0 +1,50 @@
+"""From a recipe's `teacher` section to a `Chat`: the one place that knows which implementations there are."""
+
+import threading
+from typing import assert_never
+
+from ostensive.chat.budget import Budget
+from ostensive.chat.journal import Journal
+from ostensive.chat.prices import PriceTable, price_of
+from ostensive.chat.records import Chat, Sampling
+from ostensive.chat.scripted import Script, ScriptedChat
+from ostensive.chat.served import ServedChat
+from ostensive.recipe import ScriptedTeacherSettings, ServedTeacherSettings
+
+TeacherSettings = ScriptedTeacherSettings | ServedTeacherSettings
+
+
+def open_chat(
+    settings: TeacherSettings,
+    *,
+    journal: Journal,
+    budget: Budget,
+    stop: threading.Event,
+    script: Script,
+    prices: PriceTable,
+) -> Chat:
+    """The teacher that `settings` describe, not entered yet; `script` is what the scripted one says.
+
+    Raises `SettingsError` if its address, its key or a price that the budget needs is missing; nothing is sent.
+    """
+    match settings:
+        case ScriptedTeacherSettings():
+            return ScriptedChat(script, settings, journal=journal, budget=budget, stop=stop)
+        case ServedTeacherSettings():
+            price = price_of(settings, prices)
+            return ServedChat(settings, journal=journal, budget=budget, stop=stop, price=price)
+        case _:
+            assert_never(settings)
+
+
+def sampling_of(settings: TeacherSettings, seed: int | None = None) -> Sampling:
+    """How the replies of this teacher are drawn; `seed` counts only where the teacher is to be sent one."""
+    match settings:
+        case ServedTeacherSettings():
+            return Sampling(
+                settings.temperature, settings.top_p, settings.max_tokens, seed if settings.send_seed else None
+            )
+        case ScriptedTeacherSettings():
+            return Sampling()
+        case _:
+            assert_never(settings)

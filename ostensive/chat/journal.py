@@ -1,0 +1,307 @@
+"""The journal: every answered request and its raw answer, in one SQLite file that runs and processes may share.
+
+An answer counts as had once it is here, so a write returns only when the answer is on the disk (WAL, synchronous=FULL).
+One thread commits whatever has queued since its last commit: under load one flush carries dozens of answers. A commit
+an answer was the alternative; it would cap a run at what the disk can flush. Answers to a request that another process
+answered meanwhile are not stored a second time: the first one stands, for everybody. What was paid for and is no answer
+(a malformed reply, a second answer) is kept in a table of its own, so that the sums are right and nothing is lost.
+"""
+
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import astuple, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ostensive.errors import StorageError
+from ostensive.records import Spend
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 60.0
+"""Longest wait for another process that is writing to the same journal."""
+_APPLICATION_ID = 0x6F737431  # "ost1", in the file's header: tells a journal from any other SQLite file
+_KEYS_A_QUERY = 500
+_ROWS_AN_INSERT = 256
+
+# The request is last: SQLite reads a row from its start, so looking up an answer does not touch it.
+_SCHEMA = """
+CREATE TABLE answers (
+    key TEXT PRIMARY KEY, endpoint TEXT NOT NULL, model TEXT NOT NULL, response TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, usd REAL,
+    run_id TEXT NOT NULL, answered_at TEXT NOT NULL, request TEXT NOT NULL);
+CREATE INDEX answers_by_run ON answers (run_id);
+CREATE TABLE spoiled (
+    key TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, response TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, usd REAL,
+    run_id TEXT NOT NULL, answered_at TEXT NOT NULL, request TEXT NOT NULL, reason TEXT NOT NULL);
+CREATE INDEX spoiled_by_run ON spoiled (run_id);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as the server gave it, and what it cost. `usd` is None where the price is not known."""
+
+    key: str
+    endpoint: str
+    model: str  # that was asked for
+    response: str  # the body, before any parsing
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int  # those of `prompt_tokens` that the server had in its cache
+    usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An answer on its way into the journal, with the request it answers."""
+
+    answer: Answer
+    request: str  # the body as JSON, images replaced by their hash, MIME type and length; no header, no key
+    spoiled: str = ""  # why it does not count as an answer; empty when it does
+
+
+_COLUMNS = ", ".join(field.name for field in fields(Answer))
+_CommitFuture = Future[dict[str, Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    entries: tuple[Entry, ...]
+    future: _CommitFuture
+
+
+class Journal:
+    """The journal at `path`, made if it is not there; entries are written in the name of `run_id`.
+
+    Raises `StorageError` in one line when the file cannot be opened, read or written, is no journal, or was made by
+    another version. All methods may be called from any thread between `__enter__` and `__exit__`.
+    """
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        self.path = path
+        self.run_id = run_id
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._reading = threading.Lock()
+
+    def __enter__(self) -> Self:
+        try:
+            self._writer = _connect(self.path)
+            try:
+                _prepare(self._writer, self.path)
+                self._reader = _connect(self.path)
+            except BaseException:
+                self._writer.close()
+                raise
+        except sqlite3.Error as error:
+            raise storage_error(self.path, error) from error
+        self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._orders.put(None)
+        self._thread.join()
+        with self._reading:
+            self._reader.close()
+        self._writer.close()
+
+    def lookup(self, keys: Sequence[str]) -> dict[str, Answer]:
+        """The answers there are to the requests with these keys."""
+        wanted = list(dict.fromkeys(keys))
+        with self._reading:
+            try:
+                return _select(self._reader, wanted)
+            except sqlite3.Error as error:
+                raise storage_error(self.path, error) from error
+
+    def request(self, key: str) -> str | None:
+        """The request with this key as JSON; None if it was not answered."""
+        with self._reading:
+            try:
+                row = self._reader.execute("SELECT request FROM answers WHERE key = ?", (key,)).fetchone()
+            except sqlite3.Error as error:
+                raise storage_error(self.path, error) from error
+        return None if row is None else str(row[0])
+
+    def totals(self, run_id: str) -> Spend:
+        """What the run `run_id` has paid so far, spoiled answers included; `usd` is None if any price is not known."""
+        columns = "prompt_tokens, completion_tokens, usd"
+        query = (
+            "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0),"  # noqa: S608 - constants
+            f" coalesce(sum(usd), 0.0), count(*) - count(usd) FROM (SELECT {columns} FROM answers WHERE run_id = :run"
+            f" UNION ALL SELECT {columns} FROM spoiled WHERE run_id = :run)"
+        )
+        with self._reading:
+            try:
+                requests, prompt, completion, usd, unknown = self._reader.execute(query, {"run": run_id}).fetchone()
+            except sqlite3.Error as error:
+                raise storage_error(self.path, error) from error
+        return Spend(requests, prompt, completion, None if unknown else usd)
+
+    def record(self, entries: Sequence[Entry]) -> _CommitFuture:
+        """A future that is done when `entries` are on the disk: the answers that stand, by key.
+
+        Where another process had answered first, the standing answer is that one. Raises `StorageError` from the
+        future; nothing of `entries` is stored then.
+        """
+        future: _CommitFuture = Future()
+        future.set_running_or_notify_cancel()  # what is under way to the disk cannot be called back
+        self._orders.put(_Order(tuple(entries), future))
+        return future
+
+    def _write(self) -> None:
+        while (order := self._orders.get()) is not None:
+            orders, last = [order], False
+            while not last and not self._orders.empty():
+                following = self._orders.get()
+                if following is None:
+                    last = True
+                else:
+                    orders.append(following)
+            self._commit(orders)
+            if last:
+                return
+
+    def _commit(self, orders: Sequence[_Order]) -> None:
+        try:
+            standing = _store(self._writer, [entry for order in orders for entry in order.entries], self.run_id)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the commit has to hear of it, whatever it is
+            problem: Exception = error
+            if isinstance(error, sqlite3.Error):
+                problem = storage_error(self.path, error)
+                problem.__cause__ = error
+            for order in orders:
+                order.future.set_exception(problem)
+            return
+        for order in orders:
+            keys = [entry.answer.key for entry in order.entries if not entry.spoiled]
+            order.future.set_result({key: standing[key] for key in keys})
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=32
+    )
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Makes the tables in a new file; raises `StorageError` if the file is not a journal of this version."""
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            version = cursor.execute("PRAGMA user_version").fetchone()[0]
+            application = cursor.execute("PRAGMA application_id").fetchone()[0]
+            tables = cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if not (version or application or tables):
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    cursor.execute(statement)
+                cursor.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif application != _APPLICATION_ID:
+                raise StorageError(f"{path}: an SQLite file, but not a journal; name another file with --journal")
+            elif version != SCHEMA_VERSION:
+                raise StorageError(
+                    f"{path}: a journal of format {version}, this version of ostensive works with format"
+                    f" {SCHEMA_VERSION}; name another file with --journal"
+                )
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("COMMIT")
+        mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StorageError(
+            f"{path}: the file system cannot hold a write-ahead log (network folders often cannot);"
+            " name a file on a local disk with --journal"
+        )
+
+
+def _store(connection: sqlite3.Connection, entries: Sequence[Entry], run_id: str) -> dict[str, Answer]:
+    """Writes `entries` in one transaction; the answers that stand, by key."""
+    answered_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    keys = {entry.answer.key for entry in entries}
+    if len(keys) == len(entries) <= _ROWS_AN_INSERT and not any(entry.spoiled for entry in entries):
+        # Nearly always: one statement, which is a transaction by itself. Each statement gives up the interpreter lock
+        # and has to have it back from a busy event loop, while the request keeps its place in flight.
+        with contextlib.suppress(sqlite3.IntegrityError):  # raised, and nothing written, if a key is there
+            _insert(connection, "answers", [_row(entry, run_id, answered_at) for entry in entries])
+            return {entry.answer.key: entry.answer for entry in entries}
+    first: dict[str, Entry] = {}
+    spoiled = []
+    for entry in entries:
+        if entry.spoiled:
+            spoiled.append(entry)
+        elif first.setdefault(entry.answer.key, entry) is not entry:
+            spoiled.append(replace(entry, spoiled=_SECOND))
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Looked up within the transaction, where no other process can write: what is missing now is ours to write.
+        standing = _select(connection, list(first))
+        spoiled += [replace(first[key], spoiled=_SECOND) for key in standing]
+        fresh = [entry for key, entry in first.items() if key not in standing]
+        _insert(connection, "answers", [_row(entry, run_id, answered_at) for entry in fresh])
+        _insert(connection, "spoiled", [(*_row(entry, run_id, answered_at), entry.spoiled) for entry in spoiled])
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk makes SQLite roll back by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return standing | {entry.answer.key: entry.answer for entry in fresh}
+
+
+_SECOND = "answered before"  # by another process, or twice in one call
+
+
+def _row(entry: Entry, run_id: str, answered_at: str) -> tuple[object, ...]:
+    return (*astuple(entry.answer), run_id, answered_at, entry.request)
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    # One statement for many rows: `executemany` gives up the interpreter lock for each row and, beside a busy event
+    # loop, waits up to the switch interval (5 ms) to have it back each time.
+    for start in range(0, len(rows), _ROWS_AN_INSERT):
+        part = rows[start : start + _ROWS_AN_INSERT]
+        row = f"({', '.join('?' * len(part[0]))})"
+        statement = f"INSERT INTO {table} VALUES {', '.join([row] * len(part))}"  # noqa: S608 - constants and marks
+        connection.execute(statement, [value for values in part for value in values])
+
+
+def _select(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Answer]:
+    answers = {}
+    for start in range(0, len(keys), _KEYS_A_QUERY):
+        part = keys[start : start + _KEYS_A_QUERY]
+        marks = ", ".join("?" * len(part))
+        rows = connection.execute(f"SELECT {_COLUMNS} FROM answers WHERE key IN ({marks})", part)  # noqa: S608 - marks
+        answers.update({row[0]: Answer(*row) for row in rows.fetchall()})
+    return answers
+
+
+_PROBLEMS = {
+    sqlite3.SQLITE_FULL: "the disk is full; make room and run the same command again",
+    sqlite3.SQLITE_READONLY: "the file or its folder is read-only; make it writable or name another with --journal",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened or made; look at its folder and permissions",
+    sqlite3.SQLITE_NOTADB: "not a journal (not an SQLite file); name another file with --journal",
+    sqlite3.SQLITE_CORRUPT: "the journal is damaged; move it away, or save what `sqlite3 FILE .recover` can read",
+    sqlite3.SQLITE_IOERR: "the disk cannot be read or written (full, over a file size limit, or broken)",
+    sqlite3.SQLITE_BUSY: f"another process has held the journal for over {BUSY_TIMEOUT_S:.0f} s; run again later",
+}
+
+
+def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
+    """`error` in one line that names the file and says what to do, by SQLite's error code."""
+    code = getattr(error, "sqlite_errorcode", None)  # set on errors that come from SQLite itself
+    problem = _PROBLEMS.get(code & 0xFF) if isinstance(code, int) else None  # the low byte is the primary code
+    return StorageError(f"{path}: {problem or ' '.join(str(error).split())}")

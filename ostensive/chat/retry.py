@@ -1,0 +1,120 @@
+"""What to do after an attempt that gave no answer: try again (when?), give the request up, or stop the run.
+
+Pure functions. Decisions go by exception type, status code and the error's code field, never by words of a message: a
+message is for people and changes without notice.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from http import HTTPStatus
+
+
+class Action(Enum):
+    """What an attempt without an answer leads to."""
+
+    RETRY = "retry"
+    GIVE_UP = "give up"  # this request only
+    REFUSE = "refuse"  # asking again cannot help, whatever is asked: the run stops
+
+
+class Pressure(Enum):
+    """What an attempt says about the load of the server, as the factor its concurrency is cut by."""
+
+    NONE = 1.0
+    TROUBLE = 0.9  # errors that load may or may not cause: a server that fails one request in a hundred is not full
+    BUSY = 0.5  # the server says so; Chiu & Jain 1989 halve, as TCP does
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do, the short fixed phrase to count by, the load it tells of, and whether it may have been billed."""
+
+    action: Action
+    reason: str
+    pressure: Pressure = Pressure.NONE
+    may_be_billed: bool = False
+
+
+TIMED_OUT = Verdict(Action.RETRY, "timeout", Pressure.TROUBLE, may_be_billed=True)
+DISCONNECTED = Verdict(Action.RETRY, "connection failed", Pressure.TROUBLE, may_be_billed=True)
+UNREACHABLE = Verdict(Action.RETRY, "connection failed", Pressure.TROUBLE)
+MALFORMED = Verdict(Action.RETRY, "malformed reply", may_be_billed=True)
+
+_REJECTED = Verdict(Action.GIVE_UP, "request rejected")
+_SERVER_ERROR = Verdict(Action.RETRY, "server error", Pressure.TROUBLE)
+_STATUSES: dict[int, Verdict] = {
+    401: Verdict(Action.REFUSE, "key refused"),
+    402: Verdict(Action.REFUSE, "payment required"),
+    403: Verdict(Action.REFUSE, "access refused"),
+    404: Verdict(Action.REFUSE, "model or address not found"),
+    407: Verdict(Action.REFUSE, "the proxy refuses access"),
+    408: TIMED_OUT,
+    409: Verdict(Action.RETRY, "server error"),
+    425: Verdict(Action.RETRY, "server error"),
+    429: Verdict(Action.RETRY, "rate limited", Pressure.BUSY),
+    501: Verdict(Action.REFUSE, "the server has no such function"),
+    503: Verdict(Action.RETRY, "server error", Pressure.BUSY),
+    529: Verdict(Action.RETRY, "server error", Pressure.BUSY),  # "overloaded" in several APIs
+}
+_EXHAUSTED_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
+
+
+def judge_status(status: int, code: str | None = None) -> Verdict:
+    """The verdict on a status that is not 2xx; `code` is the error object's `code` field, where there is one.
+
+    OpenAI says 429 both to "slower" and to "no credit left"; only the code tells them apart.
+    """
+    if code in _EXHAUSTED_CODES:
+        return Verdict(Action.REFUSE, "no credit left")
+    if status in _STATUSES:
+        return _STATUSES[status]
+    return _SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _REJECTED
+
+
+def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds the server asks to wait, at least 0; None where it does not ask or cannot be understood.
+
+    RFC 9110, section 10.2.3: seconds or an HTTP date. Fractions and `retry-after-ms` are what OpenAI adds to it.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is not None or value is None:
+        return seconds
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:  # "-0000" and the old date forms: HTTP dates are always in GMT
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _number(value: str | None) -> float | None:
+    text = (value or "").strip()
+    digits = text.replace(".", "", 1)
+    # `float` would also take "nan", "inf", "1_0" and "-3"; over nine digits is no wait anybody means.
+    return float(text) if digits.isascii() and digits.isdigit() and len(digits) <= 12 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential waiting between attempts: `base_s`, twice that, four times that, ... at most `cap_s`."""
+
+    base_s: float = 0.5
+    cap_s: float = 30.0
+
+    def wait_s(self, failures: int, rng: random.Random) -> float:
+        """Seconds to wait after that many failures in a row (>= 1), drawn from the upper half of the interval.
+
+        The spread keeps requests that failed together from coming back together; the lower half is left out so that
+        the first retry is not at once.
+        """
+        ceiling = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 60))
+        return ceiling * rng.uniform(0.5, 1.0)

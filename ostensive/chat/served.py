@@ -1,0 +1,343 @@
+"""A chat model behind an OpenAI-compatible endpoint: many conversations at once, each request paid for once.
+
+All calls share one event loop in a thread of its own, and with it the limiter, the pool of connections and the requests
+under way. Conversations go on independently: a follow-up is asked as soon as its reply is in. Where several requests
+wait, retries come first, then the older call (so that its partition is done and written first), then the earlier turn
+(so that no long conversation is left over at the end). A request holds its place in flight until its answer is in the
+journal: a process that is killed can lose no more answers than were under way.
+"""
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import logging
+import os
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from ostensive.chat.budget import Budget, BudgetBusy, BudgetExhausted, Reservation, upper_bound_usd
+from ostensive.chat.endpoint import Connection, Missed, Received, resolve_endpoint
+from ostensive.chat.journal import Answer, Entry, Journal
+from ostensive.chat.limiter import AdaptiveLimit, Gate, Rank
+from ostensive.chat.prices import Price
+from ostensive.chat.records import Conversation, Exchange, Message, NoReply, Reply
+from ostensive.chat.requests import Request, RequestMaker
+from ostensive.chat.retry import MALFORMED, TIMED_OUT, UNREACHABLE, Action, Backoff
+from ostensive.chat.wire import (
+    MalformedReplyError,
+    ParsedReply,
+    outcome,
+    parse_reply,
+)
+from ostensive.errors import AccessRefusedError, BudgetReached, Interrupted, OstensiveError
+from ostensive.recipe import ServedTeacherSettings
+from ostensive.records import Spend
+
+logger = logging.getLogger(__name__)
+
+STOP_GRACE_S = 30.0
+"""Longest wait for requests in flight after the user asked to stop."""
+_STOP_CHECK_S = 0.05
+_BUDGET_CHECK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A conversation with its first request and, where the journal has it, the reply to that."""
+
+    conversation: Conversation
+    opening: Request
+    reply: Reply | NoReply | None
+
+
+class ServedChat:
+    """Access to a served model. Entered before use; `chat` may be called from several threads at once.
+
+    Raises `SettingsError` when made, if the address is unusable, the key is missing or `budget` needs a price that is
+    not known; nothing is sent before the first `chat`.
+    """
+
+    def __init__(
+        self,
+        settings: ServedTeacherSettings,
+        *,
+        journal: Journal,
+        budget: Budget,
+        stop: threading.Event,
+        price: Price | None,
+        environment: Mapping[str, str] = os.environ,
+        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        stop_grace_s: float = STOP_GRACE_S,
+    ) -> None:
+        budget.require_price(settings.model, price)
+        self._settings = settings
+        self._endpoint = resolve_endpoint(settings, environment)
+        self._requests = RequestMaker(settings, self._endpoint.base_url)
+        self._journal = journal
+        self._budget = budget
+        self._stop = stop
+        self._price = price
+        self._backoff = backoff
+        self._stop_grace_s = stop_grace_s
+        self._rng = random.Random()  # noqa: S311 - spreads retries in time; no row depends on it
+        self._calls = itertools.count()
+        self._flights: dict[str, asyncio.Task[Reply | NoReply]] = {}
+        self._halt: OstensiveError | None = None
+        self._answered = False
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="teacher", daemon=True)
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+        except BaseException:
+            self._end_loop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._end_loop()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def chat(self, conversations: Sequence[Conversation]) -> list[Exchange]:
+        """One exchange for each conversation, in order; see `Chat.chat` for what it raises."""
+        openings = [self._requests.make(talk.messages, talk.sampling) for talk in conversations]
+        # Here and not on the event loop: a resumed run reads thousands of answers at a time.
+        answers = self._journal.lookup([opening.key for opening in openings])
+        replies = [self._reply(answers[opening.key]) if opening.key in answers else None for opening in openings]
+        starts = list(map(_Start, conversations, openings, replies))
+        future = asyncio.run_coroutine_threadsafe(self._chat(starts, next(self._calls)), self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+    async def _open(self) -> None:
+        self._connection = Connection(self._endpoint, self._settings)
+        self._connection.open()
+        self._gate = Gate(AdaptiveLimit(self._settings.max_in_flight), self._loop.time)
+        self._halted = asyncio.Event()
+        self._watcher = asyncio.create_task(self._watch())  # kept: the loop holds tasks weakly
+
+    async def _close(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._connection.close()
+
+    async def _watch(self) -> None:
+        while not self._stop.is_set():
+            await asyncio.sleep(_STOP_CHECK_S)
+        self._send_no_more(Interrupted("stopped while asking the teacher; the same command continues"))
+        await asyncio.sleep(self._stop_grace_s)
+        for flight in self._flights.values():
+            flight.cancel()
+
+    def _send_no_more(self, error: OstensiveError) -> None:
+        if self._halt is None:
+            self._halt = error
+            self._gate.close(error)
+            self._halted.set()
+
+    async def _chat(self, starts: Sequence[_Start], call: int) -> list[Exchange]:
+        talks = [self._converse(start, call) for start in starts]
+        # Everybody is waited for even when one has met the end of the budget: what is in flight is paid for.
+        results = await asyncio.gather(*talks, return_exceptions=True)
+        exchanges = []
+        for result in results:
+            if isinstance(result, BaseException):
+                if self._halt is None or not isinstance(result, OstensiveError | asyncio.CancelledError):
+                    raise result
+                raise type(self._halt)(*self._halt.args)  # a copy each: several threads raise it
+            exchanges.append(result)
+        return exchanges
+
+    async def _converse(self, start: _Start, call: int) -> Exchange:
+        talk, request = start.conversation, start.opening
+        reply = start.reply or await self._ask(request, (call, 0))
+        replies = [reply]
+        for turn, follow_up in enumerate(talk.follow_ups, 1):
+            if isinstance(reply, NoReply):
+                break
+            request = self._requests.make(
+                (*request.messages, Message("assistant", reply.text), follow_up), talk.sampling
+            )
+            reply = await self._ask(request, (call, turn))
+            replies.append(reply)
+        return Exchange(tuple(replies))
+
+    async def _ask(self, request: Request, rank: Rank) -> Reply | NoReply:
+        # Two equal requests at the same time are one: whoever comes second waits for the first.
+        flight = self._flights.get(request.key)
+        if flight is None:
+            flight = self._flights[request.key] = asyncio.create_task(self._fly(request, rank))
+            flight.add_done_callback(functools.partial(self._landed, request.key))
+        return await asyncio.shield(flight)
+
+    def _landed(self, key: str, _: "asyncio.Task[Reply | NoReply]") -> None:
+        del self._flights[key]
+
+    async def _fly(self, request: Request, rank: Rank) -> Reply | NoReply:
+        try:
+            return self._known(request) or await self._send(request, rank)
+        except OstensiveError as error:  # a broken journal, say: whoever flies on would pay and could not keep it
+            self._send_no_more(error)
+            raise
+
+    async def _send(self, request: Request, rank: Rank) -> Reply | NoReply:
+        """The reply to a request that is not in the journal, after as many attempts as it takes and is allowed."""
+        deadline = float("inf")
+        for failures in itertools.count(1):
+            await self._gate.acquire((0 if failures > 1 else 1, *rank))
+            try:
+                known = self._known(request)  # while it waited, another run may have had the same answer
+                if known is not None:
+                    return known
+                deadline = min(deadline, self._loop.time() + self._settings.total_timeout_s)
+                result = await self._attempt(request, deadline)
+            finally:
+                self._gate.release()
+            if not isinstance(result, Missed):
+                return result
+            end = await self._end_or_wait(request, result, failures, deadline)
+            if end is not None:
+                return end
+        raise AssertionError("attempts are counted without end")
+
+    async def _end_or_wait(self, request: Request, missed: Missed, failures: int, deadline: float) -> NoReply | None:
+        """The end of a request that failed, or None after the time to wait before it is tried again."""
+        verdict = missed.verdict
+        attempts = f"{missed.detail}; {failures} attempt{'s' if failures > 1 else ''}"
+        wait_s = max(missed.retry_after_s or 0.0, self._backoff.wait_s(failures, self._rng))
+        late = self._loop.time() + wait_s >= deadline
+        given_up = verdict.action is Action.GIVE_UP or failures >= self._settings.max_attempts or late
+        if given_up and verdict is UNREACHABLE and not self._answered:
+            self._send_no_more(
+                AccessRefusedError(
+                    f"{self._endpoint.base_url} cannot be reached ({attempts}); check teacher.base_url or"
+                    " OPENAI_BASE_URL, and that the server is up"
+                )
+            )
+        if self._halt is not None:
+            return None  # the gate raises what halted the run
+        if given_up:
+            logger.info("request %s: %s (%s)", request.key[:16], verdict.reason, attempts)
+            return NoReply(verdict.reason, attempts, request.key)
+        logger.debug("request %s: %s (%s), again in %.1f s", request.key[:16], verdict.reason, attempts, wait_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._halted.wait(), wait_s)
+        return None
+
+    async def _attempt(self, request: Request, deadline: float) -> Reply | NoReply | Missed:
+        if self._loop.time() >= deadline:
+            return Missed(TIMED_OUT, "no place in flight was free before teacher.total_timeout_s")
+        data = self._requests.data(request)
+        bound_usd = 0.0
+        if self._price is not None:
+            bound_usd = upper_bound_usd(request.messages, request.sampling.max_tokens, self._price)
+        reservation = await self._reserve(bound_usd)
+        usd: float | None = None  # until more is known, it may have cost all that is set aside
+        sent_at = self._loop.time()
+        try:
+            result = await self._connection.post(data, max(0.001, deadline - sent_at))
+            if isinstance(result, Missed):
+                usd = None if result.verdict.may_be_billed else 0.0
+                self._strike(result, sent_at)
+                return result
+            self._answered = True
+            try:
+                parsed = parse_reply(result.raw)
+            except MalformedReplyError as error:
+                await self._spoil(request, result, bound_usd, str(error))
+                return Missed(MALFORMED, str(error))
+            usd = self._cost(parsed)
+            self._gate.limit.succeeded()
+            return await self._keep(request, result, parsed, usd)
+        finally:
+            self._budget.settle(reservation, usd)
+
+    async def _reserve(self, bound_usd: float) -> Reservation:
+        while True:
+            taken = self._budget.reserve(bound_usd)
+            if isinstance(taken, Reservation):
+                return taken
+            if isinstance(taken, BudgetExhausted):
+                self._send_no_more(BudgetReached(taken.message))
+            if self._halt is not None:
+                raise self._halt
+            assert isinstance(taken, BudgetBusy), "a reservation is had, impossible, or to be waited for"
+            await asyncio.sleep(_BUDGET_CHECK_S)
+
+    def _strike(self, missed: Missed, sent_at: float) -> None:
+        """Draws the consequences for all other requests, before the place of this one is given to the next."""
+        if missed.verdict.action is Action.REFUSE:
+            self._send_no_more(
+                AccessRefusedError(
+                    f"{self._endpoint.base_url}, model {self._settings.model!r}: {missed.verdict.reason}"
+                    f" ({missed.detail}); check teacher.model, teacher.base_url and OPENAI_API_KEY"
+                )
+            )
+        now = self._loop.time()
+        self._gate.limit.struck(missed.verdict.pressure, sent_at, now)
+        if missed.retry_after_s is not None:
+            # No pause is longer than a request may take in all: after that the server has to say it again.
+            self._gate.limit.pause(now + min(missed.retry_after_s, self._settings.total_timeout_s))
+
+    def _cost(self, parsed: ParsedReply) -> float | None:
+        if self._price is None or parsed.prompt_tokens is None or parsed.completion_tokens is None:
+            return None
+        return self._price.usd(parsed.prompt_tokens, parsed.completion_tokens, parsed.cached_tokens)
+
+    async def _keep(
+        self, request: Request, received: Received, parsed: ParsedReply, usd: float | None
+    ) -> Reply | NoReply:
+        """Journals an answer; the reply of the answer that stands, which is an earlier one if there is one."""
+        answer = Answer(
+            key=request.key,
+            endpoint=self._endpoint.base_url,
+            model=self._settings.model,
+            response=received.raw.decode("utf-8", "replace"),
+            prompt_tokens=parsed.prompt_tokens or 0,
+            completion_tokens=parsed.completion_tokens or 0,
+            cached_tokens=parsed.cached_tokens,
+            usd=usd,
+        )
+        entry = Entry(answer, self._requests.journal_form(request))
+        standing = (await asyncio.wrap_future(self._journal.record([entry])))[request.key]
+        if standing is answer:
+            return outcome(parsed, answer.model, answer.key, _spend(answer))
+        return self._reply(standing)
+
+    async def _spoil(self, request: Request, received: Received, bound_usd: float, reason: str) -> None:
+        text = received.raw.decode("utf-8", "replace")
+        usd = None if self._price is None else bound_usd
+        answer = Answer(request.key, self._endpoint.base_url, self._settings.model, text, 0, 0, 0, usd)
+        entry = Entry(answer, self._requests.journal_form(request), spoiled=reason)
+        await asyncio.wrap_future(self._journal.record([entry]))
+
+    def _known(self, request: Request) -> Reply | NoReply | None:
+        # On the event loop: one key takes some 20 us, the way to a thread and back a hundred times that under load.
+        answer = self._journal.lookup([request.key]).get(request.key)
+        return None if answer is None else self._reply(answer)
+
+    def _reply(self, answer: Answer) -> Reply | NoReply:
+        return outcome(parse_reply(answer.response.encode("utf-8")), answer.model, answer.key, _spend(answer))
+
+
+def _spend(answer: Answer) -> Spend:
+    return Spend(1, answer.prompt_tokens, answer.completion_tokens, answer.usd)

@@ -1,0 +1,214 @@
+"""Chat requests and replies as JSON in the OpenAI format: what is sent, what it is known by, and what came back.
+
+Pure functions. The body is encoded once, canonically, and those very bytes are hashed and sent, so that the key of a
+request cannot differ from the request; the alternative, hashing the arguments of a client library, leaves out whatever
+the library adds. Replies are read by hand: building the library's typed models costs several times the parsing itself.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from ostensive.chat.records import ImagePart, Message, NoReply, Reply, Sampling
+from ostensive.fingerprint import canonical_json, fingerprint
+from ostensive.records import Spend
+
+KEY_VERSION = 1  # of the way keys are made; another number makes every journaled answer unknown
+
+TokenLimitField = Literal["max_tokens", "max_completion_tokens"]
+
+
+class MalformedReplyError(ValueError):
+    """The server's answer is not a chat completion with text in it; the message says what is wrong, in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedReply:
+    """What a chat completion says. Token counts are None where the server does not report them."""
+
+    text: str | None  # None when the model gave no text, for the reason in `finish_reason`
+    finish_reason: str
+    model: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int
+    refusal: str = ""
+
+
+def data_url(image: ImagePart) -> str:
+    """The image as a `data:` URL with its bytes in base64."""
+    return f"data:{image.mime};base64,{base64.b64encode(image.data).decode('ascii')}"
+
+
+def image_reference(image: ImagePart) -> str:
+    """The image as it stands in the journal: SHA-256, MIME type and length instead of its bytes."""
+    return f"sha256:{hashlib.sha256(image.data).hexdigest()};{image.mime};{len(image.data)} bytes"
+
+
+def valid_text(text: str) -> str:
+    """`text` with surrogates joined or, where one stands alone, replaced by U+FFFD: UTF-8 and Arrow have none."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def request_body(
+    model: str,
+    messages: Sequence[Message],
+    sampling: Sampling,
+    *,
+    token_limit_field: TokenLimitField = "max_tokens",  # noqa: S107 - a field name
+    image_url: Callable[[ImagePart], str] = data_url,
+) -> dict[str, Any]:  # Any: JSON values of any depth
+    """The body of a `chat/completions` request with every default written out."""
+    body: dict[str, Any] = {  # Any: as above
+        "model": model,
+        "messages": [_message_json(message, image_url) for message in messages],
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        token_limit_field: sampling.max_tokens,
+    }
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed
+    return body
+
+
+def _message_json(message: Message, image_url: Callable[[ImagePart], str]) -> dict[str, Any]:  # Any: JSON values
+    text = valid_text(message.text)
+    if not message.images:
+        return {"role": message.role, "content": text}
+    images = [{"type": "image_url", "image_url": {"url": image_url(image)}} for image in message.images]
+    return {"role": message.role, "content": [*images, {"type": "text", "text": text}]}
+
+
+def encode(body: Mapping[str, Any]) -> bytes:  # Any: JSON values of any depth
+    """The bytes that are sent: canonical JSON in UTF-8."""
+    return canonical_json(body).encode("utf-8")
+
+
+def request_key(endpoint: str, data: bytes) -> str:
+    """What the journal knows a request by: a hash of the endpoint and of the exact bytes sent to it."""
+    return fingerprint({"version": KEY_VERSION, "endpoint": endpoint, "body": hashlib.sha256(data).hexdigest()})
+
+
+def parse_reply(raw: bytes) -> ParsedReply:
+    """What a server's 200 answer says; raises `MalformedReplyError` if it is not a chat completion."""
+    try:
+        value = json.loads(raw.decode("utf-8-sig"))  # not the bytes: `json` would take UTF-16 as well
+    except (ValueError, RecursionError) as error:
+        raise MalformedReplyError("not JSON") from error
+    if not isinstance(value, dict):
+        raise MalformedReplyError("not a JSON object")
+    choices = value.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise MalformedReplyError("no choices")
+    choice = choices[0]
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        raise MalformedReplyError("a choice without a message")
+    finish_reason, refusal = choice.get("finish_reason"), message.get("refusal")
+    refusal = valid_text(refusal) if isinstance(refusal, str) else ""
+    finish_reason = finish_reason if isinstance(finish_reason, str) and finish_reason else "unknown"
+    text = message.get("content")
+    if not isinstance(text, str | None):
+        raise MalformedReplyError("content that is not text")
+    if text is None and finish_reason in ("stop", "unknown") and not refusal:
+        raise MalformedReplyError("no content")
+    model, usage = value.get("model"), value.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    details = usage.get("prompt_tokens_details")
+    return ParsedReply(
+        text=None if text is None or (not text and finish_reason != "stop") else valid_text(text),
+        finish_reason=finish_reason,
+        model=valid_text(model) if isinstance(model, str) else "",
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        cached_tokens=(_count(details.get("cached_tokens")) or 0) if isinstance(details, dict) else 0,
+        refusal=refusal,
+    )
+
+
+def _count(value: object) -> int | None:
+    # bool is an int to Python; a negative count would earn money; the journal's integers have 64 bits.
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
+
+
+NO_TEXT_REASONS = {"length": "truncated reply", "content_filter": "filtered reply"}
+
+
+def outcome(parsed: ParsedReply, asked_model: str, key: str, spend: Spend) -> Reply | NoReply:
+    """The reply that an answered request gives; a `NoReply` where the model gave no text at all."""
+    if parsed.text is not None:
+        return Reply(parsed.text, parsed.finish_reason, parsed.model or asked_model, key, spend)
+    if parsed.refusal:
+        return NoReply("refused by the model", " ".join(parsed.refusal.split())[:200], key)
+    reason = NO_TEXT_REASONS.get(parsed.finish_reason, "reply without text")
+    return NoReply(reason, f"finish reason {parsed.finish_reason}", key)
+
+
+def completion_json(
+    text: str | None, finish_reason: str, model: str, prompt_tokens: int, completion_tokens: int, *, completion_id: str
+) -> dict[str, object]:
+    """A chat completion in the OpenAI format, as the scripted teacher answers; `created` is 0 to stay reproducible."""
+    return {
+        "id": completion_id,
+        "object": "chat.completion",
+        "created": 0,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": finish_reason,
+            }
+        ],
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        },
+    }
+
+
+def parse_messages(value: object) -> tuple[Message, ...]:
+    """The messages of a request body; raises `ValueError` in one line for anything but text and `data:` images."""
+    if not isinstance(value, list) or not value:
+        raise ValueError("messages: a list of at least one message is expected")
+    return tuple(_parse_message(item, index) for index, item in enumerate(value))
+
+
+def _parse_message(item: object, index: int) -> Message:
+    if not isinstance(item, dict) or item.get("role") not in ("system", "user", "assistant"):
+        raise ValueError(f"messages.{index}: an object with the role system, user or assistant is expected")
+    role = cast(Literal["system", "user", "assistant"], item["role"])
+    content = item.get("content")
+    if isinstance(content, str):
+        return Message(role, content)
+    texts: list[str] = []
+    images: list[ImagePart] = []
+    for part in content if isinstance(content, list) else [None]:
+        match part:
+            case {"type": "text", "text": str(text)}:
+                texts.append(text)
+            case {"type": "image_url", "image_url": {"url": str(url)}}:
+                images.append(_parse_image(url, index))
+            case _:
+                raise ValueError(f"messages.{index}.content: text, or parts of type text and image_url, are expected")
+    return Message(role, "\n".join(texts), tuple(images))
+
+
+def _parse_image(url: str, index: int) -> ImagePart:
+    head, comma, payload = url.partition(",")
+    if not head.startswith("data:") or not head.endswith(";base64") or not comma:
+        raise ValueError(f"messages.{index}.content: a data: URL in base64 is expected, not {url[:40]!r}")
+    try:
+        return ImagePart(base64.b64decode(payload, validate=True), head[len("data:") : -len(";base64")])
+    except binascii.Error as error:
+        raise ValueError(f"messages.{index}.content: the base64 of an image is broken ({error})") from error
