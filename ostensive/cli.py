@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -239,6 +240,8 @@ def version(
 
 def main() -> None:
     """Runs the command line and leaves with its exit status; an expected error is one line on standard error."""
+    # Pillow warns of odd metadata in photographs; what matters of it is said in `images/`.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         app(prog_name="ostensive")
     except Interrupted:

@@ -52,3 +52,8 @@ def read_corpus(run: RunFolder) -> Corpus:
         raise SettingsError(f"{run.path} has no corpus yet; run `ostensive build` with this folder as --out") from error
     names = run.read_state().get("stages", [])
     return Corpus(run, tuple(run.summary(name) for name in names), counts["rows"], counts["images"])
+
+
+def open_corpus(out: Path | str) -> Corpus:
+    """The corpus of the run in the folder `out`; raises `SettingsError` when there is none."""
+    return read_corpus(RunFolder(Path(out)))

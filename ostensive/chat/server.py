@@ -81,8 +81,10 @@ class ScriptedHandler:
         application.router.add_get("/stats", self.statistics)
         return application
 
-    async def models(self, _: "web.Request") -> "web.Response":
+    async def models(self, request: "web.Request") -> "web.Response":
         """`GET /v1/models`."""
+        if refusal := self._refusal(request):
+            return refusal
         model = {"id": self.settings.model, "object": "model", "created": 0, "owned_by": "ostensive"}
         return _json({"object": "list", "data": [model]})
 
@@ -93,10 +95,8 @@ class ScriptedHandler:
 
     async def complete(self, request: "web.Request") -> "web.StreamResponse":
         """`POST /v1/chat/completions`, not streamed."""
-        header = request.headers.get("Authorization", "")
-        if self.settings.required_key is not None and header != f"Bearer {self.settings.required_key}":
-            self.stats.unauthorized += 1
-            return _error(401, f"Incorrect API key provided: {header}", "invalid_api_key")
+        if refusal := self._refusal(request):
+            return refusal
         data = await request.read()
         digest = hashlib.sha256(data).digest()
         seen = self._count(digest)
@@ -111,6 +111,13 @@ class ScriptedHandler:
         """How often the request with this body came."""
         seen = self._seen.get(hashlib.sha256(body).digest())
         return 0 if seen is None else seen.received
+
+    def _refusal(self, request: "web.Request") -> "web.Response | None":
+        header = request.headers.get("Authorization", "")
+        if self.settings.required_key is None or header == f"Bearer {self.settings.required_key}":
+            return None
+        self.stats.unauthorized += 1
+        return _error(401, f"Incorrect API key provided: {header}", "invalid_api_key")
 
     def _count(self, digest: bytes) -> _Seen:
         stats = self.stats

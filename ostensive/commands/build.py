@@ -11,6 +11,7 @@ from ostensive import partitions
 from ostensive.chat.access import open_chat
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
+from ostensive.chat.preflight import check_key
 from ostensive.chat.prices import load_prices
 from ostensive.commands.assemble import Materials, assemble
 from ostensive.commands.options import DEFAULT_OPTIONS, BuildOptions
@@ -125,6 +126,7 @@ class _Build:
                 stop=self.stop,
             )
             stages = kind.make_stages(self.recipe, services)
+            self._check_access(services, [stage.name for stage in stages], len(plan))
             if self.options.retry_failed:
                 self._forget_failed(stages)
             self.run.write_state(
@@ -141,6 +143,12 @@ class _Build:
                 assemble(self.run, self.recipe, stages, Materials(loader, threads, threading.Event()))
                 raise
             return assemble(self.run, self.recipe, stages, Materials(loader, threads, self.stop))
+
+    def _check_access(self, services: Services, stages: Sequence[str], partitions_: int) -> None:
+        """Finds out what is wrong with a key or an address before hours of other work, if there is work at all."""
+        services.open_chat(lambda _messages, _seed: "")  # says what is missing; not entered, nothing is sent
+        if any(len(self.run.partition_paths(name)) < partitions_ for name in stages):
+            check_key(self.recipe.teacher)
 
     def _forget_failed(self, stages: Sequence[Stage[Any, Any]]) -> None:  # Any: stages of different records
         for stage in stages:

@@ -1,0 +1,42 @@
+import socket
+
+import pytest
+
+from ostensive.chat.preflight import check_key
+from ostensive.chat.server import ServerSettings, ServerThread
+from ostensive.errors import AccessRefusedError, SettingsError
+from ostensive.recipe import ScriptedTeacherSettings, ServedTeacherSettings
+
+KEY = "sk-the-right-one"
+
+
+def teacher(base_url: str | None) -> ServedTeacherSettings:
+    return ServedTeacherSettings(model="m", base_url=base_url, connect_timeout_s=2)
+
+
+def test_a_refused_key_is_told_in_one_line_without_the_key() -> None:
+    with ServerThread(lambda _messages, _seed: "yes", ServerSettings(required_key=KEY)) as server:
+        check_key(teacher(server.base_url), {"OPENAI_API_KEY": KEY})
+        with pytest.raises(AccessRefusedError) as caught:
+            check_key(teacher(server.base_url), {"OPENAI_API_KEY": "sk-a-wrong-one"})
+    text = str(caught.value)
+    assert text.startswith(f"{server.base_url} refuses the key (")
+    assert text.endswith("check OPENAI_API_KEY or teacher.api_key")
+    assert "sk-a-wrong-one" not in text
+    assert "\n" not in text
+    assert server.stats.received == 0, "nothing that costs was asked"
+
+
+def test_whatever_else_the_server_says_is_no_answer() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    check_key(teacher(f"http://127.0.0.1:{port}/v1"), {})  # nobody listens
+    with ServerThread(lambda _messages, _seed: "yes") as server:
+        check_key(teacher(f"{server.base_url}/nowhere"), {})  # 404
+
+
+def test_what_can_be_known_without_asking() -> None:
+    check_key(ScriptedTeacherSettings(), {})
+    with pytest.raises(SettingsError, match="set the environment variable OPENAI_API_KEY"):
+        check_key(teacher("https://models.example/v1"), {})
