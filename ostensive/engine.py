@@ -66,6 +66,7 @@ class LocalEngine:
         self._entered: set[str] = set()
         self._entering = {stage.name: threading.Lock() for stage in stages}
         self._found: dict[str, dict[int, list[Path]]] = {}  # partitions that were there before, by stage and index
+        self._sure_of_work: dict[str, bool] = {}  # by stage: whether some partition of it is missing
 
     def run(self, plan: Mapping[int, Sequence[SourceItem]]) -> None:
         """Finishes every partition of `plan` in every stage.
@@ -76,6 +77,7 @@ class LocalEngine:
         names = [self._intake.name, *(stage.name for stage in self._stages)]
         self._reporter.plan(names, sum(len(items) for items in plan.values()))
         self._found = {name: self._run.all_partitions(name) for name in names}
+        self._sure_of_work = {name: bool(plan.keys() - self._found[name].keys()) for name in names}
         for name in names:
             for index in self._found[name].keys() - plan.keys():
                 self._remove_others(name, index, keep=None)
@@ -161,7 +163,19 @@ class LocalEngine:
 
     # ---- stages -------------------------------------------------------------------------------------------------
 
+    def _enter(self, stage: AnyStage) -> None:
+        with self._entering[stage.name]:
+            if stage.name not in self._entered:
+                self._resources.enter_context(stage)
+                self._entered.add(stage.name)
+
     def _work(self, position: int, stage: AnyStage, tickets: "_Tickets") -> None:
+        if self._sure_of_work[stage.name] and not self._halted(position):
+            # Models load while the stages before are at work, and one that cannot load stops the run before it spends.
+            try:
+                self._enter(stage)
+            except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
+                self._fail(position, error)
         while (ticket := tickets.take()) is not _END:
             if self._halted(position):
                 continue  # drain, so that nobody waits to put
@@ -186,10 +200,8 @@ class LocalEngine:
         before = self._stages[position - 1].record_out if position else ImageRecord
         rows = partitions.read_kept(self._path_of(ticket.done[-1]), before)
         evidence = self._evidence(ticket)
-        with self._entering[stage.name]:
-            if stage.name not in self._entered and rows:
-                self._resources.enter_context(stage)
-                self._entered.add(stage.name)
+        if rows:
+            self._enter(stage)
         outcomes: list[Outcome[Any]] = []  # Any: as in AnyStage
         reported = 0
         for batch in batches(rows, stage.images_at_once):

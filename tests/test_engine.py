@@ -160,6 +160,22 @@ def test_a_stage_is_entered_once_and_left_once(run: RunFolder, images: Path) -> 
     assert [(stage.entered, stage.left) for stage in stages] == [(1, 1), (1, 1)]
 
 
+def test_a_stage_that_cannot_be_entered_stops_the_run_before_others_spend(run: RunFolder, images: Path) -> None:
+    class Broken(TestStage):
+        def __enter__(self) -> Self:
+            raise SettingsError("there is no such model")
+
+    def slowly(rows: Sequence[ImageRecord], evidence: Evidence) -> list[Outcome[Any]]:
+        time.sleep(0.3)
+        return say_size(rows, evidence)
+
+    spender = ask()
+    broken = Broken("unique", Qar, Qar, lambda rows, evidence: [Kept((row,)) for row in rows])
+    with pytest.raises(SettingsError, match="there is no such model"):
+        carry_out(run, images, [verbalize(work=slowly), spender, broken])
+    assert not spender.seen
+
+
 def test_a_change_redoes_only_what_depends_on_it(run: RunFolder, images: Path) -> None:
     carry_out(run, images, [verbalize(), ask()])
     stages = [verbalize(), ask(setting=1)]
