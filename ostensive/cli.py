@@ -41,7 +41,10 @@ RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in re
 Images = Annotated[
     str, typer.Option("--images", metavar="PATH", help="A folder, a list file, a tar, Parquet, or a `datasets` folder.")
 ]
-Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="What fills in the models: offline.")]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="What fills in the models: offline, open, open-small, paper."),
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting of the recipe; may be repeated.")
 ]
@@ -160,6 +163,27 @@ def status(
 
     found = read_status(run)
     _print([to_json(status_values(found))] if as_json else status_lines(found))
+
+
+@app.command()
+def doctor(
+    recipe: RecipeName,
+    profile: Profile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which models, files, packages and keys a recipe needs, which are here, and on what device they would run.
+
+    Nothing is loaded or downloaded. Exit status 1 when something is missing.
+    """
+    from ostensive.commands.doctor import doctor as run_doctor
+    from ostensive.commands.doctor import doctor_lines, doctor_values
+    from ostensive.commands.show import to_json
+
+    found = run_doctor(recipe, options=_rehearsal_options(profile, settings))
+    _print([to_json(doctor_values(found))] if as_json else doctor_lines(found))
+    if not found.is_complete:
+        raise typer.Exit(1)
 
 
 @app.command("serve-scripted")

@@ -4,10 +4,12 @@ What a room needs to know is set in that room (`verbalizers.settings`, `critics.
 together into its recipe. Reading, merging and writing recipes is in `ostensive.recipe_files`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from ostensive.generation.settings import GeneratorSettings
+from ostensive.needs import ModelNeed
 from ostensive.settings import Operational, Settings
 
 
@@ -76,8 +78,28 @@ class ServedTeacherSettings(Settings):
             raise ValueError("a URL that starts with http:// or https:// is expected")
         return value
 
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The server, and a key for it unless one is set here."""
+        variable = "OPENAI_API_KEY" if self.api_key is None else None
+        need = ModelNeed(role="teacher", kind="server", name=self.model, address=self.base_url, key_variable=variable)
+        return (need,)
 
-TeacherSettings = Annotated[ScriptedTeacherSettings | ServedTeacherSettings, Field(discriminator="kind")]
+
+class SelfTeacherSettings(GeneratorSettings):
+    """A model of `transformers` on this machine; the one that verbalizes, if it is to teach itself."""
+
+    role: ClassVar[str] = "teacher"
+    kind: Literal["self"] = "self"
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    """LSKD, section 2.2 and methods: 0.8. 0 takes the likeliest token each time."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=1024, ge=1)
+    """Longest reply, in tokens."""
+
+
+TeacherSettings = Annotated[
+    ScriptedTeacherSettings | ServedTeacherSettings | SelfTeacherSettings, Field(discriminator="kind")
+]
 
 
 class CorpusSettings(Settings):

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ostensive.errors import SettingsError
+from ostensive.needs import ModelNeed
 
 
 class OperationalMark:
@@ -31,6 +32,10 @@ class Settings(BaseModel):
         """The settings that rows depend on, as plain JSON values: no operational field, thus no secret."""
         values: dict[str, Any] = _identity(self)  # Any: as above
         return values
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """What this section itself, without the sections in it, needs before it can work; nothing is looked for."""
+        return ()
 
 
 def _identity(value: Any) -> Any:  # Any: walks JSON values and models of any depth
@@ -63,7 +68,10 @@ def _first_problem(model: type[Settings], error: ValidationError) -> str:
     problems = error.errors(include_url=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     known = list(known_keys(model))
-    path = _without_kinds([str(part) for part in problem["loc"]], known)
+    parts = [str(part) for part in problem["loc"]]
+    if isinstance(problem["input"], Mapping) and problem["input"].get("kind") in parts[-1:]:
+        parts.pop()  # the section itself is wrong, and the last part is its kind
+    path = _without_kinds(parts, known)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if problem["type"] == "extra_forbidden":
         near = nearest_key(path, known)

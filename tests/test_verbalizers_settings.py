@@ -31,7 +31,7 @@ def test_memory_is_operational() -> None:
     ("values", "message"),
     [
         ({"regions": {"choice": {"max_region": 3}}}, "the nearest known key is regions.choice.max_regions"),
-        ({"concepts": {"kind": "psychic"}}, "concepts.kind: input should be 'pixels', not 'psychic'"),
+        ({"concepts": {"kind": "psychic"}}, "concepts.kind: 'psychic' is none of 'pixels', 'clip'"),
         ({"regions": {"min_fill": 2}}, "regions.min_fill: input should be less than or equal to 1, not 2"),
         ({"working_side_px": 8}, "working_side_px: input should be greater than or equal to 32, not 8"),
         ({"regions": {"min_area": 0.5, "max_area": 0.4}}, "regions: min_area is at most max_area"),

@@ -8,7 +8,7 @@ given up: a detector and a language model should be combined by settings and not
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from random import Random
 from types import TracebackType
@@ -17,6 +17,7 @@ from typing import Protocol, Self, TypeVar
 import PIL.Image
 
 from ostensive.errors import OstensiveError
+from ostensive.generation.pool import GeneratorPool
 from ostensive.records import Box, Probe, Verbalization
 from verbalizers.captions import RegionFacts, measure_region
 from verbalizers.choice import Proposal
@@ -102,6 +103,7 @@ class PartTools:
 
     workers: Workers
     seed: int
+    generators: GeneratorPool = field(default_factory=GeneratorPool)  # parts with one model share it
 
     def rng(self, image_id: str, part: str) -> Random:
         """The generator for what one part says of one image: the same whatever is done before, beside or after it."""

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ostensive.settings import Operational, Settings
+from verbalizers.clip_settings import ClipConceptSettings
+from verbalizers.generator_settings import GeneratorCaptionSettings, GeneratorNarrativeSettings, GeneratorProbeSettings
 
 
 class PixelConceptSettings(Settings):
@@ -87,11 +89,11 @@ class PixelProbeSettings(Settings):
 
 
 # Each becomes a union discriminated by `kind` as soon as it has a second member.
-ConceptSettings = PixelConceptSettings
-NarrativeSettings = PixelNarrativeSettings
+ConceptSettings = Annotated[PixelConceptSettings | ClipConceptSettings, Field(discriminator="kind")]
+NarrativeSettings = Annotated[PixelNarrativeSettings | GeneratorNarrativeSettings, Field(discriminator="kind")]
 RegionSettings = PixelRegionSettings
-CaptionSettings = PixelCaptionSettings
-ProbeSettings = PixelProbeSettings
+CaptionSettings = Annotated[PixelCaptionSettings | GeneratorCaptionSettings, Field(discriminator="kind")]
+ProbeSettings = Annotated[PixelProbeSettings | GeneratorProbeSettings, Field(discriminator="kind")]
 
 
 class VerbalizeSettings(Settings):
@@ -103,9 +105,14 @@ class VerbalizeSettings(Settings):
     sharpness_side_px: int = Field(default=384, ge=32, le=4096)
     """The same for telling sharp from blurred, which shrinking would hide."""
     concepts: ConceptSettings = PixelConceptSettings()
+    """Sentences on the image as a whole."""
     narratives: NarrativeSettings = PixelNarrativeSettings()
+    """Descriptions of the image."""
     regions: RegionSettings = PixelRegionSettings()
+    """Where to look for what gets a number."""
     captions: CaptionSettings = PixelCaptionSettings()
+    """What is said of each region."""
     probes: ProbeSettings = PixelProbeSettings()
+    """Questions and answers."""
     max_pixels_at_once: Operational[Annotated[int, Field(ge=1)]] = 64_000_000
     """Decoded pixels held at a time (3 bytes each); one image is always let through."""

@@ -15,18 +15,28 @@ import PIL.Image
 
 from ostensive.records import ImageRecord, Region, Verbalization
 from ostensive.stage import Evidence, Failed, Kept, Outcome
-from verbalizers import parts, pixels
+from verbalizers import clip_concepts, generated, parts, pixels
 from verbalizers.choice import Proposal
 from verbalizers.settings import VerbalizeSettings
 
 # The one table of kinds. A new kind is its module, its test, its settings and a line here.
-CONCEPT_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.ConceptPart]] = {"pixels": pixels.PixelConcepts}
+CONCEPT_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.ConceptPart]] = {
+    "pixels": pixels.PixelConcepts,
+    "clip": clip_concepts.ClipConcepts,
+}
 NARRATIVE_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.NarrativePart]] = {
-    "pixels": pixels.PixelNarratives
+    "pixels": pixels.PixelNarratives,
+    "generator": generated.GeneratorNarratives,
 }
 REGION_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.RegionPart]] = {"pixels": pixels.PixelRegions}
-CAPTION_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.CaptionPart]] = {"pixels": pixels.PixelCaptions}
-PROBE_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.ProbePart]] = {"pixels": pixels.PixelProbes}
+CAPTION_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.CaptionPart]] = {
+    "pixels": pixels.PixelCaptions,
+    "generator": generated.GeneratorCaptions,
+}
+PROBE_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.ProbePart]] = {
+    "pixels": pixels.PixelProbes,
+    "generator": generated.GeneratorProbes,
+}
 
 UNREADABLE = "image cannot be read"
 NOT_VERBALIZED = "verbalizing failed"

@@ -8,10 +8,9 @@ from ostensive.chat.journal import Journal
 from ostensive.chat.prices import PriceTable, price_of
 from ostensive.chat.records import Chat, Sampling
 from ostensive.chat.scripted import Script, ScriptedChat
+from ostensive.chat.self import SelfChat
 from ostensive.chat.served import ServedChat
-from ostensive.recipe import ScriptedTeacherSettings, ServedTeacherSettings
-
-TeacherSettings = ScriptedTeacherSettings | ServedTeacherSettings
+from ostensive.recipe import ScriptedTeacherSettings, SelfTeacherSettings, ServedTeacherSettings, TeacherSettings
 
 
 def open_chat(
@@ -33,6 +32,8 @@ def open_chat(
         case ServedTeacherSettings():
             price = price_of(settings, prices)
             return ServedChat(settings, journal=journal, budget=budget, stop=stop, price=price)
+        case SelfTeacherSettings():
+            return SelfChat(settings, journal=journal, budget=budget, stop=stop)
         case _:
             assert_never(settings)
 
@@ -44,6 +45,8 @@ def sampling_of(settings: TeacherSettings, seed: int | None = None) -> Sampling:
             return Sampling(
                 settings.temperature, settings.top_p, settings.max_tokens, seed if settings.send_seed else None
             )
+        case SelfTeacherSettings():
+            return Sampling(settings.temperature, settings.top_p, settings.max_tokens, seed)
         case ScriptedTeacherSettings():
             return Sampling()
         case _:

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 
 from ostensive.chat.endpoint import resolve_endpoint
 from ostensive.errors import AccessRefusedError
-from ostensive.recipe import ScriptedTeacherSettings, ServedTeacherSettings
+from ostensive.recipe import ServedTeacherSettings, TeacherSettings
 
 
 def check_key(
-    settings: ScriptedTeacherSettings | ServedTeacherSettings, environment: Mapping[str, str] = os.environ
+    settings: TeacherSettings, environment: Mapping[str, str] = os.environ
 ) -> None:
     """Raises `AccessRefusedError` if the server says that the key is not valid; says nothing otherwise.
 
     Raises `SettingsError` if the address is unusable or the key is missing.
     """
-    if isinstance(settings, ScriptedTeacherSettings):
+    if not isinstance(settings, ServedTeacherSettings):
         return
     import httpx2
     import openai

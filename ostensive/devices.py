@@ -1,0 +1,37 @@
+"""Which device models run on: the one that is set, or the best there is.
+
+The alternative, deciding once at import for the whole process, was given up: two models of one recipe may be set to
+different devices, and nothing should import torch before it is used.
+"""
+
+from ostensive.errors import SettingsError
+
+
+def best_device() -> str:
+    """`cuda` where there is a CUDA device, else `mps` where there is Apple's, else `cpu`."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def resolve_device(asked: str) -> str:
+    """`asked` (`cuda`, `cuda:1`, `mps`, `cpu`) if this machine has it, or the best for `auto`.
+
+    Raises `SettingsError` for a device that torch does not know or this machine does not have.
+    """
+    import torch
+
+    if asked == "auto":
+        return best_device()
+    try:
+        device = torch.device(asked)
+    except RuntimeError as error:
+        raise SettingsError(f"device: {asked!r} is no device; auto, cpu, mps, cuda or cuda:1 is expected") from error
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if device.type not in counts or (device.index or 0) >= counts[device.type]:
+        raise SettingsError(
+            f"device: this machine has no {asked}; expected is {best_device()}, or auto to take the best there is"
+        )
+    return asked

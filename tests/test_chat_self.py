@@ -1,0 +1,199 @@
+"""The self teacher: a real architecture with tiny random weights behind the interface of the served client."""
+
+import io
+import json
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import tiny_models
+from PIL import Image
+from tiny_models import one_thread  # noqa: F401 - a fixture
+
+from ostensive.chat.access import open_chat, sampling_of
+from ostensive.chat.budget import Budget
+from ostensive.chat.journal import Journal
+from ostensive.chat.preflight import check_key
+from ostensive.chat.prices import load_prices
+from ostensive.chat.records import Conversation, Exchange, ImagePart, Message, NoReply, Reply, Sampling
+from ostensive.chat.self import SelfChat
+from ostensive.errors import BudgetReached, Interrupted, SettingsError
+from ostensive.recipe import SelfTeacherSettings
+
+SAMPLED = Sampling(temperature=1.0, top_p=0.95, max_tokens=6)
+
+
+def talk(text: str, *follow_ups: str, sampling: Sampling = SAMPLED, images: tuple[ImagePart, ...] = ()) -> Conversation:
+    return Conversation(
+        (Message("user", text, images),), tuple(Message("user", follow_up) for follow_up in follow_ups), sampling
+    )
+
+
+def picture(colour: str) -> ImagePart:
+    sink = io.BytesIO()
+    Image.new("RGB", (40, 30), colour).save(sink, "PNG")
+    return ImagePart(sink.getvalue(), "image/png")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.tiny_model("llava", tmp_path_factory)
+
+
+def teacher(folder: Path, batch_size: int = 4) -> SelfTeacherSettings:
+    return SelfTeacherSettings(model=str(folder), device="cpu", batch_size=batch_size)
+
+
+def run(
+    path: Path,
+    settings: SelfTeacherSettings,
+    talks: Sequence[Conversation],
+    *,
+    budget: Budget | None = None,
+    stop: threading.Event | None = None,
+) -> list[Exchange]:
+    with (
+        Journal(path, "r") as journal,
+        SelfChat(settings, journal=journal, budget=budget or Budget(), stop=stop or threading.Event()) as chat,
+    ):
+        return chat.chat(talks)
+
+
+def replies(exchanges: Sequence[Exchange]) -> list[list[str]]:
+    return [[reply.text for reply in exchange.replies if isinstance(reply, Reply)] for exchange in exchanges]
+
+
+def test_batches_go_across_conversations_and_change_nothing(tmp_path: Path, folder: Path) -> None:
+    talks = [talk("Who?"), talk("What is it?", "Why?", "How?"), talk("Where?", "When?"), talk("Who?")]
+    exchanges = run(tmp_path / "j", teacher(folder), talks)
+    assert [len(exchange.replies) for exchange in exchanges] == [1, 3, 2, 1]
+    assert exchanges[0] == exchanges[3], "equal requests have equal replies"
+    assert run(tmp_path / "other", teacher(folder, 1), talks[::-1])[::-1] == exchanges
+    reply = exchanges[1].replies[2]
+    assert isinstance(reply, Reply)
+    assert reply.model == str(folder)
+    assert reply.finish_reason in ("stop", "length")
+    assert (reply.spend.requests, reply.spend.usd) == (1, 0.0)
+    assert reply.spend.prompt_tokens > 10
+    assert 1 <= reply.spend.completion_tokens <= 6
+
+
+def test_no_conversations(tmp_path: Path, folder: Path) -> None:
+    assert run(tmp_path / "j", teacher(folder), []) == []
+
+
+def test_the_journal_answers_the_second_time(tmp_path: Path, folder: Path) -> None:
+    talks = [talk("Who?", "Why?"), talk("What?", images=(picture("red"),))]
+    first = run(tmp_path / "j", teacher(folder), talks)
+    assert run(tmp_path / "j", teacher(folder, 1), talks, budget=Budget(max_requests=0)) == first
+    with sqlite3.connect(tmp_path / "j") as journal:
+        requests = [json.loads(row[0]) for row in journal.execute("SELECT request FROM answers ORDER BY request")]
+    assert len(requests) == 3
+    assert all(len(request["weights"]) == 64 for request in requests)
+    assert "sha256:" in json.dumps(requests)
+
+
+def test_the_key_holds_weights_messages_and_sampling(tmp_path: Path, folder: Path) -> None:
+    other = tmp_path / "model"
+    other.mkdir()
+    for path in folder.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+
+    def key(settings: SelfTeacherSettings, conversation: Conversation) -> str:
+        (exchange,) = run(tmp_path / "j", settings, [conversation])
+        reply = exchange.replies[0]
+        assert isinstance(reply, Reply)
+        return reply.request_key
+
+    base = key(teacher(other), talk("Who?"))
+    assert key(teacher(other, 2), talk("Who?")) == base
+    seeded = Sampling(SAMPLED.temperature, SAMPLED.top_p, SAMPLED.max_tokens, seed=1)
+    keys = {
+        base,
+        key(teacher(other), talk("Why?")),
+        key(teacher(other), talk("Who?", sampling=seeded)),
+        key(teacher(other), talk("Who?", images=(picture("red"),))),
+        key(teacher(other), talk("Who?", images=(picture("blue"),))),
+    }
+    (other / "chat_template.jinja").write_text(tiny_models.CHAT_TEMPLATE + "\n", "utf-8")
+    keys.add(key(teacher(other), talk("Who?")))
+    assert len(keys) == 6
+
+
+def test_images_are_seen(tmp_path: Path, folder: Path) -> None:
+    greedy = Sampling(0.0, 1.0, 8)
+    talks = [talk("What?", sampling=greedy, images=(picture(colour),)) for colour in ("red", "blue")]
+    red, blue = replies(run(tmp_path / "j", teacher(folder), talks))
+    assert red != blue
+
+
+def test_a_failure_is_its_conversations_alone(tmp_path: Path, folder: Path) -> None:
+    broken = ImagePart(b"no image", "image/png")
+    talks = [talk("Who?", "Why?"), talk("What?", "Why?", images=(broken,)), talk("Is <image> there?", "Why?")]
+    good, unreadable, unplaced = run(tmp_path / "j", teacher(folder), talks)
+    assert len(replies([good])[0]) == 2
+    (first,), (second,) = unreadable.replies, unplaced.replies
+    assert isinstance(first, NoReply)
+    assert first.reason == "unreadable image"
+    assert isinstance(second, NoReply)
+    assert second.reason == "request not taken by the model"
+    assert second.detail == "0 images and 1 places for them in the prompt"
+
+
+def test_a_stop_between_batches_keeps_what_was_said(tmp_path: Path, folder: Path) -> None:
+    talks = [talk(f"Who is number {number}?") for number in range(6)]
+    stop = threading.Event()
+
+    class StoppingJournal(Journal):
+        """Stops the run when the first batch has been recorded, as a user might."""
+
+        def record(self, entries):  # type: ignore[no-untyped-def] # as the parent's
+            future = super().record(entries)
+            stop.set()
+            return future
+
+    with StoppingJournal(tmp_path / "j", "r") as journal:
+        chat = SelfChat(teacher(folder, 2), journal=journal, budget=Budget(), stop=stop)
+        with chat, pytest.raises(Interrupted, match="stopped while asking the teacher; the same command continues"):
+            chat.chat(talks)
+    with sqlite3.connect(tmp_path / "j") as stored:
+        assert stored.execute("SELECT count(*) FROM answers").fetchone() == (2,)
+    whole = run(tmp_path / "j", teacher(folder), talks)
+    assert replies(whole) == replies(run(tmp_path / "fresh", teacher(folder), talks))
+    with pytest.raises(Interrupted):
+        run(tmp_path / "never", teacher(folder), talks, stop=stop)
+
+
+def test_the_budget_of_requests(tmp_path: Path, folder: Path) -> None:
+    talks = [talk(f"Who is number {number}?") for number in range(3)]
+    with pytest.raises(BudgetReached, match=r"^--max-requests: 2 of 2 requests are sent;"):
+        run(tmp_path / "j", teacher(folder), talks, budget=Budget(max_requests=2))
+    assert len(run(tmp_path / "j", teacher(folder), talks, budget=Budget(max_requests=1))) == 3
+
+
+def test_a_model_that_holds_no_conversations(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tiny_models.tiny_model("blip2-opt", tmp_path_factory)
+    with pytest.raises(SettingsError) as caught:
+        run(tmp_path / "j", teacher(folder), [talk("Who?")])
+    assert str(caught.value) == (
+        f"{folder}: holds no conversations (it takes one prompt with one image), so it cannot be the teacher; name a"
+        " model with a chat template as teacher.model"
+    )
+
+
+def test_it_is_opened_from_settings(tmp_path: Path, folder: Path) -> None:
+    settings = teacher(folder)
+    check_key(settings)
+    assert sampling_of(settings, 7) == Sampling(0.8, 1.0, 1024, 7)
+    with Journal(tmp_path / "j", "r") as journal:
+        chat = open_chat(
+            settings,
+            journal=journal,
+            budget=Budget(),
+            stop=threading.Event(),
+            script=lambda *_: "",
+            prices=load_prices(None),
+        )
+        assert isinstance(chat, SelfChat)

@@ -1,0 +1,280 @@
+"""The parts of the generator that need no model, and what is said when a model cannot be had."""
+
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+import tiny_models
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_models import one_thread  # noqa: F401 - a fixture
+
+from ostensive.errors import SettingsError
+from ostensive.generation.batching import BatchSize, Steps, in_batches
+from ostensive.generation.forms import form_of
+from ostensive.generation.generator import Generator, _is_out_of_memory
+from ostensive.generation.images import MAX_SIDE_PX, MIN_SIDE_PX, presentable
+from ostensive.generation.loading import load_model, weights_fingerprint
+from ostensive.generation.pool import GeneratorPool
+from ostensive.generation.records import Draw, GenerationRequest, Turn
+from ostensive.generation.sampling import RowSampler, draw_tokens
+from ostensive.generation.settings import GeneratorSettings
+from ostensive.settings import validate
+
+
+class Device:
+    """A model that has memory for `room` rows, fails for the rows in `bad`, and remembers its batches."""
+
+    def __init__(self, room: int, bad: Sequence[int] = ()) -> None:
+        self.room, self.bad = room, set(bad)
+        self.batches: list[tuple[int, ...]] = []
+        self.relieved = 0
+
+    def steps(self) -> Steps[int, tuple[int, ...], list[int]]:
+        return Steps(self._prepare, self._work, _is_out_of_memory, self._relieve)
+
+    def _prepare(self, rows: Sequence[int]) -> tuple[int, ...]:
+        return tuple(rows)
+
+    def _work(self, rows: tuple[int, ...]) -> list[int]:
+        import torch
+
+        if len(rows) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if self.bad & set(rows):
+            raise ValueError(f"bad row in {rows}")
+        self.batches.append(rows)
+        return [row * 10 for row in rows]
+
+    def _relieve(self) -> None:
+        self.relieved += 1
+
+
+def test_size_halves_and_stays(caplog: pytest.LogCaptureFixture) -> None:
+    device, size = Device(room=3), BatchSize(8, "some/model")
+    with caplog.at_level(logging.WARNING):
+        done = list(in_batches([list(range(10)), [10]], size, device.steps()))
+    assert device.batches == [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9), (10,)]
+    assert [value for part in done for value in part.result or []] == [row * 10 for row in range(11)]
+    assert (size.rows, device.relieved) == (2, 2)
+    assert [record.getMessage() for record in caplog.records] == [
+        "some/model: out of memory with 8 at a time; going on with 4",
+        "some/model: out of memory with 4 at a time; going on with 2",
+    ]
+
+
+def test_one_that_never_fits_is_its_own_failure() -> None:
+    device, size = Device(room=0), BatchSize(2, "some/model")
+    done = list(in_batches([[1, 2, 3]], size, device.steps()))
+    assert [part.rows for part in done] == [(1,), (2,), (3,)]
+    assert all(part.result is None and type(part.error).__name__ == "OutOfMemoryError" for part in done)
+
+
+@given(
+    runs=st.lists(st.lists(st.integers(0, 99), max_size=9), max_size=5),
+    size=st.integers(1, 7),
+    room=st.integers(1, 7),
+    bad=st.sets(st.integers(0, 99), max_size=5),
+)
+def test_every_row_once_and_bad_ones_alone(runs: list[list[int]], size: int, room: int, bad: set[int]) -> None:
+    device = Device(room, sorted(bad))
+    done = list(in_batches(runs, BatchSize(size, "m"), device.steps()))
+    assert [row for part in done for row in part.rows] == [row for run in runs for row in run]
+    for part in done:
+        if part.error is None:
+            assert part.result == [row * 10 for row in part.rows]
+            assert not bad & set(part.rows)
+            assert len(part.rows) <= min(size, room)
+        else:
+            assert len(part.rows) == 1
+            assert part.rows[0] in bad
+
+
+def test_the_next_batch_is_prepared_beside_the_work() -> None:
+    begun = threading.Event()
+
+    def prepare(rows: Sequence[int]) -> int:
+        if rows[0] == 1:
+            begun.set()
+        return rows[0]
+
+    def work(row: int) -> bool:
+        return row == 1 or begun.wait(10)
+
+    steps = Steps(prepare, work, _is_out_of_memory, lambda: None)
+    assert [part.result for part in in_batches([[0, 1]], BatchSize(1, "m"), steps)] == [True, True]
+
+
+@given(width=st.integers(1, 9000), height=st.integers(1, 60), turned=st.booleans())
+def test_images_are_brought_into_bounds(width: int, height: int, turned: bool) -> None:
+    size = (height, width) if turned else (width, height)
+    shown = presentable(PIL.Image.new("L", size, 200))
+    assert shown.mode == "RGB"
+    assert min(shown.size) >= MIN_SIDE_PX
+    assert max(shown.size) <= MAX_SIDE_PX
+    assert shown.getpixel((shown.width // 2, shown.height // 2)) == (200, 200, 200)
+
+
+def test_an_image_within_bounds_stays_itself() -> None:
+    image = PIL.Image.new("RGB", (MIN_SIDE_PX, MAX_SIDE_PX))
+    assert presentable(image) is image
+    assert presentable(PIL.Image.new("RGB", (1, 1), "red")).getcolors() == [(MIN_SIDE_PX**2, (255, 0, 0))]
+    assert presentable(PIL.Image.new("RGB", (20_000, 10))).size == (MAX_SIDE_PX, MIN_SIDE_PX)
+
+
+def test_the_nucleus() -> None:
+    import torch
+
+    logits = torch.tensor([0.1, 0.4, 0.3, 0.2], dtype=torch.float64).log()[None]
+
+    def drawn(top_p: float, uniform: float) -> int:
+        return int(draw_tokens(logits, torch.tensor([[top_p]]), torch.tensor([[uniform]], dtype=torch.float64))[0])
+
+    assert [drawn(1.0, uniform) for uniform in (0.0, 0.09, 0.11, 0.49, 0.51, 0.79, 0.81, 0.999999)] == [
+        0, 0, 1, 1, 2, 2, 3, 3,
+    ]  # fmt: skip
+    assert {drawn(0.69, uniform / 50) for uniform in range(50)} == {1, 2}
+    assert {drawn(0.01, uniform / 50) for uniform in range(50)} == {1}
+
+
+def test_draws_follow_the_probabilities() -> None:
+    import torch
+
+    scores = torch.tensor([0.5, 0.25, 0.25, 0.0]).log().repeat(2000, 1)
+    sampler = RowSampler([Draw(1.0, 1.0, 1, seed) for seed in range(2000)], [0] * 2000)
+    counts = sampler(torch.zeros(2000, 0), scores).argmax(-1).bincount(minlength=4).tolist()
+    assert counts[3] == 0
+    assert abs(counts[0] - 1000) < 110  # five standard deviations
+    assert abs(counts[1] - 500) < 97
+
+
+def test_a_row_is_drawn_alike_in_any_batch() -> None:
+    import torch
+
+    scores = torch.randn(6, 50, generator=torch.Generator().manual_seed(1))
+    draws = [Draw(0.0 if row == 2 else 1.0 + row / 5, 0.9, 1, row % 4) for row in range(6)]
+    samples = [row // 4 for row in range(6)]
+    whole, ids = RowSampler(draws, samples), torch.zeros(6, 0)
+    together = torch.stack([whole(ids, scores).argmax(-1) for _ in range(20)])
+    for row in range(6):
+        single = RowSampler([draws[row]], [samples[row]])
+        alone = torch.stack([single(ids[:1], scores[row : row + 1]).argmax(-1) for _ in range(20)])[:, 0]
+        assert torch.equal(together[:, row], alone)
+    assert set(together[:, 2].tolist()) == {int(scores[2].argmax())}
+    assert not torch.equal(together[:, 0], together[:, 4]), "samples of one seed differ"
+
+
+def test_a_model_without_a_form_is_named() -> None:
+    assert form_of("m", "llava", has_template=True) == "chat"
+    assert form_of("m", "blip-2", has_template=True) == "continuation"
+    with pytest.raises(SettingsError) as caught:
+        form_of("some/kosmos", "kosmos-2", has_template=False)
+    assert str(caught.value) == (
+        "some/kosmos: its processor has no chat template, and no plain form of prompt is known for 'kosmos-2'; name a"
+        " model with a chat template (instruction-tuned ones have it), BLIP-2, InstructBLIP or Florence-2"
+    )
+
+
+def problem_of(model: Path | str, **settings: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_model(GeneratorSettings(model=str(model), **{"device": "cpu", **settings}))
+    assert "\n" not in str(caught.value)
+    return str(caught.value).replace(str(model), "MODEL")
+
+
+def test_a_processor_without_a_template(tmp_path: Path) -> None:
+    tiny_models.save_llava(tmp_path, template=None)
+    assert problem_of(tmp_path).startswith("MODEL: its processor has no chat template, and no plain form of prompt")
+
+
+def copy_of(name: str, factory: pytest.TempPathFactory, to: Path) -> Path:
+    to.mkdir(exist_ok=True)
+    for path in tiny_models.tiny_model(name, factory).iterdir():
+        (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+def test_folders_that_hold_no_model(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert problem_of(tmp_path / "absent") == (
+        "MODEL: there is no such folder; a folder or a name on the Hugging Face Hub is expected"
+    )
+    assert problem_of(tmp_path) == "MODEL: holds no config.json; a folder written by save_pretrained is expected"
+    folder = copy_of("llava", tmp_path_factory, tmp_path / "llava")
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"PK")
+    assert problem_of(folder) == "MODEL: holds no weights; *.safetensors files are expected beside config.json"
+    weights.write_bytes(whole[: len(whole) // 2])
+    assert problem_of(folder).startswith("MODEL: cannot be loaded: SafetensorError: ")
+    weights.write_bytes(whole)
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}), "utf-8")
+    assert problem_of(folder) == "MODEL: is a model of type 'bert', which does not turn images into text"
+
+
+def test_missing_weights_are_not_made_up(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = copy_of("llava", tmp_path_factory, tmp_path / "llava")
+    tensors = load_file(folder / "model.safetensors")
+    dropped = sorted(tensors)[0]
+    save_file({k: v for k, v in tensors.items() if k != dropped}, folder / "model.safetensors", {"format": "pt"})
+    problem = problem_of(folder)
+    assert problem.startswith("MODEL: 1 of its weights are missing, among them ")
+    assert problem.endswith("; fetch it anew")
+
+
+def test_a_name_that_is_nowhere() -> None:
+    assert problem_of("nobody/has-this-model").startswith("MODEL: cannot be loaded: ")
+
+
+def test_a_device_that_is_not_there(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tiny_models.tiny_model("llava", tmp_path_factory)
+    assert problem_of(folder, device="cuda:99").startswith("device: this machine has no cuda:99; ")
+    with pytest.raises(SettingsError, match=r"^recipe: device: string should match pattern"):
+        validate(GeneratorSettings, {"model": "m", "device": "tpu"}, "recipe")
+
+
+def test_the_fingerprint_is_of_all_files(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = copy_of("llava", tmp_path_factory, tmp_path / "one")
+    other = copy_of("llava", tmp_path_factory, tmp_path / "two")
+    assert weights_fingerprint(str(folder)) == weights_fingerprint(str(other))
+    data = bytearray((other / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (other / "model.safetensors").write_bytes(data)
+    assert weights_fingerprint(str(folder)) != weights_fingerprint(str(other))
+    assert weights_fingerprint("some/name") is None
+
+
+def test_a_pool_lends_one_model_to_all(tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = GeneratorSettings(model=str(tiny_models.tiny_model("llava", tmp_path_factory)), device="cpu")
+    pool = GeneratorPool()
+    with pool.lend(settings) as one:
+        with (
+            pool.lend(settings.model_copy()) as same,
+            pool.lend(settings.model_copy(update={"batch_size": 3})) as other,
+        ):
+            assert one is same
+            assert one is not other
+        assert one.form == "chat"
+    with pytest.raises(AssertionError, match="is entered before it is asked"):
+        one.generate([GenerationRequest((Turn("user", "What?"),))])
+    with pytest.raises(SettingsError, match="there is no such folder"), pool.lend(GeneratorSettings(model="./no")):
+        pass
+
+
+def test_half_precision(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = str(tiny_models.tiny_model("llava", tmp_path_factory))
+    request = GenerationRequest(
+        (Turn("user", "What?", (PIL.Image.new("RGB", (30, 30), "red"),)),), Draw(max_new_tokens=3)
+    )
+    with Generator(GeneratorSettings(model=folder, device="cpu", dtype="bfloat16")) as generator:
+        assert str(generator.loaded.model.dtype) == "torch.bfloat16"
+        assert len(generator.generate([request])) == 1
+    with Generator(GeneratorSettings(model=folder, device="cpu")) as generator:
+        assert str(generator.loaded.model.dtype) == "torch.float32"

@@ -1,0 +1,427 @@
+"""The kind `clip` on a real, tiny model of open_clip: what it reads of an image, and what does not matter to it."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_clip import MODEL, write_checkpoint, write_config, write_folder
+
+from ostensive.errors import OstensiveError, SettingsError
+from ostensive.records import ImageRecord, Location
+from ostensive.stage import Kept
+from verbalizers.clip_concepts import ClipConcepts, concept_sentence
+from verbalizers.clip_model import ClipModel, central_part
+from verbalizers.clip_settings import ClipConceptSettings
+from verbalizers.label_lists import load_labels
+from verbalizers.parts import PartTools, Unsaid, View, Workers
+from verbalizers.settings import VerbalizeSettings
+from verbalizers.stage import VerbalizeStage
+
+open_clip = pytest.importorskip("open_clip")
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clip")
+    open_clip.add_model_config(write_config(folder))
+    return write_checkpoint(folder / "weights.safetensors")
+
+
+@pytest.fixture
+def base(checkpoint: Path, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "model": MODEL,
+        "pretrained": str(checkpoint),
+        "device": "cpu",
+        "max_label_cosine": 1,
+        "cache_folder": str(tmp_path / "cache"),
+    }
+
+
+def made(values: dict[str, Any], workers: Workers) -> ClipConcepts:
+    return ClipConcepts(ClipConceptSettings.model_validate(values), PartTools(workers, 0))
+
+
+def views(count: int, size: tuple[int, int] = (48, 40)) -> list[View]:
+    rng = np.random.default_rng(3)
+    pictures = [Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)) for _ in range(count)]
+    return [View(f"image {place}", picture, 160, 384) for place, picture in enumerate(pictures)]
+
+
+def tell(values: dict[str, Any], given: list[View]) -> list[tuple[str, ...] | Unsaid]:
+    with Workers(2) as workers, made(values, workers) as part:
+        return list(part.concepts(given))
+
+
+def test_three_sentences_name_as_many_labels_as_were_asked_for(base: dict[str, Any]) -> None:
+    for said in tell(base, views(2)):
+        assert not isinstance(said, Unsaid)
+        place, objects, ideas = said
+        assert place.startswith("The scene most likely shows this kind of place: ")
+        assert len(place.rpartition(": ")[2].split(" or ")) == 2
+        assert objects.startswith("Among the things in view there seem to be: ")
+        assert ideas.startswith("It may also have to do with: ")
+        assert all(sentence.endswith(".") for sentence in said)
+
+
+def test_the_words_of_a_sentence() -> None:
+    assert concept_sentence("places", ["beach", "harbour"]) == [
+        "The scene most likely shows this kind of place: beach or harbour."
+    ]
+    assert concept_sentence("objects", ["dog", "ball", "lead"]) == [
+        "Among the things in view there seem to be: dog, ball and lead."
+    ]
+    assert concept_sentence("concepts", ["play"]) == ["It may also have to do with: play."]
+    assert concept_sentence("objects", []) == []
+
+
+def test_the_ranking_is_that_of_a_bare_loop(base: dict[str, Any], checkpoint: Path) -> None:
+    model, _, preprocess = open_clip.create_model_and_transforms(MODEL, pretrained=str(checkpoint))
+    model.eval()
+    tokenizer = open_clip.get_tokenizer(MODEL)
+    labels = load_labels("places").labels
+    given = views(5)
+    with torch.no_grad():
+        texts = model.encode_text(tokenizer([f"a view of {label}, seen" for label in labels]), normalize=True)
+        expected = []
+        for view in given:
+            image = model.encode_image(preprocess(view.picture)[None], normalize=True)
+            best = (image @ texts.T)[0].argsort(descending=True)[:3].tolist()
+            expected.append((concept_sentence("places", [labels[place] for place in best])[0],))
+    values = {
+        **base,
+        "places": {"labels": "places", "template": "a view of {label}, seen", "top_k": 3},
+        "objects": {"labels": "imagenet", "top_k": 0},
+        "concepts": {"labels": "concepts", "top_k": 0},
+    }
+    assert tell(values, given) == expected
+    assert len(set(expected)) > 1, "the image is looked at"
+
+
+def test_features_change_with_the_image(base: dict[str, Any]) -> None:
+    with ClipModel(ClipConceptSettings.model_validate(base)) as model:
+        black, white = (model.preprocess(Image.new("RGB", (40, 40), colour)) for colour in ("black", "white"))
+        features = model.encode_images([black, white, black])
+    assert features.shape == (3, 32)
+    assert features.dtype == torch.float32
+    assert torch.allclose(features.norm(dim=1), torch.ones(3))
+    assert (features[0] @ features[1]).item() < 0.99
+    assert torch.allclose(features[0], features[2], atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_neither_batch_nor_order_matters(base: dict[str, Any], batch_size: int) -> None:
+    given = views(7)
+    whole = tell({**base, "batch_size": 7}, given)
+    assert tell({**base, "batch_size": batch_size}, given) == whole
+    assert tell({**base, "batch_size": batch_size}, given[::-1]) == whole[::-1]
+    assert tell(base, []) == []
+
+
+def test_text_features_are_computed_once_and_shared(base: dict[str, Any], tmp_path: Path) -> None:
+    with Workers(1) as workers:
+        with made(base, workers) as part:
+            first = part.concepts(views(2))
+        assert len(list((tmp_path / "cache").glob("*.safetensors"))) == 3
+        calls: list[int] = []
+        hook = torch.nn.modules.module.register_module_forward_hook(
+            lambda module, _given, _made: calls.append(1) if type(module).__name__ == "Transformer" else None
+        )
+        try:
+            with made(base, workers) as part:
+                assert calls == [], "everything is in the cache"
+                assert part.concepts(views(2)) == first
+                assert len(calls) == 1, "the image side alone"
+            with made({**base, "places": {"labels": "places", "template": "{label}", "top_k": 2}}, workers):
+                assert len(calls) == 3, "one list anew: 477 texts in two batches"
+        finally:
+            hook.remove()
+
+
+def test_other_weights_under_the_same_name_are_noticed(base: dict[str, Any], checkpoint: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.safetensors"
+    shutil.copy(checkpoint, own)
+    values = {**base, "pretrained": str(own)}
+    with Workers(1) as workers:
+        before = made(values, workers).version
+        tell(values, views(1))
+        write_checkpoint(own, seed=9)
+        assert made(values, workers).version != before
+    tell(values, views(1))
+    assert len(list((tmp_path / "cache").glob("*.safetensors"))) == 6
+
+
+def test_the_version_follows_the_labels_and_not_the_name_of_their_file(base: dict[str, Any], tmp_path: Path) -> None:
+    one, other, third = tmp_path / "one.txt", tmp_path / "other.txt", tmp_path / "third.txt"
+    for path, text in ((one, "cat\ndog\n"), (other, "# pets\ncat\ndog"), (third, "dog\ncat\n")):
+        path.write_text(text)
+    with Workers(1) as workers:
+        versions = [
+            made({**base, "objects": {"labels": str(path), "top_k": 1}}, workers).version
+            for path in (one, other, third)
+        ]
+    assert versions[0] == versions[1] != versions[2]
+    assert versions[0].startswith("clip-1:")
+
+
+def test_alike_labels_are_named_once(base: dict[str, Any], tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("dog\nDogs\nDOG \nhot-dog\nhot dogs\n", "utf-8")
+    off = {"labels": "imagenet", "top_k": 0}
+    values = {**base, "places": off, "concepts": off, "objects": {"labels": str(labels), "top_k": 4}}
+    (said,) = tell(values, views(1))
+    assert not isinstance(said, Unsaid)
+    named = said[0].rpartition(": ")[2].removesuffix(".").split(" and ")
+    assert sorted(name.casefold().rstrip("s").replace("-", " ") for name in named) == ["dog", "hot dog"]
+    (merged,) = tell({**values, "max_label_cosine": 0.001}, views(1))
+    assert not isinstance(merged, Unsaid)
+    assert " and " not in merged[0]
+
+
+def test_what_one_list_said_the_next_does_not_say_again(base: dict[str, Any], tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("beach\nforest\nstreet\nroom\n")
+    section = {"labels": str(labels), "top_k": 2}
+    (said,) = tell({**base, "places": section, "objects": section, "concepts": section}, views(1))
+    assert not isinstance(said, Unsaid)
+    assert len(said) == 2, "four labels are used up by two lists"
+    for label in ("beach", "forest", "street", "room"):
+        assert " ".join(said).count(label) == 1
+
+
+def test_one_bad_image_costs_no_neighbour(base: dict[str, Any]) -> None:
+    given = views(3)
+    alone = tell(base, [given[0], given[2]])
+    closed = Image.new("RGB", (8, 8))
+    closed.close()
+    closed.im = None  # type: ignore[assignment]  # what is left of an image that was closed
+    given[1] = View("closed", closed, 160, 384)
+    said = tell(base, given)
+    assert isinstance(said[1], Unsaid)
+    assert [said[0], said[2]] == alone
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 10), (10, 20_000), (2, 3)])
+def test_odd_shapes(base: dict[str, Any], size: tuple[int, int]) -> None:
+    (said,) = tell(base, views(1, size))
+    assert not isinstance(said, Unsaid)
+    assert len(said) == 3
+
+
+def test_a_long_image_is_not_blown_up(base: dict[str, Any]) -> None:
+    strip = Image.new("RGB", (400_000, 1), "red")
+    with ClipModel(ClipConceptSettings.model_validate(base)) as model:
+        started = time.process_time()
+        assert model.preprocess(strip).shape == (3, 32, 32)
+        assert time.process_time() - started < 0.5, "12.8 million pixels wide it takes seconds and 1.2 GB"
+
+
+def test_the_middle_of_a_long_image() -> None:
+    strip = Image.new("RGB", (1000, 10), "red")
+    strip.paste("blue", (480, 0, 520, 10))
+    part = central_part(strip)
+    assert part.size == (40, 10)
+    assert part.getcolors() == [(400, (0, 0, 255))]
+    assert central_part(part) is part
+    assert central_part(strip.transpose(Image.Transpose.ROTATE_90)).size == (10, 40)
+
+
+def test_weights_that_are_not_numbers_say_nothing(base: dict[str, Any], checkpoint: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(checkpoint)
+    weights["visual.proj"][:] = float("nan")
+    save_file(weights, tmp_path / "broken.safetensors")
+    said = tell({**base, "pretrained": str(tmp_path / "broken.safetensors")}, views(1))
+    assert said == [Unsaid("the model's features of the image are not finite numbers")]
+
+
+def test_batches_halve_when_memory_runs_out(base: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    given = views(7)
+    expected = tell(base, given)
+
+    def refuse(limit: int) -> Any:  # Any: a hook of torch
+        def hook(_module: object, inputs: tuple[Any, ...]) -> None:
+            if len(inputs[0]) > limit:
+                raise torch.OutOfMemoryError("too much")
+
+        return hook
+
+    with Workers(1) as workers, made(base, workers) as part, caplog.at_level(logging.WARNING):
+        part._model._model.visual.register_forward_pre_hook(refuse(2))
+        assert part.concepts(given) == expected
+        assert [record.getMessage() for record in caplog.records] == [
+            "out of memory for 7 images at a time; going on with 3",
+            "out of memory for 3 images at a time; going on with 1",
+        ]
+        part._model._model.visual.register_forward_pre_hook(refuse(0))
+        with pytest.raises(OstensiveError, match=r"^out of memory for one of the images; use a smaller model or dtype"):
+            part.concepts(given)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_lower_precision_runs(base: dict[str, Any], dtype: str) -> None:
+    with ClipModel(ClipConceptSettings.model_validate({**base, "dtype": dtype})) as model:
+        features = model.encode_images([model.preprocess(view.picture) for view in views(2)])
+    assert features.dtype == torch.float32
+    assert features.isfinite().all()
+
+
+def test_a_folder_and_a_checkpoint_of_the_same_weights_say_the_same(base: dict[str, Any], tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "model")
+    del base["pretrained"]
+    said = tell({**base, "model": f"local-dir:{folder}"}, views(2))
+    weights = str(folder / "open_clip_model.safetensors")
+    assert said == tell({**base, "pretrained": weights}, views(2))
+
+
+def test_weights_run_with_the_activation_they_were_trained_with(
+    base: dict[str, Any], checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = {"file": str(checkpoint), "quick_gelu": True}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, MODEL, {"trained_quick": tag})
+    with ClipModel(ClipConceptSettings.model_validate({**base, "pretrained": "trained_quick"})) as model:
+        pixels = model.preprocess(views(1)[0].picture)
+        found = model.encode_images([pixels])
+    for quick in (True, False):
+        bare, _ = open_clip.create_model_from_pretrained(MODEL, pretrained=str(checkpoint), force_quick_gelu=quick)
+        with torch.no_grad():
+            expected = bare.eval().encode_image(pixels[None], normalize=True)
+        assert torch.allclose(found, expected, atol=1e-5) is quick
+
+
+def test_twenty_thousand_labels(base: dict[str, Any], tmp_path: Path) -> None:
+    import resource
+
+    labels = tmp_path / "many.txt"
+    labels.write_text("\n".join(f"thing {number} of many" for number in range(20_000)))
+    off = {"labels": "imagenet", "top_k": 0}
+    values = {**base, "places": off, "objects": {"labels": str(labels), "top_k": 3}, "concepts": off}
+    tell(base, views(1))
+    before_kb, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    first = tell(values, views(40))
+    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
+    assert grown_mb < 300
+    assert time.monotonic() - started < 60
+    assert tell(values, views(40)) == first
+
+
+def test_in_the_stage_beside_parts_of_another_kind(base: dict[str, Any]) -> None:
+    settings = VerbalizeSettings.model_validate({"concepts": {"kind": "clip", **base}})
+    pictures = {f"{place:064x}": view.picture for place, view in enumerate(views(3, (64, 48)))}
+    rows = [ImageRecord(image_id, 64, 48, "PNG", "RGB", 1, "x", Location("x")) for image_id in pictures]
+    stage = VerbalizeStage(settings, lambda row: pictures[row.image_id], seed=0, threads=2)
+    identity = json.dumps(stage.identity)
+    with stage:
+        outcomes = stage.process(rows, {})
+    assert json.dumps(stage.identity) == identity
+    for outcome in outcomes:
+        assert isinstance(outcome, Kept)
+        (said,) = outcome.records
+        assert [sentence.rpartition(": ")[0].split()[0] for sentence in said.concepts] == ["The", "Among", "It"]
+        assert len(said.narratives) == 5
+
+
+def refusal(values: dict[str, Any]) -> str:
+    with pytest.raises(SettingsError) as caught, Workers(1) as workers:
+        made(values, workers)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def late_refusal(values: dict[str, Any]) -> str:
+    with Workers(1) as workers, pytest.raises(SettingsError) as caught, made(values, workers):
+        pass
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_models_that_cannot_be_are_refused_before_work(base: dict[str, Any], tmp_path: Path) -> None:
+    assert refusal({**base, "model": "ViT-L-14-363"}) == (
+        "model: open_clip has no model called 'ViT-L-14-363'; the nearest one is ViT-L-14-336; "
+        "for your own, name hf-hub:NAME or local-dir:FOLDER"
+    )
+    gone = tmp_path / "gone.safetensors"
+    assert refusal({**base, "pretrained": str(gone)}) == (
+        f"pretrained: there is no file {gone}; a tag of open_clip or a checkpoint is expected"
+    )
+    del base["pretrained"]
+    assert refusal({**base, "model": "hf-hub:"}).startswith("model: hf-hub: has to be followed by")
+    folder = tmp_path / "folder"
+    local = {**base, "model": f"local-dir:{folder}"}
+    assert refusal(local) == f"model: there is no folder {folder}; local-dir: has to be followed by one"
+    folder.mkdir()
+    assert refusal(local) == (
+        f"model: {folder} has no open_clip_config.json; a model as open_clip saves it is expected"
+    )
+    config = folder / "open_clip_config.json"
+    config.write_text("{")
+    assert refusal(local).startswith(f"model: {config} cannot be read as JSON (Expecting property name")
+    config.write_text("{}")
+    assert refusal(local) == f"model: {config} has no model_cfg; a model as open_clip saves it is expected"
+    config.write_text('{"model_cfg": {}}')
+    assert refusal(local) == (f"model: {folder} has no weights; a file *.safetensors, *.bin, *.pth is expected in it")
+
+
+def test_weights_that_cannot_be_are_named(base: dict[str, Any], tmp_path: Path) -> None:
+    assert late_refusal({**base, "model": "ViT-B-32", "pretrained": "openia"}) == (
+        "pretrained: open_clip has no weights 'openia' for ViT-B-32; the nearest one is openai"
+    )
+    assert late_refusal({**base, "pretrained": None}) == (
+        f"pretrained: open_clip has no weights for {MODEL}; give a checkpoint file, not 'openai'"
+    )
+    assert late_refusal({**base, "model": "EVA01-g-14", "pretrained": "x"}) == (
+        "pretrained: open_clip has no weights 'x' for EVA01-g-14; there are laion400m_s11b_b41k"
+    )
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"not weights")
+    assert late_refusal({**base, "pretrained": str(damaged)}).startswith(
+        f"model: {MODEL} with the weights {damaged} cannot be loaded: "
+    )
+
+
+def test_no_code_that_comes_with_a_model_is_run(base: dict[str, Any], tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "model")
+    config = folder / "open_clip_config.json"
+    config.write_text(
+        config.read_text().replace(
+            '"context_length"', '"tokenizer_kwargs": {"trust_remote_code": true}, "context_length"'
+        )
+    )
+    del base["pretrained"]
+    assert late_refusal({**base, "model": f"local-dir:{folder}"}) == (
+        f"model: local-dir:{folder} wants to run code that comes with its tokenizer, which is refused"
+    )
+
+
+def test_repeated_labels_are_counted(base: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("cat\nCat\ndog\n cat\n")
+    with Workers(1) as workers:
+        made({**base, "objects": {"labels": str(labels), "top_k": 1}}, workers)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"objects: {labels} repeats 2 of its labels; each counts once (2 labels)"
+    ]
+
+
+def test_loading_sets_up_no_logging(base: dict[str, Any]) -> None:
+    root = logging.getLogger()
+    before = list(root.handlers)
+    with ClipModel(ClipConceptSettings.model_validate(base)):
+        assert root.handlers == before

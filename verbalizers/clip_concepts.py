@@ -1,0 +1,145 @@
+"""Concepts by a contrastive image-text model: three sentences on place, objects and ideas (LSKD, section 2.1).
+
+An image is compared with every label of three lists, and the likeliest labels of each are put into a sentence of its
+own. A sentence a label was given up: the paper has three sentences, and a teacher reads them with every prompt.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ostensive.caches import cache_folder
+from ostensive.fingerprint import fingerprint
+from verbalizers.clip_model import ClipModel, local_digest
+from verbalizers.clip_settings import ClipConceptSettings, LabelListSettings
+from verbalizers.label_lists import BUILT_IN, LabelList, load_labels, sense_key
+from verbalizers.parts import PartTools, Unsaid, View
+from verbalizers.retrieval import LabelIndex, retrieve, sense_numbers, senses_of
+from verbalizers.text_features import remembered
+from verbalizers.words import listing
+
+if TYPE_CHECKING:
+    import torch
+
+CLIP_VERSION = "clip-1"
+_SENTENCES = {
+    "places": "The scene most likely shows this kind of place: {}.",
+    "objects": "Among the things in view there seem to be: {}.",
+    "concepts": "It may also have to do with: {}.",
+}
+
+_log = logging.getLogger(__name__)
+
+
+class ClipConcepts:
+    """The part `concepts` of the kind `clip`."""
+
+    def __init__(self, settings: ClipConceptSettings, tools: PartTools) -> None:
+        """Raises `SettingsError` for lists that cannot be read and for a model that cannot be."""
+        self._settings, self._tools = settings, tools
+        self._model = ClipModel(settings)
+        sections = {"places": settings.places, "objects": settings.objects, "concepts": settings.concepts}
+        self._sections: dict[str, LabelListSettings] = {k: value for k, value in sections.items() if value.top_k}
+        self._lists = {name: _read_list(name, section) for name, section in self._sections.items()}
+        self._indexes: dict[str, LabelIndex] = {}
+        self._version: str | None = None
+        self._resources = ExitStack()
+
+    @property
+    def version(self) -> str:
+        """Changes with the content of the lists and of a checkpoint of the user's own, whatever they are called."""
+        if self._version is None:
+            lists = {name: labels.fingerprint for name, labels in self._lists.items()}
+            weights = local_digest(self._settings.model, self._settings.pretrained)
+            self._version = f"{CLIP_VERSION}:{fingerprint([lists, weights])[:16]}"
+        return self._version
+
+    def __enter__(self) -> Self:
+        """Loads the model, and the features of the labels or works them out."""
+        with ExitStack() as stack:
+            stack.enter_context(self._model)
+            known: dict[str, int] = {}
+            self._indexes = {name: self._index(name, known) for name in self._sections}
+            self._resources = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._indexes = {}
+        self._resources.close()
+
+    def concepts(self, views: Sequence[View]) -> Sequence[tuple[str, ...] | Unsaid]:
+        """One sentence a list that has something to say, for each image."""
+        prepared = self._tools.workers.map(lambda view: self._model.preprocess(view.picture), views)
+        tensors = [tensor for tensor in prepared if not isinstance(tensor, Unsaid)]
+        said = iter(self._tell(tensors) if tensors else [])
+        return [tensor if isinstance(tensor, Unsaid) else next(said) for tensor in prepared]
+
+    def _tell(self, tensors: Sequence["torch.Tensor"]) -> list[tuple[str, ...] | Unsaid]:
+        import torch
+
+        with torch.inference_mode():
+            features = self._model.encode_images(tensors).to(self._ranking_device)
+            is_finite = features.isfinite().all(dim=1).tolist()
+            barred = torch.zeros((len(tensors), 0), dtype=torch.int64, device=features.device)
+            sentences: list[list[str]] = [[] for _ in tensors]
+            for name, section in self._sections.items():
+                index = self._indexes[name]
+                positions = retrieve(features, index, section.top_k, self._settings.max_label_cosine, barred)
+                barred = torch.cat([barred, senses_of(positions, index)], dim=1)
+                labels = self._lists[name].labels
+                for told, found in zip(sentences, positions.tolist(), strict=True):
+                    told.extend(concept_sentence(name, [labels[place] for place in found if place >= 0]))
+        return [
+            tuple(told) if fine else Unsaid("the model's features of the image are not finite numbers")
+            for told, fine in zip(sentences, is_finite, strict=True)
+        ]
+
+    @property
+    def _ranking_device(self) -> str:
+        # Apple's devices lack some of the whole-number operations that ranking needs.
+        return self._model.device if self._model.device.startswith("cuda") else "cpu"
+
+    def _index(self, name: str, known: dict[str, int]) -> LabelIndex:
+        import torch
+
+        labels = self._lists[name].labels
+        texts = [self._sections[name].template.replace("{label}", label) for label in labels]
+        asked = self._settings.cache_folder
+        folder = Path(asked).expanduser() if asked is not None else cache_folder("text-features")
+        features = remembered(
+            folder,
+            self._model.text_identity(texts),
+            len(texts),
+            lambda: self._model.encode_texts(texts).numpy(),
+        )
+        senses = sense_numbers([sense_key(label) for label in labels], known)
+        return LabelIndex(
+            torch.from_numpy(features).to(self._ranking_device),
+            torch.tensor(senses, dtype=torch.int64, device=self._ranking_device),
+        )
+
+
+def concept_sentence(name: str, labels: Sequence[str]) -> list[str]:
+    """The sentence of the list `name` on `labels`, likeliest first; none where there are none."""
+    if not labels:
+        return []
+    said = listing(labels) if name != "places" else " or ".join(labels)
+    return [_SENTENCES[name].format(said)]
+
+
+def _read_list(name: str, section: LabelListSettings) -> LabelList:
+    labels = load_labels(section.labels)
+    if labels.repeated and section.labels not in BUILT_IN:  # nobody can mend a built-in list
+        _log.warning(
+            "%s: %s repeats %d of its labels; each counts once (%d labels)",
+            name,
+            section.labels,
+            labels.repeated,
+            len(labels.labels),
+        )
+    return labels

@@ -1,0 +1,278 @@
+"""A contrastive image-text model of open_clip: images and texts to unit vectors of the same space.
+
+Models are loaded by open_clip's own calls, so that any of its names works. `create_model_from_pretrained` is used, not
+`create_model_and_transforms`, because it refuses to go on with random weights; it is the same loader otherwise.
+"""
+
+import contextlib
+import difflib
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import PIL.Image
+
+from ostensive.devices import resolve_device
+from ostensive.errors import SettingsError
+from verbalizers.batching import Batches
+from verbalizers.clip_settings import ClipConceptSettings
+
+if TYPE_CHECKING:
+    import torch
+
+_TEXTS_AT_ONCE = 256
+_CONFIG = "open_clip_config.json"
+_WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pth")  # what open_clip looks for in a folder
+_PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}  # in open_clip's words
+# CLIP looks at the central square. A very long image would be blown up to a size that no memory holds before that
+# square is cut out, so that what cannot be in it is cut off first; nothing else changes.
+_MAX_ASPECT = 4
+
+
+class ClipModel:
+    """A model of open_clip, loaded while it is entered."""
+
+    def __init__(self, settings: ClipConceptSettings) -> None:
+        """Raises `SettingsError` for a model that cannot be; imports nothing heavy to tell."""
+        check_model(settings.model, settings.pretrained)
+        self._settings = settings
+        self._image_batches = Batches(settings.batch_size, "images")
+        self._text_batches = Batches(_TEXTS_AT_ONCE, "texts")
+        self._model: Any = None  # Any: open_clip is imported on entering only, and ships no types
+        self._preprocess: Any = None  # Any: as above
+        self._tokenizer: Any = None  # Any: as above
+        self._digest: str | None = None
+        self.device = ""
+
+    def __enter__(self) -> Self:
+        """Loads the model; raises `SettingsError` when it cannot be."""
+        self.device = resolve_device(self._settings.device)
+        self._model, self._preprocess, self._tokenizer = _load(self._settings, self.device)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._model = self._preprocess = self._tokenizer = self._digest = None
+
+    def preprocess(self, picture: PIL.Image.Image) -> "torch.Tensor":
+        """`(3, side, side)` float32 as the model wants it; may be called from several threads."""
+        if self._model.visual.preprocess_cfg.get("resize_mode") == "shortest":
+            picture = central_part(picture)
+        tensor: torch.Tensor = self._preprocess(picture)
+        return tensor
+
+    def encode_images(self, images: Sequence["torch.Tensor"]) -> "torch.Tensor":
+        """`(images, width)` float32 of unit length, on the model's device, of preprocessed images."""
+        import torch
+
+        dtype = getattr(torch, self._settings.dtype)
+
+        def encode(batch: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+            pixels = torch.stack(list(batch)).to(self.device, dtype)
+            return self._unit(self._model.encode_image(pixels)).unbind()
+
+        with torch.inference_mode():
+            return torch.stack(self._image_batches.map(encode, images))
+
+    def encode_texts(self, texts: Sequence[str]) -> "torch.Tensor":
+        """`(texts, width)` float32 of unit length, in main memory."""
+        import torch
+
+        def encode(batch: Sequence[str]) -> Sequence[torch.Tensor]:
+            tokens = self._tokenizer(list(batch)).to(self.device)
+            return self._unit(self._model.encode_text(tokens)).cpu().unbind()
+
+        with torch.inference_mode():
+            return torch.stack(self._text_batches.map(encode, texts))
+
+    def text_identity(self, texts: Sequence[str]) -> dict[str, Any]:  # Any: JSON values
+        """All that the features of `texts` depend on: the weights that encode them, the tokens and the arithmetic."""
+        import open_clip
+
+        tokens = self._tokenizer(list(texts[:64]))
+        return {
+            "format": 1,
+            "open_clip": open_clip.__version__,
+            "model": self._settings.model,
+            "weights": self._text_digest(),
+            "tokens": tokens.tolist(),
+            "dtype": self._settings.dtype,
+            "device": self.device.partition(":")[0],
+            "texts": list(texts),
+        }
+
+    def _text_digest(self) -> str:
+        """SHA-256 of all weights but those of the image side: a checkpoint that was replaced has another."""
+        import torch
+
+        if self._digest is not None:
+            return self._digest
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self._model.state_dict().items()):
+            if not name.startswith("visual."):
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        self._digest = digest.hexdigest()
+        return self._digest
+
+    @staticmethod
+    def _unit(features: "torch.Tensor") -> "torch.Tensor":
+        import torch.nn.functional
+
+        return torch.nn.functional.normalize(features.float(), dim=-1)
+
+
+def central_part(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """The middle of a picture whose sides differ by more than a factor of four; any other picture as it is."""
+    width, height = picture.size
+    new_width, new_height = min(width, _MAX_ASPECT * height), min(height, _MAX_ASPECT * width)
+    if (new_width, new_height) == (width, height):
+        return picture
+    left, top = (width - new_width) // 2, (height - new_height) // 2
+    return picture.crop((left, top, left + new_width, top + new_height))
+
+
+def check_model(model: str, pretrained: str | None) -> None:
+    """Raises `SettingsError` for a model or a checkpoint that is not there, without importing open_clip."""
+    if model.startswith("local-dir:"):
+        _check_folder(Path(model.removeprefix("local-dir:")))
+    elif model.startswith("hf-hub:"):
+        if not model.removeprefix("hf-hub:"):
+            raise SettingsError("model: hf-hub: has to be followed by the name of a model on the Hugging Face Hub")
+    else:
+        names = model_names()
+        if model.replace("/", "-") not in names:
+            near = difflib.get_close_matches(model, names, n=1, cutoff=0.0)
+            raise SettingsError(
+                f"model: open_clip has no model called {model!r}; the nearest one is {near[0]}; "
+                "for your own, name hf-hub:NAME or local-dir:FOLDER"
+            )
+    if pretrained is not None and looks_like_path(pretrained) and not Path(pretrained).is_file():
+        raise SettingsError(
+            f"pretrained: there is no file {pretrained}; a tag of open_clip or a checkpoint is expected"
+        )
+
+
+def local_digest(model: str, pretrained: str | None) -> str | None:
+    """SHA-256 of a checkpoint of the user's own, about 1 s a GB; None for a model that its name identifies."""
+    files = []
+    if model.startswith("local-dir:"):
+        folder = Path(model.removeprefix("local-dir:"))
+        files = sorted(
+            path for path in folder.iterdir() if path.suffix in (*_WEIGHTS_SUFFIXES, ".json", ".txt", ".model")
+        )
+    elif pretrained is not None and Path(pretrained).is_file():
+        files = [Path(pretrained)]
+    if not files:
+        return None
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def looks_like_path(pretrained: str) -> bool:
+    """Whether `pretrained` can only be a file: tags of open_clip have neither slashes nor dots."""
+    return "/" in pretrained or "\\" in pretrained or "." in pretrained
+
+
+def model_names() -> list[str]:
+    """The names that open_clip knows: of its configuration files, and of those registered in this process."""
+    loaded = sys.modules.get("open_clip")
+    if loaded is not None:
+        names: list[str] = loaded.list_models()
+        return names
+    package = find_spec("open_clip")
+    assert package is not None, "open_clip_torch is a dependency"
+    folders = package.submodule_search_locations or []
+    return sorted(path.stem for folder in folders for path in (Path(folder) / "model_configs").glob("*.json"))
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise SettingsError(f"model: there is no folder {folder}; local-dir: has to be followed by one")
+    try:
+        config = json.loads((folder / _CONFIG).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"model: {folder} has no {_CONFIG}; a model as open_clip saves it is expected") from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"model: {folder / _CONFIG} cannot be read as JSON ({error})") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
+        raise SettingsError(f"model: {folder / _CONFIG} has no model_cfg; a model as open_clip saves it is expected")
+    if not any(path.suffix in _WEIGHTS_SUFFIXES for path in folder.iterdir()):
+        expected = ", ".join(f"*{suffix}" for suffix in _WEIGHTS_SUFFIXES)
+        raise SettingsError(f"model: {folder} has no weights; a file {expected} is expected in it")
+
+
+def _load(settings: ClipConceptSettings, device: str) -> tuple[Any, Any, Any]:  # Any: open_clip ships no types
+    """Model, preprocessing and tokenizer."""
+    import open_clip
+
+    weights = settings.weights
+    tag: dict[str, Any] = {}  # Any: open_clip's table of weights
+    if weights is not None and not Path(weights).is_file():
+        tag = _known_tag(settings.model.replace("/", "-"), weights)
+    try:
+        with _quiet_root_logger():
+            _refuse_remote_code(settings.model)
+            # Where the weights were trained with OpenAI's activation, open_clip would only warn and use the other.
+            model, preprocess = open_clip.create_model_from_pretrained(
+                settings.model,
+                pretrained=weights,
+                precision=_PRECISIONS[settings.dtype],
+                device=device,
+                force_quick_gelu=bool(tag.get("quick_gelu", False)),
+            )
+            tokenizer = open_clip.get_tokenizer(settings.model)
+    except SettingsError:
+        raise
+    except Exception as error:  # what loaders and networks raise here has no common type
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        name = settings.model if weights is None else f"{settings.model} with the weights {weights}"
+        raise SettingsError(f"model: {name} cannot be loaded: {lines[0]:.200}") from error
+    return model.eval(), preprocess, tokenizer
+
+
+def _known_tag(model: str, weights: str) -> dict[str, Any]:  # Any: open_clip's table of weights
+    """What open_clip knows of the weights; raises `SettingsError` naming the nearest when it knows none."""
+    import open_clip
+
+    tag: dict[str, Any] = open_clip.get_pretrained_cfg(model, weights)
+    if tag:
+        return tag
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if not tags:
+        raise SettingsError(
+            f"pretrained: open_clip has no weights for {model}; give a checkpoint file, not {weights!r}"
+        )
+    near = difflib.get_close_matches(weights, tags, n=1, cutoff=0.5)
+    hint = f"the nearest one is {near[0]}" if near else f"there are {', '.join(tags)}"
+    raise SettingsError(f"pretrained: open_clip has no weights {weights!r} for {model}; {hint}")
+
+
+def _refuse_remote_code(model: str) -> None:
+    """A model's own configuration may ask open_clip to run code that comes with a tokenizer: never unasked."""
+    import open_clip
+
+    config = open_clip.get_model_config(model.replace("/", "-") if ":" not in model else model) or {}
+    if config.get("text_cfg", {}).get("tokenizer_kwargs", {}).get("trust_remote_code"):
+        raise SettingsError(f"model: {model} wants to run code that comes with its tokenizer, which is refused")
+
+
+@contextlib.contextmanager
+def _quiet_root_logger() -> Iterator[None]:
+    """Keeps open_clip, which logs by `logging.info`, from setting up logging for the whole process."""
+    nobody, root = logging.NullHandler(), logging.getLogger()
+    root.addHandler(nobody)
+    try:
+        yield
+    finally:
+        root.removeHandler(nobody)

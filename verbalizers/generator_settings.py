@@ -1,0 +1,92 @@
+"""What a recipe may say about narratives, captions and probes by an image-text model (kind `generator`).
+
+LSKD's numbers are cited; its prompts are not published, and those used where `prompt` is None are this project's own
+(`verbalizers.wordings`), in the form that the model wants.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from ostensive.generation.records import Draw
+from ostensive.generation.settings import GeneratorSettings
+from ostensive.settings import Settings
+
+QUESTION_SLOT = "{question}"
+
+# Five standing questions lead LSKD's worked example (figure 10): place, light, mood, inside or outside, weather.
+FIRST_QUESTIONS = (
+    "In what kind of place is this?",
+    "How is the scene lit?",
+    "What mood does the scene have?",
+    "Is this indoors or outdoors?",
+    "What is the weather like?",
+)
+
+
+class DrawSettings(Settings):
+    """How texts are drawn."""
+
+    temperature: float = Field(default=0.0, ge=0, le=5)
+    """0 takes the likeliest token each time."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Tokens are drawn from the likeliest that together have this probability."""
+    max_new_tokens: int = Field(default=48, ge=1, le=8192)
+    """Longest text, in tokens."""
+
+    def draw(self, seed: int) -> Draw:
+        """These settings with a seed."""
+        return Draw(self.temperature, self.top_p, self.max_new_tokens, seed)
+
+
+class GeneratorNarrativeSettings(GeneratorSettings):
+    """Descriptions of the whole image, drawn several times from one model."""
+
+    role: ClassVar[str] = "narratives"
+    kind: Literal["generator"] = "generator"
+    count: int = Field(default=5, ge=1, le=50)
+    """Texts drawn for each image; those that come out alike are told once. LSKD, section 2.1: five."""
+    draw: DrawSettings = DrawSettings(temperature=1.1, top_p=0.95, max_new_tokens=96)
+    """LSKD, section 2.1: temperature 1.1, nucleus of 0.95."""
+    prompt: str | None = None
+    """What the model is asked; None asks in words of our own. For Florence-2 a task prompt."""
+
+
+class GeneratorCaptionSettings(GeneratorSettings):
+    """What is in each region, by a model that is shown the region."""
+
+    role: ClassVar[str] = "region captions"
+    kind: Literal["generator"] = "generator"
+    view: Literal["drawn", "crop"] = "drawn"
+    """The whole image with the region's box drawn on it (LSKD, section 2.1), or the region cut out with a margin.
+    Florence-2 is given the whole image and the box as text, whatever stands here."""
+    crop_margin: float = Field(default=0.15, ge=0, le=2)
+    """How far a crop goes beyond the box on each side, as a share of the box's sides."""
+    shown_side_px: int = Field(default=1024, ge=64, le=4096)
+    """Larger pictures are shrunk to this longest side before a box is drawn, so that its line outlives the model's own
+    scaling; a crop is shrunk after it is cut."""
+    draw: DrawSettings = DrawSettings()
+    """Greedy unless set: a caption is to be the likeliest."""
+    prompt: str | None = None
+    """What the model is asked; None asks in words of our own."""
+
+
+class GeneratorProbeSettings(GeneratorSettings):
+    """Answers of a model to questions that are the same for each image."""
+
+    role: ClassVar[str] = "probe answers"
+    kind: Literal["generator"] = "generator"
+    questions: tuple[Annotated[str, Field(min_length=1)], ...] = FIRST_QUESTIONS
+    """Asked in this order; a question that is there twice is asked once."""
+    count: int = Field(default=15, ge=0)
+    """Most questions asked of each image. LSKD, section 2.1: fifteen."""
+    draw: DrawSettings = DrawSettings(max_new_tokens=32)
+    prompt: str | None = None
+    """What the model is asked, with {question} in it; None asks in words of our own."""
+
+    @field_validator("prompt")
+    @classmethod
+    def _has_a_slot(cls, value: str | None) -> str | None:
+        if value is not None and value.count(QUESTION_SLOT) != 1:
+            raise ValueError(f"a text with {QUESTION_SLOT} in it, once, is expected")
+        return value

@@ -1,0 +1,79 @@
+"""What image-text models are asked, in the form that each family wants: our own words, and Florence-2's task prompts.
+
+BLIP-2 goes on with what it is given: nothing for a description, `Question: ... Answer:` for an answer, as its model
+card has it. InstructBLIP and models with a chat template are told what to do. Florence-2 knows only its tasks.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from ostensive.errors import SettingsError
+from ostensive.generation.forms import Form
+from ostensive.records import Box
+from verbalizers.generator_settings import QUESTION_SLOT
+
+NARRATIVE: dict[Form, str] = {
+    "chat": "Tell in two or three plain sentences what can be seen here: who or what is there, what is going on, and"
+    " where things are. Say only what is visible.",
+    "continuation": "",
+    "instruction": "Tell in two or three plain sentences what can be seen here.",
+    "task": "<MORE_DETAILED_CAPTION>",
+}
+DRAWN_CAPTION: dict[Form, str] = {
+    "chat": "A box is drawn on this picture. In one short phrase, name what is inside the box and how it looks. Do not"
+    " mention the box.",
+    "continuation": "the thing inside the box is",
+    "instruction": "What is inside the drawn box? Answer with one short phrase.",
+    "task": "<REGION_TO_DESCRIPTION>",
+}
+CROP_CAPTION: dict[Form, str] = {
+    "chat": "In one short phrase, name what this picture shows and how it looks.",
+    "continuation": "",
+    "instruction": "What does this picture show? Answer with one short phrase.",
+    "task": "<REGION_TO_DESCRIPTION>",
+}
+ANSWER: dict[Form, str] = {
+    "chat": "{question} Answer in a few words, from what can be seen.",
+    "continuation": "Question: {question} Answer:",
+    "instruction": "Question: {question} Short answer:",
+}
+_BINS = 1000  # Florence-2 counts places along each side of an image in thousandths
+
+
+def narrative_prompt(form: Form, prompt: str | None) -> str:
+    """What is asked for a description; `prompt` is the user's own or None."""
+    return NARRATIVE[form] if prompt is None else prompt
+
+
+def caption_prompt(form: Form, box: Box, prompt: str | None, *, drawn: bool) -> str:
+    """What is asked for the caption of a region that is shown drawn or cut out; Florence-2 is told its place."""
+    words = (DRAWN_CAPTION if drawn else CROP_CAPTION)[form] if prompt is None else prompt
+    return words + location_tokens(box) if form == "task" else words
+
+
+def answer_prompt(model: str, form: Form, question: str, prompt: str | None) -> str:
+    """What is asked for an answer; raises `SettingsError` that names `model` if it knows no questions."""
+    if form not in ANSWER:
+        raise SettingsError(f"{model}: answers no questions (it knows only its tasks); name another model for probes")
+    return (ANSWER[form] if prompt is None else prompt).replace(QUESTION_SLOT, question)
+
+
+def location_tokens(box: Box) -> str:
+    """A box as Florence-2 reads it: `<loc_x1><loc_y1><loc_x2><loc_y2>`, each in thousandths from 0 to 999."""
+    return "".join(f"<loc_{min(int(corner * _BINS), _BINS - 1)}>" for corner in (box.x1, box.y1, box.x2, box.y2))
+
+
+def distinct_questions(questions: Sequence[str], count: int) -> tuple[str, ...]:
+    """The first `count` of `questions` that differ in more than case, white space and punctuation."""
+    found: dict[str, str] = {}
+    for question in questions:
+        key = " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", question).casefold()))
+        found.setdefault(key, question)
+    return tuple(found.values())[:count]
+
+
+def told(text: str) -> str:
+    """What a model said, as one line; empty when it said nothing but blanks and signs."""
+    line = " ".join(text.split())
+    return line if any(character.isalnum() for character in line) else ""
