@@ -17,6 +17,7 @@ from drawing import write_scenes
 from ostensive.cli import main
 
 COMMAND = [sys.executable, "-m", "ostensive"]
+ONE_TURN = ["--set", "localized.turns=1"]
 LICENCE = ["--set", "corpus.license=cc0-1.0", "--set", "corpus.source=drawn by a test"]
 
 
@@ -240,8 +241,8 @@ def test_a_shared_journal_pays_once_for_two_runs(images: Path, tmp_path: Path) -
 
 
 def interruptible(images: Path, out: Path) -> subprocess.Popen[str]:
-    write_scenes(images, 60)
-    command = [*COMMAND, "build", "localized", "--images", images, "--out", out, *LICENCE]
+    write_scenes(images, 40)
+    command = [*COMMAND, "build", "localized", "--images", images, "--out", out, *LICENCE, *ONE_TURN]
     return subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -262,7 +263,7 @@ def test_ctrl_c_stops_cleanly_and_the_run_resumes(tmp_path: Path) -> None:
     assert errors.splitlines()[-1] == "ostensive: interrupted; the same command continues"
     assert "Traceback" not in errors
     assert json.loads(call("status", out, "--json").stdout)["outcome"] == "Interrupted"
-    done = call("build", "localized", "--images", images, "--out", out, "--quiet", *LICENCE)
+    done = call("build", "localized", "--images", images, "--out", out, "--quiet", *LICENCE, *ONE_TURN)
     assert done.returncode == 0, done.stderr
 
 

@@ -108,9 +108,8 @@ def files_of(run: RunFolder) -> dict[str, bytes]:
 
 
 def query(sql: str) -> list[Any]:
-    found = duckdb.sql(sql)
-    assert found is not None
-    return found.fetchall()
+    with duckdb.connect() as connection:  # the module's own is shared with every other test
+        return connection.execute(sql).fetchall()
 
 
 @pytest.fixture
