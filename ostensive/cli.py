@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostensive.errors import Interrupted, OstensiveError, SettingsError, TooManyFailedError
+from ostensive.errors import BudgetReached, Interrupted, OstensiveError, SettingsError, TooManyFailedError
 
 if TYPE_CHECKING:
     from ostensive.commands.options import BuildOptions
@@ -272,7 +272,7 @@ def _print(lines: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _corpus_shown(out: Path, as_json: bool) -> Iterator[None]:
-    """Shows the corpus that the block makes in `out`; also when too many rows failed, since its table says which."""
+    """Shows the corpus that the block makes in `out`; also one that a budget or failed rows made smaller than meant."""
     from ostensive.commands.show import corpus_lines, corpus_values, to_json
     from ostensive.corpus import read_corpus
     from ostensive.runfolder import RunFolder
@@ -283,8 +283,9 @@ def _corpus_shown(out: Path, as_json: bool) -> Iterator[None]:
 
     try:
         yield
-    except TooManyFailedError:
-        show()
+    except (TooManyFailedError, BudgetReached):
+        with contextlib.suppress(SettingsError):  # nothing was whole yet
+            show()
         raise
     show()
 

@@ -1,44 +1,20 @@
 """The command line as a user meets it: real processes, exit status, one line for what is wrong."""
 
-import io
 import json
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 from drawing import write_scenes
-
-from ostensive.cli import main
+from hardship import call
 
 COMMAND = [sys.executable, "-m", "ostensive"]
 ONE_TURN = ["--set", "localized.turns=1"]
 LICENCE = ["--set", "corpus.license=cc0-1.0", "--set", "corpus.source=drawn by a test"]
-
-
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def call(*arguments: object) -> Done:
-    """The command line in this process, which has the heavy libraries already; signals are tested on real ones."""
-    out, errors = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["ostensive", *map(str, arguments)]
-    try:
-        with redirect_stdout(out), redirect_stderr(errors), pytest.raises(SystemExit) as caught:
-            main()
-    finally:
-        sys.argv = before
-    code = caught.value.code
-    return Done(code if isinstance(code, int) else 0, out.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(scope="module")

@@ -147,12 +147,12 @@ def test_a_run_that_was_killed_before_it_wrote_anything_is_begun_again(tmp_path:
         whole = tmp_path / "whole"
         assert call(*build_command(images, whole, server.base_url)).returncode == 0
         left_behind: tuple[tuple[str, ...], ...] = (
-            (),
-            (".lock",),
             (".lock", ".partial-recipe.yaml"),
             (".lock", "recipe.yaml", ".partial-run.json"),
-            (".lock", "recipe.yaml", "run.json", "journal.sqlite"),
-            (".lock", "recipe.yaml", "run.json", "images/.partial-part-00000-0123456789abcdef.parquet"),
+            (
+                *(".lock", "recipe.yaml", "run.json", "journal.sqlite"),
+                "images/.partial-part-00000-0123456789abcdef.parquet",
+            ),
         )
         for number, names in enumerate(left_behind):
             run = tmp_path / f"run {number}"

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ostensive
 from ostensive import partitions
@@ -28,7 +28,6 @@ from ostensive.recipe_files import dump, recipe_hash
 from ostensive.reporting import Reporter, Silence
 from ostensive.runfolder import RunFolder
 from ostensive.services import Services, thread_count
-from ostensive.stage import Stage
 from ostensive.summary import StageSummary
 
 if TYPE_CHECKING:
@@ -129,11 +128,12 @@ class _Build:
                 stop=self.stop,
             )
             stages = kind.make_stages(self.recipe, services)
-            self._check_access(services, [stage.name for stage in stages], len(plan))
+            names = ["images", *(stage.name for stage in stages)]
             if self.options.retry_failed:
-                self._forget_failed(stages)
+                self._forget_failed(names)
+            self._check_access(services, names, len(plan))
             self.run.write_state(
-                stages=["images", *(stage.name for stage in stages)],
+                stages=names,
                 images=sum(len(items) for items in plan.values()),
                 partitions=len(plan),
             )
@@ -153,9 +153,9 @@ class _Build:
         if any(len(self.run.partition_paths(name)) < partitions_ for name in stages):
             check_key(self.recipe.teacher)
 
-    def _forget_failed(self, stages: Sequence[Stage[Any, Any]]) -> None:  # Any: stages of different records
-        for stage in stages:
-            for path in self.run.partition_paths(stage.name):
+    def _forget_failed(self, stages: Sequence[str]) -> None:
+        for name in stages:
+            for path in self.run.partition_paths(name):
                 if partitions.read_info(path).summary.failed:
                     with storage_errors(path):
                         path.unlink()
