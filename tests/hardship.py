@@ -1,4 +1,4 @@
-"""What the tests of the command line and of whole runs share: the command line in this process, a served teacher's settings, what came out."""
+"""What tests of the command line and of whole runs share: calling it in this process, settings, what came out."""
 
 import io
 import json
