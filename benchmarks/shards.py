@@ -2,7 +2,7 @@
 
 The yardstick is `tar --create` of the members, as files in a folder, into a new archive: what a person would do who has
 the pictures and the JSON as files; they lie in the page cache. Our writer gets the same bytes from memory, computes
-SHA-256 and MD5 of every shard as it writes, and has the disk confirm it (`fsync`); so `tar` is timed with a `fsync` of
+the SHA-256 of every shard as it writes, and has the disk confirm it (`fsync`); so `tar` is timed with a `fsync` of
 its archive, and without one for comparison. The rounds alternate; figures are medians. Hashing needs a second core.
 """
 

@@ -139,7 +139,7 @@ def _listed(
     index = write_shard_index(work / "shards" / INDEX_NAME, name, shards)
     return (
         *(CorpusFile(f"shards/{s.name}", "shard", s.samples, s.byte_count, s.sha256) for s in shards),
-        CorpusFile(f"shards/{INDEX_NAME}", "shard index", len(shards), index.byte_count, index.hashes[0]),
+        CorpusFile(f"shards/{INDEX_NAME}", "shard index", len(shards), index.byte_count, index.sha256),
         *(CorpusFile(f"data/{f.name}", "samples", f.rows, f.byte_count, f.sha256) for f in data),
         *(CorpusFile(f"rows/{f.name}", "rows", f.rows, f.byte_count, f.sha256) for f in rows),
     )

@@ -1,7 +1,7 @@
 """Files of a corpus: hashed while they are written, on the disk when they are closed.
 
-Hashing runs in threads beside the writing (`hashlib` releases the interpreter lock), so that MD5, the slowest part of
-writing a shard, costs no time of its own. Reading each file again to hash it was given up: it doubles the traffic.
+Hashing runs in a thread beside the writing (`hashlib` releases the interpreter lock), so that it costs little time of
+its own. Reading each file again to hash it was given up: it doubles the traffic.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ _SYNC_BYTES = 16 << 20  # the disk is asked to confirm this much at a time, so t
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
-    """A file as it was written: `hashes` are hexadecimal, in the order of the algorithms asked for."""
+    """A file as it was written."""
 
     byte_count: int
-    hashes: tuple[str, ...]
+    sha256: str
 
 
 class HashedFile:
@@ -32,17 +32,17 @@ class HashedFile:
     Use it as a context manager; `digest` is there after it was closed. Leaving it by an error abandons it.
     """
 
-    def __init__(self, path: Path, algorithms: tuple[str, ...] = ("sha256",)) -> None:
+    def __init__(self, path: Path) -> None:
         self.closed = False
         self._abandoned = False
         self._digest: FileDigest | None = None
-        self._hashers = tuple(hashlib.new(name, usedforsecurity=False) for name in algorithms)
+        self._hash = hashlib.sha256()
         self._file = path.open("xb", buffering=0)
-        self._threads = [ThreadPoolExecutor(1, thread_name_prefix=name) for name in algorithms]
+        self._hasher = ThreadPoolExecutor(1, thread_name_prefix="sha256")
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
         self._synced: Future[None] | None = None
         self._unsynced_bytes = 0
-        self._pending: deque[tuple[Future[None], ...]] = deque()
+        self._pending: deque[Future[None]] = deque()
         self._waiting: list[Any] = []  # Any: bytes and what else has a buffer
         self._waiting_bytes = 0
         self._byte_count = 0
@@ -78,20 +78,16 @@ class HashedFile:
         return self._byte_count
 
     def flush(self) -> None:
-        """Hand everything that waits to the disk and to the hashers."""
+        """Hand everything that waits to the disk and to the hasher."""
         if not self._waiting:
             return
         chunk = b"".join(self._waiting)
         self._waiting, self._waiting_bytes = [], 0
-        self._pending.append(
-            tuple(
-                thread.submit(hasher.update, chunk) for thread, hasher in zip(self._threads, self._hashers, strict=True)
-            )
-        )
+        self._pending.append(self._hasher.submit(self._hash.update, chunk))
         _write_all(self._file.fileno(), chunk)
         self._sync_beside(len(chunk))
         while len(self._pending) > _CHUNKS_IN_FLIGHT:
-            _wait(self._pending.popleft())
+            self._pending.popleft().result()
 
     def _sync_beside(self, size: int) -> None:
         """Have the disk confirm what is written so far, in a thread, unless it is still busy with what was before."""
@@ -115,8 +111,8 @@ class HashedFile:
                 self._synced.result()
             os.fsync(self._file.fileno())
             while self._pending:
-                _wait(self._pending.popleft())
-            self._digest = FileDigest(self._byte_count, tuple(hasher.hexdigest() for hasher in self._hashers))
+                self._pending.popleft().result()
+            self._digest = FileDigest(self._byte_count, self._hash.hexdigest())
         finally:
             self._release()
 
@@ -128,14 +124,9 @@ class HashedFile:
             self._release()
 
     def _release(self) -> None:
-        for thread in (*self._threads, self._syncer):
+        for thread in (self._hasher, self._syncer):
             thread.shutdown(wait=True, cancel_futures=True)
         self._file.close()
-
-
-def _wait(hashed: tuple[Future[None], ...]) -> None:
-    for future in hashed:
-        future.result()
 
 
 def _write_all(descriptor: int, chunk: bytes) -> None:

@@ -108,7 +108,7 @@ class ParquetFolder:
                 self._file_rows,
                 digest.byte_count,
                 self._arrow_bytes,
-                digest.hashes[0],
+                digest.sha256,
             )
         )
         self._file = self._writer = None

@@ -26,7 +26,6 @@ class ShardFile:
     samples: int
     byte_count: int
     sha256: str
-    md5: str
 
 
 def tar_header(name: str, size: int) -> bytes:
@@ -106,7 +105,7 @@ class ShardWriter:
         ):
             self._close_shard()
         if self._file is None:
-            self._file = HashedFile(self._folder / self._shard_name(), ("sha256", "md5"))
+            self._file = HashedFile(self._folder / self._shard_name())
         return self._file
 
     def _shard_name(self) -> str:
@@ -118,20 +117,19 @@ class ShardWriter:
         self._file.write(bytes(END_BYTES))
         self._file.close()
         digest = self._file.digest
-        sha256, md5 = digest.hashes
-        self._shards.append(ShardFile(self._shard_name(), self._samples, digest.byte_count, sha256, md5))
+        self._shards.append(ShardFile(self._shard_name(), self._samples, digest.byte_count, digest.sha256))
         self._file, self._samples = None, 0
 
 
 def write_shard_index(path: Path, name: str, shards: Sequence[ShardFile]) -> FileDigest:
-    """Write the index that `wids` reads (`wids-shard-index-v1`): shards with their sizes and MD5 sums."""
+    """Write the index that `wids` reads (`wids-shard-index-v1`): shards with their sizes.
+
+    Without its optional `md5sum`: MD5 takes longer than writing does, and the manifest has the SHA-256.
+    """
     index = {
         "__kind__": "wids-shard-index-v1",
         "wids_version": 1,
         "name": name,
-        "shardlist": [
-            {"url": shard.name, "nsamples": shard.samples, "md5sum": shard.md5, "filesize": shard.byte_count}
-            for shard in shards
-        ],
+        "shardlist": [{"url": shard.name, "nsamples": shard.samples, "filesize": shard.byte_count} for shard in shards],
     }
     return write_text(path, json.dumps(index, indent=2) + "\n")

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostensive.errors import Interrupted, OstensiveError, SettingsError
+from ostensive.errors import BudgetReached, Interrupted, OstensiveError, SettingsError, TooManyFailedError
 
 if TYPE_CHECKING:
     from ostensive.commands.options import BuildOptions
-    from ostensive.corpus import Corpus
     from ostensive.reporting import Reporter
 
 app = typer.Typer(
@@ -79,9 +78,8 @@ def demo(
     from ostensive.commands.demo import demo as run_demo
     from ostensive.commands.options import BuildOptions
 
-    with _at_work(quiet) as (reporter, stop):
-        corpus = run_demo(out, options=BuildOptions(settings=tuple(settings or ())), reporter=reporter, stop=stop)
-    _show_corpus(corpus, as_json)
+    with _corpus_shown(out / "run", as_json), _at_work(quiet) as (reporter, stop):
+        run_demo(out, options=BuildOptions(settings=tuple(settings or ())), reporter=reporter, stop=stop)
 
 
 @app.command()
@@ -114,9 +112,8 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
         prices=prices,
         retry_failed=retry_failed,
     )
-    with _at_work(quiet) as (reporter, stop):
-        corpus = run_build(recipe, images=images, out=out, options=options, reporter=reporter, stop=stop)
-    _show_corpus(corpus, as_json)
+    with _corpus_shown(out, as_json), _at_work(quiet) as (reporter, stop):
+        run_build(recipe, images=images, out=out, options=options, reporter=reporter, stop=stop)
 
 
 @app.command()
@@ -297,10 +294,24 @@ def _print(lines: Iterable[str]) -> None:
         sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
 
 
-def _show_corpus(corpus: "Corpus", as_json: bool) -> None:
+@contextlib.contextmanager
+def _corpus_shown(out: Path, as_json: bool) -> Iterator[None]:
+    """Shows the corpus that the block makes in `out`; also one that a budget or failed rows made smaller than meant."""
     from ostensive.commands.show import corpus_lines, corpus_values, to_json
+    from ostensive.corpus import read_corpus
+    from ostensive.runfolder import RunFolder
 
-    _print([to_json(corpus_values(corpus))] if as_json else corpus_lines(corpus))
+    def show() -> None:
+        corpus = read_corpus(RunFolder(out))
+        _print([to_json(corpus_values(corpus))] if as_json else corpus_lines(corpus))
+
+    try:
+        yield
+    except (TooManyFailedError, BudgetReached):
+        with contextlib.suppress(SettingsError):  # nothing was whole yet
+            show()
+        raise
+    show()
 
 
 def _rehearsal_options(

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from ostensive import partitions
 from ostensive.errors import BudgetReached, Interrupted
+from ostensive.files import storage_errors
 from ostensive.fingerprint import fingerprint
 from ostensive.images.intake import Intake
 from ostensive.images.sources import SourceItem
@@ -111,7 +112,8 @@ class LocalEngine:
         """Removes what another recipe or another input made of a partition."""
         for path in self._found[stage].pop(index, []):
             if path != keep:
-                path.unlink(missing_ok=True)
+                with storage_errors(path):
+                    path.unlink(missing_ok=True)
 
     def _halted(self, stage: int) -> bool:
         """Whether a stage shall start no further partition.

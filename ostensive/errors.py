@@ -25,5 +25,9 @@ class BudgetReached(OstensiveError):  # noqa: N818 - it is not an error but a li
     """`--max-cost` or `--max-requests` is reached. The run continues with a larger budget."""
 
 
+class TooManyFailedError(OstensiveError):
+    """More rows failed than `run.max_failed_share` allows. The corpus of the others is written."""
+
+
 class AccessRefusedError(OstensiveError):
     """The server refuses the key, the model or the request itself: asking again cannot help, so the run stops."""

@@ -4,13 +4,15 @@ What a room needs to know is set in that room (`verbalizers.settings`, `critics.
 together into its recipe. Reading, merging and writing recipes is in `ostensive.recipe_files`.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 
 from ostensive.generation.settings import GeneratorSettings
 from ostensive.needs import ModelNeed
-from ostensive.settings import Operational, Settings
+from ostensive.settings import SECRET_PROBLEM, Operational, Settings
 
 
 class IntakeSettings(Settings):
@@ -49,6 +51,8 @@ class ServedTeacherSettings(Settings):
     """The model's name as the server knows it."""
     base_url: str | None = None
     """The endpoint; None takes OPENAI_BASE_URL, or OpenAI's own. Answers are remembered per endpoint."""
+    endpoint_name: str | None = None
+    """What answers are remembered by, for a server of your own whose address changes; None takes the address."""
     api_key: Operational[SecretStr | None] = Field(default=None, exclude=True)
     """The key; None takes OPENAI_API_KEY. It is never written down."""
     temperature: float = Field(default=0.8, ge=0, le=2)
@@ -71,11 +75,36 @@ class ServedTeacherSettings(Settings):
     price: Operational[PriceSettings | None] = None
     """Overrides the price table for this model."""
 
+    def identity(self) -> dict[str, Any]:  # Any: JSON values of any depth
+        """See `Settings.identity`; the address is part of it unless the endpoint has a name."""
+        values = super().identity()
+        del values["endpoint_name" if self.endpoint_name is None else "base_url"]
+        return values
+
     @field_validator("base_url")
     @classmethod
     def _http(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
+        if value is None:
+            return value
+        try:
+            parts = urlsplit(value)
+        except ValueError as error:
+            raise PydanticCustomError(SECRET_PROBLEM, "not a URL") from error
+        # A recipe is written down, so a secret must not get into it; nor is what stands here repeated.
+        if "@" in value or parts.query or parts.fragment:
+            raise PydanticCustomError(
+                SECRET_PROBLEM,
+                "a URL without user name, password, query or fragment is expected; the key goes into OPENAI_API_KEY",
+            )
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise ValueError("a URL that starts with http:// or https:// is expected")
+        return value
+
+    @field_validator("api_key", mode="before")
+    @classmethod
+    def _key_is_text(cls, value: object) -> object:
+        if not isinstance(value, str | SecretStr | None):  # YAML reads 123456 as a number, and pydantic would show it
+            raise PydanticCustomError(SECRET_PROBLEM, "text is expected; put the key in quotes")
         return value
 
     def needs(self) -> tuple[ModelNeed, ...]:
@@ -132,6 +161,8 @@ class RunSettings(Settings):
     """Images worked on and written as one."""
     threads: Operational[Annotated[int, Field(ge=1)] | None] = None
     """Threads for decoding and pixel work; None takes one a core."""
+    max_failed_share: Operational[Annotated[float, Field(ge=0, le=1)]] = 0.5
+    """Share of a stage's rows, 0-1, that may fail; with more the corpus is written and the command still fails."""
 
 
 class Recipe(Settings):

@@ -66,7 +66,8 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:  # Any: as 
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise SettingsError(f"--set {assignment}: the value is not YAML; put it in quotes") from error
+            # Not repeated in the message: it may be a key.
+            raise SettingsError(f"--set {path.strip()}: the value is not YAML; put it in quotes") from error
         for key in reversed(keys):
             value = {key: value}
         values = merge(values, value)

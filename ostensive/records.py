@@ -36,7 +36,8 @@ class Location:
 class ImageRecord:
     """An image that was taken in: width and height in pixels after EXIF rotation."""
 
-    # Moving or renaming a photograph changes nothing that is said about it, so no later stage is redone for it.
+    # Moving the folder changes nothing that is said about its images, so no later stage is redone for it. A file that
+    # is renamed within it counts as one that went and one that came: its answers come from the journal.
     DIGEST_EXCLUDES: ClassVar[frozenset[str]] = frozenset({"source", "location"})
 
     image_id: str  # SHA-256 of the file's bytes, hexadecimal

@@ -5,13 +5,14 @@ is wanted or not wanted at all; there is no separate state to fall out of step w
 """
 
 import json
+import os
 import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ostensive import partitions
 from ostensive.errors import RunLockedError, SettingsError
@@ -66,7 +67,8 @@ class RunFolder:
                     f"{self.path}: another process is at work in this run; wait for it or stop it"
                 ) from error
         try:
-            remove_leftovers(self.path)
+            with storage_errors(self.path):
+                remove_leftovers(self.path)
             yield
         finally:
             lock.release()
@@ -114,8 +116,10 @@ class RunFolder:
         """Appends one event with the time to `log.jsonl`."""
         line = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "t": round(time.time(), 3), "event": event}
         path = self.path / "log.jsonl"
-        with storage_errors(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**line, **(values or {})}, ensure_ascii=False) + "\n")
+        text = json.dumps({**line, **(values or {})}, ensure_ascii=False) + "\n"
+        with storage_errors(path), path.open("a+b") as file:
+            # A line that a full disk or a kill cut short must not swallow this one.
+            file.write((b"\n" if _ends_midline(file) else b"") + text.encode("utf-8", "replace"))
 
     def read_log(self) -> list[dict[str, Any]]:  # Any: JSON values
         """The events of the log; a line that a kill cut short is passed over."""
@@ -130,3 +134,10 @@ class RunFolder:
             except ValueError:
                 continue
         return events
+
+
+def _ends_midline(file: BinaryIO) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"

@@ -19,6 +19,9 @@ class OperationalMark:
     """Marks a field that rows do not depend on; use the alias `Operational`."""
 
 
+SECRET_PROBLEM = "secret"  # noqa: S105 - no secret itself
+"""The type of a validation error whose message must not repeat what was given."""
+
 ValueT = TypeVar("ValueT")
 Operational = Annotated[ValueT, OperationalMark()]
 
@@ -26,12 +29,19 @@ Operational = Annotated[ValueT, OperationalMark()]
 class Settings(BaseModel):
     """A section of a recipe."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+    # What was given may be a key, and pydantic's own message is in the traceback of whoever builds from Python.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
     def identity(self) -> dict[str, Any]:  # Any: JSON values of any depth
         """The settings that rows depend on, as plain JSON values: no operational field, thus no secret."""
-        values: dict[str, Any] = _identity(self)  # Any: as above
-        return values
+        fields = type(self).model_fields
+        return {
+            name: _identity(getattr(self, name))
+            for name, field in fields.items()
+            if not any(isinstance(mark, OperationalMark) for mark in field.metadata)
+        }
 
     def needs(self) -> tuple[ModelNeed, ...]:
         """What this section itself, without the sections in it, needs before it can work; nothing is looked for."""
@@ -40,12 +50,7 @@ class Settings(BaseModel):
 
 def _identity(value: Any) -> Any:  # Any: walks JSON values and models of any depth
     if isinstance(value, Settings):
-        fields = type(value).model_fields
-        return {
-            name: _identity(getattr(value, name))
-            for name, field in fields.items()
-            if not any(isinstance(mark, OperationalMark) for mark in field.metadata)
-        }
+        return value.identity()
     if isinstance(value, Mapping):
         return {str(key): _identity(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -73,6 +78,9 @@ def _first_problem(model: type[Settings], error: ValidationError) -> str:
         parts.pop()  # the section itself is wrong, and the last part is its kind
     path = _without_kinds(parts, known)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if problem["type"] == "extra_forbidden" and path in known:
+        section = path.rpartition(".")[0]
+        return f"{path}: is a setting of another kind of {section}; set {section}.kind too{more}"
     if problem["type"] == "extra_forbidden":
         near = nearest_key(path, known)
         return f"{path}: unknown key{f'; the nearest known key is {near}' if near else ''}{more}"
@@ -81,7 +89,7 @@ def _first_problem(model: type[Settings], error: ValidationError) -> str:
         return f"{path}.kind: {context['tag']!r} is none of {context['expected_tags']}{more}"
     if problem["type"] == "union_tag_not_found":
         return f"{path}.kind: is missing; it says which kind of section this is{more}"
-    given = "" if problem["type"] == "missing" else f", not {problem['input']!r:.80}"
+    given = "" if problem["type"] in {"missing", SECRET_PROBLEM} else f", not {problem['input']!r:.80}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{path or 'recipe'}: {message[:1].lower()}{message[1:]}{given}{more}"
 

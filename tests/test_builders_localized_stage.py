@@ -170,6 +170,9 @@ def process(answer: Callable[[Conversation], list[Reply | NoReply]], rows: int =
 
 def test_a_request_without_reply_fails_its_triples_and_those_of_the_turns_after_it() -> None:
     none = NoReply("timeout", "600 s", "k2")
+    paid = NoReply("refused by the model", "no", "k2", Spend(1, 10, 1, 0.1))
+    (one,) = process(lambda _: [said(triples(0, 1, 2), "k1"), paid])
+    assert one.spend == Spend(2, 20, 6, 0.6), "counted once, and not for each turn that was not asked"
     (one,) = process(lambda _: [said(triples(0, 1, 2), "k1"), none])
     assert len(one.records) == 3
     assert one.losses == (Failed("timeout", "600 s"),) * 6

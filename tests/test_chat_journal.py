@@ -227,7 +227,8 @@ with Journal(Path(sys.argv[1]), "r") as journal:
 def test_without_room_it_says_so_and_goes_on_when_there_is(path: Path) -> None:
     command = [sys.executable, "-c", FILLER, str(path)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert lines[-1] == f"{path}: the disk cannot be read or written (full, over a file size limit, or broken)"
+    problem = "the disk is full, broken or over a file size limit; make room and run the command again"
+    assert lines[-1] == f"{path}: {problem}"
     kept = [f"k{line}" for line in lines[:-1]]
     assert kept
     with Journal(path, "r") as journal:

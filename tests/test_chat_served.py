@@ -333,6 +333,14 @@ def test_another_endpoint_or_model_is_asked_anew(tmp_path: Path) -> None:
     assert (one.stats.received, two.stats.received) == (1, 2)
 
 
+def test_a_named_endpoint_is_known_again_at_another_address(tmp_path: Path) -> None:
+    with ServerThread(echo) as first:
+        before = run(first.base_url, tmp_path / "j", talks(2), endpoint_name="ours")
+    with ServerThread(echo) as second:
+        assert run(second.base_url, tmp_path / "j", talks(2), endpoint_name="ours") == before
+        assert second.stats.received == 0
+
+
 def test_calls_from_several_threads_share_the_places(tmp_path: Path) -> None:
     with (
         ServerThread(echo, ServerSettings(latency_s=0.05)) as server,

@@ -228,7 +228,7 @@ def test_replies_say_whether_they_are_whole(choices: object, expected: tuple[str
 )
 def test_a_completion_without_text_is_no_reply(choices: object, reason: str, detail: str) -> None:
     result = outcome(parse_reply(encode(completion(choices=choices))), "asked", "k", Spend(1))
-    assert result == NoReply(reason, detail, "k")
+    assert result == NoReply(reason, detail, "k", Spend(1)), "it is paid for all the same"
 
 
 def test_a_reply_without_a_model_has_the_one_that_was_asked() -> None:

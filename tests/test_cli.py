@@ -1,43 +1,20 @@
 """The command line as a user meets it: real processes, exit status, one line for what is wrong."""
 
-import io
 import json
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 from drawing import write_scenes
-
-from ostensive.cli import main
+from hardship import call
 
 COMMAND = [sys.executable, "-m", "ostensive"]
+ONE_TURN = ["--set", "localized.turns=1"]
 LICENCE = ["--set", "corpus.license=cc0-1.0", "--set", "corpus.source=drawn by a test"]
-
-
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def call(*arguments: object) -> Done:
-    """The command line in this process, which has the heavy libraries already; signals are tested on real ones."""
-    out, errors = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["ostensive", *map(str, arguments)]
-    try:
-        with redirect_stdout(out), redirect_stderr(errors), pytest.raises(SystemExit) as caught:
-            main()
-    finally:
-        sys.argv = before
-    code = caught.value.code
-    return Done(code if isinstance(code, int) else 0, out.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -240,8 +217,8 @@ def test_a_shared_journal_pays_once_for_two_runs(images: Path, tmp_path: Path) -
 
 
 def interruptible(images: Path, out: Path) -> subprocess.Popen[str]:
-    write_scenes(images, 60)
-    command = [*COMMAND, "build", "localized", "--images", images, "--out", out, *LICENCE]
+    write_scenes(images, 40)
+    command = [*COMMAND, "build", "localized", "--images", images, "--out", out, *LICENCE, *ONE_TURN]
     return subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -262,7 +239,7 @@ def test_ctrl_c_stops_cleanly_and_the_run_resumes(tmp_path: Path) -> None:
     assert errors.splitlines()[-1] == "ostensive: interrupted; the same command continues"
     assert "Traceback" not in errors
     assert json.loads(call("status", out, "--json").stdout)["outcome"] == "Interrupted"
-    done = call("build", "localized", "--images", images, "--out", out, "--quiet", *LICENCE)
+    done = call("build", "localized", "--images", images, "--out", out, "--quiet", *LICENCE, *ONE_TURN)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -108,9 +110,8 @@ def files_of(run: RunFolder) -> dict[str, bytes]:
 
 
 def query(sql: str) -> list[Any]:
-    found = duckdb.sql(sql)
-    assert found is not None
-    return found.fetchall()
+    with duckdb.connect() as connection:  # the module's own is shared with every other test
+        return connection.execute(sql).fetchall()
 
 
 @pytest.fixture
@@ -371,6 +372,25 @@ def test_a_file_that_is_no_partition_is_named(run: RunFolder, images: Path) -> N
     path.write_bytes(b"not parquet")
     with pytest.raises(StorageError, match="is not a partition of this program; remove it and run the command again"):
         carry_out(run, images, [verbalize()])
+
+
+def test_a_partition_is_there_whole_or_not_at_all(
+    run: RunFolder, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry_out(run, images, [verbalize()])
+    before = files_of(run)
+
+    def half(_table: Any, path: Path, **_options: Any) -> None:
+        Path(path).write_bytes(b"PAR1")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", half)
+        with pytest.raises(StorageError, match="the disk is full; make room and run the same command again"):
+            carry_out(run, images, [verbalize(setting=1)])
+    assert files_of(run) == before
+    carry_out(run, images, [verbalize(setting=1)])
+    assert run.summary("verbalized").kept == 8
 
 
 def test_batches_keep_the_rows_of_an_image_together() -> None:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import Field, SecretStr
 
 from ostensive.errors import SettingsError
-from ostensive.recipe import Recipe
+from ostensive.recipe import Recipe, ServedTeacherSettings
 from ostensive.settings import Operational, Settings, validate
 
 
@@ -50,6 +50,27 @@ def test_the_kind_of_a_section_is_not_part_of_a_keys_path() -> None:
         validate(Recipe, {**values, "teacher": {"kind": "served", "model": "m", "modle": "n"}}, "x")
     with pytest.raises(SettingsError, match=r"^x: teacher\.kind: 'srvd' is none of 'scripted', 'served', 'self'$"):
         validate(Recipe, {**values, "teacher": {"kind": "srvd"}}, "x")
+
+
+def test_a_setting_of_another_kind_is_told_from_one_that_nobody_knows() -> None:
+    values = {
+        "recipe": "r",
+        "corpus": {"license": "l", "source": "s"},
+        "teacher": {"kind": "scripted", "max_attempts": 2},
+    }
+    with pytest.raises(SettingsError) as caught:
+        validate(Recipe, values, "x")
+    assert str(caught.value) == "x: teacher.max_attempts: is a setting of another kind of teacher; set teacher.kind too"
+
+
+def test_a_named_endpoint_is_the_same_at_every_address() -> None:
+    def identity(**settings: object) -> dict[str, Any]:
+        return validate(ServedTeacherSettings, {"model": "m", **settings}, "x").identity()
+
+    assert identity(base_url="http://a/v1") != identity(base_url="http://b/v1")
+    named = identity(base_url="http://a/v1", endpoint_name="our vLLM")
+    assert named == identity(base_url="http://b/v1", endpoint_name="our vLLM")
+    assert named != identity(base_url="http://a/v1", endpoint_name="another")
 
 
 def test_identity_leaves_out_operational_fields_and_secrets() -> None:

@@ -174,12 +174,11 @@ class CandidatesStage:
         )
         records: list[Qar] = []
         losses: list[Loss] = []
-        spend = NO_SPEND
+        spend = sum((reply.spend for reply in exchange.replies), NO_SPEND)
         for turn in self._turns(exchange):
             if isinstance(turn, NoReply):
                 losses += [Failed(turn.reason, turn.detail)] * limits.qars
                 continue
-            spend += turn.spend
             seen = [record.question for record in records]
             for found in turn_outcomes(TurnText(turn.text, turn.finish_reason), limits, seen):
                 if isinstance(found, Absent):

@@ -295,7 +295,7 @@ _PROBLEMS = {
     sqlite3.SQLITE_CANTOPEN: "the file cannot be opened or made; look at its folder and permissions",
     sqlite3.SQLITE_NOTADB: "not a journal (not an SQLite file); name another file with --journal",
     sqlite3.SQLITE_CORRUPT: "the journal is damaged; move it away, or save what `sqlite3 FILE .recover` can read",
-    sqlite3.SQLITE_IOERR: "the disk cannot be read or written (full, over a file size limit, or broken)",
+    sqlite3.SQLITE_IOERR: "the disk is full, broken or over a file size limit; make room and run the command again",
     sqlite3.SQLITE_BUSY: f"another process has held the journal for over {BUSY_TIMEOUT_S:.0f} s; run again later",
 }
 

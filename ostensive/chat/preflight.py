@@ -36,7 +36,7 @@ def check_key(
             client.get("/models", cast_to=httpx2.Response)
         except openai.AuthenticationError as error:
             raise AccessRefusedError(
-                f"{endpoint.base_url} refuses the key ({endpoint.scrub(str(error))[:200]}); "
+                f"{endpoint.base_url} refuses the key ({' '.join(endpoint.scrub(str(error)).split())[:200]}); "
                 "check OPENAI_API_KEY or teacher.api_key"
             ) from None  # the original holds the key in its request
         except (openai.OpenAIError, httpx2.HTTPError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from ostensive.records import Spend
+from ostensive.records import NO_SPEND, Spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class NoReply:
-    """A request that stayed without an answer after all retries."""
+    """A request that stayed without an answer after all retries, or whose answer has no text."""
 
     reason: str  # a short fixed phrase to count by: "timeout", "server error", "malformed reply", ...
     detail: str
     request_key: str
+    spend: Spend = NO_SPEND  # of an answer without text, which is paid for like any other
 
 
 @dataclass(frozen=True, slots=True)

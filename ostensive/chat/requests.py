@@ -23,17 +23,17 @@ class Request:
 
 
 class RequestMaker:
-    """Makes the requests to one teacher."""
+    """Makes the requests to one teacher; `endpoint` is what their answers are remembered by."""
 
-    def __init__(self, settings: ServedTeacherSettings, base_url: str) -> None:
+    def __init__(self, settings: ServedTeacherSettings, endpoint: str) -> None:
         self._settings = settings
-        self._base_url = base_url
+        self._endpoint = endpoint
 
     def make(self, messages: tuple[Message, ...], sampling: Sampling) -> Request:
         """The request that asks for the next message."""
         body = self._encode(messages, sampling, data_url)
         pictured = any(message.images for message in messages)
-        return Request(request_key(self._base_url, body), messages, sampling, None if pictured else body)
+        return Request(request_key(self._endpoint, body), messages, sampling, None if pictured else body)
 
     def data(self, request: Request) -> bytes:
         """The body as it is sent."""

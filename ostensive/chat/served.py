@@ -77,7 +77,9 @@ class ServedChat:
         budget.require_price(settings.model, price)
         self._settings = settings
         self._endpoint = resolve_endpoint(settings, environment)
-        self._requests = RequestMaker(settings, self._endpoint.base_url)
+        # What answers are remembered by: a server of one's own may come back at another address.
+        self._remembered_as = settings.endpoint_name or self._endpoint.base_url
+        self._requests = RequestMaker(settings, self._remembered_as)
         self._journal = journal
         self._budget = budget
         self._stop = stop
@@ -309,7 +311,7 @@ class ServedChat:
         """Journals an answer; the reply of the answer that stands, which is an earlier one if there is one."""
         answer = Answer(
             key=request.key,
-            endpoint=self._endpoint.base_url,
+            endpoint=self._remembered_as,
             model=self._settings.model,
             response=received.raw.decode("utf-8", "replace"),
             prompt_tokens=parsed.prompt_tokens or 0,
@@ -326,7 +328,7 @@ class ServedChat:
     async def _spoil(self, request: Request, received: Received, bound_usd: float, reason: str) -> None:
         text = received.raw.decode("utf-8", "replace")
         usd = None if self._price is None else bound_usd
-        answer = Answer(request.key, self._endpoint.base_url, self._settings.model, text, 0, 0, 0, usd)
+        answer = Answer(request.key, self._remembered_as, self._settings.model, text, 0, 0, 0, usd)
         entry = Entry(answer, self._requests.journal_form(request), spoiled=reason)
         await asyncio.wrap_future(self._journal.record([entry]))
 

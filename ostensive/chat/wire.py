@@ -147,9 +147,9 @@ def outcome(parsed: ParsedReply, asked_model: str, key: str, spend: Spend) -> Re
     if parsed.text is not None:
         return Reply(parsed.text, parsed.finish_reason, parsed.model or asked_model, key, spend)
     if parsed.refusal:
-        return NoReply("refused by the model", " ".join(parsed.refusal.split())[:200], key)
+        return NoReply("refused by the model", " ".join(parsed.refusal.split())[:200], key, spend)
     reason = NO_TEXT_REASONS.get(parsed.finish_reason, "reply without text")
-    return NoReply(reason, f"finish reason {parsed.finish_reason}", key)
+    return NoReply(reason, f"finish reason {parsed.finish_reason}", key, spend)
 
 
 def completion_json(

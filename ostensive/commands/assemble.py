@@ -67,7 +67,7 @@ def assemble(run: RunFolder, recipe: Recipe, stages: Sequence[AnyStage], materia
 def _facts(run: RunFolder, recipe: Recipe, names: Sequence[str]) -> RunFacts:
     judged = [_lineage(path) for path in run.partition_paths(names[-1])]
     return RunFacts(
-        recipe=recipe.identity(),  # not how many threads did it
+        recipe=_publishable(recipe),
         recipe_hash=recipe_hash(recipe),
         stages=tuple(run.summary(name) for name in names),
         teachers=_distinct(table.column("teacher") for table in judged),
@@ -75,6 +75,13 @@ def _facts(run: RunFolder, recipe: Recipe, names: Sequence[str]) -> RunFacts:
         critics=_distinct(table.column("critic") for table in judged),
         ostensive_version=ostensive.__version__,
     )
+
+
+def _publishable(recipe: Recipe) -> dict[str, Any]:  # Any: JSON values of any depth
+    """The settings that rows depend on, without the address of the teacher's server, which may be nobody's business."""
+    values = recipe.identity()
+    values["teacher"].pop("base_url", None)
+    return values
 
 
 def _lineage(path: Path) -> pa.Table:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ostensive
 from ostensive import partitions
@@ -17,8 +17,8 @@ from ostensive.commands.assemble import Materials, assemble
 from ostensive.commands.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.corpus import Corpus
 from ostensive.engine import LocalEngine
-from ostensive.errors import BudgetReached, OstensiveError, SettingsError
-from ostensive.files import write_text
+from ostensive.errors import BudgetReached, OstensiveError, SettingsError, TooManyFailedError
+from ostensive.files import storage_errors, write_text
 from ostensive.images.intake import Intake
 from ostensive.images.loader import ImageLoader
 from ostensive.images.sources import SourceItem, list_items
@@ -28,7 +28,7 @@ from ostensive.recipe_files import dump, recipe_hash
 from ostensive.reporting import Reporter, Silence
 from ostensive.runfolder import RunFolder
 from ostensive.services import Services, thread_count
-from ostensive.stage import Stage
+from ostensive.summary import StageSummary
 
 if TYPE_CHECKING:
     from builders.table import RecipeKind
@@ -47,7 +47,8 @@ def build(
 
     Running again does only what is missing. Raises `SettingsError` before any work for anything that is set wrong,
     `BudgetReached` and `Interrupted` when asked to stop, `StorageError` when the disk refuses, `AccessRefusedError`
-    when the teacher's server does; in all these cases the same call continues.
+    when the teacher's server does; in all these cases the same call continues. Raises `TooManyFailedError` after the
+    corpus is written, when a stage failed with more of its rows than `run.max_failed_share`.
     """
     from builders.table import load, recipe_kind
 
@@ -86,15 +87,16 @@ class _Build:
     def carry_out(self, kind: "RecipeKind", plan: Mapping[int, Sequence[SourceItem]]) -> Corpus:
         """Runs every stage, then writes the corpus from all that is whole."""
         write_text(self.run.recipe_path, dump(self.recipe))
-        self.run.write_state(version=ostensive.__version__, recipe=self.recipe.recipe, outcome="unfinished")
+        self.run.write_state(version=ostensive.__version__, recipe=self.recipe.recipe, outcome="unfinished", message="")
         images = sum(len(items) for items in plan.values())
         self.run.log("start", {"images": images, "recipe_hash": recipe_hash(self.recipe)})
         try:
             corpus = self._stages_and_corpus(kind, plan)
+            check_failures(corpus.stages, self.recipe.run.max_failed_share)
         except OstensiveError as error:
             self._remember(error)
             raise
-        self.run.write_state(outcome="done")
+        self.run.write_state(outcome="done", message="")
         self.run.log("done", {"rows": corpus.row_count})
         return corpus
 
@@ -126,11 +128,12 @@ class _Build:
                 stop=self.stop,
             )
             stages = kind.make_stages(self.recipe, services)
-            self._check_access(services, [stage.name for stage in stages], len(plan))
+            names = ["images", *(stage.name for stage in stages)]
             if self.options.retry_failed:
-                self._forget_failed(stages)
+                self._forget_failed(names)
+            self._check_access(services, names, len(plan))
             self.run.write_state(
-                stages=["images", *(stage.name for stage in stages)],
+                stages=names,
                 images=sum(len(items) for items in plan.values()),
                 partitions=len(plan),
             )
@@ -150,8 +153,22 @@ class _Build:
         if any(len(self.run.partition_paths(name)) < partitions_ for name in stages):
             check_key(self.recipe.teacher)
 
-    def _forget_failed(self, stages: Sequence[Stage[Any, Any]]) -> None:  # Any: stages of different records
-        for stage in stages:
-            for path in self.run.partition_paths(stage.name):
+    def _forget_failed(self, stages: Sequence[str]) -> None:
+        for name in stages:
+            for path in self.run.partition_paths(name):
                 if partitions.read_info(path).summary.failed:
-                    path.unlink()
+                    with storage_errors(path):
+                        path.unlink()
+
+
+def check_failures(stages: Sequence[StageSummary], max_failed_share: float) -> None:
+    """Raises `TooManyFailedError` for the first stage of whose rows more than `max_failed_share` (0-1) failed."""
+    for stage in stages:
+        failed = sum(stage.failed.values())
+        if failed > max_failed_share * stage.rows:
+            reason, count = max(stage.failed.items(), key=lambda item: item[1])
+            raise TooManyFailedError(
+                f"{stage.name}: {failed} of {stage.rows} rows failed, {count} of them with {reason!r}; the corpus holds"
+                " what is left; mend the cause and run the same command with --retry-failed, or allow more with"
+                " --set run.max_failed_share=1"
+            )

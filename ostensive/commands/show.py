@@ -50,7 +50,9 @@ def corpus_lines(corpus: Corpus) -> Iterator[str]:
     """What a build has to say at its end."""
     yield from stage_table(corpus.stages)
     yield ""
-    yield f"corpus      {corpus.row_count:,} rows about {corpus.image_count:,} images"
+    images = "1 image" if corpus.image_count == 1 else f"{corpus.image_count:,} images"
+    rows = "1 row" if corpus.row_count == 1 else f"{corpus.row_count:,} rows"
+    yield f"corpus      {rows} about {images}"
     yield f"teacher     {spend_line(total_spend(corpus.stages))}"
     if corpus.row_count == 0:
         yield "empty       no row was accepted; the reasons are above"
