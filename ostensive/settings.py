@@ -112,17 +112,18 @@ def known_keys(model: type[Settings], prefix: str = "") -> Iterator[str]:
     """Every key that `model` and its sections accept, dotted."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
-        for section in _sections(field.annotation):
+        for section in sections_of(field.annotation):
             yield from known_keys(section, f"{prefix}{name}.")
 
 
-def _sections(annotation: Any) -> Iterator[type[Settings]]:  # Any: type annotations have no common type
+def sections_of(annotation: Any) -> Iterator[type[Settings]]:  # Any: type annotations have no common type
+    """The sections that a field may hold, one for each kind."""
     if isinstance(annotation, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
         annotation = annotation.__value__
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         yield annotation
     for part in get_args(annotation):
-        yield from _sections(part)
+        yield from sections_of(part)
 
 
 def nearest_key(path: str, known: Iterable[str]) -> str | None:

@@ -42,10 +42,11 @@ from ostensive.recipe import (
     IntakeSettings,
     RunSettings,
     ScriptedTeacherSettings,
+    SelfTeacherSettings,
     ServedTeacherSettings,
 )
 from ostensive.records import NO_SPEND, Judged, Qar
-from ostensive.settings import OperationalMark, Settings, known_keys
+from ostensive.settings import OperationalMark, Settings, known_keys, sections_of
 from verbalizers import stage as verbalizing
 from verbalizers.settings import VerbalizeSettings
 
@@ -56,7 +57,7 @@ SHOWN_TO_BE_REFUSED = "teacher.temprature"
 STAND_INS = ("corpus.license=other", "corpus.source=a test")
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "intake": (IntakeSettings,),
-    "teacher": (ServedTeacherSettings, ScriptedTeacherSettings),
+    "teacher": (ServedTeacherSettings, ScriptedTeacherSettings, SelfTeacherSettings),
     "localized": (LocalizedSettings,),
     "dedupe": (dedupe.DedupeSettings,),
     "corpus": (CorpusSettings,),
@@ -261,16 +262,23 @@ def setting_rows() -> dict[str, str]:
 
 
 def default_of(key: str) -> str:
-    section, name, *rest = key.split(".")
-    field = next(model.model_fields[name] for model in SECTIONS[section] if name in model.model_fields)
-    if field.is_required():
-        return "required"
-    value = field.default
-    for part in rest:
-        value = getattr(value, part)
-    if isinstance(value, tuple):
-        return f"[{', '.join(value)}]"
-    return value if isinstance(value, str) else json.dumps(value)
+    """The default of a setting, looked for in every kind of its section."""
+    section, *parts = key.split(".")
+    models: list[type[Settings]] = list(SECTIONS[section])
+    for position, part in enumerate(parts):
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        assert fields, f"{key}: nobody has {part}"
+        if position == len(parts) - 1:
+            field = fields[0]
+            if field.is_required():
+                return "required"
+            # A section may give a setting of its own kind another default than the kind has.
+            value = field.get_default(call_default_factory=True)
+            if isinstance(value, tuple):
+                return f"[{', '.join(value)}]"
+            return value if isinstance(value, str) else json.dumps(value)
+        models = [section for field in fields for section in sections_of(field.annotation)]
+    raise AssertionError(key)
 
 
 def test_tables_of_settings_are_whole_and_give_the_defaults() -> None:

@@ -12,9 +12,7 @@ from ostensive.errors import AccessRefusedError
 from ostensive.recipe import ServedTeacherSettings, TeacherSettings
 
 
-def check_key(
-    settings: TeacherSettings, environment: Mapping[str, str] = os.environ
-) -> None:
+def check_key(settings: TeacherSettings, environment: Mapping[str, str] = os.environ) -> None:
     """Raises `AccessRefusedError` if the server says that the key is not valid; says nothing otherwise.
 
     Raises `SettingsError` if the address is unusable or the key is missing.
