@@ -2,8 +2,8 @@
 
 import json
 import logging
+import resource
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,9 +227,10 @@ def test_odd_shapes(base: dict[str, Any], size: tuple[int, int]) -> None:
 def test_a_long_image_is_not_blown_up(base: dict[str, Any]) -> None:
     strip = Image.new("RGB", (400_000, 1), "red")
     with ClipModel(ClipConceptSettings.model_validate(base)) as model:
-        started = time.process_time()
+        before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         assert model.preprocess(strip).shape == (3, 32, 32)
-        assert time.process_time() - started < 0.5, "12.8 million pixels wide it takes seconds and 1.2 GB"
+        grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
+        assert grown_mb < 500, "scaled before it is cut it would be 12.8 million pixels wide and take 1.2 GB"
 
 
 def test_the_middle_of_a_long_image() -> None:
@@ -307,18 +308,15 @@ def test_weights_run_with_the_activation_they_were_trained_with(
 
 
 def test_twenty_thousand_labels(base: dict[str, Any], tmp_path: Path) -> None:
-    import resource
-
     labels = tmp_path / "many.txt"
     labels.write_text("\n".join(f"thing {number} of many" for number in range(20_000)))
     off = {"labels": "imagenet", "top_k": 0}
     values = {**base, "places": off, "objects": {"labels": str(labels), "top_k": 3}, "concepts": off}
     tell(base, views(1))
-    before_kb, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     first = tell(values, views(40))
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
     assert grown_mb < 300
-    assert time.monotonic() - started < 60
     assert tell(values, views(40)) == first
 
 
