@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,11 +70,10 @@ def test_numbers_come_back_from_every_form_and_only_once(groups: list[tuple[list
 
 
 @pytest.mark.parametrize("piece", ["[", "[0 ", "[0,", "[0  1  ", "[0, 1, 2 and ", "[[", "\\[", "[[0", "[ ", "[id "])
-def test_reading_junk_tags_takes_no_time(piece: str) -> None:
-    start = time.process_time()
+@pytest.mark.timeout(20)  # milliseconds if linear; minutes if quadratic in the length of the junk
+def test_reading_junk_tags_comes_to_an_end(piece: str) -> None:
     read_tags(piece * (100_000 // len(piece)))
     read_tags("[" + "0  1  and " * 40 + "x]")
-    assert time.process_time() - start < 0.5
 
 
 def test_a_good_triple_carries_its_mentions_in_order_over_all_fields() -> None:

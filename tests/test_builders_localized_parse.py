@@ -1,5 +1,4 @@
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -256,9 +255,8 @@ JUNK = {
 
 
 @pytest.mark.parametrize("name", JUNK)
-def test_junk_takes_no_time(name: str) -> None:
+@pytest.mark.timeout(20)  # milliseconds if linear; minutes if quadratic in the length of the junk
+def test_junk_comes_to_an_end(name: str) -> None:
     text = JUNK[name] * (100_000 // len(JUNK[name]))
-    start = time.process_time()
     parse_reply(text)
     parse_reply('{"question": "' + text)
-    assert time.process_time() - start < 1.0  # two replies of 100 kB

@@ -1,6 +1,5 @@
 import random
 import re
-import time
 from collections.abc import Callable, Sequence
 from itertools import product
 
@@ -355,10 +354,3 @@ def test_the_wordings_keep_the_rules_of_the_prompt(kind: str) -> None:
             for text in (wording.question, wording.answer, wording.rationale)
         )
         assert first_broken_rule(Parts(question, answer, rationale), RulesSettings()) == ""
-
-
-def test_it_is_fast() -> None:
-    rows = [scene(seed, 10) for seed in range(1000, 1060)]
-    start = time.process_time()
-    count = sum(len(replies(row, mode, 0.3)) for row in rows for mode in MODES)
-    assert count / (time.process_time() - start) > 500  # about 2,000 a second with a core of its own
