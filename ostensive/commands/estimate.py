@@ -50,10 +50,9 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
     prompt = round(sum(turn.prompt for turn in turns) * share)
     completion = round(sum(turn.completion for turn in turns) * share)
     price: Price | None = Price(0, 0)
-    model: str = resolved.teacher.kind
+    model: str = getattr(resolved.teacher, "model", resolved.teacher.kind)
     if isinstance(resolved.teacher, ServedTeacherSettings):
         price = price_of(resolved.teacher, load_prices(options.prices))
-        model = resolved.teacher.model
     usd = None if price is None else price.usd(prompt, completion, cached_tokens=0)
     return Estimate(len(items), sampled, model, round(len(turns) * share), prompt, completion, usd)
 
