@@ -119,7 +119,7 @@ def names_in(mark: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder_of_a_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with photographs and with what the README's own code builds from them."""
     import datasets.config
 
@@ -151,7 +151,7 @@ def run_page(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS if block.mark} - {"README.md"}))
-def test_marked_blocks_run(page: str, workplace: Path) -> None:
+def test_marked_blocks_run(page: str, folder_of_a_user: Path) -> None:
     run_page(page)
 
 
