@@ -1,4 +1,4 @@
-"""Which device models run on: the one that is set, or the best there is.
+"""Which device models run on, the one that is set or the best there is, and what to do when its memory is full.
 
 The alternative, deciding once at import for the whole process, was given up: two models of one recipe may be set to
 different devices, and nothing should import torch before it is used.
@@ -35,3 +35,21 @@ def resolve_device(asked: str) -> str:
             f"device: this machine has no {asked}; expected is {best_device()}, or auto to take the best there is"
         )
     return asked
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that a device, or main memory, is full."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+def give_back_memory() -> None:
+    """Frees what no tensor uses any more, on all devices."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,9 +1,6 @@
 """The parts of the generator that need no model, and what is said when a model cannot be had."""
 
 import json
-import logging
-import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,8 @@ from hypothesis import strategies as st
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 from ostensive.errors import SettingsError
-from ostensive.generation.batching import BatchSize, Steps, in_batches
 from ostensive.generation.forms import form_of
-from ostensive.generation.generator import Generator, _is_out_of_memory
+from ostensive.generation.generator import Generator
 from ostensive.generation.images import MAX_SIDE_PX, MIN_SIDE_PX, presentable
 from ostensive.generation.loading import load_model, weights_fingerprint
 from ostensive.generation.pool import GeneratorPool
@@ -25,89 +21,6 @@ from ostensive.generation.records import Draw, GenerationRequest, Turn
 from ostensive.generation.sampling import RowSampler, draw_tokens
 from ostensive.generation.settings import GeneratorSettings
 from ostensive.settings import validate
-
-
-class Device:
-    """A model that has memory for `room` rows, fails for the rows in `bad`, and remembers its batches."""
-
-    def __init__(self, room: int, bad: Sequence[int] = ()) -> None:
-        self.room, self.bad = room, set(bad)
-        self.batches: list[tuple[int, ...]] = []
-        self.relieved = 0
-
-    def steps(self) -> Steps[int, tuple[int, ...], list[int]]:
-        return Steps(self._prepare, self._work, _is_out_of_memory, self._relieve)
-
-    def _prepare(self, rows: Sequence[int]) -> tuple[int, ...]:
-        return tuple(rows)
-
-    def _work(self, rows: tuple[int, ...]) -> list[int]:
-        import torch
-
-        if len(rows) > self.room:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        if self.bad & set(rows):
-            raise ValueError(f"bad row in {rows}")
-        self.batches.append(rows)
-        return [row * 10 for row in rows]
-
-    def _relieve(self) -> None:
-        self.relieved += 1
-
-
-def test_size_halves_and_stays(caplog: pytest.LogCaptureFixture) -> None:
-    device, size = Device(room=3), BatchSize(8, "some/model")
-    with caplog.at_level(logging.WARNING):
-        done = list(in_batches([list(range(10)), [10]], size, device.steps()))
-    assert device.batches == [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9), (10,)]
-    assert [value for part in done for value in part.result or []] == [row * 10 for row in range(11)]
-    assert (size.rows, device.relieved) == (2, 2)
-    assert [record.getMessage() for record in caplog.records] == [
-        "some/model: out of memory with 8 at a time; going on with 4",
-        "some/model: out of memory with 4 at a time; going on with 2",
-    ]
-
-
-def test_one_that_never_fits_is_its_own_failure() -> None:
-    device, size = Device(room=0), BatchSize(2, "some/model")
-    done = list(in_batches([[1, 2, 3]], size, device.steps()))
-    assert [part.rows for part in done] == [(1,), (2,), (3,)]
-    assert all(part.result is None and type(part.error).__name__ == "OutOfMemoryError" for part in done)
-
-
-@given(
-    runs=st.lists(st.lists(st.integers(0, 99), max_size=9), max_size=5),
-    size=st.integers(1, 7),
-    room=st.integers(1, 7),
-    bad=st.sets(st.integers(0, 99), max_size=5),
-)
-def test_every_row_once_and_bad_ones_alone(runs: list[list[int]], size: int, room: int, bad: set[int]) -> None:
-    device = Device(room, sorted(bad))
-    done = list(in_batches(runs, BatchSize(size, "m"), device.steps()))
-    assert [row for part in done for row in part.rows] == [row for run in runs for row in run]
-    for part in done:
-        if part.error is None:
-            assert part.result == [row * 10 for row in part.rows]
-            assert not bad & set(part.rows)
-            assert len(part.rows) <= min(size, room)
-        else:
-            assert len(part.rows) == 1
-            assert part.rows[0] in bad
-
-
-def test_the_next_batch_is_prepared_beside_the_work() -> None:
-    begun = threading.Event()
-
-    def prepare(rows: Sequence[int]) -> int:
-        if rows[0] == 1:
-            begun.set()
-        return rows[0]
-
-    def work(row: int) -> bool:
-        return row == 1 or begun.wait(10)
-
-    steps = Steps(prepare, work, _is_out_of_memory, lambda: None)
-    assert [part.result for part in in_batches([[0, 1]], BatchSize(1, "m"), steps)] == [True, True]
 
 
 @given(width=st.integers(1, 9000), height=st.integers(1, 60), turned=st.booleans())

@@ -11,12 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ostensive.batching import BatchSize, Steps, each_in_batches
 from ostensive.caches import cache_folder
 from ostensive.fingerprint import fingerprint
 from verbalizers.clip_model import ClipModel, local_digest
 from verbalizers.clip_settings import ClipConceptSettings, LabelListSettings
 from verbalizers.label_lists import BUILT_IN, LabelList, load_labels, sense_key
-from verbalizers.parts import PartTools, Unsaid, View
+from verbalizers.parts import PartTools, Unsaid, View, describe_error
 from verbalizers.retrieval import LabelIndex, retrieve, sense_numbers, senses_of
 from verbalizers.text_features import remembered
 from verbalizers.words import listing
@@ -41,6 +42,7 @@ class ClipConcepts:
         """Raises `SettingsError` for lists that cannot be read and for a model that cannot be."""
         self._settings, self._tools = settings, tools
         self._model = ClipModel(settings)
+        self._size = BatchSize(settings.batch_size, settings.model)
         sections = {"places": settings.places, "objects": settings.objects, "concepts": settings.concepts}
         self._sections: dict[str, LabelListSettings] = {k: value for k, value in sections.items() if value.top_k}
         self._lists = {name: _read_list(name, section) for name, section in self._sections.items()}
@@ -74,7 +76,13 @@ class ClipConcepts:
 
     def concepts(self, views: Sequence[View]) -> Sequence[tuple[str, ...] | Unsaid]:
         """One sentence a list that has something to say, for each image."""
-        prepared = self._tools.workers.map(lambda view: self._model.preprocess(view.picture), views)
+        said = each_in_batches(views, self._size, Steps(self._prepare, self._work))
+        return [Unsaid(describe_error(found)) if isinstance(found, Exception) else found for found in said]
+
+    def _prepare(self, views: Sequence[View]) -> list["torch.Tensor | Unsaid"]:
+        return self._tools.workers.map(lambda view: self._model.preprocess(view.picture), views)
+
+    def _work(self, prepared: Sequence["torch.Tensor | Unsaid"]) -> list[tuple[str, ...] | Unsaid]:
         tensors = [tensor for tensor in prepared if not isinstance(tensor, Unsaid)]
         said = iter(self._tell(tensors) if tensors else [])
         return [tensor if isinstance(tensor, Unsaid) else next(said) for tensor in prepared]

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import PIL.Image
 
+from ostensive.batching import BatchSize, Steps, each_in_batches
 from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
-from verbalizers.batching import Batches
 from verbalizers.clip_settings import ClipConceptSettings
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ class ClipModel:
         """Raises `SettingsError` for a model that cannot be; imports nothing heavy to tell."""
         check_model(settings.model, settings.pretrained)
         self._settings = settings
-        self._image_batches = Batches(settings.batch_size, "images")
-        self._text_batches = Batches(_TEXTS_AT_ONCE, "texts")
+        self._text_size = BatchSize(_TEXTS_AT_ONCE, f"{settings.model}, labels")
         self._model: Any = None  # Any: open_clip is imported on entering only, and ships no types
         self._preprocess: Any = None  # Any: as above
         self._tokenizer: Any = None  # Any: as above
@@ -69,28 +68,31 @@ class ClipModel:
         return tensor
 
     def encode_images(self, images: Sequence["torch.Tensor"]) -> "torch.Tensor":
-        """`(images, width)` float32 of unit length, on the model's device, of preprocessed images."""
+        """`(images, width)` float32 of unit length, on the model's device, of preprocessed images, all at once."""
         import torch
 
-        dtype = getattr(torch, self._settings.dtype)
-
-        def encode(batch: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-            pixels = torch.stack(list(batch)).to(self.device, dtype)
-            return self._unit(self._model.encode_image(pixels)).unbind()
-
+        pixels = torch.stack(list(images)).to(self.device, getattr(torch, self._settings.dtype))
         with torch.inference_mode():
-            return torch.stack(self._image_batches.map(encode, images))
+            return self._unit(self._model.encode_image(pixels))
 
     def encode_texts(self, texts: Sequence[str]) -> "torch.Tensor":
-        """`(texts, width)` float32 of unit length, in main memory."""
+        """`(texts, width)` float32 of unit length, in main memory, of any number of texts."""
         import torch
 
-        def encode(batch: Sequence[str]) -> Sequence[torch.Tensor]:
-            tokens = self._tokenizer(list(batch)).to(self.device)
-            return self._unit(self._model.encode_text(tokens)).cpu().unbind()
+        def tokens_of(batch: Sequence[str]) -> torch.Tensor:
+            tokens: torch.Tensor = self._tokenizer(list(batch))
+            return tokens
 
-        with torch.inference_mode():
-            return torch.stack(self._text_batches.map(encode, texts))
+        def encode(tokens: torch.Tensor) -> Sequence[torch.Tensor]:
+            with torch.inference_mode():
+                return self._unit(self._model.encode_text(tokens.to(self.device))).cpu().unbind()
+
+        features = []
+        for feature in each_in_batches(texts, self._text_size, Steps(tokens_of, encode)):
+            if isinstance(feature, Exception):
+                raise feature
+            features.append(feature)
+        return torch.stack(features)
 
     def text_identity(self, texts: Sequence[str]) -> dict[str, Any]:  # Any: JSON values
         """All that the features of `texts` depend on: the weights that encode them, the tokens and the arithmetic."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ostensive.generation.batching import BatchSize, Done, Steps, in_batches
+from ostensive.batching import BatchSize, Done, Steps, in_batches
+from ostensive.devices import give_back_memory, is_out_of_memory
 from ostensive.generation.forms import Form, RequestError, prompt_text
 from ostensive.generation.images import presentable
 from ostensive.generation.loading import LoadedModel, load_model
@@ -72,7 +73,7 @@ class Generator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loaded = None
-        _give_back_memory()
+        give_back_memory()
 
     @property
     def loaded(self) -> LoadedModel:
@@ -105,7 +106,7 @@ class Generator:
             if refused:
                 yield refused
             tally = _Tally(requests)
-            steps = Steps(self._prepare, self._work, _is_out_of_memory, _give_back_memory)
+            steps = Steps(self._prepare, self._work)
             for done in in_batches(_runs(rows), self._size, steps):
                 yield list(tally.take(done))
 
@@ -236,26 +237,10 @@ def _without_prompt(tokens: "torch.Tensor", prompt: "torch.Tensor", *, encodes: 
 
 def _failure(error: Exception | None) -> NotGenerated:
     assert error is not None, "a batch without a result has an error"
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return NotGenerated(OUT_OF_MEMORY, "even with one text at a time; a smaller model or dtype is needed")
     return NotGenerated(GENERATION_FAILED, _describe(error))
 
 
 def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError | MemoryError)
-
-
-def _give_back_memory() -> None:
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

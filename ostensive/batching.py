@@ -1,7 +1,8 @@
 """Rows through a model in batches: the next one is prepared while one is worked on, and sizes halve on full memory.
 
-Rows wait in runs of one kind (same length of reply, with images or without), sorted by length, so that little of a
-batch is padding. A smaller size stays for the batches after it: a model that ran out of memory once will do so again.
+Rows wait in runs of one kind, so that what shares a batch fits together: texts of like length need little padding. A
+smaller size stays for the batches after it: a model that ran out of memory once will do so again. Measuring free memory
+beforehand was given up: what a batch needs depends on the model, the device and on what else runs there.
 """
 
 import logging
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from ostensive.devices import give_back_memory, is_out_of_memory
 
 RowT = TypeVar("RowT")
 ReadyT = TypeVar("ReadyT")
@@ -33,12 +36,11 @@ class BatchSize:
 
 @dataclass(frozen=True, slots=True)
 class Steps(Generic[RowT, ReadyT, ResultT]):
-    """What is done to a batch. `prepare` runs in a thread beside `work`; both may raise what `is_full` tells."""
+    """What is done to a batch. `prepare` runs in a thread beside `work`; both may run out of memory."""
 
     prepare: Callable[[Sequence[RowT]], ReadyT]
     work: Callable[[ReadyT], ResultT]
-    is_full: Callable[[BaseException], bool]  # whether an error says that memory ran out
-    relieve: Callable[[], None]  # gives back what memory can be given back
+    relieve: Callable[[], None] = give_back_memory  # called after either ran out
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +84,35 @@ def in_batches(
                 error = problem.with_traceback(None)
             del ready
             if error is None or len(rows) == 1:
-                if error is not None and steps.is_full(error):
+                if error is not None and is_out_of_memory(error):
                     steps.relieve()
                 yield Done(rows, result, error)
                 current = following
                 continue
             if following is not None:
                 waiting.appendleft(following[0])
-            if steps.is_full(error):
+            if is_out_of_memory(error):
                 size.halve(len(rows))
                 steps.relieve()
                 waiting.appendleft(rows)
             else:
                 waiting.extendleft((row,) for row in reversed(rows))
             current = begin()
+
+
+def each_in_batches(
+    rows: Sequence[RowT], size: BatchSize, steps: Steps[RowT, ReadyT, Sequence[ResultT]]
+) -> list[ResultT | Exception]:
+    """What `steps.work` makes of each row, in their order, or the error that the row raised when it was alone.
+
+    `work` returns one result a row of its batch.
+    """
+    results: list[ResultT | Exception] = []
+    for done in in_batches([rows], size, steps):
+        if done.error is not None:
+            results.append(done.error)
+        else:
+            assert done.result is not None, "a batch has results or an error"
+            assert len(done.result) == len(done.rows), f"{len(done.result)} results for {len(done.rows)} rows"
+            results += done.result
+    return results
