@@ -19,13 +19,13 @@ class Device:
         self.batches: list[tuple[int, ...]] = []
         self.relieved = 0
 
-    def steps(self) -> Steps[int, tuple[int, ...], list[int]]:
+    def steps(self) -> Steps[int, tuple[int, ...], Sequence[int]]:
         return Steps(self._prepare, self._work, self._relieve)
 
     def _prepare(self, rows: Sequence[int]) -> tuple[int, ...]:
         return tuple(rows)
 
-    def _work(self, rows: tuple[int, ...]) -> list[int]:
+    def _work(self, rows: tuple[int, ...]) -> Sequence[int]:
         import torch
 
         if len(rows) > self.room:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ostensive.records import Box
 from verbalizers.choice import AREA_LABEL, PEOPLE_LABELS, WHOLE_BOX, Proposal, centrality, choose, worth
-from verbalizers.settings import ChoiceSettings
+from verbalizers.choice_settings import ChoiceSettings
 
 
 def area(x1: float, y1: float, x2: float, y2: float, kind: str = "red", prominence: float = 0.5) -> Proposal:

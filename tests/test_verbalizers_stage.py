@@ -16,7 +16,8 @@ from ostensive.errors import OstensiveError
 from ostensive.records import ImageRecord, Location, Verbalization
 from ostensive.stage import Failed, Kept, Outcome
 from verbalizers.choice import WHOLE_BOX
-from verbalizers.settings import ChoiceSettings, PixelNarrativeSettings, PixelRegionSettings, VerbalizeSettings
+from verbalizers.choice_settings import ChoiceSettings
+from verbalizers.settings import PixelNarrativeSettings, PixelRegionSettings, VerbalizeSettings
 from verbalizers.stage import NOT_VERBALIZED, UNREADABLE, VerbalizeStage, groups
 
 

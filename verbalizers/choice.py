@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ostensive.records import Box
-from verbalizers.settings import ChoiceSettings
+from verbalizers.choice_settings import ChoiceSettings
 
 AREA_LABEL = "area"  # the label of what no detector has named
 PEOPLE_LABELS = frozenset({"face", "person"})
