@@ -43,10 +43,12 @@ class ScriptedTeacherSettings(Settings):
     """Share of triples that are given a known fault (hedge, missing field, unknown region, wrong claim)."""
 
 
-class ServedTeacherSettings(Settings):
-    """A chat model behind an OpenAI-compatible endpoint."""
+class ServedModelSettings(Settings):
+    """A chat model behind an OpenAI-compatible endpoint, whatever it is used for."""
 
-    kind: Literal["served"] = "served"
+    section: ClassVar[str] = "teacher"  # of the recipe, as messages name it
+    role: ClassVar[str] = "teacher"  # as `ostensive doctor` names it
+
     model: str
     """The model's name as the server knows it."""
     base_url: str | None = None
@@ -54,12 +56,9 @@ class ServedTeacherSettings(Settings):
     endpoint_name: str | None = None
     """What answers are remembered by, for a server of your own whose address changes; None takes the address."""
     api_key: Operational[SecretStr | None] = Field(default=None, exclude=True)
-    """The key; None takes OPENAI_API_KEY. It is never written down."""
-    temperature: float = Field(default=0.8, ge=0, le=2)
-    """LSKD, section 2.2 and methods: 0.8."""
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    max_tokens: int = Field(default=1024, ge=1)
-    """Longest reply, in tokens."""
+    """The key; None takes the environment variable that `key_variable` names. It is never written down."""
+    key_variable: Operational[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = "OPENAI_API_KEY"
+    """The environment variable that holds the key."""
     send_seed: bool = False
     """Send a seed with each request, for servers that honour it."""
     token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105 - a field name
@@ -109,9 +108,20 @@ class ServedTeacherSettings(Settings):
 
     def needs(self) -> tuple[ModelNeed, ...]:
         """The server, and a key for it unless one is set here."""
-        variable = "OPENAI_API_KEY" if self.api_key is None else None
-        need = ModelNeed(role="teacher", kind="server", name=self.model, address=self.base_url, key_variable=variable)
+        variable = self.key_variable if self.api_key is None else None
+        need = ModelNeed(role=self.role, kind="server", name=self.model, address=self.base_url, key_variable=variable)
         return (need,)
+
+
+class ServedTeacherSettings(ServedModelSettings):
+    """A served chat model as the teacher."""
+
+    kind: Literal["served"] = "served"
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    """LSKD, section 2.2 and methods: 0.8."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=1024, ge=1)
+    """Longest reply, in tokens."""
 
 
 class SelfTeacherSettings(GeneratorSettings):
@@ -177,3 +187,8 @@ class Recipe(Settings):
     teacher: TeacherSettings = ScriptedTeacherSettings()
     corpus: CorpusSettings
     run: RunSettings = RunSettings()
+
+    @property
+    def endpoints(self) -> tuple[ServedModelSettings, ...]:
+        """The servers that a build asks; recipes that ask more than the teacher add theirs."""
+        return (self.teacher,) if isinstance(self.teacher, ServedTeacherSettings) else ()

@@ -5,18 +5,21 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ostensive.chat.access import ChatSettings
 from ostensive.chat.records import Chat
 from ostensive.chat.scripted import Script
+from ostensive.generation.pool import GeneratorPool
 from ostensive.images.loader import ImageLoader
 from ostensive.recipe import RunSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The loader of pixels, the opener of a teacher, and how many threads to use."""
+    """The loader of pixels, the opener of chat models, models that are shared, and how many threads to use."""
 
     images: ImageLoader
-    open_chat: Callable[[Script], Chat]  # the script is what the scripted teacher says
+    open_chat: Callable[[ChatSettings, Script], Chat]  # the script is what a scripted model says
+    generators: GeneratorPool  # the teacher and the verbalizers use one model where they name the same
     threads: int
     stop: threading.Event
 

@@ -5,7 +5,7 @@ import pytest
 from ostensive.chat.preflight import check_key
 from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.errors import AccessRefusedError, SettingsError
-from ostensive.recipe import ScriptedTeacherSettings, ServedTeacherSettings
+from ostensive.recipe import ServedTeacherSettings
 
 KEY = "sk-the-right-one"
 
@@ -37,6 +37,5 @@ def test_whatever_else_the_server_says_is_no_answer() -> None:
 
 
 def test_what_can_be_known_without_asking() -> None:
-    check_key(ScriptedTeacherSettings(), {})
     with pytest.raises(SettingsError, match="set the environment variable OPENAI_API_KEY"):
         check_key(teacher("https://models.example/v1"), {})

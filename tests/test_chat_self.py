@@ -15,11 +15,11 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 from ostensive.chat.access import open_chat, sampling_of
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
-from ostensive.chat.preflight import check_key
 from ostensive.chat.prices import load_prices
 from ostensive.chat.records import Conversation, Exchange, ImagePart, Message, NoReply, Reply, Sampling
 from ostensive.chat.self import SelfChat
 from ostensive.errors import BudgetReached, Interrupted, SettingsError
+from ostensive.generation.pool import GeneratorPool
 from ostensive.recipe import SelfTeacherSettings
 
 SAMPLED = Sampling(temperature=1.0, top_p=0.95, max_tokens=6)
@@ -56,7 +56,13 @@ def run(
 ) -> list[Exchange]:
     with (
         Journal(path, "r") as journal,
-        SelfChat(settings, journal=journal, budget=budget or Budget(), stop=stop or threading.Event()) as chat,
+        SelfChat(
+            settings,
+            journal=journal,
+            budget=budget or Budget(),
+            stop=stop or threading.Event(),
+            generators=GeneratorPool(),
+        ) as chat,
     ):
         return chat.chat(talks)
 
@@ -155,7 +161,7 @@ def test_a_stop_between_batches_keeps_what_was_said(tmp_path: Path, folder: Path
             return future
 
     with StoppingJournal(tmp_path / "j", "r") as journal:
-        chat = SelfChat(teacher(folder, 2), journal=journal, budget=Budget(), stop=stop)
+        chat = SelfChat(teacher(folder, 2), journal=journal, budget=Budget(), stop=stop, generators=GeneratorPool())
         with chat, pytest.raises(Interrupted, match="stopped while asking the teacher; the same command continues"):
             chat.chat(talks)
     with sqlite3.connect(tmp_path / "j") as stored:
@@ -185,7 +191,6 @@ def test_a_model_that_holds_no_conversations(tmp_path: Path, tmp_path_factory: p
 
 def test_it_is_opened_from_settings(tmp_path: Path, folder: Path) -> None:
     settings = teacher(folder)
-    check_key(settings)
     assert sampling_of(settings, 7) == Sampling(0.8, 1.0, 1024, 7)
     with Journal(tmp_path / "j", "r") as journal:
         chat = open_chat(
@@ -195,5 +200,6 @@ def test_it_is_opened_from_settings(tmp_path: Path, folder: Path) -> None:
             stop=threading.Event(),
             script=lambda *_: "",
             prices=load_prices(None),
+            generators=GeneratorPool(),
         )
         assert isinstance(chat, SelfChat)

@@ -34,6 +34,7 @@ from ostensive.errors import (
     SettingsError,
     StorageError,
 )
+from ostensive.generation.pool import GeneratorPool
 from ostensive.recipe import PriceSettings, ScriptedTeacherSettings, ServedTeacherSettings
 
 KEY = "sk-test-0123456789abcdef"
@@ -106,6 +107,7 @@ def both(
                 stop=threading.Event(),
                 script=echo,
                 prices=load_prices(),
+                generators=GeneratorPool(),
             ) as chat,
         ):
             return chat.chat(conversations)
@@ -469,7 +471,13 @@ def test_a_limited_cost_needs_a_price_before_anything_is_sent(tmp_path: Path) ->
 
 def access(settings: ServedTeacherSettings, journal: Journal, budget: Budget) -> Chat:
     return open_chat(
-        settings, journal=journal, budget=budget, stop=threading.Event(), script=echo, prices=load_prices()
+        settings,
+        journal=journal,
+        budget=budget,
+        stop=threading.Event(),
+        script=echo,
+        prices=load_prices(),
+        generators=GeneratorPool(),
     )
 
 

@@ -10,10 +10,11 @@ from PIL import Image
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 from ostensive.errors import SettingsError
+from ostensive.generation.images import shrunk
 from ostensive.records import Box, ImageRecord, Location, Verbalization
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome
-from verbalizers.generated import GeneratorCaptions, GeneratorNarratives, cut_out, shrunk, with_box
+from verbalizers.generated import ModelCaptions, ModelNarratives, cut_out, with_box
 from verbalizers.generator_settings import (
     FIRST_QUESTIONS,
     DrawSettings,
@@ -22,9 +23,10 @@ from verbalizers.generator_settings import (
     GeneratorProbeSettings,
 )
 from verbalizers.parts import PartTools, View, Workers
+from verbalizers.questions import distinct_questions
 from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import NOT_VERBALIZED, VerbalizeStage
-from verbalizers.wordings import answer_prompt, caption_prompt, distinct_questions, location_tokens, told
+from verbalizers.wordings import answer_prompt, caption_prompt, location_tokens, told
 
 SIZES = [(60, 40), (40, 60), (33, 90), (1, 1), (2000, 4)]
 
@@ -119,7 +121,7 @@ def test_the_region_decides_the_caption(tmp_path_factory: pytest.TempPathFactory
     for name, shown in (("llava", "drawn"), ("llava", "crop"), ("florence2", "crop")):
         folder = str(tiny_models.tiny_model(name, tmp_path_factory))
         chosen = GeneratorCaptionSettings(model=folder, device="cpu", view=shown, draw=DrawSettings(max_new_tokens=16))
-        with GeneratorCaptions(chosen, PartTools(Workers(1), 0)) as part:
+        with ModelCaptions(chosen, PartTools(Workers(1), 0)) as part:
             (captions,) = part.captions([view], [found])
         assert isinstance(captions, tuple), (name, shown, captions)
         assert captions[0] == captions[2] != captions[1], (name, shown)
@@ -131,7 +133,7 @@ def test_each_image_has_a_seed_of_its_own(tmp_path_factory: pytest.TempPathFacto
     views = [View(letter * 64, picture, 160, 384) for letter in "aba"]
     folder = str(tiny_models.tiny_model("llava", tmp_path_factory))
     chosen = GeneratorNarrativeSettings(model=folder, device="cpu")
-    with GeneratorNarratives(chosen, PartTools(Workers(1), 0)) as part:
+    with ModelNarratives(chosen, PartTools(Workers(1), 0)) as part:
         first, second, third = part.narratives(views)
     assert first == third != second
 

@@ -59,6 +59,11 @@ class ClipConcepts:
             self._version = f"{CLIP_VERSION}:{fingerprint([lists, weights])[:16]}"
         return self._version
 
+    @property
+    def images_wanted(self) -> int:
+        """Two batches, so that one is prepared beside the other."""
+        return 2 * self._settings.batch_size
+
     def __enter__(self) -> Self:
         """Loads the model, and the features of the labels or works them out."""
         with ExitStack() as stack:

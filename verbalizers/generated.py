@@ -1,7 +1,7 @@
-"""Narratives, region captions and probe answers by an image-text model: thin classes around one batched generator.
+"""Narratives, region captions and probe answers by an image-text model, on this machine or served.
 
-All requests of all images go to the generator at once, which forms the batches; a loop over images would leave a device
-idle. Parts whose settings name the same model share it. A failure is the failure of its image alone.
+All requests of all images go to the model at once, which forms batches or keeps a server busy; a loop over images would
+leave either idle. Parts whose settings name the same model share it. A failure is the failure of its image alone.
 """
 
 from collections.abc import Sequence
@@ -11,61 +11,66 @@ from typing import Self
 
 import PIL.Image
 
+from ostensive.chat.records import Message
 from ostensive.drawing import DrawingStyle, draw_regions
 from ostensive.fingerprint import fingerprint
-from ostensive.generation.generator import Generator
-from ostensive.generation.loading import weights_fingerprint
-from ostensive.generation.records import Generated, GenerationRequest, NotGenerated, Turn
-from ostensive.generation.settings import GeneratorSettings
+from ostensive.generation.images import shrunk
+from ostensive.generation.records import GenerationRequest, NotGenerated, Turn
 from ostensive.records import Box, Probe, Region, Verbalization
+from ostensive.settings import Settings
 from verbalizers.choice import Proposal
 from verbalizers.generator_settings import (
+    CaptionTelling,
     DrawSettings,
-    GeneratorCaptionSettings,
-    GeneratorNarrativeSettings,
-    GeneratorProbeSettings,
+    NarrativeTelling,
+    ProbeTelling,
+    ServedProbeSettings,
 )
-from verbalizers.parts import PartTools, Unsaid, View
-from verbalizers.wordings import answer_prompt, caption_prompt, distinct_questions, narrative_prompt, told
+from verbalizers.parts import Asked, PartTools, QuestionAsker, Unsaid, View
+from verbalizers.questions import distinct_questions, with_fresh
+from verbalizers.sources import Answer, ImageText, source_of
+from verbalizers.wordings import answer_prompt, answers_prompt, caption_prompt, narrative_prompt, parse_answers, told
 
-GENERATOR_VERSION = "generator-1"
+_PICTURES_AT_ONCE = 96  # with a box drawn on each: bounds memory, and is a batch or more of any model
 # The outline alone: a fill would tint what is described, and a number would be read.
 _BOX_STYLE = DrawingStyle(fill_alpha=0, numbers=False)
 
-Answer = Generated | NotGenerated
 
+class _ModelPart:
+    """What the three have alike: a model on loan."""
 
-class _GeneratorPart:
-    """What the three have alike: a generator of the pool."""
-
-    def __init__(self, settings: GeneratorSettings, tools: PartTools) -> None:
-        self._model, self._tools = settings, tools
-        self._generator: Generator | None = None
-        self._version: str | None = None
+    def __init__(self, settings: Settings, tools: PartTools) -> None:
+        self._source, self._tools = source_of(settings, tools), tools
+        self._model: ImageText | None = None
         self._resources = ExitStack()
 
     @property
     def version(self) -> str:
-        """Changes with the content of a model folder, whatever it is called."""
-        if self._version is None:
-            weights = weights_fingerprint(self._model.model)
-            self._version = GENERATOR_VERSION if weights is None else f"{GENERATOR_VERSION}:{weights[:16]}"
-        return self._version
+        return self._source.version
+
+    @property
+    def images_wanted(self) -> int:
+        return self._source.images_wanted
 
     def __enter__(self) -> Self:
-        self._generator = self._resources.enter_context(self._tools.generators.lend(self._model))
+        self._model = self._resources.enter_context(self._source.lend(self.stand_in))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._generator = None
+        self._model = None
         self._resources.close()
 
+    @staticmethod
+    def stand_in(messages: Sequence[Message], seed: int) -> str:
+        """What a rehearsal has a served model say: as much as one might, and plainly nothing that was seen."""
+        raise NotImplementedError
+
     @property
-    def generator(self) -> Generator:
-        assert self._generator is not None, "a part is entered before it is asked"
-        return self._generator
+    def model(self) -> ImageText:
+        assert self._model is not None, "a part is entered before it is asked"
+        return self._model
 
     def request(
         self, image: PIL.Image.Image, text: str, draw: DrawSettings, seed_of: Sequence[str | int], samples: int = 1
@@ -75,39 +80,55 @@ class _GeneratorPart:
         return GenerationRequest((Turn("user", text, (image,)),), draw.draw(seed), samples)
 
 
-class GeneratorNarratives(_GeneratorPart):
+class ModelNarratives(_ModelPart):
     """Several descriptions drawn from one model."""
 
-    def __init__(self, settings: GeneratorNarrativeSettings, tools: PartTools) -> None:
-        super().__init__(settings.generator, tools)
+    def __init__(self, settings: NarrativeTelling, tools: PartTools) -> None:
+        super().__init__(settings, tools)
         self._settings = settings
 
+    @staticmethod
+    def stand_in(messages: Sequence[Message], seed: int) -> str:  # noqa: ARG004 - of a script
+        return f"Nobody has looked at picture {seed % 10_000} yet. " * 6
+
     def narratives(self, views: Sequence[View]) -> Sequence[tuple[str, ...] | Unsaid]:
-        settings, prompt = self._settings, narrative_prompt(self.generator.form, self._settings.prompt)
+        settings, prompt = self._settings, narrative_prompt(self.model.form, self._settings.prompt)
         requests = [
             self.request(view.picture, prompt, settings.draw, ("narratives", view.image_id), settings.count)
             for view in views
         ]
-        return [_descriptions(answer) for answer in self.generator.generate(requests)]
+        answers = self.model.generate(requests)
+        for view, answer in zip(views, answers, strict=True):
+            view.spend += answer.spend
+        return [_descriptions(answer) for answer in answers]
 
 
-class GeneratorCaptions(_GeneratorPart):
+class ModelCaptions(_ModelPart):
     """A phrase on each region."""
 
-    def __init__(self, settings: GeneratorCaptionSettings, tools: PartTools) -> None:
-        super().__init__(settings.generator, tools)
+    def __init__(self, settings: CaptionTelling, tools: PartTools) -> None:
+        super().__init__(settings, tools)
         self._settings = settings
+
+    @staticmethod
+    def stand_in(messages: Sequence[Message], seed: int) -> str:  # noqa: ARG004 - of a script
+        return f"a thing that nobody has looked at yet, of the kind {seed % 10_000}"
 
     def captions(
         self, views: Sequence[View], regions: Sequence[tuple[Proposal, ...]]
     ) -> Sequence[tuple[str, ...] | Unsaid]:
-        pairs = list(zip(views, regions, strict=True))
-        requests = [self._request(view, region.box) for view, found in pairs for region in found]
-        answers = iter(self.generator.generate(requests))
-        return [_captions([next(answers) for _ in found]) for _, found in pairs]
+        asked = [(view, region.box) for view, found in zip(views, regions, strict=True) for region in found]
+        answers: list[Answer] = []
+        for start in range(0, len(asked), _PICTURES_AT_ONCE):
+            some = asked[start : start + _PICTURES_AT_ONCE]
+            answers += self.model.generate([self._request(view, box) for view, box in some])
+        for (view, _), answer in zip(asked, answers, strict=True):
+            view.spend += answer.spend
+        in_turn = iter(answers)
+        return [_captions([next(in_turn) for _ in found]) for found in regions]
 
     def _request(self, view: View, box: Box) -> GenerationRequest:
-        settings, form = self._settings, self.generator.form
+        settings, form = self._settings, self.model.form
         drawn = settings.view == "drawn"
         prompt = caption_prompt(form, box, settings.prompt, drawn=drawn)
         if form == "task":
@@ -120,46 +141,86 @@ class GeneratorCaptions(_GeneratorPart):
         return self.request(picture, prompt, settings.draw, ("captions", view.image_id, *map(repr, place)))
 
 
-class GeneratorProbes(_GeneratorPart):
-    """Answers to standing questions."""
+class ModelProbes(_ModelPart):
+    """Answers to standing questions and to those of a teacher."""
 
-    def __init__(self, settings: GeneratorProbeSettings, tools: PartTools) -> None:
-        super().__init__(settings.generator, tools)
+    def __init__(self, settings: ProbeTelling, tools: PartTools) -> None:
+        super().__init__(settings, tools)
         self._settings = settings
-        self._questions = distinct_questions(settings.questions, settings.count)
+        self._known = distinct_questions(settings.questions, settings.count)
+        self._at_once = settings.questions_at_once if isinstance(settings, ServedProbeSettings) else 1
+        self._asker: QuestionAsker | None = None
+        if settings.asked_by == "teacher":
+            assert tools.models.make_asker is not None, "a recipe with a teacher hands in how it asks"
+            self._asker = tools.models.make_asker(settings.prompt_set)
+
+    @property
+    def version(self) -> str:
+        """Changes with whatever the teacher's questions depend on, if it asks."""
+        if self._asker is None:
+            return super().version
+        return f"{super().version}:{fingerprint(self._asker.identity)[:16]}"
 
     def __enter__(self) -> Self:
         """Raises `SettingsError` if the model answers no questions."""
         super().__enter__()
         try:
-            self._prompts()
+            self._prompt(["why?"])
+            if self._asker is not None:
+                self._resources.enter_context(self._asker)
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
-    def _prompts(self) -> list[str]:
-        form, prompt = self.generator.form, self._settings.prompt
-        return [answer_prompt(self._model.model, form, question, prompt) for question in self._questions]
+    @staticmethod
+    def stand_in(messages: Sequence[Message], seed: int) -> str:
+        return "\n".join(
+            f"{k}. nobody has looked yet {seed % 10_000}" for k in range(1, 1 + messages[-1].text.count("?"))
+        )
 
-    def probes(self, views: Sequence[View], drafts: Sequence[Verbalization]) -> Sequence[tuple[Probe, ...] | Unsaid]:  # noqa: ARG002 - the protocol has it
-        prompts = self._prompts()
-        requests = [
-            self.request(view.picture, prompt, self._settings.draw, ("probes", view.image_id, question))
-            for view in views
-            for question, prompt in zip(self._questions, prompts, strict=True)
+    def probes(self, views: Sequence[View], drafts: Sequence[Verbalization]) -> Sequence[tuple[Probe, ...] | Unsaid]:
+        questions = self._questions(views, drafts)
+        blocks = [
+            (view, found[start : start + self._at_once])
+            for view, found in zip(views, questions, strict=True)
+            if not isinstance(found, Unsaid)
+            for start in range(0, len(found), self._at_once)
         ]
-        answers = iter(self.generator.generate(requests))
-        return [_probes(self._questions, [next(answers) for _ in prompts]) for _ in views]
+        answers = self.model.generate([self._request(view, block) for view, block in blocks])
+        told_of: dict[str, list[tuple[Probe, ...] | Unsaid]] = {view.image_id: [] for view in views}
+        for (view, block), answer in zip(blocks, answers, strict=True):
+            view.spend += answer.spend
+            told_of[view.image_id].append(_probes(block, answer))
+        return [
+            found if isinstance(found, Unsaid) else _together(told_of[view.image_id])
+            for view, found in zip(views, questions, strict=True)
+        ]
 
+    def _questions(self, views: Sequence[View], drafts: Sequence[Verbalization]) -> Sequence[tuple[str, ...] | Unsaid]:
+        settings, wanted = self._settings, self._settings.count - len(self._known)
+        if self._asker is None or wanted <= 0:
+            return [self._known for _ in views]
+        asked = self._asker.ask(drafts, wanted)
+        for view, found in zip(views, asked, strict=True):
+            view.spend += found.spend
+        return [self._with_known(found, settings) for found in asked]
 
-def shrunk(image: PIL.Image.Image, max_side_px: int) -> PIL.Image.Image:
-    """`image` with a longest side of at most `max_side_px`, in proportion; a smaller one comes back as it is."""
-    factor = max_side_px / max(image.size)
-    if factor >= 1:
-        return image
-    size_px = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    return image.resize(size_px, PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
+    def _with_known(self, asked: Asked, settings: ProbeTelling) -> tuple[str, ...] | Unsaid:
+        if isinstance(asked.questions, Unsaid):
+            return asked.questions
+        return with_fresh(self._known, asked.questions, settings.max_overlap, settings.count)
+
+    def _request(self, view: View, questions: Sequence[str]) -> GenerationRequest:
+        draw = self._settings.draw
+        if len(questions) > 1:
+            draw = draw.model_copy(update={"max_new_tokens": draw.max_new_tokens * len(questions)})
+        return self.request(view.picture, self._prompt(questions), draw, ("probes", view.image_id, *questions))
+
+    def _prompt(self, questions: Sequence[str]) -> str:
+        if len(questions) > 1:
+            return answers_prompt(questions)
+        return answer_prompt(self._source.name, self.model.form, questions[0], self._settings.prompt)
 
 
 def with_box(image: PIL.Image.Image, box: Box) -> PIL.Image.Image:
@@ -195,14 +256,21 @@ def _captions(answers: Sequence[Answer]) -> tuple[str, ...] | Unsaid:
     return tuple(texts)
 
 
-def _probes(questions: Sequence[str], answers: Sequence[Answer]) -> tuple[Probe, ...] | Unsaid:
-    probes = []
-    for question, answer in zip(questions, answers, strict=True):
-        if isinstance(answer, NotGenerated):
-            return _unsaid(answer)
-        text = told(answer.drawn[0].text)
-        if text:  # a question that stays open tells a teacher nothing
-            probes.append(Probe(question, text))
+def _probes(questions: Sequence[str], answer: Answer) -> tuple[Probe, ...] | Unsaid:
+    """What one request on one or several questions came to; a question that stays open tells a teacher nothing."""
+    if isinstance(answer, NotGenerated):
+        return _unsaid(answer)
+    text = answer.drawn[0].text
+    answers = parse_answers(text, len(questions)) if len(questions) > 1 else [told(text)]
+    return tuple(Probe(question, said) for question, said in zip(questions, answers, strict=True) if said)
+
+
+def _together(parts: Sequence[tuple[Probe, ...] | Unsaid]) -> tuple[Probe, ...] | Unsaid:
+    probes: list[Probe] = []
+    for part in parts:
+        if isinstance(part, Unsaid):
+            return part
+        probes += part
     return tuple(probes)
 
 

@@ -1,7 +1,9 @@
-"""What a recipe may say about narratives, captions and probes by an image-text model (kind `generator`).
+"""What a recipe may say about narratives, captions and probes by an image-text model: kinds `generator` and `served`.
 
-LSKD's numbers are cited; its prompts are not published, and those used where `prompt` is None are this project's own
-(`verbalizers.wordings`), in the form that the model wants.
+What is asked is the same whoever answers; a model of `transformers` on this machine is named in the section itself, a
+served one in `verbalize.endpoint`, so that three sections need not repeat an address. LSKD's numbers are cited; its
+prompts are not published, and those used where `prompt` is None are this project's own (`verbalizers.wordings`), in the
+form that the model wants.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -10,6 +12,7 @@ from pydantic import Field, field_validator
 
 from ostensive.generation.records import Draw
 from ostensive.generation.settings import GeneratorSettings
+from ostensive.recipe import ServedModelSettings
 from ostensive.settings import Settings
 
 QUESTION_SLOT = "{question}"
@@ -39,11 +42,9 @@ class DrawSettings(Settings):
         return Draw(self.temperature, self.top_p, self.max_new_tokens, seed)
 
 
-class GeneratorNarrativeSettings(GeneratorSettings):
+class NarrativeTelling(Settings):
     """Descriptions of the whole image, drawn several times from one model."""
 
-    role: ClassVar[str] = "narratives"
-    kind: Literal["generator"] = "generator"
     count: int = Field(default=5, ge=1, le=50)
     """Texts drawn for each image; those that come out alike are told once. LSKD, section 2.1: five."""
     draw: DrawSettings = DrawSettings(temperature=1.1, top_p=0.95, max_new_tokens=96)
@@ -52,11 +53,9 @@ class GeneratorNarrativeSettings(GeneratorSettings):
     """What the model is asked; None asks in words of our own. For Florence-2 a task prompt."""
 
 
-class GeneratorCaptionSettings(GeneratorSettings):
+class CaptionTelling(Settings):
     """What is in each region, by a model that is shown the region."""
 
-    role: ClassVar[str] = "region captions"
-    kind: Literal["generator"] = "generator"
     view: Literal["drawn", "crop"] = "drawn"
     """The whole image with the region's box drawn on it (LSKD, section 2.1), or the region cut out with a margin.
     Florence-2 is given the whole image and the box as text, whatever stands here."""
@@ -71,16 +70,23 @@ class GeneratorCaptionSettings(GeneratorSettings):
     """What the model is asked; None asks in words of our own."""
 
 
-class GeneratorProbeSettings(GeneratorSettings):
-    """Answers of a model to questions that are the same for each image."""
+class ProbeTelling(Settings):
+    """Answers of a model to standing questions and, if it is to ask, to questions of the teacher."""
 
-    role: ClassVar[str] = "probe answers"
-    kind: Literal["generator"] = "generator"
     questions: tuple[Annotated[str, Field(min_length=1)], ...] = FIRST_QUESTIONS
-    """Asked in this order; a question that is there twice is asked once."""
+    """Asked of each image, in this order, before the teacher's; a question that is there twice is asked once."""
     count: int = Field(default=15, ge=0)
     """Most questions asked of each image. LSKD, section 2.1: fifteen."""
+    asked_by: Literal["list", "teacher"] = "list"
+    """`teacher` has the teacher read the concepts, narratives and captions and ask for what is missing, until there are
+    `count` questions (LSKD, section 2.1); `list` asks `questions` alone."""
+    prompt_set: str = "probing"
+    """The prompts for the teacher: a built-in set, or a folder of your own templates."""
+    max_overlap: float = Field(default=0.75, ge=0, le=1)
+    """A question of the teacher is left out if it has more than this in common with one that is asked already: the
+    intersection over the union of the words that matter; 1 leaves out equal ones only."""
     draw: DrawSettings = DrawSettings(max_new_tokens=32)
+    """Longest answer, and how it is drawn."""
     prompt: str | None = None
     """What the model is asked, with {question} in it; None asks in words of our own."""
 
@@ -90,3 +96,59 @@ class GeneratorProbeSettings(GeneratorSettings):
         if value is not None and value.count(QUESTION_SLOT) != 1:
             raise ValueError(f"a text with {QUESTION_SLOT} in it, once, is expected")
         return value
+
+
+class GeneratorNarrativeSettings(GeneratorSettings, NarrativeTelling):
+    """Descriptions by a model of `transformers`."""
+
+    role: ClassVar[str] = "narratives"
+    kind: Literal["generator"] = "generator"
+
+
+class GeneratorCaptionSettings(GeneratorSettings, CaptionTelling):
+    """Region captions by a model of `transformers`."""
+
+    role: ClassVar[str] = "region captions"
+    kind: Literal["generator"] = "generator"
+
+
+class GeneratorProbeSettings(GeneratorSettings, ProbeTelling):
+    """Answers by a model of `transformers`."""
+
+    role: ClassVar[str] = "probe answers"
+    kind: Literal["generator"] = "generator"
+
+
+class ServedNarrativeSettings(NarrativeTelling):
+    """Descriptions by the chat model of `verbalize.endpoint`."""
+
+    kind: Literal["served"] = "served"
+
+
+class ServedCaptionSettings(CaptionTelling):
+    """Region captions by the chat model of `verbalize.endpoint`."""
+
+    kind: Literal["served"] = "served"
+
+
+class ServedProbeSettings(ProbeTelling):
+    """Answers by the chat model of `verbalize.endpoint`."""
+
+    kind: Literal["served"] = "served"
+    questions_at_once: int = Field(default=15, ge=1, le=100)
+    """Questions in one request, for the image is paid for with each; 1 asks each alone, as LSKD did."""
+
+
+class EndpointSettings(ServedModelSettings):
+    """A served chat model that takes images."""
+
+    section: ClassVar[str] = "verbalize.endpoint"
+    role: ClassVar[str] = "verbalizing"
+
+
+class SentImageSettings(Settings):
+    """How images are sent to a served model."""
+
+    max_side_px: int = Field(default=1024, ge=64, le=4096)
+    """Longest side, in pixels: what an image costs grows with it."""
+    jpeg_quality: int = Field(default=90, ge=1, le=100)

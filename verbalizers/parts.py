@@ -6,21 +6,25 @@ given up: a detector and a language model should be combined by settings and not
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from random import Random
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import PIL.Image
 
+from ostensive.chat.records import Chat
+from ostensive.chat.scripted import Script
 from ostensive.errors import OstensiveError
 from ostensive.generation.pool import GeneratorPool
-from ostensive.records import Box, Probe, Verbalization
+from ostensive.recipe import ServedModelSettings
+from ostensive.records import NO_SPEND, Box, Probe, Spend, Verbalization
 from verbalizers.captions import RegionFacts, measure_region
 from verbalizers.choice import Proposal
+from verbalizers.generator_settings import SentImageSettings
 from verbalizers.raster import Raster, make_raster
 from verbalizers.scene import Scene, measure_scene
 
@@ -44,6 +48,7 @@ class View:
         self._working_side_px = working_side_px
         self._sharpness_side_px = sharpness_side_px
         self._regions: dict[tuple[Box, str], RegionFacts] = {}
+        self.spend = NO_SPEND  # on answers of chat models about this image
 
     @cached_property
     def raster(self) -> Raster:
@@ -80,6 +85,10 @@ class Workers:
 
     def map(self, function: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> list[ResultT | Unsaid]:
         """Results in the order of `items`."""
+        return list(self.start(function, items))
+
+    def start(self, function: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> Iterator[ResultT | Unsaid]:
+        """The same, at work already before the first result is asked for."""
         assert self._pool is not None, "workers are entered before they are given work"
 
         def attempt(item: ItemT) -> ResultT | Unsaid:
@@ -88,7 +97,7 @@ class Workers:
             except Exception as error:  # noqa: BLE001 - the boundary of one sample: its failure is counted as its own
                 return Unsaid(describe_error(error))
 
-        return list(self._pool.map(attempt, items))
+        return self._pool.map(attempt, items)
 
 
 def describe_error(error: Exception) -> str:
@@ -98,12 +107,50 @@ def describe_error(error: Exception) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a teacher would like to know of one image, and what it cost to ask it."""
+
+    questions: tuple[str, ...] | Unsaid
+    spend: Spend
+
+
+class QuestionAsker(Protocol):
+    """A teacher that asks what the text on an image leaves open. Entered before use; called from several threads."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
+        """All that its questions depend on besides the text."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def ask(self, drafts: Sequence[Verbalization], count: int) -> list[Asked]:
+        """At most about `count` questions on each; raises what `Chat.chat` raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What parts may reach beyond pixels: the recipe that uses them hands it in."""
+
+    generators: GeneratorPool = field(default_factory=GeneratorPool)  # parts with one model share it
+    endpoint: ServedModelSettings | None = None  # of the parts of kind `served`
+    open_chat: Callable[[ServedModelSettings, Script], Chat] | None = None
+    make_asker: Callable[[str], QuestionAsker] | None = None  # by the name or folder of a prompt set
+
+
+@dataclass(frozen=True, slots=True)
 class PartTools:
     """What a part is handed when it is made, beside its settings."""
 
     workers: Workers
     seed: int
-    generators: GeneratorPool = field(default_factory=GeneratorPool)  # parts with one model share it
+    models: Models = field(default_factory=Models)
+    sent: SentImageSettings = field(default_factory=SentImageSettings)
 
     def rng(self, image_id: str, part: str) -> Random:
         """The generator for what one part says of one image: the same whatever is done before, beside or after it."""
@@ -115,6 +162,11 @@ class Part(Protocol):
 
     @property
     def version(self) -> str: ...
+
+    @property
+    def images_wanted(self) -> int:
+        """Of how many images at a time the part makes best use; it takes any number."""
+        ...
 
     def __enter__(self) -> Self: ...
 

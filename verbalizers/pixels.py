@@ -27,6 +27,7 @@ class _PixelPart:
     """What the five have alike: no resource to acquire."""
 
     version = PIXELS_VERSION
+    images_wanted = 1
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,16 @@ from pydantic import Field, model_validator
 from ostensive.settings import Operational, Settings
 from verbalizers.choice_settings import ChoiceSettings
 from verbalizers.clip_settings import ClipConceptSettings
-from verbalizers.generator_settings import GeneratorCaptionSettings, GeneratorNarrativeSettings, GeneratorProbeSettings
+from verbalizers.generator_settings import (
+    EndpointSettings,
+    GeneratorCaptionSettings,
+    GeneratorNarrativeSettings,
+    GeneratorProbeSettings,
+    SentImageSettings,
+    ServedCaptionSettings,
+    ServedNarrativeSettings,
+    ServedProbeSettings,
+)
 
 
 class PixelConceptSettings(Settings):
@@ -72,10 +81,16 @@ class PixelProbeSettings(Settings):
 
 # Each becomes a union discriminated by `kind` as soon as it has a second member.
 ConceptSettings = Annotated[PixelConceptSettings | ClipConceptSettings, Field(discriminator="kind")]
-NarrativeSettings = Annotated[PixelNarrativeSettings | GeneratorNarrativeSettings, Field(discriminator="kind")]
+NarrativeSettings = Annotated[
+    PixelNarrativeSettings | GeneratorNarrativeSettings | ServedNarrativeSettings, Field(discriminator="kind")
+]
 RegionSettings = PixelRegionSettings
-CaptionSettings = Annotated[PixelCaptionSettings | GeneratorCaptionSettings, Field(discriminator="kind")]
-ProbeSettings = Annotated[PixelProbeSettings | GeneratorProbeSettings, Field(discriminator="kind")]
+CaptionSettings = Annotated[
+    PixelCaptionSettings | GeneratorCaptionSettings | ServedCaptionSettings, Field(discriminator="kind")
+]
+ProbeSettings = Annotated[
+    PixelProbeSettings | GeneratorProbeSettings | ServedProbeSettings, Field(discriminator="kind")
+]
 
 
 class VerbalizeSettings(Settings):
@@ -96,5 +111,15 @@ class VerbalizeSettings(Settings):
     """What is said of each region."""
     probes: ProbeSettings = PixelProbeSettings()
     """Questions and answers."""
-    max_pixels_at_once: Operational[Annotated[int, Field(ge=1)]] = 64_000_000
-    """Decoded pixels held at a time (3 bytes each); one image is always let through."""
+    endpoint: EndpointSettings | None = None
+    """The chat model of the parts of kind `served`; None takes the teacher's, which then has to be a served one."""
+    sent_images: SentImageSettings = SentImageSettings()
+    """How images go to a served model."""
+    max_pixels_at_once: Operational[Annotated[int, Field(ge=1)]] = 128_000_000
+    """Decoded pixels held at a time (3 bytes each), half of them of the images that come next; one image is always let
+    through."""
+
+    @property
+    def asks_endpoint(self) -> bool:
+        """Whether a part asks the served model."""
+        return "served" in (self.narratives.kind, self.captions.kind, self.probes.kind)

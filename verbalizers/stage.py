@@ -5,15 +5,17 @@ of one group. What an image comes to depends on the image, the settings and the 
 the size of the partition or the number of threads.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import PIL.Image
 
-from ostensive.records import ImageRecord, Region, Verbalization
+from ostensive.records import NO_SPEND, ImageRecord, Region, Verbalization
 from ostensive.stage import Evidence, Failed, Kept, Outcome
 from verbalizers import clip_concepts, generated, parts, pixels
 from verbalizers.choice import Proposal
@@ -26,21 +28,25 @@ CONCEPT_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.ConceptPart]]
 }
 NARRATIVE_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.NarrativePart]] = {
     "pixels": pixels.PixelNarratives,
-    "generator": generated.GeneratorNarratives,
+    "generator": generated.ModelNarratives,
+    "served": generated.ModelNarratives,
 }
 REGION_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.RegionPart]] = {"pixels": pixels.PixelRegions}
 CAPTION_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.CaptionPart]] = {
     "pixels": pixels.PixelCaptions,
-    "generator": generated.GeneratorCaptions,
+    "generator": generated.ModelCaptions,
+    "served": generated.ModelCaptions,
 }
 PROBE_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.ProbePart]] = {
     "pixels": pixels.PixelProbes,
-    "generator": generated.GeneratorProbes,
+    "generator": generated.ModelProbes,
+    "served": generated.ModelProbes,
 }
 
 UNREADABLE = "image cannot be read"
 NOT_VERBALIZED = "verbalizing failed"
 _IMAGES_A_THREAD = 4  # in a group: enough that no thread waits long for the last of the others
+_IMAGES_A_CALL = 32
 
 SaidT = TypeVar("SaidT")
 
@@ -53,6 +59,10 @@ class _Parts:
     captions: parts.CaptionPart
     probes: parts.ProbePart
 
+    @property
+    def all(self) -> tuple[parts.Part, ...]:
+        return self.concepts, self.narratives, self.regions, self.captions, self.probes
+
 
 class VerbalizeStage:
     """Turns images into text. `load` decodes an image upright and in RGB, or raises; it is called from threads."""
@@ -60,8 +70,6 @@ class VerbalizeStage:
     record_in = ImageRecord
     record_out = Verbalization
     name = "verbalized"
-    partitions_at_once = 1
-    images_at_once = 32  # a call of a few seconds, so that a run can be stopped and watched
 
     def __init__(
         self,
@@ -70,13 +78,14 @@ class VerbalizeStage:
         *,
         seed: int,
         threads: int,
+        models: parts.Models | None = None,
     ) -> None:
-        """`threads` is at least 1 and changes nothing that is said."""
+        """`threads` is at least 1 and changes nothing that is said. `models` is what parts that need more reach."""
         if threads < 1:
             raise ValueError(f"threads: 1 or more are expected, not {threads}")
         self._settings, self._load, self._seed = settings, load, seed
         self._workers = parts.Workers(threads)
-        tools = parts.PartTools(self._workers, seed)
+        tools = parts.PartTools(self._workers, seed, models or parts.Models(), settings.sent_images)
         self._parts = _Parts(
             CONCEPT_PARTS[settings.concepts.kind](settings.concepts, tools),
             NARRATIVE_PARTS[settings.narratives.kind](settings.narratives, tools),
@@ -84,22 +93,33 @@ class VerbalizeStage:
             CAPTION_PARTS[settings.captions.kind](settings.captions, tools),
             PROBE_PARTS[settings.probes.kind](settings.probes, tools),
         )
+        self._group_size = max(
+            _IMAGES_A_THREAD * threads,
+            *(part.images_wanted for part in self._parts.all),
+        )
         self._resources = ExitStack()
 
     @property
+    def partitions_at_once(self) -> int:
+        """Two where a server is asked, so that it has work while one of them waits for its last answers."""
+        asks_teacher = getattr(self._settings.probes, "asked_by", "list") == "teacher"
+        return 2 if self._settings.asks_endpoint or asks_teacher else 1
+
+    @property
+    def images_at_once(self) -> int:
+        """A call of some seconds, so that a run can be stopped and watched, and two groups at least."""
+        return max(_IMAGES_A_CALL, 2 * self._group_size)
+
+    @property
     def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
-        use = self._parts
-        versions = [part.version for part in (use.concepts, use.narratives, use.regions, use.captions, use.probes)]
+        versions = [part.version for part in self._parts.all]
         return {"settings": self._settings.identity(), "seed": self._seed, "versions": versions}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self._workers)
-            stack.enter_context(self._parts.concepts)
-            stack.enter_context(self._parts.narratives)
-            stack.enter_context(self._parts.regions)
-            stack.enter_context(self._parts.captions)
-            stack.enter_context(self._parts.probes)
+            for part in self._parts.all:
+                stack.enter_context(part)
             self._resources = stack.pop_all()
         return self
 
@@ -109,14 +129,23 @@ class VerbalizeStage:
         self._resources.close()
 
     def process(self, rows: Sequence[ImageRecord], evidence: Evidence) -> list[Outcome[Verbalization]]:  # noqa: ARG002 - the protocol has it
-        """`Kept` with one verbalization, or `Failed("image cannot be read")` or `Failed("verbalizing failed")`."""
+        """`Kept` with one verbalization, or the failure `image cannot be read` or `verbalizing failed`.
+
+        Images of the next group are decoded while one is worked on.
+        """
         outcomes: list[Outcome[Verbalization]] = []
-        for group in groups(rows, _IMAGES_A_THREAD * self._workers.threads, self._settings.max_pixels_at_once):
-            outcomes += self._process_group(group)
+        planned = groups(rows, self._group_size, self._settings.max_pixels_at_once // 2)
+        ahead = deque((group, self._workers.start(self._view, group)) for group in islice(planned, 1))
+        while ahead:
+            group, views = ahead.popleft()
+            decoded = list(views)
+            ahead += ((group, self._workers.start(self._view, group)) for group in islice(planned, 1))
+            outcomes += self._process_group(group, decoded)
         return outcomes
 
-    def _process_group(self, rows: Sequence[ImageRecord]) -> list[Outcome[Verbalization]]:
-        views = self._workers.map(self._view, rows)
+    def _process_group(
+        self, rows: Sequence[ImageRecord], views: Sequence[parts.View | parts.Unsaid]
+    ) -> list[Outcome[Verbalization]]:
         outcomes: dict[str, Outcome[Verbalization]] = {
             row.image_id: Failed(UNREADABLE, view.detail)
             for row, view in zip(rows, views, strict=True)
@@ -152,12 +181,20 @@ class VerbalizeStage:
             for view in group.views
         ]
         probes = group.keep("probes", use.probes.probes(group.views, drafts))
-        kept = {
-            draft.image_id: Kept((replace(draft, probes=probes[draft.image_id]),))
+        told = {
+            draft.image_id: (replace(draft, probes=probes[draft.image_id]),)
             for draft in drafts
             if draft.image_id in probes
         }
-        return {**group.failed, **kept}
+        # A failure that was paid for is counted with what it cost.
+        return {
+            view.image_id: Kept(told[view.image_id], (), view.spend)
+            if view.image_id in told
+            else Kept((), (group.failed[view.image_id],), view.spend)
+            if view.spend != NO_SPEND
+            else group.failed[view.image_id]
+            for view in views
+        }
 
 
 class _Group:

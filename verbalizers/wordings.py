@@ -5,7 +5,6 @@ card has it. InstructBLIP and models with a chat template are told what to do. F
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 
 from ostensive.errors import SettingsError
@@ -38,6 +37,11 @@ ANSWER: dict[Form, str] = {
     "continuation": "Question: {question} Answer:",
     "instruction": "Question: {question} Short answer:",
 }
+ANSWER_ALL = (
+    "Answer each of these questions about the picture in a few words, from what can be seen. Write one answer a line,"
+    " numbered as the questions are, and nothing else; write a dash where the picture does not tell.\n\n{questions}"
+)
+_ANSWER_LINE = re.compile(r"^[\s>*#-]{0,8}\(?(\d{1,3})[.):]\s*[*_]{0,2}\s*(.*?)\s*$")
 _BINS = 1000  # Florence-2 counts places along each side of an image in thousandths
 
 
@@ -59,18 +63,27 @@ def answer_prompt(model: str, form: Form, question: str, prompt: str | None) -> 
     return (ANSWER[form] if prompt is None else prompt).replace(QUESTION_SLOT, question)
 
 
+def answers_prompt(questions: Sequence[str]) -> str:
+    """What is asked for the answers to several questions on one image at once."""
+    return ANSWER_ALL.format(questions="\n".join(f"{k}. {question}" for k, question in enumerate(questions, start=1)))
+
+
+def parse_answers(text: str, count: int) -> list[str]:
+    """The answers to `count` questions in a reply, in their order; empty where there is none. Never raises.
+
+    A number that comes twice counts the first time: what follows the list is talk.
+    """
+    answers = [""] * count
+    for line in text.splitlines():
+        match = _ANSWER_LINE.match(line)
+        if match and 1 <= int(match[1]) <= count and not answers[int(match[1]) - 1]:
+            answers[int(match[1]) - 1] = told(match[2].strip("*_ "))
+    return answers
+
+
 def location_tokens(box: Box) -> str:
     """A box as Florence-2 reads it: `<loc_x1><loc_y1><loc_x2><loc_y2>`, each in thousandths from 0 to 999."""
     return "".join(f"<loc_{min(int(corner * _BINS), _BINS - 1)}>" for corner in (box.x1, box.y1, box.x2, box.y2))
-
-
-def distinct_questions(questions: Sequence[str], count: int) -> tuple[str, ...]:
-    """The first `count` of `questions` that differ in more than case, white space and punctuation."""
-    found: dict[str, str] = {}
-    for question in questions:
-        key = " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", question).casefold()))
-        found.setdefault(key, question)
-    return tuple(found.values())[:count]
 
 
 def told(text: str) -> str:

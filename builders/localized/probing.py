@@ -5,13 +5,24 @@ them. The prompt is a set of its own, so that a change to it leaves the hash of 
 """
 
 import re
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
 
 from builders.localized.context import context_text
+from builders.localized.notes import read_notes
 from builders.prompts import Prompts, load_prompts
+from ostensive.chat.access import ChatSettings, sampling_of
+from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
+from ostensive.chat.scripted import Script
+from ostensive.fingerprint import fingerprint
+from ostensive.recipe import TeacherSettings
 from ostensive.records import Verbalization
+from verbalizers.parts import Asked, Unsaid
 
 QUESTIONS = 15
 """LSKD, section 2.1."""
+_VERSION = 1  # of what is read out of a reply
 
 _LINE = re.compile(
     r"[ \t>*_#\-•·\"“]{0,12}(?:\(?\d{1,3}[.):][ \t*_\"“]{0,8})?(?:Q(?:uestion)?\s?\d{0,3}[.):][ \t*_\"“]{0,8})?"
@@ -42,3 +53,79 @@ def parse_questions(text: str, *, questions: int = QUESTIONS) -> list[str]:
         if len(found) >= questions:
             break
     return list(found.values())
+
+
+class TeacherAsker:
+    """The recipe's teacher as a `verbalizers.parts.QuestionAsker`: one request an image, all of them under way at once.
+
+    A reply without questions leaves an image with the standing ones; a request without a reply fails the image, for
+    the next run will get one.
+    """
+
+    def __init__(
+        self,
+        prompts: Prompts,
+        open_chat: Callable[[ChatSettings, Script], Chat],
+        *,
+        teacher: TeacherSettings,
+        seed: int,
+    ) -> None:
+        self._prompts, self._open_chat = prompts, open_chat
+        self._teacher, self._seed = teacher, seed
+        self._chat: Chat | None = None
+
+    @property
+    def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
+        """Prompts, teacher and seed."""
+        return {
+            "version": _VERSION,
+            "prompts": self._prompts.prompt_hash,
+            "teacher": self._teacher.identity(),
+            "seed": self._seed,
+        }
+
+    def __enter__(self) -> Self:
+        self._chat = self._open_chat(self._teacher, scripted_questions).__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        chat, self._chat = self._chat, None
+        if chat is not None:
+            chat.__exit__(kind, error, trace)
+
+    def ask(self, drafts: Sequence[Verbalization], count: int) -> list[Asked]:
+        """See `QuestionAsker`."""
+        assert self._chat is not None, "the asker is entered before it is used"
+        exchanges = self._chat.chat([self._conversation(draft, count) for draft in drafts])
+        return [_asked(exchange, count) for exchange in exchanges]
+
+    def _conversation(self, draft: Verbalization, count: int) -> Conversation:
+        prompt = probing_prompt(self._prompts, draft, questions=count)
+        seed = int(fingerprint([self._seed, draft.image_id, "probing"])[:8], 16) & 0x7FFFFFFF
+        return Conversation((Message("user", prompt),), (), sampling_of(self._teacher, seed))
+
+
+def _asked(exchange: Exchange, count: int) -> Asked:
+    reply = exchange.replies[0]
+    if isinstance(reply, NoReply):
+        return Asked(Unsaid(f"no questions: {reply.reason}: {reply.detail}"), reply.spend)
+    return Asked(tuple(parse_questions(reply.text, questions=count)), reply.spend)
+
+
+_SCRIPTED = (
+    "What is near {thing}?",
+    "What is {thing} made of?",
+    "What is behind {thing}?",
+    "Who could have put {thing} there?",
+)
+
+
+def scripted_questions(messages: Sequence[Message], seed: int) -> str:  # noqa: ARG001 - of a script
+    """What the scripted teacher asks: simple questions on each region that the notes tell of."""
+    notes = read_notes(messages[-1].text)
+    asked = [
+        wording.format(thing=region.caption.partition(",")[0]) for wording in _SCRIPTED for region in notes.regions
+    ]
+    return "\n".join(f"{k}. {question}" for k, question in enumerate(asked[:QUESTIONS], start=1)) or "Nothing."

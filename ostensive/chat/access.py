@@ -1,4 +1,4 @@
-"""From a recipe's `teacher` section to a `Chat`: the one place that knows which implementations there are."""
+"""From a section of a recipe to a `Chat`: the one place that knows which implementations there are."""
 
 import threading
 from typing import assert_never
@@ -10,30 +10,40 @@ from ostensive.chat.records import Chat, Sampling
 from ostensive.chat.scripted import Script, ScriptedChat
 from ostensive.chat.self import SelfChat
 from ostensive.chat.served import ServedChat
-from ostensive.recipe import ScriptedTeacherSettings, SelfTeacherSettings, ServedTeacherSettings, TeacherSettings
+from ostensive.generation.pool import GeneratorPool
+from ostensive.recipe import (
+    ScriptedTeacherSettings,
+    SelfTeacherSettings,
+    ServedModelSettings,
+    ServedTeacherSettings,
+    TeacherSettings,
+)
+
+ChatSettings = TeacherSettings | ServedModelSettings
 
 
 def open_chat(
-    settings: TeacherSettings,
+    settings: ChatSettings,
     *,
     journal: Journal,
     budget: Budget,
     stop: threading.Event,
     script: Script,
     prices: PriceTable,
+    generators: GeneratorPool,
 ) -> Chat:
-    """The teacher that `settings` describe, not entered yet; `script` is what the scripted one says.
+    """The model that `settings` describe, not entered yet; `script` is what the scripted teacher says.
 
     Raises `SettingsError` if its address, its key or a price that the budget needs is missing; nothing is sent.
     """
     match settings:
         case ScriptedTeacherSettings():
             return ScriptedChat(script, settings, journal=journal, budget=budget, stop=stop)
-        case ServedTeacherSettings():
+        case ServedModelSettings():
             price = price_of(settings, prices)
             return ServedChat(settings, journal=journal, budget=budget, stop=stop, price=price)
         case SelfTeacherSettings():
-            return SelfChat(settings, journal=journal, budget=budget, stop=stop)
+            return SelfChat(settings, journal=journal, budget=budget, stop=stop, generators=generators)
         case _:
             assert_never(settings)
 

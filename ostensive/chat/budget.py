@@ -62,12 +62,12 @@ class Budget:
         self._set_aside_usd = 0.0
         self._under_way = 0
 
-    def require_price(self, model: str, price: Price | None) -> None:
+    def require_price(self, model: str, price: Price | None, section: str = "teacher") -> None:
         """Raises `SettingsError` if the cost is limited and the price of `model` is not known."""
         if self.max_usd is not None and price is None:
             raise SettingsError(
                 f"--max-cost: the price of {model!r} is not known; give it with"
-                " --set teacher.price.prompt=USD --set teacher.price.completion=USD (for a million tokens; 0 for a"
+                f" --set {section}.price.prompt=USD --set {section}.price.completion=USD (for a million tokens; 0 for a"
                 " server of your own) or in a price table with --prices FILE"
             )
 

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, Verdict, judge_status, retry_after_s
 from ostensive.errors import SettingsError
-from ostensive.recipe import ServedTeacherSettings
+from ostensive.recipe import ServedModelSettings
 
 if TYPE_CHECKING:
     from openai import APIConnectionError, APIStatusError, AsyncOpenAI
@@ -49,23 +49,23 @@ class Endpoint:
         return data if secret == _PLACEHOLDER_KEY else data.replace(secret.encode("utf-8"), b"[key]")
 
 
-def resolve_endpoint(settings: ServedTeacherSettings, environment: Mapping[str, str]) -> Endpoint:
+def resolve_endpoint(settings: ServedModelSettings, environment: Mapping[str, str]) -> Endpoint:
     """The endpoint of a teacher; raises `SettingsError` if the address is unusable or the key is missing."""
     given = settings.base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
     try:
         parts = urlsplit(given.strip())
         port = parts.port
     except ValueError as error:
-        raise SettingsError(f"teacher.base_url: not a URL ({error})") from error
+        raise SettingsError(f"{settings.section}.base_url: not a URL ({error})") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError(
-            "teacher.base_url or OPENAI_BASE_URL: a URL that starts with http:// or https:// is expected"
+            f"{settings.section}.base_url or OPENAI_BASE_URL: a URL that starts with http:// or https:// is expected"
         )
     if "@" in parts.netloc or parts.query or parts.fragment:
         # Not repeated in the message: what stands there is likely to be secret.
         raise SettingsError(
-            "teacher.base_url or OPENAI_BASE_URL: a URL without user name, password, query or fragment is expected;"
-            " the key goes into OPENAI_API_KEY"
+            f"{settings.section}.base_url or OPENAI_BASE_URL: a URL without user name, password, query or fragment is"
+            f" expected; the key goes into {settings.key_variable}"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     netloc = host if port is None else f"{host}:{port}"
@@ -74,16 +74,18 @@ def resolve_endpoint(settings: ServedTeacherSettings, environment: Mapping[str, 
     if settings.api_key is not None:
         key = settings.api_key.get_secret_value().strip()
     else:
-        key = environment.get("OPENAI_API_KEY", "").strip()
+        key = environment.get(settings.key_variable, "").strip()
     if not key:
         if not loopback:
             raise SettingsError(
-                f"no key for {base_url}: set the environment variable OPENAI_API_KEY (any word for a server that wants"
-                " none)"
+                f"no key for {base_url}: set the environment variable {settings.key_variable} (any word for a server"
+                " that wants none)"
             )
         key = _PLACEHOLDER_KEY
     if not (key.isascii() and key.isprintable()):
-        raise SettingsError("the key in OPENAI_API_KEY or teacher.api_key has characters that no key has")
+        raise SettingsError(
+            f"the key in {settings.key_variable} or {settings.section}.api_key has characters that no key has"
+        )
     return Endpoint(base_url, SecretStr(key), loopback)
 
 
@@ -113,7 +115,7 @@ class Missed:
 class Connection:
     """A pool of connections to an endpoint. Opened, used and closed on one event loop."""
 
-    def __init__(self, endpoint: Endpoint, settings: ServedTeacherSettings) -> None:
+    def __init__(self, endpoint: Endpoint, settings: ServedModelSettings) -> None:
         self.endpoint = endpoint
         self._settings = settings
         self._client: AsyncOpenAI | None = None
@@ -158,7 +160,9 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 response = await self._client.post("/chat/completions", cast_to=httpx2.Response, content=data)
         except TimeoutError:
-            return Missed(TIMED_OUT, f"no whole answer within {timeout_s:.1f} s (teacher.total_timeout_s)")
+            return Missed(
+                TIMED_OUT, f"no whole answer within {timeout_s:.1f} s ({self._settings.section}.total_timeout_s)"
+            )
         except openai.APIStatusError as error:
             return self._refused(error)
         except openai.APIConnectionError as error:
@@ -187,7 +191,9 @@ class Connection:
             return Missed(UNREACHABLE, f"no connection within {self._settings.connect_timeout_s:g} s")
         if any(isinstance(cause, TimeoutError) for cause in causes):
             silence_s = self._settings.read_timeout_s
-            return Missed(TIMED_OUT, f"the server was silent for {silence_s:g} s (teacher.read_timeout_s)")
+            return Missed(
+                TIMED_OUT, f"the server was silent for {silence_s:g} s ({self._settings.section}.read_timeout_s)"
+            )
         return Missed(DISCONNECTED, self._line(text))
 
     def _line(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a teacher lets us in at all, asked before any work is done.
+"""Whether a server lets us in at all, asked before any work is done.
 
 One request for the list of models, which costs nothing. Only a refused key is taken for an answer: a server may lack
 the list, a key may be allowed to chat and not to list, and a server that is not up yet will be asked again later.
@@ -9,16 +9,14 @@ from collections.abc import Mapping
 
 from ostensive.chat.endpoint import resolve_endpoint
 from ostensive.errors import AccessRefusedError
-from ostensive.recipe import ServedTeacherSettings, TeacherSettings
+from ostensive.recipe import ServedModelSettings
 
 
-def check_key(settings: TeacherSettings, environment: Mapping[str, str] = os.environ) -> None:
+def check_key(settings: ServedModelSettings, environment: Mapping[str, str] = os.environ) -> None:
     """Raises `AccessRefusedError` if the server says that the key is not valid; says nothing otherwise.
 
     Raises `SettingsError` if the address is unusable or the key is missing.
     """
-    if not isinstance(settings, ServedTeacherSettings):
-        return
     import httpx2
     import openai
 
@@ -35,7 +33,7 @@ def check_key(settings: TeacherSettings, environment: Mapping[str, str] = os.env
         except openai.AuthenticationError as error:
             raise AccessRefusedError(
                 f"{endpoint.base_url} refuses the key ({' '.join(endpoint.scrub(str(error)).split())[:200]}); "
-                "check OPENAI_API_KEY or teacher.api_key"
+                f"check {settings.key_variable} or {settings.section}.api_key"
             ) from None  # the original holds the key in its request
         except (openai.OpenAIError, httpx2.HTTPError):
             return

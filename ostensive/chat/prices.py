@@ -16,7 +16,7 @@ import yaml
 from pydantic import Field
 
 from ostensive.errors import SettingsError
-from ostensive.recipe import PriceSettings, ServedTeacherSettings
+from ostensive.recipe import PriceSettings, ServedModelSettings
 from ostensive.settings import Settings, validate
 
 DEFAULT_MAX_IMAGE_TOKENS = 16_384
@@ -86,7 +86,7 @@ def load_prices(user_file: Path | None = None) -> PriceTable:
     return PriceTable(shipped.as_of, _prices(_parse(text, origin), origin), _prices(shipped, "prices.yaml"))
 
 
-def price_of(settings: ServedTeacherSettings, table: PriceTable) -> Price | None:
+def price_of(settings: ServedModelSettings, table: PriceTable) -> Price | None:
     """The price of a teacher: the recipe's if it gives one, otherwise the table's; None if not known."""
     own: PriceSettings | None = settings.price
     listed = table.find(settings.model)

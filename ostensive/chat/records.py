@@ -27,12 +27,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a reply is drawn. `seed` is sent when it is not None; requests that differ only in it are two."""
+    """How a reply is drawn. `seed` is sent when it is not None; requests that differ only in it are two.
+
+    `draw` tells apart requests that are sent alike and are yet to have a reply each: the first is 0.
+    """
 
     temperature: float = 0.8
     top_p: float = 1.0
     max_tokens: int = 1024
     seed: int | None = None
+    draw: int = 0
 
 
 @dataclass(frozen=True, slots=True)

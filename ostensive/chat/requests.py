@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ostensive.chat.records import ImagePart, Message, Sampling
 from ostensive.chat.wire import data_url, encode, image_reference, request_body, request_key
-from ostensive.recipe import ServedTeacherSettings
+from ostensive.recipe import ServedModelSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Request:
 class RequestMaker:
     """Makes the requests to one teacher; `endpoint` is what their answers are remembered by."""
 
-    def __init__(self, settings: ServedTeacherSettings, endpoint: str) -> None:
+    def __init__(self, settings: ServedModelSettings, endpoint: str) -> None:
         self._settings = settings
         self._endpoint = endpoint
 
@@ -33,7 +33,7 @@ class RequestMaker:
         """The request that asks for the next message."""
         body = self._encode(messages, sampling, data_url)
         pictured = any(message.images for message in messages)
-        return Request(request_key(self._endpoint, body), messages, sampling, None if pictured else body)
+        return Request(request_key(self._endpoint, body, sampling.draw), messages, sampling, None if pictured else body)
 
     def data(self, request: Request) -> bytes:
         """The body as it is sent."""

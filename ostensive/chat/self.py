@@ -11,7 +11,7 @@ replies and the journal's are as good as new ones. Not in the key: batch size an
 
 import threading
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -32,8 +32,8 @@ from ostensive.chat.wire import (
     valid_text,
 )
 from ostensive.errors import BudgetReached, Interrupted, SettingsError
-from ostensive.generation.generator import Generator
 from ostensive.generation.loading import weights_fingerprint
+from ostensive.generation.pool import GeneratorPool
 from ostensive.generation.records import Draw, Generated, GenerationRequest, NotGenerated, Turn
 from ostensive.images.decode import open_rgb
 from ostensive.recipe import SelfTeacherSettings
@@ -73,31 +73,39 @@ class SelfChat:
     """A model of `transformers` as a `Chat`. Entered before use, which loads it; may be called from several threads."""
 
     def __init__(
-        self, settings: SelfTeacherSettings, *, journal: Journal, budget: Budget, stop: threading.Event
+        self,
+        settings: SelfTeacherSettings,
+        *,
+        journal: Journal,
+        budget: Budget,
+        stop: threading.Event,
+        generators: GeneratorPool,
     ) -> None:
         self._settings = settings
         self._journal = journal
         self._budget = budget
         self._stop = stop
-        self._generator = Generator(settings.generator)
+        self._generators = generators
+        self._resources = ExitStack()
         self._weights: str | None = None
 
     def __enter__(self) -> Self:
         """Raises `SettingsError` if the model cannot be loaded or holds no conversations."""
-        self._generator.__enter__()
-        if self._generator.form != "chat":
-            self._generator.__exit__(None, None, None)
-            raise SettingsError(
-                f"{self._settings.model}: holds no conversations (it takes one prompt with one image), so it"
-                " cannot be the teacher; name a model with a chat template as teacher.model"
-            )
+        with ExitStack() as stack:
+            self._generator = stack.enter_context(self._generators.lend(self._settings.generator))
+            if self._generator.form != "chat":
+                raise SettingsError(
+                    f"{self._settings.model}: holds no conversations (it takes one prompt with one image), so it"
+                    " cannot be the teacher; name a model with a chat template as teacher.model"
+                )
+            self._resources = stack.pop_all()
         self._weights = weights_fingerprint(self._settings.model) or self._generator.loaded.commit
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._generator.__exit__(kind, error, trace)
+        self._resources.close()
 
     def chat(self, conversations: Sequence[Conversation]) -> list[Exchange]:
         """One exchange for each conversation, in order. Each batch is journaled in one commit."""

@@ -35,7 +35,7 @@ from ostensive.chat.wire import (
     parse_reply,
 )
 from ostensive.errors import AccessRefusedError, BudgetReached, Interrupted, OstensiveError
-from ostensive.recipe import ServedTeacherSettings
+from ostensive.recipe import ServedModelSettings
 from ostensive.records import Spend
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class ServedChat:
 
     def __init__(
         self,
-        settings: ServedTeacherSettings,
+        settings: ServedModelSettings,
         *,
         journal: Journal,
         budget: Budget,
@@ -74,7 +74,7 @@ class ServedChat:
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
         stop_grace_s: float = STOP_GRACE_S,
     ) -> None:
-        budget.require_price(settings.model, price)
+        budget.require_price(settings.model, price, settings.section)
         self._settings = settings
         self._endpoint = resolve_endpoint(settings, environment)
         # What answers are remembered by: a server of one's own may come back at another address.
@@ -231,8 +231,8 @@ class ServedChat:
         if given_up and verdict is UNREACHABLE and not self._answered:
             self._send_no_more(
                 AccessRefusedError(
-                    f"{self._endpoint.base_url} cannot be reached ({attempts}); check teacher.base_url or"
-                    " OPENAI_BASE_URL, and that the server is up"
+                    f"{self._endpoint.base_url} cannot be reached ({attempts}); check"
+                    f" {self._settings.section}.base_url or OPENAI_BASE_URL, and that the server is up"
                 )
             )
         if self._halt is not None:
@@ -247,7 +247,7 @@ class ServedChat:
 
     async def _attempt(self, request: Request, deadline: float) -> Reply | NoReply | Missed:
         if self._loop.time() >= deadline:
-            return Missed(TIMED_OUT, "no place in flight was free before teacher.total_timeout_s")
+            return Missed(TIMED_OUT, f"no place in flight was free before {self._settings.section}.total_timeout_s")
         data = self._requests.data(request)
         bound_usd = 0.0
         if self._price is not None:
@@ -291,7 +291,8 @@ class ServedChat:
             self._send_no_more(
                 AccessRefusedError(
                     f"{self._endpoint.base_url}, model {self._settings.model!r}: {missed.verdict.reason}"
-                    f" ({missed.detail}); check teacher.model, teacher.base_url and OPENAI_API_KEY"
+                    f" ({missed.detail}); check {self._settings.section}.model, {self._settings.section}.base_url and"
+                    f" {self._settings.key_variable}"
                 )
             )
         now = self._loop.time()

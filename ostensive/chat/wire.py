@@ -92,9 +92,14 @@ def encode(body: Mapping[str, Any]) -> bytes:  # Any: JSON values of any depth
     return canonical_json(body).encode("utf-8")
 
 
-def request_key(endpoint: str, data: bytes) -> str:
-    """What the journal knows a request by: a hash of the endpoint and of the exact bytes sent to it."""
-    return fingerprint({"version": KEY_VERSION, "endpoint": endpoint, "body": hashlib.sha256(data).hexdigest()})
+def request_key(endpoint: str, data: bytes, draw: int = 0) -> str:
+    """What the journal knows a request by: a hash of the endpoint, the exact bytes sent to it and `Sampling.draw`."""
+    known_by: dict[str, Any] = {  # Any: JSON values
+        "version": KEY_VERSION,
+        "endpoint": endpoint,
+        "body": hashlib.sha256(data).hexdigest(),
+    }
+    return fingerprint(known_by | ({"draw": draw} if draw else {}))
 
 
 def parse_reply(raw: bytes) -> ParsedReply:

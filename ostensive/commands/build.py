@@ -19,6 +19,7 @@ from ostensive.corpus import Corpus
 from ostensive.engine import LocalEngine
 from ostensive.errors import BudgetReached, OstensiveError, SettingsError, TooManyFailedError
 from ostensive.files import storage_errors, write_text
+from ostensive.generation.pool import GeneratorPool
 from ostensive.images.intake import Intake
 from ostensive.images.loader import ImageLoader
 from ostensive.images.sources import SourceItem, list_items
@@ -119,11 +120,19 @@ class _Build:
                 max_requests=self.options.max_requests,
                 spent=journal.totals(run_id),
             )
+            generators = GeneratorPool()
             services = Services(
                 images=loader,
-                open_chat=lambda script: open_chat(
-                    self.recipe.teacher, journal=journal, budget=budget, stop=self.stop, script=script, prices=prices
+                open_chat=lambda settings, script: open_chat(
+                    settings,
+                    journal=journal,
+                    budget=budget,
+                    stop=self.stop,
+                    script=script,
+                    prices=prices,
+                    generators=generators,
                 ),
+                generators=generators,
                 threads=threads,
                 stop=self.stop,
             )
@@ -149,9 +158,11 @@ class _Build:
 
     def _check_access(self, services: Services, stages: Sequence[str], partitions_: int) -> None:
         """Finds out what is wrong with a key or an address before hours of other work, if there is work at all."""
-        services.open_chat(lambda _messages, _seed: "")  # says what is missing; not entered, nothing is sent
+        for settings in (self.recipe.teacher, *self.recipe.endpoints):
+            services.open_chat(settings, lambda _messages, _seed: "")  # not entered, so that nothing is sent
         if any(len(self.run.partition_paths(name)) < partitions_ for name in stages):
-            check_key(self.recipe.teacher)
+            for endpoint in self.recipe.endpoints:
+                check_key(endpoint)
 
     def _forget_failed(self, stages: Sequence[str]) -> None:
         for name in stages:

@@ -3,26 +3,38 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostensive.chat.prices import Price, load_prices, price_of
+from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceTable, load_prices, price_of
 from ostensive.chat.records import Conversation, Exchange, Message, Reply
 from ostensive.commands.options import DEFAULT_OPTIONS, BuildOptions
-from ostensive.commands.rehearse import rehearse
+from ostensive.commands.rehearse import RehearsedChat, rehearse
 from ostensive.errors import SettingsError
 from ostensive.images.sources import list_items
-from ostensive.recipe import ServedTeacherSettings
+from ostensive.recipe import ScriptedTeacherSettings, ServedModelSettings
 
 SAMPLE_IMAGES = 8
 CHARACTERS_A_TOKEN = 4  # of English text, by the rule of thumb of OpenAI's documentation
 TOKENS_A_MESSAGE = 4  # for the role and the separators
+IMAGE_TOKENS = 1_000  # where the price table does not say how many at most: about what 1024 x 768 pixels come to
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEstimate:
+    """What one chat model would be asked; tokens are estimated, `usd` is None where no price is known."""
+
+    model: str
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Totals over all images; tokens are estimated from characters, `usd` is None where no price is known."""
+    """Totals over all images, and what each chat model has of them."""
 
     images: int
     sampled_images: int
-    teacher: str
+    models: tuple[ModelEstimate, ...]
     requests: int
     prompt_tokens: int
     completion_tokens: int
@@ -32,7 +44,7 @@ class Estimate:
 def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> Estimate:
     """Takes a few images, spread over the listing, through a rehearsal and multiplies what their requests hold.
 
-    Replies are the scripted teacher's, so a wordier model costs more; duplicates among the images make it cheaper.
+    Replies are scripted, so a wordier model costs more; duplicates among the images make it cheaper.
     """
     from builders.table import load
 
@@ -45,16 +57,33 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
         raise SettingsError(
             f"{images}: none of {len(items[::step][:SAMPLE_IMAGES])} images that were tried can be read"
         )
-    turns = [turn for conversation, exchange in rehearsal.asked for turn in turn_tokens(conversation, exchange)]
-    share = len(items) / sampled
+    share, prices = len(items) / sampled, load_prices(options.prices)
+    found = [_of_model(chat, share, prices) for chat in rehearsal.chats if chat.asked]
+    priced = [model.usd for model in found if model.usd is not None]
+    return Estimate(
+        images=len(items),
+        sampled_images=sampled,
+        models=tuple(found),
+        requests=sum(model.requests for model in found),
+        prompt_tokens=sum(model.prompt_tokens for model in found),
+        completion_tokens=sum(model.completion_tokens for model in found),
+        usd=sum(priced) if len(priced) == len(found) else None,
+    )
+
+
+def _of_model(chat: RehearsedChat, share: float, prices: PriceTable) -> ModelEstimate:
+    price: Price | None = Price(0, 0)
+    image_tokens = IMAGE_TOKENS
+    if isinstance(chat.settings, ServedModelSettings):
+        price = price_of(chat.settings, prices)
+        if price is not None and price.max_image_tokens != DEFAULT_MAX_IMAGE_TOKENS:
+            image_tokens = price.max_image_tokens
+    turns = [turn for conversation, said in chat.asked for turn in turn_tokens(conversation, said, image_tokens)]
     prompt = round(sum(turn.prompt for turn in turns) * share)
     completion = round(sum(turn.completion for turn in turns) * share)
-    price: Price | None = Price(0, 0)
-    model: str = getattr(resolved.teacher, "model", resolved.teacher.kind)
-    if isinstance(resolved.teacher, ServedTeacherSettings):
-        price = price_of(resolved.teacher, load_prices(options.prices))
     usd = None if price is None else price.usd(prompt, completion, cached_tokens=0)
-    return Estimate(len(items), sampled, model, round(len(turns) * share), prompt, completion, usd)
+    name = "scripted" if isinstance(chat.settings, ScriptedTeacherSettings) else chat.settings.model
+    return ModelEstimate(name, round(len(turns) * share), prompt, completion, usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +94,10 @@ class TurnTokens:
     completion: int
 
 
-def turn_tokens(conversation: Conversation, exchange: Exchange) -> list[TurnTokens]:
+def turn_tokens(conversation: Conversation, exchange: Exchange, image_tokens: int) -> list[TurnTokens]:
     """Each turn sends everything before it again, which is what makes long conversations dear."""
     turns = []
-    prompt = sum(map(_tokens, conversation.messages))
+    prompt = sum(_tokens(message) + image_tokens * len(message.images) for message in conversation.messages)
     for reply, follow_up in zip(exchange.replies, (*conversation.follow_ups, None), strict=False):
         completion = len(reply.text) // CHARACTERS_A_TOKEN + 1 if isinstance(reply, Reply) else 0
         turns.append(TurnTokens(prompt, completion))

@@ -44,7 +44,7 @@ def _prompt_lines(rehearsal: Rehearsal) -> Iterator[str]:
     for number, (conversation, exchange) in enumerate(rehearsal.asked, 1):
         yield _heading(f"conversation {number} of {len(rehearsal.asked)}")
         for message in conversation.messages:
-            yield f"--- {message.role}"
+            yield f"--- {message.role}{f' ({len(message.images)} image)' if message.images else ''}"
             yield message.text
         for reply, follow_up in zip(exchange.replies, (*conversation.follow_ups, None), strict=False):
             yield "--- assistant (scripted)"

@@ -1,4 +1,4 @@
-"""A few images through every stage of a recipe in memory, with the scripted teacher: nothing is spent or written.
+"""A few images through every stage of a recipe in memory, chat models spoken by scripts: nothing is spent or written.
 
 `preview` shows what came of it, `estimate` counts it.
 """
@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from ostensive.chat.access import ChatSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, Reply
 from ostensive.chat.scripted import Script
 from ostensive.fingerprint import fingerprint
+from ostensive.generation.pool import GeneratorPool
 from ostensive.images.intake import Intake
 from ostensive.images.loader import ImageLoader
 from ostensive.images.sources import SourceItem
@@ -23,8 +25,9 @@ from ostensive.stage import ImageEvidence, Kept, Outcome
 
 @dataclass(slots=True)
 class RehearsedChat:
-    """A teacher that answers by script and remembers what it was asked."""
+    """A chat model that answers by script and remembers what it was asked."""
 
+    settings: ChatSettings  # of the model that it stands for
     script: Script
     asked: list[tuple[Conversation, Exchange]] = field(default_factory=list)
 
@@ -68,7 +71,12 @@ class Rehearsal:
     """Everything that came of a few images."""
 
     stages: tuple[RehearsedStage, ...]  # intake first
-    asked: tuple[tuple[Conversation, Exchange], ...]
+    chats: tuple[RehearsedChat, ...]
+
+    @property
+    def asked(self) -> tuple[tuple[Conversation, Exchange], ...]:
+        """All conversations, those of one model after those of another."""
+        return tuple(pair for chat in self.chats for pair in chat.asked)
 
     @property
     def images(self) -> list[ImageRecord]:
@@ -78,18 +86,18 @@ class Rehearsal:
 
 
 def rehearse(recipe: Recipe, items: Sequence[SourceItem]) -> Rehearsal:
-    """Takes `items` through intake and every stage of `recipe`, the teacher's part spoken by the scripted one."""
+    """Takes `items` through intake and every stage of `recipe`, the parts of chat models spoken by scripts."""
     from builders.table import recipe_kind
 
     chats: list[RehearsedChat] = []
 
-    def open_chat(script: Script) -> Chat:
-        chats.append(RehearsedChat(script))
+    def open_chat(settings: ChatSettings, script: Script) -> Chat:
+        chats.append(RehearsedChat(settings, script))
         return chats[-1]
 
     threads = thread_count(recipe.run)
     intake = Intake(recipe.intake, threads)
-    services = Services(ImageLoader(recipe.intake), open_chat, threads, threading.Event())
+    services = Services(ImageLoader(recipe.intake), open_chat, GeneratorPool(), threads, threading.Event())
     taken_in = intake.process(items, set())
     done = [RehearsedStage(intake.name, items, taken_in)]
     rows: list[Any] = _kept(taken_in)  # Any: as in RehearsedStage
@@ -103,7 +111,7 @@ def rehearse(recipe: Recipe, items: Sequence[SourceItem]) -> Rehearsal:
         rows = _kept(outcomes)
         if stage.record_out is Verbalization:
             evidence = {row.image_id: ImageEvidence(evidence[row.image_id].image, row) for row in rows}
-    return Rehearsal(tuple(done), tuple(pair for chat in chats for pair in chat.asked))
+    return Rehearsal(tuple(done), tuple(chats))
 
 
 def _kept(outcomes: Sequence[Outcome[Any]]) -> list[Any]:  # Any: as in RehearsedStage

@@ -126,8 +126,9 @@ def duration(seconds: float | None) -> str:
 def estimate_lines(estimate: Estimate) -> Iterator[str]:
     """What a build would ask and cost."""
     yield f"images      {estimate.images:,} (estimated from {estimate.sampled_images})"
-    yield f"teacher     {estimate.teacher}"
+    for model in estimate.models:
+        yield f"model       {model.model}: {model.requests:,} requests, {money(model.usd)}"
     yield f"requests    {estimate.requests:,}"
     yield f"tokens      {estimate.prompt_tokens:,} prompt, {estimate.completion_tokens:,} completion"
     yield f"cost        {money(estimate.usd)}"
-    yield "Nothing was sent. Tokens are counted as four characters each, replies as long as the scripted teacher's."
+    yield "Nothing was sent. Tokens are counted as four characters each, replies as long as the scripted ones."

@@ -34,3 +34,12 @@ def presentable(image: PIL.Image.Image) -> PIL.Image.Image:
     canvas = PIL.Image.new("RGB", canvas_px, _PADDING)
     canvas.paste(image, ((canvas_px[0] - image.width + 1) // 2, (canvas_px[1] - image.height + 1) // 2))
     return canvas
+
+
+def shrunk(image: PIL.Image.Image, max_side_px: int) -> PIL.Image.Image:
+    """`image` with a longest side of at most `max_side_px`, in proportion; a smaller one comes back as it is."""
+    factor = max_side_px / max(image.size)
+    if factor >= 1:
+        return image
+    size_px = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(size_px, PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -5,6 +5,8 @@ from typing import Literal
 
 import PIL.Image
 
+from ostensive.records import NO_SPEND, Spend
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -58,6 +60,7 @@ class Generated:
 
     drawn: tuple[Drawn, ...]
     prompt_tokens: int  # image slots included, padding left out
+    spend: Spend = NO_SPEND  # of a served model
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class NotGenerated:
 
     reason: str
     detail: str
+    spend: Spend = NO_SPEND  # of a served model, whose empty answers are paid for like any other
 
 
 @dataclass(frozen=True, slots=True)
