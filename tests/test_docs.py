@@ -217,8 +217,10 @@ def test_command_lines_parse(place: str, words: list[str]) -> None:
         command.make_context("ostensive", list(words))  # raises where an argument or an option is missing or wrong
     assignments = [value for name, value in pairwise(given) if name == "--set"]
     refused = [text for text in assignments if text.startswith(SHOWN_TO_BE_REFUSED)]
+    profile = next((value for name, value in pairwise(given) if name == "--profile" and value != "NAME"), None)
     if "A.B=C" not in assignments:
-        load("localized", assignments=[*STAND_INS, *(text for text in assignments if text not in refused)])
+        accepted = [*STAND_INS, *(text for text in assignments if text not in refused)]
+        load("localized", profile=profile, assignments=accepted)
 
 
 def options_of(command: Any) -> set[str]:  # Any: as above
