@@ -1,0 +1,83 @@
+"""Same recipe, same seed, same rows: whole builds by learned models, in other batches and other partitions."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_clip
+import tiny_models
+from drawing import write_scenes
+from tiny_models import one_thread  # noqa: F401 - a fixture
+
+import ostensive
+from ostensive import partitions
+from ostensive.records import Verbalization
+from ostensive.runfolder import RunFolder
+
+IMAGES = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    verbalized: dict[str, Verbalization]  # by image_id
+    replies: dict[str, str]  # of the self teacher, by the key of the request
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scenes(tmp_path_factory.mktemp("same") / "images", IMAGES)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    clip = tiny_clip.write_folder(tmp_path_factory.mktemp("clip") / "model")
+    llava = tiny_models.tiny_model("llava", tmp_path_factory)
+    chosen = [f"verbalize.concepts.kind=clip verbalize.concepts.model=local-dir:{clip}"]
+    chosen += [f"verbalize.concepts.cache_folder={tmp_path_factory.mktemp('features')}"]
+    for part in ("narratives", "captions", "probes"):
+        chosen += [f"verbalize.{part}.kind=generator verbalize.{part}.model={llava} verbalize.{part}.device=cpu"]
+    chosen += ["verbalize.narratives.count=2 verbalize.probes.asked_by=teacher verbalize.probes.count=6"]
+    chosen += [f"teacher.kind=self teacher.model={llava} teacher.device=cpu teacher.max_tokens=8"]
+    chosen += ["localized.turns=1 corpus.license=cc0-1.0 corpus.source=drawn run.max_failed_share=1"]
+    return tuple(setting for line in chosen for setting in line.split())
+
+
+def draws(temperature: float) -> tuple[str, ...]:
+    parts = ("narratives", "captions", "probes")
+    return (
+        f"teacher.temperature={temperature}",
+        *(f"verbalize.{part}.draw.temperature={temperature}" for part in parts),
+        *(f"verbalize.{part}.draw.max_new_tokens=6" for part in parts),
+    )
+
+
+def built(images: Path, out: Path, settings: tuple[str, ...], *, partition_size: int, batch_size: int) -> Outcome:
+    sections = [f"verbalize.{part}" for part in ("concepts", "narratives", "captions", "probes")]
+    batches = [f"{section}.batch_size={batch_size}" for section in (*sections, "teacher")]
+    options = ostensive.BuildOptions(settings=(*settings, *batches, f"run.partition_size={partition_size}"))
+    ostensive.build("localized", images=images, out=out, options=options)
+    run = RunFolder(out)
+    said: dict[str, Verbalization] = {}
+    for path in run.partition_paths("verbalized"):
+        said |= {text.image_id: text for text in partitions.read_kept(path, Verbalization)}
+    with closing(sqlite3.connect(run.journal_path)) as journal:
+        replies = dict(journal.execute("select key, response from answers"))
+    return Outcome(said, replies)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.1])
+def test_neither_batches_nor_partitions_change_a_row(
+    images: Path, models: tuple[Any, ...], tmp_path: Path, temperature: float
+) -> None:
+    settings = (*models, *draws(temperature))
+    one = built(images, tmp_path / "one", settings, partition_size=IMAGES, batch_size=16)
+    assert len(one.verbalized) >= IMAGES - 1, "random weights may say nothing of an image"
+    assert len({text.narratives for text in one.verbalized.values()}) == len(one.verbalized), "each is told as itself"
+    assert len(one.replies) >= IMAGES - 1, "the teacher was asked for questions"
+    other = built(images, tmp_path / "other", settings, partition_size=2, batch_size=3)
+    assert other == one
+    seeded = built(images, tmp_path / "seeded", (*settings, "seed=1"), partition_size=2, batch_size=3)
+    assert (seeded.verbalized == one.verbalized) == (temperature == 0)
