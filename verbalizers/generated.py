@@ -14,9 +14,9 @@ import PIL.Image
 from ostensive.drawing import DrawingStyle, draw_regions
 from ostensive.fingerprint import fingerprint
 from ostensive.generation.generator import Generator
-from ostensive.generation.loading import weights_fingerprint
 from ostensive.generation.records import Generated, GenerationRequest, NotGenerated, Turn
 from ostensive.generation.settings import GeneratorSettings
+from ostensive.model_files import model_version
 from ostensive.records import Box, Probe, Region, Verbalization
 from verbalizers.choice import Proposal
 from verbalizers.generator_settings import (
@@ -46,10 +46,9 @@ class _GeneratorPart:
 
     @property
     def version(self) -> str:
-        """Changes with the content of a model folder, whatever it is called."""
+        """Changes with the weights, see `ostensive.model_files`."""
         if self._version is None:
-            weights = weights_fingerprint(self._model.model)
-            self._version = GENERATOR_VERSION if weights is None else f"{GENERATOR_VERSION}:{weights[:16]}"
+            self._version = f"{GENERATOR_VERSION}:{model_version(self._model.model, self._model.revision)}"
         return self._version
 
     def __enter__(self) -> Self:

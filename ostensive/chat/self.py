@@ -33,9 +33,9 @@ from ostensive.chat.wire import (
 )
 from ostensive.errors import BudgetReached, Interrupted, SettingsError
 from ostensive.generation.generator import Generator
-from ostensive.generation.loading import weights_fingerprint
 from ostensive.generation.records import Draw, Generated, GenerationRequest, NotGenerated, Turn
 from ostensive.images.decode import open_rgb
+from ostensive.model_files import model_version
 from ostensive.recipe import SelfTeacherSettings
 from ostensive.records import Spend
 
@@ -84,6 +84,7 @@ class SelfChat:
 
     def __enter__(self) -> Self:
         """Raises `SettingsError` if the model cannot be loaded or holds no conversations."""
+        self._weights = model_version(self._settings.model, self._settings.revision)
         self._generator.__enter__()
         if self._generator.form != "chat":
             self._generator.__exit__(None, None, None)
@@ -91,7 +92,6 @@ class SelfChat:
                 f"{self._settings.model}: holds no conversations (it takes one prompt with one image), so it"
                 " cannot be the teacher; name a model with a chat template as teacher.model"
             )
-        self._weights = weights_fingerprint(self._settings.model) or self._generator.loaded.commit
         return self
 
     def __exit__(
