@@ -163,6 +163,29 @@ def status(
 
 
 @app.command()
+def frequencies(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write them to this file instead of printing them.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count the labels of a run's regions, for verbalize.regions.choice.frequencies: label, tab, count."""
+    from ostensive.commands.frequencies import frequencies as count_frequencies
+    from ostensive.commands.show import to_json
+    from verbalizers.frequencies import frequency_lines
+
+    found = count_frequencies(run, out=out)
+    if as_json:
+        _print([to_json(dict(found.counts))])
+    elif out is None:
+        _print(frequency_lines(found))
+    else:
+        labels = "1 label" if len(found.counts) == 1 else f"{len(found.counts):,} labels"
+        _print([f"{labels} of {sum(found.counts.values()):,} regions in {out}"])
+
+
+@app.command()
 def doctor(
     recipe: RecipeName,
     profile: Profile = None,

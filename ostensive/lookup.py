@@ -1,22 +1,27 @@
 """Where on this machine the things are that recipes need: the Hub's cache, folders, packages, keys.
 
 Nothing is loaded, downloaded or asked of a network. Whether a model is whole is told from its files: a configuration,
-weights, and all parts that an index of weights lists. Opening the weights was given up: it takes as long as loading.
+weights that its loader would read, and all parts that an index of them lists. Opening the weights was given up: it
+takes as long as loading.
 """
 
 import importlib.util
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ostensive.errors import SettingsError
+from ostensive.model_files import cached_snapshot
 from ostensive.needs import ModelNeed
 
-_WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".npz")
-_CONFIGS = ("config.json", "open_clip_config.json", "modules.json")
+_PICKLES = (".bin", ".pth", ".pt")
+_OPEN_CLIP = (".safetensors", ".bin", ".pth")  # what open_clip loads of a folder; of pickles it reads tensors alone
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"  # what transformers loads
+_NOT_READ = "has only .bin weights, which are not read (a pickle may run code)"
+_SENTENCES = "modules.json"  # of a model of sentence-transformers, which reads .bin files too, tensors alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Found:
     place: str | None = None  # a path, or an address
     size_bytes: int | None = None  # on the disk; None where size means nothing
     problem: str | None = None  # what is missing and what to do; None where nothing is
+    commit: str | None = None  # of a model on the Hub: the one that is on the disk and would be loaded
 
 
 def look_up(need: ModelNeed, environment: Mapping[str, str]) -> Found:
@@ -48,46 +54,61 @@ def _hub(need: ModelNeed) -> Found:
         return _model_folder(Path(need.name))
     if need.name.startswith((".", "/", "~")):
         return Found(problem=f"there is no folder {need.name}")
-    return _hub_snapshot(need.name, need.revision)
+    return _hub_snapshot(need.name, need.revision, _model_folder)
 
 
-def _hub_snapshot(name: str, revision: str | None) -> Found:
-    """A model in the local cache of the Hub."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
+def _hub_snapshot(name: str, revision: str | None, look: Callable[[Path], Found]) -> Found:
+    """A model in the local cache of the Hub, at the commit at which it would be loaded."""
     try:
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError:
+        folder = cached_snapshot(name, revision)
+    except SettingsError as error:
+        return Found(problem=str(error))
+    if folder is None:
         at = f" --revision {revision}" if revision else ""
         return Found(problem=f"not in the local cache; a build downloads it, or: hf download {name}{at}")
-    except HFValidationError:
-        return Found(problem=f"{name!r} is neither a folder nor a name as the Hugging Face Hub has them")
-    found = _model_folder(folder)
+    found = replace(look(folder), commit=folder.name)
     if found.problem is None:
         return found
-    return Found(
-        found.place, found.size_bytes, f"only in part in the local cache ({found.problem}); hf download {name}"
-    )
+    fetch = f"hf download {name} --revision {folder.name}"
+    if found.problem.startswith(_NOT_READ):
+        return replace(found, problem=f"{_NOT_READ}; {fetch} brings model.safetensors, if the model has it at all")
+    return replace(found, problem=f"only in part in the local cache ({found.problem}); {fetch}")
 
 
 def _model_folder(folder: Path) -> Found:
-    """A folder with a configuration and weights."""
+    """A folder with a configuration and weights that transformers, or sentence-transformers, would load."""
     if not folder.is_dir():
         return Found(problem=f"there is no folder {folder}")
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    size = sum(path.stat().st_size for path in files)
-    if not any((folder / name).is_file() for name in _CONFIGS):
-        return Found(str(folder), size, f"no {' or '.join(_CONFIGS[:2])} in it")
-    if not any(path.suffix in _WEIGHTS for path in files):
-        return Found(str(folder), size, "no weights in it")
-    # Where there are both, the parts in safetensors are those that are loaded, and the others need not be there.
-    indexes = list(folder.glob("*.safetensors.index.json")) or list(folder.glob("*.index.json"))
-    wanted = {name for index in indexes for name in _parts(index)}
-    missing = sorted(name for name in wanted if not (folder / name).is_file())
-    if missing:
-        return Found(str(folder), size, f"{len(missing)} parts of its weights are missing, {missing[0]} first")
-    return Found(str(folder), size)
+    size = _size(folder)
+    if not any((folder / name).is_file() for name in ("config.json", _SENTENCES)):
+        return Found(str(folder), size, "no config.json in it")
+    if (folder / _SINGLE).is_file():
+        return Found(str(folder), size)
+    if (folder / _INDEX).is_file():
+        missing = sorted(name for name in _parts(folder / _INDEX) if not (folder / name).is_file())
+        problem = f"{len(missing)} parts of its weights are missing, {missing[0]} first" if missing else None
+        return Found(str(folder), size, problem)
+    if (folder / _SENTENCES).is_file():
+        has_weights = any(path.suffix in (".safetensors", *_PICKLES) for path in folder.rglob("*"))
+        return Found(str(folder), size, None if has_weights else "no weights in it")
+    has = {path.suffix for path in folder.iterdir()}
+    if ".safetensors" not in has and not has.isdisjoint(_PICKLES):
+        return Found(str(folder), size, f"{_NOT_READ}; load it where you trust it, and save it with save_pretrained")
+    return Found(str(folder), size, "no weights in it")
+
+
+def _open_clip_folder(folder: Path) -> Found:
+    """A folder that open_clip loads."""
+    if not folder.is_dir():
+        return Found(problem=f"there is no folder {folder}")
+    if not (folder / "open_clip_config.json").is_file():
+        return Found(str(folder), _size(folder), "no open_clip_config.json in it")
+    has_weights = any(path.suffix in _OPEN_CLIP for path in folder.iterdir())
+    return Found(str(folder), _size(folder), None if has_weights else "no weights in it")
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _parts(index: Path) -> set[str]:
@@ -102,9 +123,10 @@ def _parts(index: Path) -> set[str]:
 def _open_clip(need: ModelNeed) -> Found:
     """A model of open_clip: a folder, a name on the Hub, or one of its own with a tag or a file of weights."""
     if need.name.startswith("local-dir:"):
-        return _model_folder(Path(need.name.removeprefix("local-dir:")))
+        return _open_clip_folder(Path(need.name.removeprefix("local-dir:")))
     if need.name.startswith("hf-hub:"):
-        return _hub_snapshot(need.name.removeprefix("hf-hub:"), None)
+        name, _, revision = need.name.removeprefix("hf-hub:").partition("@")
+        return _hub_snapshot(name, revision or None, _open_clip_folder)
     weights = need.weights or ""
     if Path(weights).is_file():
         return _file(Path(weights))
@@ -133,7 +155,7 @@ def _open_clip_weights(config: Mapping[str, Any]) -> Found:  # Any: open_clip's 
         names += [] if filename else ["open_clip_pytorch_model.bin"]
         for path in (_cached(repository, candidate) for candidate in names):
             if path is not None:
-                return _file(path)
+                return replace(_file(path), commit=path.parent.name)
         return Found(problem=f"not in the local cache; a build downloads it, or: hf download {repository}")
     path = Path.home() / ".cache" / "clip" / Path(config["url"]).name
     return _file(path) if path.is_file() else Found(problem="not in the local cache; a build downloads it")

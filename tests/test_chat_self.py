@@ -20,6 +20,7 @@ from ostensive.chat.records import Conversation, Exchange, ImagePart, Message, N
 from ostensive.chat.self import SelfChat
 from ostensive.errors import BudgetReached, Interrupted, SettingsError
 from ostensive.generation.pool import GeneratorPool
+from ostensive.model_files import model_version
 from ostensive.recipe import SelfTeacherSettings
 
 SAMPLED = Sampling(temperature=1.0, top_p=0.95, max_tokens=6)
@@ -97,7 +98,7 @@ def test_the_journal_answers_the_second_time(tmp_path: Path, folder: Path) -> No
     with sqlite3.connect(tmp_path / "j") as journal:
         requests = [json.loads(row[0]) for row in journal.execute("SELECT request FROM answers ORDER BY request")]
     assert len(requests) == 3
-    assert all(len(request["weights"]) == 64 for request in requests)
+    assert all(request["weights"] == model_version(str(folder)) for request in requests)
     assert "sha256:" in json.dumps(requests)
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -565,25 +566,62 @@ def test_a_server_that_is_not_there_stops_the_run_in_one_line(tmp_path: Path) ->
     assert "\n" not in message
 
 
-def test_a_server_that_goes_away_later_costs_only_the_rows_it_owed(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j", "r") as journal:
-        with ServerThread(echo) as server:
-            chat = ServedChat(
-                teacher(server.base_url, max_attempts=2),
-                journal=journal,
-                budget=Budget(),
-                stop=threading.Event(),
-                price=None,
-                environment={},
-                backoff=QUICK,
-            )
-            chat.__enter__()
-            chat.chat(talks(2))
-        [exchange] = chat.chat([talk("too late")])
-        chat.__exit__(None, None, None)
+@pytest.fixture
+def left_alone(tmp_path: Path) -> Iterator[Callable[..., tuple[ServedChat, int]]]:
+    """Makes a client that has had one answer of a server that is gone since, and says at what port that was."""
+    with contextlib.ExitStack() as stack:
+        journal = stack.enter_context(Journal(tmp_path / "j", "r"))
+
+        def make(budget: Budget, **changes: Any) -> tuple[ServedChat, int]:  # Any: values of settings
+            with ServerThread(echo) as server:
+                chat = stack.enter_context(
+                    ServedChat(
+                        teacher(server.base_url, **changes),
+                        journal=journal,
+                        budget=budget,
+                        stop=threading.Event(),
+                        price=None,
+                        environment={},
+                        backoff=QUICK,
+                    )
+                )
+                assert texts(chat.chat(talks(1))) != [[]]
+            port = urlsplit(server.base_url).port
+            assert port is not None
+            return chat, port
+
+        yield make
+
+
+def test_a_server_that_goes_away_later_costs_only_the_rows_it_owed(
+    left_alone: Callable[..., tuple[ServedChat, int]],
+) -> None:
+    chat, _ = left_alone(Budget(), max_attempts=1, total_timeout_s=0.5)
+    [exchange] = chat.chat([talk("too late")])
     [reply] = exchange.replies
     assert isinstance(reply, NoReply)
     assert reply.reason == "connection failed"
+    attempts = re.search(r"; (\d+) attempts$", reply.detail)
+    assert attempts is not None
+    assert int(attempts[1]) > 5, "what does not reach the server uses up time and no attempt"
+
+
+def test_a_server_may_take_its_time_to_come_back(
+    left_alone: Callable[..., tuple[ServedChat, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="ostensive.chat.served")
+    chat, port = left_alone(Budget(max_requests=3), max_attempts=2)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(chat.chat, [talk("late", "later")])
+        end = time.monotonic() + 30
+        while sum("connection failed" in record.message for record in caplog.records) < 6:
+            assert not late.done(), late.result()
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        with ServerThread(echo, port=port) as server:
+            [replies] = texts(late.result(timeout=30))
+    assert len(replies) == 2, "neither attempts nor requests of the budget went to a server that was not there"
+    assert server.stats.received == 2
 
 
 def test_a_broken_journal_stops_the_run(tmp_path: Path) -> None:

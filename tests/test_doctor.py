@@ -151,15 +151,32 @@ def test_a_model_in_the_cache_of_the_hub(hub: Path) -> None:
         "not in the local cache; a build downloads it, or: hf download org/model --revision v1"
     )
     snapshot = cache_model(hub, "org/model", {"config.json": b"{}", "model.safetensors": b"x" * 500})
-    assert found(kind="hub", name="org/model") == Found(str(snapshot), 502)
-    assert found(kind="hub", name="org/model", revision="a" * 40) == Found(str(snapshot), 502)
+    whole = Found(str(snapshot), 502, commit="a" * 40)
+    assert found(kind="hub", name="org/model") == whole
+    assert found(kind="hub", name="org/model", revision="a" * 40) == whole
     assert problem(kind="hub", name="org/model", revision="v1").startswith("not in the local cache")
     cache_model(hub, "org/partly", {"config.json": b"{}"})
     assert problem(kind="hub", name="org/partly") == (
-        "only in part in the local cache (no weights in it); hf download org/partly"
+        f"only in part in the local cache (no weights in it); hf download org/partly --revision {'a' * 40}"
+    )
+    cache_model(hub, "org/pickled", {"config.json": b"{}", "pytorch_model.bin": b"x"})
+    assert problem(kind="hub", name="org/pickled") == (
+        "has only .bin weights, which are not read (a pickle may run code); hf download org/pickled --revision "
+        f"{'a' * 40} brings model.safetensors, if the model has it at all"
     )
     assert problem(kind="hub", name="not a name").startswith("'not a name' is neither a folder nor a name")
     assert problem(kind="hub", name="./gone") == "there is no folder ./gone"
+
+
+def test_the_commit_on_the_disk_is_told(hub: Path) -> None:
+    files = {"config.json": b"{}", "model.safetensors": b"x" * 500}
+    cache_model(hub, "org/model", files, "0123456789abcdef" * 2 + "01234567")
+    diagnosis = doctor("localized", options=options("verbalize.narratives={kind: generator, model: org/model}"))
+    device = diagnosis.findings[0].device
+    assert next(doctor_lines(diagnosis)) == (
+        f"narratives  model org/model: there, 502 B, on {device}, commit 0123456789ab"
+    )
+    assert doctor_values(diagnosis)["needs"][0]["commit"] == "0123456789abcdef" * 2 + "01234567"
 
 
 def test_weights_of_open_clip_in_the_cache_of_the_hub(hub: Path) -> None:
@@ -167,9 +184,14 @@ def test_weights_of_open_clip_in_the_cache_of_the_hub(hub: Path) -> None:
     assert found(**need).problem is not None
     files = {"open_clip_config.json": b"{}", "open_clip_model.safetensors": b"x" * 700}
     snapshot = cache_model(hub, "timm/vit_large_patch14_clip_336.openai", files)
-    assert found(**need) == Found(str(snapshot / "open_clip_model.safetensors"), 700)
+    assert found(**need) == Found(str(snapshot / "open_clip_model.safetensors"), 700, commit="a" * 40)
     by_name: dict[str, Any] = {"kind": "open_clip", "name": "hf-hub:timm/vit_large_patch14_clip_336.openai"}
-    assert found(**by_name) == Found(str(snapshot), 702)
+    assert found(**by_name) == Found(str(snapshot), 702, commit="a" * 40)
+    pinned = {**by_name, "name": f"{by_name['name']}@{'a' * 40}"}
+    assert found(**pinned) == Found(str(snapshot), 702, commit="a" * 40)
+    assert problem(**{**by_name, "name": f"{by_name['name']}@v2"}).endswith("clip_336.openai --revision v2")
+    cache_model(hub, "org/old-clip", {"open_clip_config.json": b"{}", "open_clip_pytorch_model.bin": b"x"})
+    assert found(kind="open_clip", name="hf-hub:org/old-clip").problem is None, "open_clip reads tensors of pickles"
     assert problem(kind="open_clip", name="ViT-L-14-336", weights="openia") == (
         "open_clip has no weights 'openia' for ViT-L-14-336, and there is no such file"
     )
@@ -205,8 +227,16 @@ def test_folders_of_models(tmp_path: Path) -> None:
     assert "model.safetensors.index.json (cannot be read) first" in problem(kind="folder", name=str(parts))
     (whole / "model.safetensors").unlink()
     assert problem(kind="folder", name=str(whole)) == "no weights in it"
+    (whole / "pytorch_model.bin").write_bytes(b"x")
+    assert problem(kind="hub", name=str(whole)) == (
+        "has only .bin weights, which are not read (a pickle may run code); load it where you trust it, and save it "
+        "with save_pretrained"
+    )
+    (whole / "modules.json").write_text("[]")
+    assert found(kind="hub", name=str(whole)).problem is None, "sentence-transformers reads tensors of pickles"
+    (whole / "modules.json").unlink()
     (whole / "config.json").unlink()
-    assert problem(kind="folder", name=str(whole)) == "no config.json or open_clip_config.json in it"
+    assert problem(kind="folder", name=str(whole)) == "no config.json in it"
     assert problem(kind="folder", name=str(tmp_path / "x")) == f"there is no folder {tmp_path / 'x'}"
 
 

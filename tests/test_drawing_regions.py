@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
@@ -16,7 +18,9 @@ from ostensive.drawing import (
     region_colour,
     region_pattern,
 )
+from ostensive.generation.images import shrunk
 from ostensive.records import Box, Region
+from verbalizers.generated import cut_out, with_box
 
 # Machado, Oliveira and Fernandes 2009, table 1, severity 1.0; for linear RGB.
 DEFICIENCIES = {
@@ -114,6 +118,71 @@ def test_any_size_of_image_can_be_drawn_on(size: tuple[int, int]) -> None:
     drawn = draw_regions(Image.new("RGB", size), [region(0, 0, 0, 1, 1), region(21, 0.4, 0.4, 0.401, 0.401)])
     assert drawn.size == size
     assert drawn.mode == "RGB"
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.lists(st.floats(0, 1), min_size=4, max_size=4))
+def test_any_box_is_drawn_where_it_is_and_nothing_else_is_touched(
+    width: int, height: int, corners: list[float]
+) -> None:
+    (x1, x2), (y1, y2) = sorted(corners[:2]), sorted(corners[2:])
+    assume(x1 < x2 and y1 < y2)
+    given_region = region(3, x1, y1, x2, y2)
+    left, top, right, bottom = given_region.box.pixels(width, height)
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+    assert left <= x1 * width + 0.5
+    assert right >= x2 * width - 0.5
+    ground = Image.new("RGB", (width, height), (128, 128, 128))
+    style = DrawingStyle(numbers=False)
+    drawn = draw_regions(ground, [given_region], style=style)
+    changed = ImageChops.difference(ground, drawn).getbbox()
+    assert changed is not None, "however small it is, it is seen"
+    around = style.min_outline_px + 1
+    assert changed[0] >= left - around
+    assert changed[1] >= top - around
+    assert changed[2] <= right + around
+    assert changed[3] <= bottom + around
+
+
+def test_a_single_pixel_is_filled_and_not_covered() -> None:
+    drawn = draw_regions(Image.new("RGB", (1, 1), (128, 128, 128)), [region(0, 0, 0, 1, 1)])
+    expected = 128 + (np.array(region_colour(0)) - 128) * 0x20 / 255
+    assert np.abs(np.asarray(drawn)[0, 0].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("shrink_to_px", [None, 1024])
+def test_a_long_strip_has_its_box_at_its_place(shrink_to_px: int | None) -> None:
+    strip = Image.new("RGB", (20_000, 10), (128, 128, 128))
+    image = strip if shrink_to_px is None else shrunk(strip, shrink_to_px)
+    assert image.size in ((20_000, 10), (1024, 1))
+    drawn = np.asarray(with_box(image, Box(0.25, 0.0, 0.5, 1.0))).astype(int)
+    changed = np.flatnonzero(np.abs(drawn - 128).max(axis=(0, 2)))
+    quarter = image.width // 4
+    assert abs(changed.min() - quarter) <= 4
+    assert abs(changed.max() + 1 - 2 * quarter) <= 4
+    line = drawn[:, quarter - 2 : quarter]
+    assert (line == region_colour(0)).all(), "its left side"
+    assert (line != drawn[:, quarter + quarter // 2, None]).any(), "which the inside is not covered by"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (7, 5), (20_000, 10), (10, 20_000)])
+@pytest.mark.parametrize("corners", [(0.0, 0.0, 1.0, 1.0), (0.4, 0.4, 0.4001, 0.4001), (0.9999, 0.9999, 1.0, 1.0)])
+def test_what_is_cut_out_is_the_box_and_its_margin(width: int, height: int, corners: tuple[float, ...]) -> None:
+    ground = Image.effect_noise((width, height), 90).convert("RGB")
+    pixels, box = np.asarray(ground), Box(*corners)
+    left, top, right, bottom = box.pixels(width, height)
+    assert np.array_equal(np.asarray(cut_out(ground, box, 0)), pixels[top:bottom, left:right])
+    wide, tall = right - left, bottom - top
+    beyond = pixels[max(top - tall, 0) : bottom + tall, max(left - wide, 0) : right + wide]
+    assert np.array_equal(np.asarray(cut_out(ground, box, 1)), beyond), "as far as the image goes"
+
+
+@pytest.mark.parametrize(
+    "corners", [(0.5, 0.2, 0.5, 0.4), (0.5, 0.4, 0.6, 0.4), (1.0, 0.0, 1.2, 1.0), (-0.2, 0.0, 0.0, 1.0)]
+)
+def test_a_region_without_area_or_outside_the_image_cannot_be_drawn(corners: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="not a box with corners in 0-1, first above and left of second: "):
+        draw_regions(Image.new("RGB", (9, 9)), [region(0, *corners)])
 
 
 def test_a_small_region_is_not_covered_by_its_number_or_by_a_larger_region() -> None:

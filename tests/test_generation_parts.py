@@ -1,6 +1,7 @@
 """The parts of the generator that need no model, and what is said when a model cannot be had."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ostensive.errors import SettingsError
 from ostensive.generation.forms import form_of
 from ostensive.generation.generator import Generator
 from ostensive.generation.images import MAX_SIDE_PX, MIN_SIDE_PX, presentable
-from ostensive.generation.loading import load_model, weights_fingerprint
+from ostensive.generation.loading import load_model
 from ostensive.generation.pool import GeneratorPool
 from ostensive.generation.records import Draw, GenerationRequest, Turn
 from ostensive.generation.sampling import RowSampler, draw_tokens
@@ -105,11 +106,24 @@ def test_a_processor_without_a_template(tmp_path: Path) -> None:
     assert problem_of(tmp_path).startswith("MODEL: its processor has no chat template, and no plain form of prompt")
 
 
+@pytest.mark.parametrize("name", ["idefics3", "smolvlm", "qwen2-vl", "qwen3-vl"])
+def test_no_family_is_spoken_to_without_its_template(
+    name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (copy_of(name, tmp_path_factory, tmp_path) / "chat_template.jinja").unlink()
+    assert problem_of(tmp_path).startswith("MODEL: its processor has no chat template, and no plain form of prompt")
+
+
+@pytest.mark.parametrize("name", sorted(tiny_models.SAVERS))
+def test_no_family_is_loaded_without_its_weights(
+    name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (copy_of(name, tmp_path_factory, tmp_path) / "model.safetensors").unlink()
+    assert problem_of(tmp_path) == "MODEL: holds no weights; *.safetensors files are expected beside config.json"
+
+
 def copy_of(name: str, factory: pytest.TempPathFactory, to: Path) -> Path:
-    to.mkdir(exist_ok=True)
-    for path in tiny_models.tiny_model(name, factory).iterdir():
-        (to / path.name).write_bytes(path.read_bytes())
-    return to
+    return shutil.copytree(tiny_models.tiny_model(name, factory), to, dirs_exist_ok=True)
 
 
 def test_folders_that_hold_no_model(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -142,8 +156,24 @@ def test_missing_weights_are_not_made_up(tmp_path: Path, tmp_path_factory: pytes
     assert problem.endswith("; fetch it anew")
 
 
+def test_a_missing_shard_is_not_made_up(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    from transformers import AutoModelForImageTextToText
+
+    folder = copy_of("llava", tmp_path_factory, tmp_path / "llava")
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="50KB")
+    shards = sorted(folder.glob("*.safetensors"))
+    assert len(shards) > 2
+    load_model(GeneratorSettings(model=str(folder), device="cpu"))
+    shards[1].unlink()
+    assert problem_of(folder).startswith("MODEL: cannot be loaded: ")
+
+
 def test_a_name_that_is_nowhere() -> None:
-    assert problem_of("nobody/has-this-model").startswith("MODEL: cannot be loaded: ")
+    assert problem_of("nobody/has-this-model") == (
+        "MODEL: is not in the local cache, and HF_HUB_OFFLINE is set; unset it, or bring it there: hf download MODEL"
+    )
 
 
 def test_a_device_that_is_not_there(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -151,17 +181,6 @@ def test_a_device_that_is_not_there(tmp_path_factory: pytest.TempPathFactory) ->
     assert problem_of(folder, device="cuda:99").startswith("device: this machine has no cuda:99; ")
     with pytest.raises(SettingsError, match=r"^recipe: device: string should match pattern"):
         validate(GeneratorSettings, {"model": "m", "device": "tpu"}, "recipe")
-
-
-def test_the_fingerprint_is_of_all_files(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = copy_of("llava", tmp_path_factory, tmp_path / "one")
-    other = copy_of("llava", tmp_path_factory, tmp_path / "two")
-    assert weights_fingerprint(str(folder)) == weights_fingerprint(str(other))
-    data = bytearray((other / "model.safetensors").read_bytes())
-    data[-1] ^= 1
-    (other / "model.safetensors").write_bytes(data)
-    assert weights_fingerprint(str(folder)) != weights_fingerprint(str(other))
-    assert weights_fingerprint("some/name") is None
 
 
 def test_a_pool_lends_one_model_to_all(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -407,6 +407,32 @@ def test_no_code_that_comes_with_a_model_is_run(base: dict[str, Any], tmp_path: 
     )
 
 
+class Harm:
+    """What a pickle can do: opening it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.path), "w")
+
+
+def test_tensors_alone_are_read_of_a_pickle(base: dict[str, Any], checkpoint: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    own = tmp_path / "own.bin"
+    torch.save({"state_dict": load_file(checkpoint)}, own)
+    assert tell({**base, "pretrained": str(own)}, views(1)) == tell(base, views(1))
+    harmful = tmp_path / "harmful.bin"
+    torch.save({"state_dict": load_file(checkpoint), "more": Harm(tmp_path / "ran")}, harmful)
+    assert late_refusal({**base, "pretrained": str(harmful)}).startswith(
+        f"model: {MODEL} with the weights {harmful} cannot be loaded: Weights only load failed. "
+    )
+    assert not (tmp_path / "ran").exists()
+    torch.load(harmful, weights_only=False)
+    assert (tmp_path / "ran").exists(), "the file would do harm"
+
+
 def test_repeated_labels_are_counted(base: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\nCat\ndog\n cat\n")

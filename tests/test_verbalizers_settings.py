@@ -30,11 +30,43 @@ def test_memory_is_operational() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"regions": {"choice": {"max_region": 3}}}, "the nearest known key is regions.choice.max_regions"),
+        (
+            {"regions": {"kind": "pixels", "choice": {"max_region": 3}}},
+            "the nearest known key is regions.choice.max_regions",
+        ),
         ({"concepts": {"kind": "psychic"}}, "concepts.kind: 'psychic' is none of 'pixels', 'clip'"),
-        ({"regions": {"min_fill": 2}}, "regions.min_fill: input should be less than or equal to 1, not 2"),
+        (
+            {"regions": {"kind": "pixels", "min_fill": 2}},
+            "regions.min_fill: input should be less than or equal to 1, not 2",
+        ),
         ({"working_side_px": 8}, "working_side_px: input should be greater than or equal to 32, not 8"),
-        ({"regions": {"min_area": 0.5, "max_area": 0.4}}, "regions: min_area is at most max_area"),
+        ({"regions": {"kind": "pixels", "min_area": 0.5, "max_area": 0.4}}, "regions: min_area is at most max_area"),
+        ({"regions": {"kind": "detector"}}, "regions.model: field required"),
+        (
+            {"regions": {"kind": "detector", "model": "m", "vocabulary": ["dog"]}},
+            "regions.vocabulary: is a setting of another kind of regions; set regions.kind too",
+        ),
+        ({"regions": {"kind": "zero_shot", "model": "m"}}, "regions.vocabulary: field required"),
+        (
+            {"regions": {"kind": "zero_shot", "model": "m", "vocabulary": []}},
+            "regions.vocabulary: a list of labels, or a file with a label a line, is expected, not []",
+        ),
+        (
+            {"regions": {"kind": "zero_shot", "model": "m", "vocabulary": 5}},
+            "regions.vocabulary: a list of labels, or a file with a label a line, is expected, not 5",
+        ),
+        (
+            {"regions": {"kind": "zero_shot", "model": "m", "vocabulary": ["dog", " "]}},
+            "regions.vocabulary: labels are texts of 1 to 200 characters, not ['dog', ' ']",
+        ),
+        (
+            {"regions": {"kind": "zero_shot", "model": "m", "vocabulary": ["dog"], "template": "a photo"}},
+            "regions.template: a text with {label} in it, once, is expected, not 'a photo'",
+        ),
+        (
+            {"regions": {"kind": "torchvision", "labels": ["dog"]}},
+            "regions: labels go with a file of weights; torchvision's own say what their classes are",
+        ),
     ],
 )
 def test_wrong_settings_are_named(values: dict[str, object], message: str) -> None:

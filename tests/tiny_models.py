@@ -16,6 +16,12 @@ CHAT_TEMPLATE = (
     "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
+CHATML_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""In the form that Qwen models are trained on, which servers look for."""
 _TEXTS = [
     "Describe what can be seen in this picture. What is it? Where is it taken? A dog runs over the grass.",
     "user: assistant: system: Question: Answer: What does the region describe? Two people sit beside the water.",
@@ -142,9 +148,8 @@ def save_llava(folder: Path, *, template: str | None = CHAT_TEMPLATE) -> Path:
     return _save(folder, LlavaForConditionalGeneration(config), processor)
 
 
-def save_idefics3(folder: Path) -> Path:
-    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
-
+def _idefics3_parts() -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The tokenizer, the configuration and the image processing of Idefics3, which SmolVLM is built upon."""
     rows = tuple(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7))
     words = ("<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>")
     tokenizer = _tokenizer(added=(*words, *rows))
@@ -156,19 +161,53 @@ def save_idefics3(folder: Path) -> Path:
         "image_size": SIDE_PX,
         "patch_size": 7,
     }
-    kind: Any = Idefics3Config
-    config = kind(
-        vision_config=vision,
-        text_config=_llama(tokenizer),
-        scale_factor=2,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        pad_token_id=tokenizer.pad_token_id,
+    config = {
+        "vision_config": vision,
+        "text_config": _llama(tokenizer),
+        "scale_factor": 2,
+        "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    images = {
+        "size": {"longest_edge": 2 * SIDE_PX},
+        "max_image_size": {"longest_edge": SIDE_PX},
+        "do_image_splitting": True,
+    }
+    return tokenizer, config, images
+
+
+def save_idefics3(folder: Path) -> Path:
+    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
+
+    tokenizer, config, images = _idefics3_parts()
+    processor = Idefics3Processor(
+        Idefics3ImageProcessor(**images), tokenizer, image_seq_len=4, chat_template=CHAT_TEMPLATE
     )
-    images = Idefics3ImageProcessor(
-        size={"longest_edge": 2 * SIDE_PX}, max_image_size={"longest_edge": SIDE_PX}, do_image_splitting=True
+    return _save(folder, Idefics3ForConditionalGeneration(Idefics3Config(**config)), processor)
+
+
+def save_smolvlm(folder: Path) -> Path:
+    from transformers import (
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMImageProcessor,
+        SmolVLMProcessor,
+        SmolVLMVideoProcessor,
     )
-    processor = Idefics3Processor(images, tokenizer, image_seq_len=4, chat_template=CHAT_TEMPLATE)
-    return _save(folder, Idefics3ForConditionalGeneration(config), processor)
+
+    tokenizer, config, images = _idefics3_parts()
+    processor: Any = SmolVLMProcessor
+    return _save(
+        folder,
+        SmolVLMForConditionalGeneration(SmolVLMConfig(**config)),
+        processor(
+            SmolVLMImageProcessor(**images),
+            tokenizer,
+            SmolVLMVideoProcessor(),
+            image_seq_len=4,
+            chat_template=CHAT_TEMPLATE,
+        ),
+    )
 
 
 def save_blip2(folder: Path, *, language: str = "opt") -> Path:
@@ -304,6 +343,25 @@ def save_instructblip(folder: Path) -> Path:
     )
 
 
+def _qwen_parts() -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The tokenizer, the configuration of the text model and the ids of the tokens around images of a Qwen-VL."""
+    words = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+    tokenizer = _tokenizer(added=("<|im_start|>", "<|im_end|>", *words))
+    start, end, image, video = (tokenizer.convert_tokens_to_ids(word) for word in words)
+    text = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 2048,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
+        **_text(tokenizer),
+    }
+    ids = {"vision_start_token_id": start, "vision_end_token_id": end, "image_token_id": image, "video_token_id": video}
+    return tokenizer, text, ids
+
+
 def save_qwen2_vl(folder: Path) -> Path:
     from transformers import (
         Qwen2VLConfig,
@@ -313,43 +371,48 @@ def save_qwen2_vl(folder: Path) -> Path:
         Qwen2VLVideoProcessor,
     )
 
-    words = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-    tokenizer = _tokenizer(added=words)
-    ids = [tokenizer.convert_tokens_to_ids(word) for word in words]
-    config = Qwen2VLConfig(
-        vision_config={
-            "depth": 2,
-            "embed_dim": 32,
-            "hidden_size": 32,
-            "num_heads": 2,
-            "mlp_ratio": 2,
-            "patch_size": 14,
-        },
-        text_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 2048,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
-            **_text(tokenizer),
-        },
-        vision_start_token_id=ids[0],
-        vision_end_token_id=ids[1],
-        image_token_id=ids[2],
-        video_token_id=ids[3],
-    )
+    tokenizer, text, ids = _qwen_parts()
+    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14}
+    kind: Any = Qwen2VLConfig
     bounds: dict[str, Any] = {"size": {"shortest_edge": SIDE_PX**2, "longest_edge": 4 * SIDE_PX**2}}
     processor: Any = Qwen2VLProcessor
     return _save(
         folder,
-        Qwen2VLForConditionalGeneration(config),
+        Qwen2VLForConditionalGeneration(kind(vision_config=vision, text_config=text, **ids)),
         processor(
-            Qwen2VLImageProcessor(**bounds),
-            tokenizer,
-            Qwen2VLVideoProcessor(**bounds),
-            chat_template=CHAT_TEMPLATE.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>"),
+            Qwen2VLImageProcessor(**bounds), tokenizer, Qwen2VLVideoProcessor(**bounds), chat_template=CHATML_TEMPLATE
+        ),
+    )
+
+
+def save_qwen3_vl(folder: Path) -> Path:
+    from transformers import (
+        Qwen2VLImageProcessor,
+        Qwen3VLConfig,
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLProcessor,
+        Qwen3VLVideoProcessor,
+    )
+
+    tokenizer, text, ids = _qwen_parts()
+    vision = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_heads": 2,
+        "patch_size": 16,
+        "out_hidden_size": 32,
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [0],
+    }
+    kind: Any = Qwen3VLConfig
+    bounds: dict[str, Any] = {"patch_size": 16, "size": {"shortest_edge": 32**2, "longest_edge": 4 * 32**2}}
+    processor: Any = Qwen3VLProcessor
+    return _save(
+        folder,
+        Qwen3VLForConditionalGeneration(kind(vision_config=vision, text_config={**text, "head_dim": 16}, **ids)),
+        processor(
+            Qwen2VLImageProcessor(**bounds), tokenizer, Qwen3VLVideoProcessor(**bounds), chat_template=CHATML_TEMPLATE
         ),
     )
 
@@ -357,11 +420,13 @@ def save_qwen2_vl(folder: Path) -> Path:
 SAVERS = {
     "llava": save_llava,
     "idefics3": save_idefics3,
+    "smolvlm": save_smolvlm,
     "blip2-opt": save_blip2,
     "blip2-t5": lambda folder: save_blip2(folder, language="t5"),
     "florence2": save_florence2,
     "instructblip": save_instructblip,
     "qwen2-vl": save_qwen2_vl,
+    "qwen3-vl": save_qwen3_vl,
 }
 
 

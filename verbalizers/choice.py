@@ -1,4 +1,4 @@
-"""Choosing regions among proposals: people first, then what is large, central, prominent and unlike the rest.
+"""Choosing regions among proposals: people first, then what is large, central, rare, prominent and unlike the rest.
 
 LSKD (section 2.1) names five heuristics and two numbers; the formula here is our own: each step takes the proposal
 of most worth, and what is kept lowers the worth of its own kind. Choosing by non-maximum suppression alone was given
@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from ostensive.records import Box
 from verbalizers.choice_settings import ChoiceSettings
+from verbalizers.frequencies import NO_FREQUENCIES, Frequencies
+from verbalizers.label_lists import folded
 
 AREA_LABEL = "area"  # the label of what no detector has named
-PEOPLE_LABELS = frozenset({"face", "person"})
 WHOLE_BOX = Box(0.0, 0.0, 1.0, 1.0)
 
 
@@ -38,22 +39,30 @@ def centrality(box: Box) -> float:
     return 1 - math.hypot(x - 0.5, y - 0.5) / math.hypot(0.5, 0.5)
 
 
-def worth(proposal: Proposal, settings: ChoiceSettings) -> float:
-    """Prominence, size and centrality in one number, 0-1."""
+def worth(proposal: Proposal, settings: ChoiceSettings, frequencies: Frequencies = NO_FREQUENCIES) -> float:
+    """Prominence, size, centrality and rarity in one number, 0-1. People are not weighed by how rare they are."""
     place = 1 - settings.centrality_weight * (1 - centrality(proposal.box))
-    return float(proposal.prominence * proposal.box.area**settings.size_exponent * place)
+    rarity = 1.0 if is_person(proposal, settings) else frequencies.rarity(proposal.label, settings.rarity_exponent)
+    return float(proposal.prominence * proposal.box.area**settings.size_exponent * place * rarity)
 
 
-def choose(proposals: Iterable[Proposal], settings: ChoiceSettings) -> tuple[Proposal, ...]:
+def is_person(proposal: Proposal, settings: ChoiceSettings) -> bool:
+    """Whether the label is one of those that count as people."""
+    return folded(proposal.label) in settings.people_labels
+
+
+def choose(
+    proposals: Iterable[Proposal], settings: ChoiceSettings, frequencies: Frequencies = NO_FREQUENCIES
+) -> tuple[Proposal, ...]:
     """The proposals to keep, in the order of their numbers; one of the whole view where none can be kept."""
-    worths = {proposal: worth(proposal, settings) for proposal in proposals}
-    ranked = sorted(worths, key=lambda proposal: (-worths[proposal], _corners(proposal), proposal.kind))
-    people = [proposal for proposal in ranked if proposal.label in PEOPLE_LABELS]
+    worths = {proposal: worth(proposal, settings, frequencies) for proposal in proposals}
+    ranked = sorted(worths, key=lambda proposal: (-worths[proposal], *_fixed_order(proposal)))
+    people = [proposal for proposal in ranked if is_person(proposal, settings)]
+    others = [proposal for proposal in ranked if not is_person(proposal, settings)]
     kept: list[Proposal] = []
     for proposal in people:
-        if len(kept) < min(settings.max_people, settings.max_regions) and _clear_of(proposal, kept, settings):
+        if len(kept) < min(settings.max_people, settings.max_regions) and _has_room(proposal, kept, settings):
             kept.append(proposal)
-    others = [proposal for proposal in ranked if proposal.label not in PEOPLE_LABELS]
     whole = Proposal(WHOLE_BOX, AREA_LABEL, None, AREA_LABEL, 0.0)
     return tuple(sorted(_fill(kept, others, worths, settings), key=_reading_order)) or (whole,)
 
@@ -63,7 +72,7 @@ def _fill(
 ) -> list[Proposal]:
     """`kept` and as many of `others` as there is room for, most worth first."""
     kept, kinds = list(kept), Counter(proposal.kind for proposal in kept)
-    others = [proposal for proposal in others if _clear_of(proposal, kept, settings)]
+    others = [proposal for proposal in others if _has_room(proposal, kept, settings)]
     while others and len(kept) < settings.max_regions:
         # `max` takes the first of equals, and `others` is in a fixed order.
         best = max(others, key=lambda other: worths[other] * settings.repeat_factor ** kinds[other.kind])
@@ -79,8 +88,11 @@ def _fill(
     return kept
 
 
-def _clear_of(proposal: Proposal, kept: list[Proposal], settings: ChoiceSettings) -> bool:
-    return all(proposal.box.overlap(other.box) <= settings.max_overlap for other in kept)
+def _has_room(proposal: Proposal, kept: list[Proposal], settings: ChoiceSettings) -> bool:
+    """Whether `proposal` may stand beside `kept`: overlap, and the cap of its kind."""
+    alike = sum(other.kind == proposal.kind for other in kept)
+    clear = all(proposal.box.overlap(other.box) <= settings.max_overlap for other in kept)
+    return clear and alike < settings.max_per_kind
 
 
 def _corners(proposal: Proposal) -> tuple[float, float, float, float, str]:
@@ -88,6 +100,12 @@ def _corners(proposal: Proposal) -> tuple[float, float, float, float, str]:
     return box.y1, box.x1, box.y2, box.x2, proposal.label
 
 
-def _reading_order(proposal: Proposal) -> tuple[int, float, tuple[float, float, float, float, str]]:
+def _fixed_order(proposal: Proposal) -> tuple[tuple[float, float, float, float, str], str, float, float]:
+    """Differs for any two proposals that differ."""
+    probability = -1.0 if proposal.label_probability is None else proposal.label_probability
+    return _corners(proposal), proposal.kind, -proposal.prominence, -probability
+
+
+def _reading_order(proposal: Proposal) -> tuple[int, float, tuple[object, ...]]:
     x, y = proposal.box.center
-    return min(int(3 * y), 2), x, _corners(proposal)
+    return min(int(3 * y), 2), x, _fixed_order(proposal)

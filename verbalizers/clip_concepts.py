@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Self
 from ostensive.batching import BatchSize, Steps, each_in_batches
 from ostensive.caches import cache_folder
 from ostensive.fingerprint import fingerprint
-from verbalizers.clip_model import ClipModel, local_digest
+from verbalizers.clip_files import weights_version
+from verbalizers.clip_model import ClipModel
 from verbalizers.clip_settings import ClipConceptSettings, LabelListSettings
 from verbalizers.label_lists import BUILT_IN, LabelList, load_labels, sense_key
 from verbalizers.parts import PartTools, Unsaid, View, describe_error
@@ -52,10 +53,10 @@ class ClipConcepts:
 
     @property
     def version(self) -> str:
-        """Changes with the content of the lists and of a checkpoint of the user's own, whatever they are called."""
+        """Changes with the content of the lists and with the weights, see `ostensive.model_files`."""
         if self._version is None:
             lists = {name: labels.fingerprint for name, labels in self._lists.items()}
-            weights = local_digest(self._settings.model, self._settings.pretrained)
+            weights = weights_version(self._settings.model, self._settings.weights)
             self._version = f"{CLIP_VERSION}:{fingerprint([lists, weights])[:16]}"
         return self._version
 

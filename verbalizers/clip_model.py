@@ -7,7 +7,6 @@ Models are loaded by open_clip's own calls, so that any of its names works. `cre
 import contextlib
 import difflib
 import hashlib
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,14 +20,13 @@ import PIL.Image
 from ostensive.batching import BatchSize, Steps, each_in_batches
 from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
+from verbalizers.clip_files import FOLDER, HUB, HubTokenizer, check_folder, fetch_weights, hub_clip, split_hub_name
 from verbalizers.clip_settings import ClipConceptSettings
 
 if TYPE_CHECKING:
     import torch
 
 _TEXTS_AT_ONCE = 256
-_CONFIG = "open_clip_config.json"
-_WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pth")  # what open_clip looks for in a folder
 _PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}  # in open_clip's words
 # CLIP looks at the central square. A very long image would be blown up to a size that no memory holds before that
 # square is cut out, so that what cannot be in it is cut off first; nothing else changes.
@@ -143,10 +141,10 @@ def central_part(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 def check_model(model: str, pretrained: str | None) -> None:
     """Raises `SettingsError` for a model or a checkpoint that is not there, without importing open_clip."""
-    if model.startswith("local-dir:"):
-        _check_folder(Path(model.removeprefix("local-dir:")))
-    elif model.startswith("hf-hub:"):
-        if not model.removeprefix("hf-hub:"):
+    if model.startswith(FOLDER):
+        check_folder(Path(model.removeprefix(FOLDER)))
+    elif model.startswith(HUB):
+        if not split_hub_name(model)[0]:
             raise SettingsError("model: hf-hub: has to be followed by the name of a model on the Hugging Face Hub")
     else:
         names = model_names()
@@ -160,25 +158,6 @@ def check_model(model: str, pretrained: str | None) -> None:
         raise SettingsError(
             f"pretrained: there is no file {pretrained}; a tag of open_clip or a checkpoint is expected"
         )
-
-
-def local_digest(model: str, pretrained: str | None) -> str | None:
-    """SHA-256 of a checkpoint of the user's own, about 1 s a GB; None for a model that its name identifies."""
-    files = []
-    if model.startswith("local-dir:"):
-        folder = Path(model.removeprefix("local-dir:"))
-        files = sorted(
-            path for path in folder.iterdir() if path.suffix in (*_WEIGHTS_SUFFIXES, ".json", ".txt", ".model")
-        )
-    elif pretrained is not None and Path(pretrained).is_file():
-        files = [Path(pretrained)]
-    if not files:
-        return None
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
 
 
 def looks_like_path(pretrained: str) -> bool:
@@ -198,22 +177,6 @@ def model_names() -> list[str]:
     return sorted(path.stem for folder in folders for path in (Path(folder) / "model_configs").glob("*.json"))
 
 
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise SettingsError(f"model: there is no folder {folder}; local-dir: has to be followed by one")
-    try:
-        config = json.loads((folder / _CONFIG).read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise SettingsError(f"model: {folder} has no {_CONFIG}; a model as open_clip saves it is expected") from error
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"model: {folder / _CONFIG} cannot be read as JSON ({error})") from error
-    if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
-        raise SettingsError(f"model: {folder / _CONFIG} has no model_cfg; a model as open_clip saves it is expected")
-    if not any(path.suffix in _WEIGHTS_SUFFIXES for path in folder.iterdir()):
-        expected = ", ".join(f"*{suffix}" for suffix in _WEIGHTS_SUFFIXES)
-        raise SettingsError(f"model: {folder} has no weights; a file {expected} is expected in it")
-
-
 def _load(settings: ClipConceptSettings, device: str) -> tuple[Any, Any, Any]:  # Any: open_clip ships no types
     """Model, preprocessing and tokenizer."""
     import open_clip
@@ -222,18 +185,24 @@ def _load(settings: ClipConceptSettings, device: str) -> tuple[Any, Any, Any]:  
     tag: dict[str, Any] = {}  # Any: open_clip's table of weights
     if weights is not None and not Path(weights).is_file():
         tag = _known_tag(settings.model.replace("/", "-"), weights)
+    source, hub_tokenizer = settings.model, None
+    if settings.model.startswith(HUB):
+        found = hub_clip(settings.model)
+        fetch_weights(found)
+        source, hub_tokenizer = f"{FOLDER}{found.folder}", found.tokenizer
     try:
         with _quiet_root_logger():
-            _refuse_remote_code(settings.model)
+            _refuse_remote_code(settings.model, source)
             # Where the weights were trained with OpenAI's activation, open_clip would only warn and use the other.
             model, preprocess = open_clip.create_model_from_pretrained(
-                settings.model,
+                source,
                 pretrained=weights,
                 precision=_PRECISIONS[settings.dtype],
                 device=device,
                 force_quick_gelu=bool(tag.get("quick_gelu", False)),
+                weights_only=True,  # a checkpoint that is no safetensors file is a pickle: tensors alone are read of it
             )
-            tokenizer = open_clip.get_tokenizer(settings.model)
+            tokenizer = open_clip.get_tokenizer(source) if hub_tokenizer is None else _tokenizer_of(hub_tokenizer)
     except SettingsError:
         raise
     except Exception as error:  # what loaders and networks raise here has no common type
@@ -241,6 +210,14 @@ def _load(settings: ClipConceptSettings, device: str) -> tuple[Any, Any, Any]:  
         name = settings.model if weights is None else f"{settings.model} with the weights {weights}"
         raise SettingsError(f"model: {name} cannot be loaded: {lines[0]:.200}") from error
     return model.eval(), preprocess, tokenizer
+
+
+def _tokenizer_of(source: HubTokenizer) -> Any:  # Any: open_clip ships no types
+    """The tokenizer as open_clip makes it for a model on the Hub, at a commit."""
+    from open_clip.tokenizer import HFTokenizer
+
+    options = {**source.options, "revision": source.commit}
+    return HFTokenizer(source.name, context_length=source.context_length, tokenizer_mode=source.mode, **options)
 
 
 def _known_tag(model: str, weights: str) -> dict[str, Any]:  # Any: open_clip's table of weights
@@ -260,11 +237,11 @@ def _known_tag(model: str, weights: str) -> dict[str, Any]:  # Any: open_clip's 
     raise SettingsError(f"pretrained: open_clip has no weights {weights!r} for {model}; {hint}")
 
 
-def _refuse_remote_code(model: str) -> None:
+def _refuse_remote_code(model: str, source: str) -> None:
     """A model's own configuration may ask open_clip to run code that comes with a tokenizer: never unasked."""
     import open_clip
 
-    config = open_clip.get_model_config(model.replace("/", "-") if ":" not in model else model) or {}
+    config = open_clip.get_model_config(source.replace("/", "-") if ":" not in source else source) or {}
     if config.get("text_cfg", {}).get("tokenizer_kwargs", {}).get("trust_remote_code"):
         raise SettingsError(f"model: {model} wants to run code that comes with its tokenizer, which is refused")
 

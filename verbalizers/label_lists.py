@@ -81,7 +81,7 @@ def distinct(labels: Iterable[str]) -> LabelList:
     count = 0
     for label in labels:
         count += 1
-        kept.setdefault(_folded(label), label)
+        kept.setdefault(folded(label), label)
     return LabelList(tuple(kept.values()), count - len(kept))
 
 
@@ -91,7 +91,7 @@ def sense_key(label: str) -> str:
     By the regular English endings, so that it errs for words such as `glasses`; all it does is keep two labels with
     one key from being said of the same image.
     """
-    *before, last = _folded(label).replace("-", " ").replace("_", " ").split() or [""]
+    *before, last = folded(label).replace("-", " ").replace("_", " ").split() or [""]
     return " ".join([*before, _singular(last)])
 
 
@@ -105,7 +105,8 @@ def _singular(word: str) -> str:
     return word
 
 
-def _folded(label: str) -> str:
+def folded(label: str) -> str:
+    """`label` without what case, white space and Unicode form add; two labels of one form are one label."""
     return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
 
 

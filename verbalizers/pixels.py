@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from ostensive.records import Probe, Verbalization
 from verbalizers.captions import caption_of
-from verbalizers.choice import Proposal, choose
+from verbalizers.choice import Proposal
+from verbalizers.chooser import Chooser
 from verbalizers.concepts import tell_concepts
 from verbalizers.narratives import tell_narratives
 from verbalizers.parts import PartTools, Unsaid, View
@@ -68,7 +69,10 @@ class PixelRegions(_PixelPart):
     """Segments that stand out, and faces."""
 
     def __init__(self, settings: PixelRegionSettings, tools: PartTools) -> None:
+        """Raises `SettingsError` for a file of label frequencies that cannot be used."""
         self._settings, self._tools = settings, tools
+        self._choose = Chooser(settings.choice)
+        self.version = f"{PIXELS_VERSION}+{self._choose.version}"
         self._cascade: Any | None = None  # Any: scikit-image is untyped
 
     def __enter__(self) -> Self:
@@ -84,7 +88,7 @@ class PixelRegions(_PixelPart):
         return self._tools.workers.map(self._of, views)
 
     def _of(self, view: View) -> tuple[Proposal, ...]:
-        return choose(propose(view.raster, self._cascade, self._settings), self._settings.choice)
+        return self._choose(propose(view.raster, self._cascade, self._settings))
 
 
 class PixelCaptions(_PixelPart):

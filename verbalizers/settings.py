@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 from ostensive.settings import Operational, Settings
 from verbalizers.choice_settings import ChoiceSettings
 from verbalizers.clip_settings import ClipConceptSettings
+from verbalizers.detector_settings import DetectorRegionSettings, TorchvisionRegionSettings, ZeroShotRegionSettings
+from verbalizers.detectron2_settings import Detectron2RegionSettings
 from verbalizers.generator_settings import (
     EndpointSettings,
     GeneratorCaptionSettings,
@@ -79,12 +81,18 @@ class PixelProbeSettings(Settings):
     """Most questions of each image; fewer where fewer have a clear answer. LSKD, section 2.1: fifteen."""
 
 
-# Each becomes a union discriminated by `kind` as soon as it has a second member.
 ConceptSettings = Annotated[PixelConceptSettings | ClipConceptSettings, Field(discriminator="kind")]
 NarrativeSettings = Annotated[
     PixelNarrativeSettings | GeneratorNarrativeSettings | ServedNarrativeSettings, Field(discriminator="kind")
 ]
-RegionSettings = PixelRegionSettings
+RegionSettings = Annotated[
+    PixelRegionSettings
+    | DetectorRegionSettings
+    | ZeroShotRegionSettings
+    | TorchvisionRegionSettings
+    | Detectron2RegionSettings,
+    Field(discriminator="kind"),
+]
 CaptionSettings = Annotated[
     PixelCaptionSettings | GeneratorCaptionSettings | ServedCaptionSettings, Field(discriminator="kind")
 ]

@@ -13,10 +13,10 @@ from ostensive.chat.scripted import Script
 from ostensive.fingerprint import fingerprint
 from ostensive.generation.forms import Form
 from ostensive.generation.generator import Generator
-from ostensive.generation.loading import weights_fingerprint
 from ostensive.generation.pool import GeneratorPool
 from ostensive.generation.records import Generated, GenerationRequest, NotGenerated
 from ostensive.generation.settings import GeneratorSettings
+from ostensive.model_files import model_version
 from ostensive.recipe import ServedModelSettings
 from ostensive.settings import Settings
 from verbalizers.parts import PartTools
@@ -62,10 +62,10 @@ class LocalSource:
 
     @property
     def version(self) -> str:
-        """Changes with the content of a model folder, whatever it is called."""
+        """Changes with the weights, see `ostensive.model_files`."""
         if self._version is None:
-            weights = weights_fingerprint(self._settings.model)
-            self._version = GENERATOR_VERSION if weights is None else f"{GENERATOR_VERSION}:{weights[:16]}"
+            known_by = model_version(self._settings.model, self._settings.revision)
+            self._version = f"{GENERATOR_VERSION}:{known_by}"
         return self._version
 
     def lend(self, stand_in: Script) -> AbstractContextManager[Generator]:  # noqa: ARG002 - of the protocol

@@ -17,7 +17,16 @@ import PIL.Image
 
 from ostensive.records import NO_SPEND, ImageRecord, Region, Verbalization
 from ostensive.stage import Evidence, Failed, Kept, Outcome
-from verbalizers import clip_concepts, generated, parts, pixels
+from verbalizers import (
+    clip_concepts,
+    detectors_detectron2,
+    detectors_torchvision,
+    detectors_transformers,
+    detectors_zero_shot,
+    generated,
+    parts,
+    pixels,
+)
 from verbalizers.choice import Proposal
 from verbalizers.settings import VerbalizeSettings
 
@@ -31,7 +40,13 @@ NARRATIVE_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.NarrativePa
     "generator": generated.ModelNarratives,
     "served": generated.ModelNarratives,
 }
-REGION_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.RegionPart]] = {"pixels": pixels.PixelRegions}
+REGION_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.RegionPart]] = {
+    "pixels": pixels.PixelRegions,
+    "detector": detectors_transformers.detector_regions,
+    "zero_shot": detectors_zero_shot.zero_shot_regions,
+    "torchvision": detectors_torchvision.torchvision_regions,
+    "detectron2": detectors_detectron2.detectron2_regions,
+}
 CAPTION_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.CaptionPart]] = {
     "pixels": pixels.PixelCaptions,
     "generator": generated.ModelCaptions,

@@ -42,7 +42,8 @@ class Budget:
     """The limits of a run over all its processes; None is no limit. May be used from several threads.
 
     `spent` is what the journal says this run has paid so far, so that the same command run again does not spend the sum
-    a second time. Every attempt counts as a request; of those of earlier processes only the answered ones are known.
+    a second time. Every attempt that is sent counts as a request; of those of earlier processes only the answered ones
+    are known.
     Raises `SettingsError` if `max_usd` is given and the price of something already paid is not known.
     """
 
@@ -91,10 +92,14 @@ class Budget:
             self._set_aside_usd += usd
             return Reservation(usd)
 
-    def settle(self, reservation: Reservation, usd: float | None) -> None:
-        """Books what the request cost. None, where nobody knows, books all that was set aside."""
+    def settle(self, reservation: Reservation, usd: float | None, *, sent: bool = True) -> None:
+        """Books what the request cost. None, where nobody knows, books all that was set aside.
+
+        A request that was not `sent`, for there was no connection, counts as none.
+        """
         with self._lock:
             self._under_way -= 1
+            self._requests -= not sent
             # Without anything under way the sum is 0 by definition; adding and taking floats away would leave a crumb.
             self._set_aside_usd = self._set_aside_usd - reservation.usd if self._under_way else 0.0
             self._usd += reservation.usd if usd is None else usd

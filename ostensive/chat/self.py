@@ -32,10 +32,10 @@ from ostensive.chat.wire import (
     valid_text,
 )
 from ostensive.errors import BudgetReached, Interrupted, SettingsError
-from ostensive.generation.loading import weights_fingerprint
 from ostensive.generation.pool import GeneratorPool
 from ostensive.generation.records import Draw, Generated, GenerationRequest, NotGenerated, Turn
 from ostensive.images.decode import open_rgb
+from ostensive.model_files import model_version
 from ostensive.recipe import SelfTeacherSettings
 from ostensive.records import Spend
 
@@ -91,6 +91,7 @@ class SelfChat:
 
     def __enter__(self) -> Self:
         """Raises `SettingsError` if the model cannot be loaded or holds no conversations."""
+        self._weights = model_version(self._settings.model, self._settings.revision)
         with ExitStack() as stack:
             self._generator = stack.enter_context(self._generators.lend(self._settings.generator))
             if self._generator.form != "chat":
@@ -99,7 +100,6 @@ class SelfChat:
                     " cannot be the teacher; name a model with a chat template as teacher.model"
                 )
             self._resources = stack.pop_all()
-        self._weights = weights_fingerprint(self._settings.model) or self._generator.loaded.commit
         return self
 
     def __exit__(

@@ -203,7 +203,7 @@ class ServedChat:
 
     async def _send(self, request: Request, rank: Rank) -> Reply | NoReply:
         """The reply to a request that is not in the journal, after as many attempts as it takes and is allowed."""
-        deadline = float("inf")
+        deadline, attempts = float("inf"), 0
         for failures in itertools.count(1):
             await self._gate.acquire((0 if failures > 1 else 1, *rank))
             try:
@@ -216,18 +216,24 @@ class ServedChat:
                 self._gate.release()
             if not isinstance(result, Missed):
                 return result
-            end = await self._end_or_wait(request, result, failures, deadline)
+            # A server that has answered and now takes no connection is being restarted, which may take as long as a
+            # model takes to load. Nothing was sent to it, so that uses up time and no attempt.
+            attempts += not (result.verdict is UNREACHABLE and self._answered)
+            spent = attempts >= self._settings.max_attempts
+            end = await self._end_or_wait(request, result, failures, deadline, spent=spent)
             if end is not None:
                 return end
         raise AssertionError("attempts are counted without end")
 
-    async def _end_or_wait(self, request: Request, missed: Missed, failures: int, deadline: float) -> NoReply | None:
+    async def _end_or_wait(
+        self, request: Request, missed: Missed, failures: int, deadline: float, *, spent: bool
+    ) -> NoReply | None:
         """The end of a request that failed, or None after the time to wait before it is tried again."""
         verdict = missed.verdict
         attempts = f"{missed.detail}; {failures} attempt{'s' if failures > 1 else ''}"
         wait_s = max(missed.retry_after_s or 0.0, self._backoff.wait_s(failures, self._rng))
         late = self._loop.time() + wait_s >= deadline
-        given_up = verdict.action is Action.GIVE_UP or failures >= self._settings.max_attempts or late
+        given_up = verdict.action is Action.GIVE_UP or spent or late
         if given_up and verdict is UNREACHABLE and not self._answered:
             self._send_no_more(
                 AccessRefusedError(
@@ -254,11 +260,13 @@ class ServedChat:
             bound_usd = upper_bound_usd(request.messages, request.sampling.max_tokens, self._price)
         reservation = await self._reserve(bound_usd)
         usd: float | None = None  # until more is known, it may have cost all that is set aside
+        sent = True
         sent_at = self._loop.time()
         try:
             result = await self._connection.post(data, max(0.001, deadline - sent_at))
             if isinstance(result, Missed):
                 usd = None if result.verdict.may_be_billed else 0.0
+                sent = result.verdict is not UNREACHABLE
                 self._strike(result, sent_at)
                 return result
             self._answered = True
@@ -271,7 +279,7 @@ class ServedChat:
             self._gate.limit.succeeded()
             return await self._keep(request, result, parsed, usd)
         finally:
-            self._budget.settle(reservation, usd)
+            self._budget.settle(reservation, usd, sent=sent)
 
     async def _reserve(self, bound_usd: float) -> Reservation:
         while True:

@@ -273,10 +273,14 @@ def serve(
 
 
 class ServerThread:
-    """The scripted server in a thread of this process, for as long as it is entered; `base_url` says where."""
+    """The scripted server in a thread of this process, for as long as it is entered; `base_url` says where.
 
-    def __init__(self, script: Script, settings: ServerSettings = ServerSettings()) -> None:
+    Port 0 is any free one.
+    """
+
+    def __init__(self, script: Script, settings: ServerSettings = ServerSettings(), *, port: int = 0) -> None:
         self._handler = ScriptedHandler(script, settings)
+        self._port = port
         self.base_url = ""
 
     @property
@@ -299,7 +303,7 @@ class ServerThread:
 
         def run() -> None:
             try:
-                self._loop.run_until_complete(_serve(self._handler, "127.0.0.1", 0, on_ready, self._until))
+                self._loop.run_until_complete(_serve(self._handler, "127.0.0.1", self._port, on_ready, self._until))
             finally:
                 ready.set()
 

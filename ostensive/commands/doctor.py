@@ -82,7 +82,7 @@ def _finding(need: ModelNeed, users: Sequence[tuple[str, str]], environment: Map
         try:
             device = resolve_device(need.device or "auto")
         except SettingsError as error:
-            found = Found(found.place, found.size_bytes, found.problem or str(error))
+            found = replace(found, problem=found.problem or str(error))
     roles = ", ".join(dict.fromkeys(role for role, _ in users))
     return Finding(replace(need, role=roles), tuple(path for _, path in users), found, device)
 
@@ -97,6 +97,7 @@ def doctor_lines(diagnosis: Diagnosis) -> Iterator[str]:
             "there" if found.problem is None else "missing",
             None if found.size_bytes is None else size_words(found.size_bytes),
             None if finding.device is None else f"on {finding.device}",
+            None if found.commit is None else f"commit {found.commit[:12]}",
         ]
         yield f"{finding.need.role:<{width}}{need_name(finding.need)}: {', '.join(fact for fact in facts if fact)}"
         if found.problem is not None:

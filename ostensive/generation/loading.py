@@ -1,23 +1,22 @@
 """An image-text model and its processor, from the Hub or a folder, or one line that says why not.
 
-Only safetensors are read and no code of a model's own is run. Weights that the file lacks are an error: the library
-fills them with random numbers and says so in a table, and the captions of such a model look like any others.
+Only safetensors are read and no code of a model's own is run; what is checked of the files is in
+`ostensive.pretrained`. A model on the Hub is loaded at the commit that it is known by (`ostensive.model_files`). That
+also keeps transformers from having a model that holds no safetensors on its main branch converted by a service.
 """
 
 import copy
-import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
 from ostensive.generation.forms import Form, form_of
 from ostensive.generation.settings import GeneratorSettings
+from ostensive.model_files import is_lacking, pinned_commit
+from ostensive.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
 
-_FINGERPRINTED = {".json", ".jinja", ".model", ".safetensors", ".txt"}
+_SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")  # one of them, as the library looks for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +34,16 @@ class LoadedModel:
     max_positions: int | None  # of the text model, for prompt and reply together; None where not limited or not known
 
 
-def weights_fingerprint(model: str) -> str | None:
-    """SHA-256 over names and bytes of the files that a model in a folder consists of; None if `model` is no folder.
-
-    All of every file is read, for a fine-tuned model may differ from its base in a few tensors: about 1 s a GB.
-    """
-    folder = Path(model)
-    if not folder.is_dir():
-        return None
-    sink = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in _FINGERPRINTED and path.is_file():
-            with path.open("rb") as file:
-                sink.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return sink.hexdigest()
-
-
 def load_model(settings: GeneratorSettings) -> LoadedModel:
     """The model that `settings` name; raises `SettingsError` in one line if it cannot be had or cannot be asked."""
     import transformers
 
     library: Any = transformers  # Any: its automatic classes are typed in part only
     name = settings.model
-    _check_folder(name)
+    check_folder(name)
     device = resolve_device(settings.device)
-    source = {"revision": settings.revision or "main", "trust_remote_code": False}
+    commit = pinned_commit(name, settings.revision)
+    source = {"revision": commit or "main", "trust_remote_code": False}
     try:
         config = library.AutoConfig.from_pretrained(name, **source)
         _check_type(name, config)
@@ -69,22 +53,23 @@ def load_model(settings: GeneratorSettings) -> LoadedModel:
                 f"{name}: has no processor for both images and text (preprocessor_config.json is missing)"
             )
         form = form_of(name, config.model_type, has_template=bool(getattr(processor, "chat_template", None)))
-        with _without_bars():
+        with without_bars():
             model, loading = library.AutoModelForImageTextToText.from_pretrained(
-                name, dtype=_dtype(settings.dtype, device), use_safetensors=True, output_loading_info=True, **source
+                name, dtype=dtype_of(settings.dtype, device), use_safetensors=True, output_loading_info=True, **source
             )
     except SettingsError:
         raise
     except Exception as error:  # each model's classes raise what they like when files are missing or broken
-        raise SettingsError(f"{name}: cannot be loaded: {type(error).__name__}: {_first_line(error)}") from error
-    _check_weights(name, loading)
+        _check_not_lacking(name, commit)
+        raise SettingsError(f"{name}: cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
+    check_weights(name, loading)
     model.to(device).eval()
     encodes = bool(config.is_encoder_decoder)
     _set_padding(processor.tokenizer, encodes=encodes)
     positions = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
     return LoadedModel(
         name=name,
-        commit=getattr(config, "_commit_hash", None),
+        commit=commit,
         model=model,
         processor=processor,
         generation=_generation(model, processor.tokenizer),
@@ -95,41 +80,13 @@ def load_model(settings: GeneratorSettings) -> LoadedModel:
     )
 
 
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Standard error is for our own progress line; the library's bars are put back as they were."""
-    import transformers
-
-    logging: Any = transformers.utils.logging  # Any: partly untyped
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _dtype(setting: str, device: str) -> Any:  # Any: a torch.dtype or "auto"
-    import torch
-
-    if setting == "auto":
-        return torch.float32 if device == "cpu" else "auto"
-    return getattr(torch, setting)
-
-
-def _check_folder(name: str) -> None:
-    folder = Path(name)
-    if not folder.is_dir():
-        if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1:
-            raise SettingsError(
-                f"{name}: there is no such folder; a folder or a name on the Hugging Face Hub is expected"
-            )
-        return
-    if not (folder / "config.json").is_file():
-        raise SettingsError(f"{name}: holds no config.json; a folder written by save_pretrained is expected")
-    if not any(folder.glob("*.safetensors")):
-        raise SettingsError(f"{name}: holds no weights; *.safetensors files are expected beside config.json")
+def _check_not_lacking(name: str, commit: str | None) -> None:
+    """Raises `SettingsError` for a model on the Hub that has no safetensors; the library advises to read pickles."""
+    if commit is not None and all(is_lacking(name, commit, file) for file in _SAFETENSORS):
+        raise SettingsError(
+            f"{name}: has no {_SAFETENSORS[0]} at commit {commit}, and other weights are not read (a pickle may run"
+            " code); name another revision, or a folder where you saved it with save_pretrained"
+        )
 
 
 def _check_type(name: str, config: Any) -> None:  # Any: a configuration of any model
@@ -137,19 +94,6 @@ def _check_type(name: str, config: Any) -> None:  # Any: a configuration of any 
 
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise SettingsError(f"{name}: is a model of type {config.model_type!r}, which does not turn images into text")
-
-
-def _check_weights(name: str, loading: Any) -> None:  # Any: the library's report, a dict
-    lacking = sorted(str(key) for key in loading["missing_keys"])
-    wrong = sorted(str(key[0]) for key in loading["mismatched_keys"])
-    for keys, problem in ((lacking, "are missing"), (wrong, "have another shape than config.json says")):
-        if keys:
-            raise SettingsError(f"{name}: {len(keys)} of its weights {problem}, among them {keys[0]}; fetch it anew")
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else "no message"
 
 
 def _set_padding(tokenizer: Any, *, encodes: bool) -> None:  # Any: a tokenizer of any model

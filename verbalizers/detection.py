@@ -1,0 +1,253 @@
+"""Regions by an object detector of any library: its detections made proposals, and regions chosen among them.
+
+A detector says where something is in the pixels of the picture that it was given, and this module does all that is the
+same for every library: sizes that no detector was made for, batches, boxes clipped to the image, labels as people write
+them, counts of what is left out. A class a library with all of it was given up, for three libraries make three slightly
+different sets of mistakes.
+"""
+
+import logging
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import PIL.Image
+
+from ostensive.batching import BatchSize, Steps, each_in_batches
+from ostensive.errors import OstensiveError
+from ostensive.records import Box
+from verbalizers.choice import Proposal
+from verbalizers.chooser import Chooser
+from verbalizers.detector_settings import DetectorSettings
+from verbalizers.parts import PartTools, Unsaid, View, Workers, describe_error
+
+DETECTION_VERSION = "detection-1"
+
+# Some detectors scale the shorter side to 800 pixels: a strip of 20,000 x 10 would take gigabytes, and where the longer
+# side is bounded as well its shorter one would vanish. Beyond this aspect a picture is squeezed along its longer side,
+# as detectors with a square input do with every picture; boxes are shares of the sides, and stay right.
+MAX_ASPECT = 8
+# No detector looks at more than about 1,333 pixels a side; larger pictures cost memory as soon as they are floats.
+MAX_SIDE_PX = 2048
+
+_NO_LABELS = frozenset({"", "n/a", "background", "no object", "no-object", "none"})
+_SENSE = re.compile(r"\([^()]*\)")
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+_log = logging.getLogger(__name__)
+
+
+class DetectionError(OstensiveError):
+    """A detector could not do its work on a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a detector found."""
+
+    corners_px: tuple[float, float, float, float]  # left, top, right, bottom in pixels of the picture; may leave it
+    label: str
+    probability: float  # 0-1
+
+
+class Detector(Protocol):
+    """A detector of some library. Entered before use, which loads it; raises `SettingsError` when it cannot be."""
+
+    @property
+    def version(self) -> str:
+        """What detections depend on beside settings; known before it is entered."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def prepare(self, pictures: Sequence[PIL.Image.Image]) -> Any:  # Any: each library takes a type of its own
+        """A batch as the model takes it, still on the CPU; runs in a thread beside `detect`."""
+        ...
+
+    def detect(self, ready: Any) -> list[list[Detection]]:  # Any: what `prepare` returned
+        """One list a picture, in order, best first. Raises where scores are not numbers, and on full memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """The proposals that detections make, and how many make none, by reason."""
+
+    proposals: tuple[Proposal, ...]
+    left_out: Counter[str]
+
+
+def proposals(found: Sequence[Detection], width: int, height: int, settings: DetectorSettings) -> list[Proposal]:
+    """The detections that may become regions, likeliest first; `width` and `height` of the picture in pixels."""
+    return list(sift(found, width, height, settings).proposals)
+
+
+def sift(found: Iterable[Detection], width: int, height: int, settings: DetectorSettings) -> Sifted:
+    """The proposals that `found` on a picture of `width` x `height` pixels make, likeliest first, in a fixed order."""
+    left_out: Counter[str] = Counter()
+    fit: list[Proposal] = []
+    for detection in found:
+        proposal = _proposal(detection, width, height, settings)
+        if isinstance(proposal, str):
+            left_out[proposal] += 1
+        else:
+            fit.append(proposal)
+    fit.sort(key=_rank)
+    if len(fit) > settings.max_candidates:
+        left_out["beyond max_candidates"] += len(fit) - settings.max_candidates
+    return Sifted(tuple(fit[: settings.max_candidates]), left_out)
+
+
+def clean_label(label: str) -> str:
+    """`label` as people write it, in lower case: `Baby_Buggy` is "baby buggy", `monkey_(animal)` is "monkey".
+
+    Empty for what is no label: `N/A`, `background` and the like.
+    """
+    spaced = unicodedata.normalize("NFKC", label).replace("_", " ")
+    plain = " ".join(_SENSE.sub(" ", spaced).split()).lower()
+    return "" if plain in _NO_LABELS else plain
+
+
+def manageable(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """`picture`, or a smaller copy where its aspect or its size is one that no detector is made for."""
+    width, height = picture.size
+    new_width, new_height = min(width, MAX_ASPECT * height), min(height, MAX_ASPECT * width)
+    scale = min(1.0, MAX_SIDE_PX / max(new_width, new_height))
+    size = max(1, round(new_width * scale)), max(1, round(new_height * scale))
+    return picture if size == picture.size else picture.resize(size, PIL.Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def each_in_threads(workers: Workers, function: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> list[ResultT]:
+    """`function` of each item, in order, in the threads of the run; raises the first error of any."""
+
+    def attempt(item: ItemT) -> ResultT | Exception:
+        try:
+            return function(item)
+        except Exception as error:  # noqa: BLE001 - raised below: `Workers` would make text of it, full memory as well
+            return error
+
+    results: list[ResultT] = []
+    for result in workers.map(attempt, items):
+        assert not isinstance(result, Unsaid), "errors are caught before the workers see them"
+        if isinstance(result, Exception):
+            raise result
+        results.append(result)
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A batch and the sizes of its pictures as the detector sees them. Any: as `Detector.prepare` says."""
+
+    sizes: tuple[tuple[int, int], ...]
+    inputs: Any
+
+
+class DetectedRegions:
+    """The part `regions` of every kind of detector."""
+
+    def __init__(self, detector: Detector, settings: DetectorSettings, tools: PartTools) -> None:
+        """Raises `SettingsError` for a file of label frequencies that cannot be used."""
+        self._detector, self._settings, self._tools = detector, settings, tools
+        self._choose = Chooser(settings.choice)
+        self._size = BatchSize(settings.batch_size, settings.model)
+        self._tally: Counter[str] = Counter()
+
+    @property
+    def version(self) -> str:
+        """Changes with the detector's own and with what is made of detections here."""
+        return f"{DETECTION_VERSION}:{self._detector.version}+{self._choose.version}"
+
+    @property
+    def images_wanted(self) -> int:
+        """Two batches, so that one is prepared beside the other."""
+        return 2 * self._settings.batch_size
+
+    def __enter__(self) -> Self:
+        self._tally.clear()
+        self._detector.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._detector.__exit__(kind, error, trace)
+        self._report()
+
+    def regions(self, views: Sequence[View]) -> Sequence[tuple[Proposal, ...] | Unsaid]:
+        """The chosen regions of each image, or why there are none."""
+        # Pictures of one size meet, because some detectors can only look at such together.
+        order = sorted(range(len(views)), key=lambda place: (views[place].picture.size, place))
+        steps: Steps[View, _Ready, Sequence[tuple[Proposal, ...]]] = Steps(self._prepare, self._work)
+        found = each_in_batches([views[place] for place in order], self._size, steps)
+        by_place = dict(zip(order, found, strict=True))
+        results = [by_place[place] for place in range(len(views))]
+        return [Unsaid(describe_error(result)) if isinstance(result, Exception) else result for result in results]
+
+    def _prepare(self, views: Sequence[View]) -> _Ready:
+        pictures = each_in_threads(self._tools.workers, lambda view: manageable(view.picture), views)
+        return _Ready(tuple(picture.size for picture in pictures), self._detector.prepare(pictures))
+
+    def _work(self, ready: _Ready) -> list[tuple[Proposal, ...]]:
+        detected = self._detector.detect(ready.inputs)
+        assert len(detected) == len(ready.sizes), "a detector answers once for each picture"
+        if any(math.isnan(detection.probability) for found in detected for detection in found):
+            raise DetectionError("the detector's scores are not numbers")
+        chosen = []
+        for found, (width, height) in zip(detected, ready.sizes, strict=True):
+            sifted = sift(found, width, height, self._settings)
+            self._tally.update({"images": 1, "detections": len(found)})
+            self._tally.update(sifted.left_out)
+            chosen.append(self._choose(sifted.proposals))
+        return chosen
+
+    def _report(self) -> None:
+        """One line a run on what was left out: a detector that is misread shows here first."""
+        tally = dict(self._tally)
+        images, detections = tally.pop("images", 0), tally.pop("detections", 0)
+        if images:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(tally.items()))
+            _log.info(
+                "%s: %d detections on %d images; left out: %s",
+                self._settings.model,
+                detections,
+                images,
+                reasons or "none",
+            )
+
+
+def _proposal(detection: Detection, width: int, height: int, settings: DetectorSettings) -> Proposal | str:
+    """A proposal, or the reason why there is none."""
+    label = clean_label(detection.label)
+    if not label:
+        return "without a label"
+    if not all(math.isfinite(value) for value in (*detection.corners_px, detection.probability)):
+        return "with a box or score that is no number"
+    if detection.probability < settings.min_probability:
+        return "below min_probability"
+    left, top, right, bottom = detection.corners_px
+    x1, x2 = (min(max(value / width, 0.0), 1.0) for value in (left, right))
+    y1, y2 = (min(max(value / height, 0.0), 1.0) for value in (top, bottom))
+    if not (x1 < x2 and y1 < y2):
+        return "outside the image or without area"
+    box = Box(x1, y1, x2, y2)
+    if not settings.min_area <= box.area <= settings.max_area:
+        return "smaller than min_area or larger than max_area"
+    probability = min(detection.probability, 1.0)
+    return Proposal(box, label, probability, label, probability)
+
+
+def _rank(proposal: Proposal) -> tuple[float, float, float, float, float, str]:
+    box = proposal.box
+    return -proposal.prominence, box.y1, box.x1, box.y2, box.x2, proposal.label

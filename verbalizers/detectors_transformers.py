@@ -1,0 +1,113 @@
+"""Regions by a detector of `transformers` with classes of its own (kind `detector`), trained on COCO or the like.
+
+Boxes come out of the processor's own post-processing, which knows whether its model was trained with a sigmoid or with
+a softmax and a class for nothing. One of our own for all models was given up for that reason.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import PIL.Image
+
+from ostensive.devices import give_back_memory
+from ostensive.errors import SettingsError
+from ostensive.model_files import model_version
+from verbalizers.detection import DetectedRegions, Detection
+from verbalizers.detector_models import (
+    LoadedDetector,
+    Pictures,
+    check_numbers,
+    detections,
+    load_detector,
+    prepare_pictures,
+)
+from verbalizers.detector_settings import DetectorRegionSettings
+from verbalizers.parts import PartTools, Workers
+
+DETECTOR_VERSION = "detector-1"
+
+
+class TransformersDetector:
+    """The model that `settings` name, as a `Detector`."""
+
+    def __init__(self, settings: DetectorRegionSettings, workers: Workers) -> None:
+        self._settings, self._workers = settings, workers
+        self._loaded: LoadedDetector | None = None
+        self._names: Mapping[int, str] = {}
+        self._options: dict[str, Any] = {}  # Any: of several types, for post-processing
+        self._version: str | None = None
+
+    @property
+    def version(self) -> str:
+        """Changes with the weights, see `ostensive.model_files`."""
+        if self._version is None:
+            self._version = f"{DETECTOR_VERSION}:{model_version(self._settings.model, self._settings.revision)}"
+        return self._version
+
+    def __enter__(self) -> Self:
+        """Loads the model; raises `SettingsError` where it cannot be, or does not name its classes."""
+        loaded = load_detector(self._settings, "ObjectDetection")
+        self._names = class_names(loaded)
+        self._options = _options(loaded, self._settings)
+        self._loaded = loaded
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loaded = None
+        give_back_memory()
+
+    @property
+    def loaded(self) -> LoadedDetector:
+        """The model itself and its processor."""
+        assert self._loaded is not None, "a detector is entered before it is asked"
+        return self._loaded
+
+    def prepare(self, pictures: Sequence[PIL.Image.Image]) -> Pictures:
+        return prepare_pictures(self._workers, self.loaded, pictures)
+
+    def detect(self, ready: Pictures) -> list[list[Detection]]:
+        import torch
+
+        found: list[list[Detection]] = [[] for _ in ready.sizes]
+        for places in ready.groups():
+            with torch.inference_mode():
+                outputs = self.loaded.model(**ready.batch(places, self.loaded))
+                outputs.logits, outputs.pred_boxes = outputs.logits.float(), outputs.pred_boxes.float()
+                check_numbers(outputs.logits, outputs.pred_boxes)
+                results = self.loaded.processor.post_process_object_detection(
+                    outputs, target_sizes=[ready.sizes[place] for place in places], **self._options
+                )
+            for place, result in zip(places, results, strict=True):
+                found[place] = detections(result, self._names)
+        return found
+
+
+def detector_regions(settings: DetectorRegionSettings, tools: PartTools) -> DetectedRegions:
+    """The part `regions` of the kind `detector`."""
+    return DetectedRegions(TransformersDetector(settings, tools.workers), settings, tools)
+
+
+def class_names(loaded: LoadedDetector) -> Mapping[int, str]:
+    """The model's classes by number; raises `SettingsError` where its configuration does not name them."""
+    names = {int(number): str(name) for number, name in loaded.model.config.id2label.items()}
+    if names and all(name == f"LABEL_{number}" for number, name in names.items()):
+        raise SettingsError(
+            f"{loaded.name}: does not name its classes (id2label in config.json says LABEL_0 and so on); "
+            "write their names there"
+        )
+    return names
+
+
+def _options(loaded: LoadedDetector, settings: DetectorRegionSettings) -> dict[str, Any]:  # Any: as above
+    """What the processor's post-processing is to be told; what it does not ask for is left out."""
+    asked = inspect.signature(loaded.processor.post_process_object_detection).parameters
+    options: dict[str, Any] = {"threshold": settings.min_probability}
+    if "top_k" in asked:  # 100 unless told
+        options["top_k"] = settings.max_candidates
+    if "use_focal_loss" in asked:
+        options["use_focal_loss"] = bool(getattr(loaded.model.config, "use_focal_loss", True))
+    return options

@@ -1,0 +1,98 @@
+"""Checkpoints of detectron2 into a model: all of it or not at all, and no pickle unasked.
+
+detectron2's own `DetectionCheckpointer` reads its pickles, for it knows their forms. Leaving all files to it was given
+up: it says in a log what a checkpoint lacks, and goes on with random numbers that look like any detector's.
+"""
+
+import importlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ostensive.errors import SettingsError
+from ostensive.pretrained import first_line
+from verbalizers.detectron2_settings import Detectron2RegionSettings
+
+if TYPE_CHECKING:
+    import torch
+
+_PICKLES = (".pkl", ".pickle")
+# Kept with the weights, worked out anew from a data set, used in training alone, and not in every checkpoint.
+_TRAINING_ONLY = frozenset({"fed_loss_cls_weights"})
+
+
+def check_weights(settings: Detectron2RegionSettings) -> Path:
+    """The checkpoint's file; raises `SettingsError` where there is none, and for a pickle that is not allowed."""
+    file = Path(settings.weights).expanduser()
+    if not file.is_file():
+        raise SettingsError(
+            f"{settings.model}: there is no file {settings.weights}; the checkpoint of this config is expected"
+        )
+    if file.suffix in _PICKLES and not settings.allow_pickle:
+        raise SettingsError(
+            f"{settings.model}: {settings.weights} is a pickle, and reading one runs whatever code is in it; "
+            "set allow_pickle: true if you trust where it comes from, or give a .safetensors or .pth file"
+        )
+    return file
+
+
+def fill(network: Any, settings: Detectron2RegionSettings) -> None:  # Any: a torch.nn.Module of detectron2
+    """Loads the checkpoint; raises `SettingsError` for one that cannot be read or lacks some of the weights.
+
+    All weights are made no number first, so that those which are so afterwards were not in the checkpoint.
+    """
+    import torch
+
+    file = check_weights(settings)
+    with torch.no_grad():
+        for tensor in _numbers(network).values():
+            tensor.fill_(torch.nan)
+    try:
+        if file.suffix in _PICKLES:
+            importlib.import_module("detectron2.checkpoint").DetectionCheckpointer(network).load(str(file))
+        else:
+            _load_tensors(network, file, allow_pickle=settings.allow_pickle)
+    except pickle.UnpicklingError as error:
+        raise SettingsError(
+            f"{settings.model}: {settings.weights} holds more than tensors, or is damaged; what else is in it would be "
+            "run: set allow_pickle: true if you trust where it comes from, or give a .safetensors file"
+        ) from error
+    except Exception as error:  # readers of checkpoints have no common error
+        raise SettingsError(
+            f"{settings.model}: {settings.weights} cannot be read as a checkpoint: "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
+    weights = _numbers(network)
+    lacking = [name for name, tensor in weights.items() if bool(tensor.isnan().any())]
+    if lacking:
+        raise SettingsError(
+            f"{settings.model}: {settings.weights} lacks {len(lacking)} of the {len(weights)} tensors of this model or "
+            f"has them in another shape, among them {lacking[0]}; give the checkpoint that goes with the config"
+        )
+
+
+def _numbers(network: Any) -> Mapping[str, "torch.Tensor"]:  # Any: as above
+    """The weights that detecting depends on and that can be no number, by name."""
+    return {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if tensor.is_floating_point() and name.rpartition(".")[2] not in _TRAINING_ONLY
+    }
+
+
+def _load_tensors(network: Any, file: Path, *, allow_pickle: bool) -> None:  # Any: as above
+    """A .safetensors or .pth file into `network`, by name; what does not fit is left out."""
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        found = load_file(file)
+    else:
+        import torch
+
+        found = torch.load(file, map_location="cpu", weights_only=not allow_pickle)
+        found = found.get("model", found)  # trainings keep their own state beside the model's
+    own = network.state_dict()
+    network.load_state_dict(
+        {name: value for name, value in found.items() if name in own and value.shape == own[name].shape}, strict=False
+    )
