@@ -21,6 +21,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from builders.embeddings import PACKAGED_MODEL, PACKAGED_MODULE, SentenceEmbedder, Vectors
+from ostensive.model_files import model_version
 from ostensive.needs import ModelNeed
 from ostensive.records import Qar
 from ostensive.settings import Operational, Settings
@@ -154,7 +155,9 @@ class DedupeStage:
 
     @property
     def identity(self) -> Mapping[str, Any]:  # Any: JSON values
-        return {"stage": "dedupe", "version": 1, **self.settings.identity()}
+        settings = self.settings
+        weights = None if settings.model == PACKAGED_MODEL else model_version(settings.model, settings.revision)
+        return {"stage": "dedupe", "version": 1, "weights": weights, **settings.identity()}
 
     def __enter__(self) -> Self:
         self._embedder.__enter__()

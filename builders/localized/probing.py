@@ -12,7 +12,7 @@ from typing import Any, Self
 from builders.localized.context import context_text
 from builders.localized.notes import read_notes
 from builders.prompts import Prompts, load_prompts
-from ostensive.chat.access import ChatSettings, sampling_of
+from ostensive.chat.access import ChatSettings, sampling_of, teacher_identity
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
 from ostensive.chat.scripted import Script
 from ostensive.fingerprint import fingerprint
@@ -80,7 +80,7 @@ class TeacherAsker:
         return {
             "version": _VERSION,
             "prompts": self._prompts.prompt_hash,
-            "teacher": self._teacher.identity(),
+            "teacher": teacher_identity(self._teacher),
             "seed": self._seed,
         }
 

@@ -14,7 +14,7 @@ from builders.localized.context import context_text
 from builders.localized.outcomes import NO_REGIONS, Absent, Limits, Triple, TurnText, turn_outcomes
 from builders.localized.settings import LocalizedSettings, Mode
 from builders.prompts import Prompts, PromptValue, load_prompts
-from ostensive.chat.access import sampling_of
+from ostensive.chat.access import sampling_of, teacher_identity
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply, Reply, Sampling
 from ostensive.fingerprint import fingerprint
 from ostensive.recipe import ScriptedTeacherSettings, TeacherSettings
@@ -99,7 +99,7 @@ class CandidatesStage:
             "version": _STAGE_VERSION,
             "settings": settings,
             "prompts": self._prompt_hash,
-            "teacher": self._teacher.identity(),
+            "teacher": teacher_identity(self._teacher),
             "seed": self._seed,
         }
 

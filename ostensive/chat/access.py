@@ -1,7 +1,8 @@
 """From a section of a recipe to a `Chat`: the one place that knows which implementations there are."""
 
 import threading
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Any, assert_never
 
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
@@ -11,6 +12,7 @@ from ostensive.chat.scripted import Script, ScriptedChat
 from ostensive.chat.self import SelfChat
 from ostensive.chat.served import ServedChat
 from ostensive.generation.pool import GeneratorPool
+from ostensive.model_files import model_version
 from ostensive.recipe import (
     ScriptedTeacherSettings,
     SelfTeacherSettings,
@@ -46,6 +48,17 @@ def open_chat(
             return SelfChat(settings, journal=journal, budget=budget, stop=stop, generators=generators)
         case _:
             assert_never(settings)
+
+
+def teacher_identity(settings: TeacherSettings) -> Mapping[str, Any]:  # Any: JSON values of any depth
+    """All that replies depend on besides what is asked: settings and, of a model on this machine, what it is known by.
+
+    Raises `SettingsError` as `ostensive.model_files.model_version` does.
+    """
+    values = settings.identity()
+    if isinstance(settings, SelfTeacherSettings):
+        values["weights"] = model_version(settings.model, settings.revision)
+    return values
 
 
 def sampling_of(settings: TeacherSettings, seed: int | None = None) -> Sampling:

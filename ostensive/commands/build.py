@@ -23,6 +23,7 @@ from ostensive.generation.pool import GeneratorPool
 from ostensive.images.intake import Intake
 from ostensive.images.loader import ImageLoader
 from ostensive.images.sources import SourceItem, list_items
+from ostensive.pinning import pin_models
 from ostensive.planning import plan_partitions
 from ostensive.recipe import Recipe
 from ostensive.recipe_files import dump, recipe_hash
@@ -56,8 +57,10 @@ def build(
     resolved = load(recipe, profile=options.profile, assignments=options.settings)
     items = list_items(Path(images), resolved.intake)[: options.limit]
     run = RunFolder(Path(out))
-    build_ = _Build(run, resolved, options, reporter or Silence(), stop or threading.Event())
     with run.locked():
+        resolved, pins = pin_models(resolved, run.read_state().get("pins", {}))
+        run.write_state(pins=pins)
+        build_ = _Build(run, resolved, options, reporter or Silence(), stop or threading.Event())
         plan = build_.plan(items)
         return build_.carry_out(recipe_kind(resolved.recipe), plan)
 
@@ -137,6 +140,8 @@ class _Build:
                 stop=self.stop,
             )
             stages = kind.make_stages(self.recipe, services)
+            for stage in stages:
+                _ = stage.identity  # says what is wrong with a model's files, before hours of other work
             names = ["images", *(stage.name for stage in stages)]
             if self.options.retry_failed:
                 self._forget_failed(names)
