@@ -293,8 +293,8 @@ EYES = """
     torch.set_num_threads(1)
     from ostensive.generation.loading import load_model
     from ostensive.generation.settings import GeneratorSettings
-    from verbalizers.generated import GeneratorNarratives
-    from verbalizers.generator_settings import GeneratorNarrativeSettings
+    from verbalizers.image_text.parts import GeneratorNarratives
+    from verbalizers.image_text.settings import GeneratorNarrativeSettings
     from verbalizers.parts import PartTools, Workers
 
     def show(revision, between):
@@ -393,9 +393,9 @@ def test_models_of_open_clip_are_loaded_at_the_commits_they_are_known_by(
         f"""
         import torch, urllib.request
         torch.set_num_threads(1)
-        from verbalizers.clip_files import weights_version
-        from verbalizers.clip_model import ClipModel
-        from verbalizers.clip_settings import ClipConceptSettings
+        from verbalizers.clip.files import weights_version
+        from verbalizers.clip.model import ClipModel
+        from verbalizers.clip.settings import ClipConceptSettings
         names = ["hf-hub:org/clip", "hf-hub:org/own", "hf-hub:org/other", "hf-hub:org/clip@next"]
         for name in names:
             print(weights_version(name, None))

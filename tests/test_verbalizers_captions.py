@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from ostensive.records import Box
-from verbalizers.captions import caption_of, measure_region
-from verbalizers.raster import make_raster
+from verbalizers.pixels.captions import caption_of, measure_region
+from verbalizers.pixels.raster import make_raster
 
 
 def captions_of(picture: Image.Image, box: Box, label: str = "area") -> set[str]:

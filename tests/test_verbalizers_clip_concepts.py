@@ -16,9 +16,9 @@ from tiny_clip import MODEL, write_checkpoint, write_config, write_folder
 from ostensive.errors import SettingsError
 from ostensive.records import ImageRecord, Location
 from ostensive.stage import Kept
-from verbalizers.clip_concepts import ClipConcepts, concept_sentence
-from verbalizers.clip_model import ClipModel, central_part
-from verbalizers.clip_settings import ClipConceptSettings
+from verbalizers.clip.concepts import ClipConcepts, concept_sentence
+from verbalizers.clip.model import ClipModel, central_part
+from verbalizers.clip.settings import ClipConceptSettings
 from verbalizers.label_lists import load_labels
 from verbalizers.parts import PartTools, Unsaid, View, Workers
 from verbalizers.settings import VerbalizeSettings

@@ -10,7 +10,7 @@ from builders.localized.recipe import LocalizedRecipe
 from builders.table import load
 from ostensive.errors import SettingsError
 from ostensive.needs import ModelNeed
-from verbalizers.clip_settings import ClipConceptSettings, LabelListSettings
+from verbalizers.clip.settings import ClipConceptSettings, LabelListSettings
 
 STAND_INS = ("corpus.license=other", "corpus.source=a test", "verbalize.concepts.kind=clip")
 

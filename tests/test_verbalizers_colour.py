@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageColor, ImageDraw
 
-from verbalizers import colour
-from verbalizers.colour import BASE_COLOURS, COLOUR_NAMES, colour_shares, name_pixels, srgb_to_lab, term_of
+from verbalizers.pixels import colour
+from verbalizers.pixels.colour import BASE_COLOURS, COLOUR_NAMES, colour_shares, name_pixels, srgb_to_lab, term_of
 
 
 def shares_of(picture: Image.Image) -> tuple[colour.ColourShare, ...]:

@@ -5,10 +5,10 @@ from random import Random
 import pytest
 from PIL import Image, ImageDraw
 
-from verbalizers.colour import ColourShare
-from verbalizers.concepts import layout_sentence, light_sentence, palette_phrase, palette_sentence, tell_concepts
-from verbalizers.raster import make_raster
-from verbalizers.scene import Scene, measure_scene
+from verbalizers.pixels.colour import ColourShare
+from verbalizers.pixels.concepts import layout_sentence, light_sentence, palette_phrase, palette_sentence, tell_concepts
+from verbalizers.pixels.raster import make_raster
+from verbalizers.pixels.scene import Scene, measure_scene
 
 
 def scene_of(picture: Image.Image) -> Scene:

@@ -19,7 +19,7 @@ from PIL import Image
 from ostensive.records import Box
 from verbalizers.choice import AREA_LABEL, WHOLE_BOX, Proposal
 from verbalizers.choice_settings import ChoiceSettings
-from verbalizers.detection import (
+from verbalizers.detectors.detection import (
     DETECTION_VERSION,
     MAX_SIDE_PX,
     DetectedRegions,
@@ -31,7 +31,7 @@ from verbalizers.detection import (
     proposals,
     sift,
 )
-from verbalizers.detector_settings import DetectorRegionSettings, DetectorSettings
+from verbalizers.detectors.settings import DetectorRegionSettings, DetectorSettings
 from verbalizers.parts import PartTools, Unsaid, View, Workers
 
 Pixels = NDArray[np.uint8]

@@ -32,19 +32,19 @@ from ostensive.settings import Settings
 from ostensive.stage import Failed, Kept
 from verbalizers.choice import Proposal
 from verbalizers.choice_settings import ChoiceSettings
-from verbalizers.detection import DetectedRegions, Detection, Detector
-from verbalizers.detector_settings import (
+from verbalizers.detectors.detection import DetectedRegions, Detection, Detector
+from verbalizers.detectors.settings import (
     DetectorRegionSettings,
     TorchvisionRegionSettings,
     ZeroShotRegionSettings,
 )
-from verbalizers.detectors_torchvision import TorchvisionDetector
-from verbalizers.detectors_transformers import TransformersDetector, detector_regions
-from verbalizers.detectors_zero_shot import ZeroShotDetector
+from verbalizers.detectors.torchvision_backend import TorchvisionDetector
+from verbalizers.detectors.transformers_backend import TransformersDetector, detector_regions
+from verbalizers.detectors.zero_shot_backend import ZeroShotDetector
+from verbalizers.detectors.zero_shot_prompts import packed
+from verbalizers.kinds import REGION_PARTS, VerbalizeStage
 from verbalizers.parts import PartTools, Unsaid, View, Workers
 from verbalizers.settings import VerbalizeSettings
-from verbalizers.stage import REGION_PARTS, VerbalizeStage
-from verbalizers.zero_shot_prompts import packed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

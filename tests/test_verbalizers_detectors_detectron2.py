@@ -18,10 +18,10 @@ from ostensive.commands.preview import as_text, preview
 from ostensive.errors import SettingsError
 from ostensive.settings import validate
 from verbalizers.choice import Proposal
-from verbalizers.detection import Detection
-from verbalizers.detectors_detectron2 import Detectron2Detector, detectron2_regions
-from verbalizers.detectron2_models import load_model
-from verbalizers.detectron2_settings import INSTALL_PAGE, Detectron2RegionSettings
+from verbalizers.detectors.detection import Detection
+from verbalizers.detectors.detectron2_backend import Detectron2Detector, detectron2_regions
+from verbalizers.detectors.detectron2_models import load_model
+from verbalizers.detectors.detectron2_settings import INSTALL_PAGE, Detectron2RegionSettings
 from verbalizers.parts import PartTools, View, Workers
 from verbalizers.settings import VerbalizeSettings
 

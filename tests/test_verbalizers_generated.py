@@ -14,19 +14,19 @@ from ostensive.generation.images import shrunk
 from ostensive.records import Box, ImageRecord, Location, Verbalization
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome
-from verbalizers.generated import ModelCaptions, ModelNarratives, cut_out, with_box
-from verbalizers.generator_settings import (
+from verbalizers.image_text.parts import ModelCaptions, ModelNarratives, cut_out, with_box
+from verbalizers.image_text.questions import distinct_questions
+from verbalizers.image_text.settings import (
     FIRST_QUESTIONS,
     DrawSettings,
     GeneratorCaptionSettings,
     GeneratorNarrativeSettings,
     GeneratorProbeSettings,
 )
+from verbalizers.image_text.wordings import answer_prompt, caption_prompt, location_tokens, told
 from verbalizers.parts import PartTools, View, Workers
-from verbalizers.questions import distinct_questions
 from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import NOT_VERBALIZED, VerbalizeStage
-from verbalizers.wordings import answer_prompt, caption_prompt, location_tokens, told
 
 SIZES = [(60, 40), (40, 60), (33, 90), (1, 1), (2000, 4)]
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
 from ostensive.records import Box
-from verbalizers import layout
-from verbalizers.raster import make_raster
-from verbalizers.scene import Scene, measure_scene
+from verbalizers.pixels import layout
+from verbalizers.pixels.raster import make_raster
+from verbalizers.pixels.scene import Scene, measure_scene
 
 
 def scene_of(picture: Image.Image) -> Scene:

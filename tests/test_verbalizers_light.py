@@ -6,8 +6,8 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from verbalizers import light
-from verbalizers.raster import make_raster
+from verbalizers.pixels import light
+from verbalizers.pixels.raster import make_raster
 
 
 def lightness_of(picture: Image.Image) -> NDArray[np.float32]:

@@ -5,9 +5,9 @@ from random import Random
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from verbalizers.narratives import tell_narratives
-from verbalizers.raster import make_raster
-from verbalizers.scene import measure_scene
+from verbalizers.pixels.narratives import tell_narratives
+from verbalizers.pixels.raster import make_raster
+from verbalizers.pixels.scene import measure_scene
 
 
 def told(picture: Image.Image, seed: int = 0, count: int = 6) -> str:

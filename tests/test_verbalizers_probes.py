@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
 from ostensive.records import Box
-from verbalizers.captions import measure_region
-from verbalizers.probes import ask_probes
-from verbalizers.raster import make_raster
-from verbalizers.scene import measure_scene
+from verbalizers.pixels.captions import measure_region
+from verbalizers.pixels.probes import ask_probes
+from verbalizers.pixels.raster import make_raster
+from verbalizers.pixels.scene import measure_scene
 
 
 def answers(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verbalizers.retrieval import COSINE_STEP, LabelIndex, retrieve, sense_numbers, senses_of
+from verbalizers.clip.retrieval import COSINE_STEP, LabelIndex, retrieve, sense_numbers, senses_of
 
 torch = pytest.importorskip("torch")
 

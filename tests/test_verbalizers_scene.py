@@ -5,9 +5,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from ostensive.records import Box
-from verbalizers.colour import ColourShare
-from verbalizers.raster import make_raster, shrink
-from verbalizers.scene import Scene, colour_phrase, extremes, measure_scene
+from verbalizers.pixels.colour import ColourShare
+from verbalizers.pixels.raster import make_raster, shrink
+from verbalizers.pixels.scene import Scene, colour_phrase, extremes, measure_scene
 
 
 def scene_of(picture: Image.Image) -> Scene:

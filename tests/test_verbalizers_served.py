@@ -35,7 +35,7 @@ from ostensive.recipe import ServedTeacherSettings, TeacherSettings
 from ostensive.records import NO_SPEND, ImageRecord, Location, Verbalization
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome
-from verbalizers.generator_settings import EndpointSettings
+from verbalizers.image_text.settings import EndpointSettings
 from verbalizers.parts import Models
 from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import NOT_VERBALIZED, VerbalizeStage

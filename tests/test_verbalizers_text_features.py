@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from verbalizers.text_features import Features, remembered
+from verbalizers.clip.text_features import Features, remembered
 
 
 def features(seed: int = 0, count: int = 5) -> Features:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from ostensive.records import Box
-from verbalizers.raster import make_raster
-from verbalizers.texture import measure_texture, texture_phrase
+from verbalizers.pixels.raster import make_raster
+from verbalizers.pixels.texture import measure_texture, texture_phrase
 
 WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from verbalizers.detection import Detection
+from verbalizers.detectors.detection import Detection
 
 CLASSES = ("person", "traffic light", "dog", "tea cup")
 

@@ -22,11 +22,11 @@ from ostensive.errors import OstensiveError
 from ostensive.generation.pool import GeneratorPool
 from ostensive.recipe import ServedModelSettings
 from ostensive.records import NO_SPEND, Box, Probe, Spend, Verbalization
-from verbalizers.captions import RegionFacts, measure_region
 from verbalizers.choice import Proposal
-from verbalizers.generator_settings import SentImageSettings
-from verbalizers.raster import Raster, make_raster
-from verbalizers.scene import Scene, measure_scene
+from verbalizers.image_text.settings import SentImageSettings
+from verbalizers.pixels.captions import RegionFacts, measure_region
+from verbalizers.pixels.raster import Raster, make_raster
+from verbalizers.pixels.scene import Scene, measure_scene
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")

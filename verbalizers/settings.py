@@ -11,10 +11,10 @@ from pydantic import Field, model_validator
 
 from ostensive.settings import Operational, Settings
 from verbalizers.choice_settings import ChoiceSettings
-from verbalizers.clip_settings import ClipConceptSettings
-from verbalizers.detector_settings import DetectorRegionSettings, TorchvisionRegionSettings, ZeroShotRegionSettings
-from verbalizers.detectron2_settings import Detectron2RegionSettings
-from verbalizers.generator_settings import (
+from verbalizers.clip.settings import ClipConceptSettings
+from verbalizers.detectors.detectron2_settings import Detectron2RegionSettings
+from verbalizers.detectors.settings import DetectorRegionSettings, TorchvisionRegionSettings, ZeroShotRegionSettings
+from verbalizers.image_text.settings import (
     EndpointSettings,
     GeneratorCaptionSettings,
     GeneratorNarrativeSettings,

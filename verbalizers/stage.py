@@ -17,46 +17,9 @@ import PIL.Image
 
 from ostensive.records import NO_SPEND, ImageRecord, Region, Verbalization
 from ostensive.stage import Evidence, Failed, Kept, Outcome
-from verbalizers import (
-    clip_concepts,
-    detectors_detectron2,
-    detectors_torchvision,
-    detectors_transformers,
-    detectors_zero_shot,
-    generated,
-    parts,
-    pixels,
-)
+from verbalizers import kinds, parts
 from verbalizers.choice import Proposal
 from verbalizers.settings import VerbalizeSettings
-
-# The one table of kinds. A new kind is its module, its test, its settings and a line here.
-CONCEPT_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.ConceptPart]] = {
-    "pixels": pixels.PixelConcepts,
-    "clip": clip_concepts.ClipConcepts,
-}
-NARRATIVE_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.NarrativePart]] = {
-    "pixels": pixels.PixelNarratives,
-    "generator": generated.ModelNarratives,
-    "served": generated.ModelNarratives,
-}
-REGION_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.RegionPart]] = {
-    "pixels": pixels.PixelRegions,
-    "detector": detectors_transformers.detector_regions,
-    "zero_shot": detectors_zero_shot.zero_shot_regions,
-    "torchvision": detectors_torchvision.torchvision_regions,
-    "detectron2": detectors_detectron2.detectron2_regions,
-}
-CAPTION_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.CaptionPart]] = {
-    "pixels": pixels.PixelCaptions,
-    "generator": generated.ModelCaptions,
-    "served": generated.ModelCaptions,
-}
-PROBE_PARTS: Mapping[str, Callable[[Any, parts.PartTools], parts.ProbePart]] = {
-    "pixels": pixels.PixelProbes,
-    "generator": generated.ModelProbes,
-    "served": generated.ModelProbes,
-}
 
 UNREADABLE = "image cannot be read"
 NOT_VERBALIZED = "verbalizing failed"
@@ -102,11 +65,11 @@ class VerbalizeStage:
         self._workers = parts.Workers(threads)
         tools = parts.PartTools(self._workers, seed, models or parts.Models(), settings.sent_images)
         self._parts = _Parts(
-            CONCEPT_PARTS[settings.concepts.kind](settings.concepts, tools),
-            NARRATIVE_PARTS[settings.narratives.kind](settings.narratives, tools),
-            REGION_PARTS[settings.regions.kind](settings.regions, tools),
-            CAPTION_PARTS[settings.captions.kind](settings.captions, tools),
-            PROBE_PARTS[settings.probes.kind](settings.probes, tools),
+            kinds.CONCEPT_PARTS[settings.concepts.kind](settings.concepts, tools),
+            kinds.NARRATIVE_PARTS[settings.narratives.kind](settings.narratives, tools),
+            kinds.REGION_PARTS[settings.regions.kind](settings.regions, tools),
+            kinds.CAPTION_PARTS[settings.captions.kind](settings.captions, tools),
+            kinds.PROBE_PARTS[settings.probes.kind](settings.probes, tools),
         )
         self._group_size = max(
             _IMAGES_A_THREAD * threads,

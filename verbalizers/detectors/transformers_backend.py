@@ -14,8 +14,8 @@ import PIL.Image
 from ostensive.devices import give_back_memory
 from ostensive.errors import SettingsError
 from ostensive.model_files import model_version
-from verbalizers.detection import DetectedRegions, Detection
-from verbalizers.detector_models import (
+from verbalizers.detectors.detection import DetectedRegions, Detection
+from verbalizers.detectors.models import (
     LoadedDetector,
     Pictures,
     check_numbers,
@@ -23,7 +23,7 @@ from verbalizers.detector_models import (
     load_detector,
     prepare_pictures,
 )
-from verbalizers.detector_settings import DetectorRegionSettings
+from verbalizers.detectors.settings import DetectorRegionSettings
 from verbalizers.parts import PartTools, Workers
 
 DETECTOR_VERSION = "detector-1"

@@ -5,14 +5,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from ostensive.records import Probe, Verbalization
-from verbalizers.captions import caption_of
 from verbalizers.choice import Proposal
 from verbalizers.chooser import Chooser
-from verbalizers.concepts import tell_concepts
-from verbalizers.narratives import tell_narratives
 from verbalizers.parts import PartTools, Unsaid, View
-from verbalizers.probes import ask_probes
-from verbalizers.proposals import load_cascade, propose
+from verbalizers.pixels.captions import caption_of
+from verbalizers.pixels.concepts import tell_concepts
+from verbalizers.pixels.narratives import tell_narratives
+from verbalizers.pixels.probes import ask_probes
+from verbalizers.pixels.proposals import load_cascade, propose
 from verbalizers.settings import (
     PixelCaptionSettings,
     PixelConceptSettings,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ostensive.errors import SettingsError
 from ostensive.generation.forms import Form
 from ostensive.records import Box
-from verbalizers.generator_settings import QUESTION_SLOT
+from verbalizers.image_text.settings import QUESTION_SLOT
 
 NARRATIVE: dict[Form, str] = {
     "chat": "Tell in two or three plain sentences what can be seen here: who or what is there, what is going on, and"

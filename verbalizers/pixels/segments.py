@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostensive.records import Box
-from verbalizers.colour import BASE_COLOURS, COLOUR_NAMES
-from verbalizers.raster import Raster
+from verbalizers.pixels.colour import BASE_COLOURS, COLOUR_NAMES
+from verbalizers.pixels.raster import Raster
 
 _COMPACTNESS = 0.06  # SLIC's weight of place against colour, colours being scaled to 0-1; tried 0.02 to 8
 _ITERATIONS = 5  # with three, and smaller superpixels, the pagoda of scikit-learn's china.jpg was not found

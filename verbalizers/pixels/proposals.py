@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ostensive.records import Box
 from verbalizers.choice import AREA_LABEL, Proposal
-from verbalizers.raster import Raster
-from verbalizers.segments import Segment, find_segments
+from verbalizers.pixels.raster import Raster
+from verbalizers.pixels.segments import Segment, find_segments
 from verbalizers.settings import PixelRegionSettings
 
 _MIN_FACE_PX = 24  # the cascade's own window

@@ -20,8 +20,8 @@ import PIL.Image
 from ostensive.batching import BatchSize, Steps, each_in_batches
 from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
-from verbalizers.clip_files import FOLDER, HUB, HubTokenizer, check_folder, fetch_weights, hub_clip, split_hub_name
-from verbalizers.clip_settings import ClipConceptSettings
+from verbalizers.clip.files import FOLDER, HUB, HubTokenizer, check_folder, fetch_weights, hub_clip, split_hub_name
+from verbalizers.clip.settings import ClipConceptSettings
 
 if TYPE_CHECKING:
     import torch

@@ -18,9 +18,9 @@ from ostensive.errors import SettingsError
 from ostensive.file_digests import files_digest
 from ostensive.fingerprint import fingerprint
 from ostensive.pretrained import first_line
-from verbalizers.detection import DetectedRegions, Detection, each_in_threads
-from verbalizers.detector_models import check_numbers, detections
-from verbalizers.detector_settings import TorchvisionRegionSettings
+from verbalizers.detectors.detection import DetectedRegions, Detection, each_in_threads
+from verbalizers.detectors.models import check_numbers, detections
+from verbalizers.detectors.settings import TorchvisionRegionSettings
 from verbalizers.label_lists import load_labels
 from verbalizers.parts import PartTools, Workers
 

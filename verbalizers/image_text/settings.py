@@ -2,8 +2,8 @@
 
 What is asked is the same whoever answers; a model of `transformers` on this machine is named in the section itself, a
 served one in `verbalize.endpoint`, so that three sections need not repeat an address. LSKD's numbers are cited; its
-prompts are not published, and those used where `prompt` is None are this project's own (`verbalizers.wordings`), in the
-form that the model wants.
+prompts are not published, and those used where `prompt` is None are this project's own, in the form that the model
+wants (`verbalizers.image_text.wordings`).
 """
 
 from typing import Annotated, ClassVar, Literal

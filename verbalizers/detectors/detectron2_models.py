@@ -16,8 +16,8 @@ from typing import Any
 from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
 from ostensive.pretrained import first_line
-from verbalizers.detectron2_settings import INSTALL_PAGE, Detectron2RegionSettings
-from verbalizers.detectron2_weights import check_weights, fill
+from verbalizers.detectors.detectron2_settings import INSTALL_PAGE, Detectron2RegionSettings
+from verbalizers.detectors.detectron2_weights import check_weights, fill
 from verbalizers.label_lists import load_labels
 
 _LAZY, _CLASSIC = (".py",), (".yaml", ".yml")

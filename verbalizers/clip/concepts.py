@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Self
 from ostensive.batching import BatchSize, Steps, each_in_batches
 from ostensive.caches import cache_folder
 from ostensive.fingerprint import fingerprint
-from verbalizers.clip_files import weights_version
-from verbalizers.clip_model import ClipModel
-from verbalizers.clip_settings import ClipConceptSettings, LabelListSettings
+from verbalizers.clip.files import weights_version
+from verbalizers.clip.model import ClipModel
+from verbalizers.clip.retrieval import LabelIndex, retrieve, sense_numbers, senses_of
+from verbalizers.clip.settings import ClipConceptSettings, LabelListSettings
+from verbalizers.clip.text_features import remembered
 from verbalizers.label_lists import BUILT_IN, LabelList, load_labels, sense_key
 from verbalizers.parts import PartTools, Unsaid, View, describe_error
-from verbalizers.retrieval import LabelIndex, retrieve, sense_numbers, senses_of
-from verbalizers.text_features import remembered
 from verbalizers.words import listing
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ what each description attends to, and only the wording from chance.
 from collections.abc import Callable, Sequence
 from random import Random
 
-from verbalizers import layout, light
-from verbalizers.concepts import detail_phrase, palette_phrase, prevailing_warmth
-from verbalizers.scene import Patch, Scene, colour_phrase, extremes
+from verbalizers.pixels import layout, light
+from verbalizers.pixels.concepts import detail_phrase, palette_phrase, prevailing_warmth
+from verbalizers.pixels.scene import Patch, Scene, colour_phrase, extremes
 from verbalizers.words import listing, sentence
 
 MIRROR_FROM = 0.9  # likeness of the two halves that is called a mirror image

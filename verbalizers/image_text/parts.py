@@ -19,17 +19,24 @@ from ostensive.generation.records import GenerationRequest, NotGenerated, Turn
 from ostensive.records import Box, Probe, Region, Verbalization
 from ostensive.settings import Settings
 from verbalizers.choice import Proposal
-from verbalizers.generator_settings import (
+from verbalizers.image_text.questions import distinct_questions, with_fresh
+from verbalizers.image_text.settings import (
     CaptionTelling,
     DrawSettings,
     NarrativeTelling,
     ProbeTelling,
     ServedProbeSettings,
 )
+from verbalizers.image_text.sources import Answer, ImageText, source_of
+from verbalizers.image_text.wordings import (
+    answer_prompt,
+    answers_prompt,
+    caption_prompt,
+    narrative_prompt,
+    parse_answers,
+    told,
+)
 from verbalizers.parts import Asked, PartTools, QuestionAsker, Unsaid, View
-from verbalizers.questions import distinct_questions, with_fresh
-from verbalizers.sources import Answer, ImageText, source_of
-from verbalizers.wordings import answer_prompt, answers_prompt, caption_prompt, narrative_prompt, parse_answers, told
 
 _PICTURES_AT_ONCE = 96  # with a box drawn on each: bounds memory, and is a batch or more of any model
 # The outline alone: a fill would tint what is described, and a number would be read.

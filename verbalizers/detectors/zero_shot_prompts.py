@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import PIL.Image
 
 from ostensive.errors import SettingsError
-from verbalizers.detection import Detection
-from verbalizers.detector_models import LoadedDetector, check_numbers, detections
-from verbalizers.detector_settings import LABEL_SLOT, ZeroShotRegionSettings
+from verbalizers.detectors.detection import Detection
+from verbalizers.detectors.models import LoadedDetector, check_numbers, detections
+from verbalizers.detectors.settings import LABEL_SLOT, ZeroShotRegionSettings
 
 if TYPE_CHECKING:
     import torch

@@ -10,12 +10,12 @@ from random import Random
 import numpy as np
 
 from ostensive.records import Box
-from verbalizers import layout
 from verbalizers.choice import AREA_LABEL
-from verbalizers.colour import ColourShare, colour_shares
-from verbalizers.raster import Raster
-from verbalizers.scene import Patch, colour_phrase, measure_patch
-from verbalizers.texture import measure_texture, texture_phrase
+from verbalizers.pixels import layout
+from verbalizers.pixels.colour import ColourShare, colour_shares
+from verbalizers.pixels.raster import Raster
+from verbalizers.pixels.scene import Patch, colour_phrase, measure_patch
+from verbalizers.pixels.texture import measure_texture, texture_phrase
 from verbalizers.words import with_article
 
 _MARGIN = 0.15  # of the box's sides: how far around it the surroundings are looked at

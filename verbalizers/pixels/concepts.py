@@ -7,9 +7,9 @@ places nor objects, so the three sentences here are on what they do know; a CLIP
 from collections.abc import Sequence
 from random import Random
 
-from verbalizers import colour, layout, light
-from verbalizers.colour import ColourShare
-from verbalizers.scene import MOSTLY_SHARE, Scene, extremes
+from verbalizers.pixels import colour, layout, light
+from verbalizers.pixels.colour import ColourShare
+from verbalizers.pixels.scene import MOSTLY_SHARE, Scene, extremes
 from verbalizers.words import listing, sentence, with_article
 
 SOME_SHARE, TRACE_SHARE = 0.12, 0.03  # "some" from here, "a little" from there, less is not named

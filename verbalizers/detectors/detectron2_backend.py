@@ -16,10 +16,10 @@ import PIL.Image
 from ostensive.devices import give_back_memory
 from ostensive.file_digests import files_digest
 from ostensive.fingerprint import fingerprint
-from verbalizers.detection import DetectedRegions, Detection, DetectionError, each_in_threads
-from verbalizers.detectron2_models import Detectron2Model, config_path, library_version, load_model
-from verbalizers.detectron2_settings import Detectron2RegionSettings
-from verbalizers.detectron2_weights import check_weights
+from verbalizers.detectors.detection import DetectedRegions, Detection, DetectionError, each_in_threads
+from verbalizers.detectors.detectron2_models import Detectron2Model, config_path, library_version, load_model
+from verbalizers.detectors.detectron2_settings import Detectron2RegionSettings
+from verbalizers.detectors.detectron2_weights import check_weights
 from verbalizers.parts import PartTools, Workers
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from ostensive.records import Box
-from verbalizers.colour import Lab, Names, name_pixels, srgb_to_lab
+from verbalizers.pixels.colour import Lab, Names, name_pixels, srgb_to_lab
 
 FINE_WINDOW_PX = 5  # what differs from the mean of this window is fine detail
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from ostensive.needs import ModelNeed
-from verbalizers.detector_settings import DetectorSettings, Precision
+from verbalizers.detectors.settings import DetectorSettings, Precision
 
 INSTALL_PAGE = "https://detectron2.readthedocs.io/en/latest/tutorials/install.html"
 

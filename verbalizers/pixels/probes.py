@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from ostensive.records import Probe
-from verbalizers import layout, light
-from verbalizers.captions import RegionFacts
-from verbalizers.colour import COLOUR_NAMES
-from verbalizers.concepts import prevailing_warmth
-from verbalizers.narratives import MIRROR_FROM, SIDE_MARGIN
-from verbalizers.scene import Scene, colour_phrase, extremes
+from verbalizers.pixels import layout, light
+from verbalizers.pixels.captions import RegionFacts
+from verbalizers.pixels.colour import COLOUR_NAMES
+from verbalizers.pixels.concepts import prevailing_warmth
+from verbalizers.pixels.narratives import MIRROR_FROM, SIDE_MARGIN
+from verbalizers.pixels.scene import Scene, colour_phrase, extremes
 from verbalizers.words import number_word, percent, sentence
 
 _LEAD = 0.05  # by which the main colour is ahead of the next

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import PIL.Image
 
-from verbalizers import colour, layout, light
-from verbalizers.colour import ColourShare
-from verbalizers.raster import Raster, shrink
+from verbalizers.pixels import colour, layout, light
+from verbalizers.pixels.colour import ColourShare
+from verbalizers.pixels.raster import Raster, shrink
 from verbalizers.words import listing
 
 MOSTLY_SHARE = 0.55  # from which a patch is "mostly" of a colour: visibly more than half

@@ -23,7 +23,7 @@ from ostensive.errors import OstensiveError
 from ostensive.records import Box
 from verbalizers.choice import Proposal
 from verbalizers.chooser import Chooser
-from verbalizers.detector_settings import DetectorSettings
+from verbalizers.detectors.settings import DetectorSettings
 from verbalizers.parts import PartTools, Unsaid, View, Workers, describe_error
 
 DETECTION_VERSION = "detection-1"

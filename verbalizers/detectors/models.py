@@ -16,8 +16,8 @@ from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
 from ostensive.model_files import pinned_commit
 from ostensive.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
-from verbalizers.detection import Detection, DetectionError, each_in_threads
-from verbalizers.detector_settings import HubDetectorSettings
+from verbalizers.detectors.detection import Detection, DetectionError, each_in_threads
+from verbalizers.detectors.settings import HubDetectorSettings
 from verbalizers.parts import Workers
 
 if TYPE_CHECKING:

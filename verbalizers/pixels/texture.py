@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostensive.records import Box
-from verbalizers.raster import FINE_WINDOW_PX, Raster
+from verbalizers.pixels.raster import FINE_WINDOW_PX, Raster
 
 EVEN_BELOW = 3.0  # standard deviation of L* that hardly shows
 SHADED_FROM = 0.85  # share of the variance that a plane explains

@@ -13,12 +13,12 @@ import PIL.Image
 
 from ostensive.devices import give_back_memory
 from ostensive.model_files import model_version
-from verbalizers.detection import DetectedRegions, Detection
-from verbalizers.detector_models import LoadedDetector, Pictures, load_detector, prepare_pictures
-from verbalizers.detector_settings import ZeroShotRegionSettings
+from verbalizers.detectors.detection import DetectedRegions, Detection
+from verbalizers.detectors.models import LoadedDetector, Pictures, load_detector, prepare_pictures
+from verbalizers.detectors.settings import ZeroShotRegionSettings
+from verbalizers.detectors.zero_shot_prompts import Asker, Told, asker_of
 from verbalizers.label_lists import BUILT_IN, LabelList, distinct, load_labels
 from verbalizers.parts import PartTools, Workers
-from verbalizers.zero_shot_prompts import Asker, Told, asker_of
 
 ZERO_SHOT_VERSION = "zero-shot-1"
 

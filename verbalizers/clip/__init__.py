@@ -1,0 +1,1 @@
+"""Concepts by contrastive image-text models of open_clip."""

@@ -1,0 +1,1 @@
+"""Regions by learned object detectors."""

@@ -1,0 +1,1 @@
+"""Narratives, captions and probe answers by image-text models, on this machine or served."""

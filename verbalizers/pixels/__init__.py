@@ -1,0 +1,1 @@
+"""Verbalizing from pixels and geometry alone."""
