@@ -42,9 +42,10 @@ from verbalizers.detectors.torchvision_backend import TorchvisionDetector
 from verbalizers.detectors.transformers_backend import TransformersDetector, detector_regions
 from verbalizers.detectors.zero_shot_backend import ZeroShotDetector
 from verbalizers.detectors.zero_shot_prompts import packed
-from verbalizers.kinds import REGION_PARTS, VerbalizeStage
+from verbalizers.kinds import REGION_PARTS
 from verbalizers.parts import PartTools, Unsaid, View, Workers
 from verbalizers.settings import VerbalizeSettings
+from verbalizers.stage import VerbalizeStage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
