@@ -264,10 +264,11 @@ def test_the_offline_profile_asks_nobody(hub: Hub, machine: Machine) -> None:
         """
         import threading
         from builders.table import load, recipe_kind
+        from ostensive.generation.pool import GeneratorPool
         from ostensive.images.loader import ImageLoader
         from ostensive.services import Services
         recipe = load("localized", assignments=["corpus.license=other", "corpus.source=mine"])
-        services = Services(ImageLoader(recipe.intake), lambda script: None, 1, threading.Event())
+        services = Services(ImageLoader(recipe.intake), lambda settings, script: None, GeneratorPool(), 1, threading.Event())
         for stage in recipe_kind(recipe.recipe).make_stages(recipe, services):
             print(stage.name, bool(stage.identity))
         """
@@ -293,13 +294,13 @@ EYES = """
     torch.set_num_threads(1)
     from ostensive.generation.loading import load_model
     from ostensive.generation.settings import GeneratorSettings
-    from verbalizers.image_text.parts import GeneratorNarratives
+    from verbalizers.image_text.parts import ModelNarratives
     from verbalizers.image_text.settings import GeneratorNarrativeSettings
     from verbalizers.parts import PartTools, Workers
 
     def show(revision, between):
         values = {"model": "org/eyes", "revision": revision, "device": "cpu"}
-        print(GeneratorNarratives(GeneratorNarrativeSettings(**values), PartTools(Workers(1), 0)).version)
+        print(ModelNarratives(GeneratorNarrativeSettings(**values), PartTools(Workers(1), 0)).version)
         between()
         loaded = load_model(GeneratorSettings(**values))
         digest = hashlib.sha256()

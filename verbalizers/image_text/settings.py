@@ -152,3 +152,4 @@ class SentImageSettings(Settings):
     max_side_px: int = Field(default=1024, ge=64, le=4096)
     """Longest side, in pixels: what an image costs grows with it."""
     jpeg_quality: int = Field(default=90, ge=1, le=100)
+    """Less makes smaller requests; what an image is counted as stays."""
