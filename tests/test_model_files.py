@@ -268,7 +268,8 @@ def test_the_offline_profile_asks_nobody(hub: Hub, machine: Machine) -> None:
         from ostensive.images.loader import ImageLoader
         from ostensive.services import Services
         recipe = load("localized", assignments=["corpus.license=other", "corpus.source=mine"])
-        services = Services(ImageLoader(recipe.intake), lambda settings, script: None, GeneratorPool(), 1, threading.Event())
+        images = ImageLoader(recipe.intake)
+        services = Services(images, lambda settings, script: None, GeneratorPool(), 1, threading.Event())
         for stage in recipe_kind(recipe.recipe).make_stages(recipe, services):
             print(stage.name, bool(stage.identity))
         """
@@ -310,9 +311,9 @@ EYES = """
     """
 
 
-@pytest.mark.parametrize("with_another_process", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_model_is_loaded_at_the_commit_it_is_known_by(
-    hub: Hub, machine: Machine, tmp_path_factory: pytest.TempPathFactory, with_another_process: bool
+    hub: Hub, machine: Machine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """From the Hub, by name, as users do it; then again after a push, and without a network."""
     files = files_of(tiny_models.tiny_model("llava", tmp_path_factory))
@@ -355,9 +356,8 @@ def test_a_model_is_loaded_at_the_commit_it_is_known_by(
     assert f"HEAD /org/eyes/resolve/{first}/model.safetensors" in asked
     unpinned = [line for line in asked if first not in line and newer not in line]
     assert set(unpinned) == {f"{method} /org/eyes/resolve/main/config.json" for method in ("HEAD", "GET")}
-    if with_another_process:
-        assert machine.run(EYES + "show(None, lambda: None)", HF_HUB_OFFLINE="1") == cold[:2]
-        assert hub.asked == []
+    assert machine.run(EYES + "show(None, lambda: None)", HF_HUB_OFFLINE="1") == cold[:2]
+    assert hub.asked == []
 
 
 def clip_files(folder: Path, seed: int, tokenizer: str | None = None) -> dict[str, bytes]:
@@ -370,6 +370,7 @@ def clip_files(folder: Path, seed: int, tokenizer: str | None = None) -> dict[st
     return files
 
 
+@pytest.mark.slow
 def test_models_of_open_clip_are_loaded_at_the_commits_they_are_known_by(
     hub: Hub, machine: Machine, tmp_path: Path
 ) -> None:
