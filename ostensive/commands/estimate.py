@@ -1,8 +1,10 @@
 """`ostensive estimate`: what a build would ask and cost, measured on a few of its images before anything is spent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ostensive.chat.access import ChatSettings
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceTable, load_prices, price_of
 from ostensive.chat.records import Conversation, Exchange, Message, Reply
 from ostensive.commands.options import DEFAULT_OPTIONS, BuildOptions
@@ -58,7 +60,7 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
             f"{images}: none of {len(items[::step][:SAMPLE_IMAGES])} images that were tried can be read"
         )
     share, prices = len(items) / sampled, load_prices(options.prices)
-    found = [_of_model(chat, share, prices) for chat in rehearsal.chats if chat.asked]
+    found = [_of_model(chats, share, prices) for chats in _by_model(rehearsal.chats)]
     priced = [model.usd for model in found if model.usd is not None]
     return Estimate(
         images=len(items),
@@ -71,19 +73,33 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
     )
 
 
-def _of_model(chat: RehearsedChat, share: float, prices: PriceTable) -> ModelEstimate:
+def _by_model(chats: Sequence[RehearsedChat]) -> list[list[RehearsedChat]]:
+    """Chats that were asked something, those that stand for one model at one address together."""
+    models: dict[tuple[str, str | None], list[RehearsedChat]] = {}
+    for chat in chats:
+        if chat.asked:
+            address = chat.settings.base_url if isinstance(chat.settings, ServedModelSettings) else None
+            models.setdefault((_name(chat.settings), address), []).append(chat)
+    return list(models.values())
+
+
+def _name(settings: ChatSettings) -> str:
+    return "scripted" if isinstance(settings, ScriptedTeacherSettings) else settings.model
+
+
+def _of_model(chats: Sequence[RehearsedChat], share: float, prices: PriceTable) -> ModelEstimate:
+    chat, asked = chats[0], [pair for each in chats for pair in each.asked]
     price: Price | None = Price(0, 0)
     image_tokens = IMAGE_TOKENS
     if isinstance(chat.settings, ServedModelSettings):
         price = price_of(chat.settings, prices)
         if price is not None and price.max_image_tokens != DEFAULT_MAX_IMAGE_TOKENS:
             image_tokens = price.max_image_tokens
-    turns = [turn for conversation, said in chat.asked for turn in turn_tokens(conversation, said, image_tokens)]
+    turns = [turn for conversation, said in asked for turn in turn_tokens(conversation, said, image_tokens)]
     prompt = round(sum(turn.prompt for turn in turns) * share)
     completion = round(sum(turn.completion for turn in turns) * share)
     usd = None if price is None else price.usd(prompt, completion, cached_tokens=0)
-    name = "scripted" if isinstance(chat.settings, ScriptedTeacherSettings) else chat.settings.model
-    return ModelEstimate(name, round(len(turns) * share), prompt, completion, usd)
+    return ModelEstimate(_name(chat.settings), round(len(turns) * share), prompt, completion, usd)
 
 
 @dataclass(frozen=True, slots=True)

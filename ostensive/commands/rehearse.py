@@ -11,8 +11,7 @@ from typing import Any, Self
 
 from ostensive.chat.access import ChatSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, Reply
-from ostensive.chat.scripted import Script
-from ostensive.fingerprint import fingerprint
+from ostensive.chat.scripted import Script, script_seed
 from ostensive.generation.pool import GeneratorPool
 from ostensive.images.intake import Intake
 from ostensive.images.loader import ImageLoader
@@ -50,8 +49,8 @@ class RehearsedChat:
         for follow_up in (None, *conversation.follow_ups):
             if follow_up is not None:
                 messages.append(follow_up)
-            key = fingerprint([[message.role, message.text] for message in messages])
-            text = self.script(messages, int(key[:8], 16))
+            key = f"{script_seed(messages, conversation.sampling.draw):016x}"
+            text = self.script(messages, int(key, 16))
             replies.append(Reply(text, "stop", "scripted", key, NO_SPEND))
             messages.append(Message("assistant", text))
         return Exchange(tuple(replies))
