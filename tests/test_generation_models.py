@@ -128,6 +128,18 @@ def test_batch_sizes_change_nothing(generator: Generator, draw: Draw) -> None:
     assert all(one == other for one, other in pairs) if draw.temperature == 0 else any(a != b for a, b in pairs)
 
 
+def test_samples_of_a_request_share_a_batch(generator: Generator) -> None:
+    """So that the image is looked at once for all of them; requests with other numbers of samples are told apart."""
+    requests = [replace(request, draw=Draw(1.1, 0.95, 4, 1), samples=2) for request in ask(generator)]
+    in_pairs = [len(batch) for batch in generator.stream_batches(requests)]
+    assert in_pairs == [2, 2, 1]
+    mixed = [replace(request, samples=samples) for request, samples in zip(requests, (2, 1, 7, 2, 1), strict=True)]
+    together = texts(generator.generate(mixed))
+    assert [len(said) for said in together] == [2, 1, 7, 2, 1]
+    assert together == [texts(generator.generate([request]))[0] for request in mixed]
+    assert together[2] == texts(of_size(generator, 3).generate([mixed[2]]))[0], "torn apart"
+
+
 def test_seeds_decide_what_is_drawn(generator: Generator) -> None:
     first = ask(generator, Draw(1.1, 0.95, 8))[0]
     said = texts(generator.generate([replace(first, draw=replace(first.draw, seed=seed)) for seed in (1, 2, 3, 1)]))

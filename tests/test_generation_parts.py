@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import PIL.Image
@@ -19,7 +20,7 @@ from ostensive.generation.images import MAX_SIDE_PX, MIN_SIDE_PX, presentable
 from ostensive.generation.loading import load_model
 from ostensive.generation.pool import GeneratorPool
 from ostensive.generation.records import Draw, GenerationRequest, Turn
-from ostensive.generation.sampling import RowSampler, draw_tokens
+from ostensive.generation.sampling import RowSampler, draw_tokens, likelier, nucleus, pick
 from ostensive.generation.settings import GeneratorSettings
 from ostensive.settings import validate
 
@@ -44,16 +45,82 @@ def test_an_image_within_bounds_stays_itself() -> None:
 def test_the_nucleus() -> None:
     import torch
 
-    logits = torch.tensor([0.1, 0.4, 0.3, 0.2], dtype=torch.float64).log()[None]
+    probabilities = torch.tensor([[0.1, 0.4, 0.3, 0.2]], dtype=torch.float64)
 
-    def drawn(top_p: float, uniform: float) -> int:
-        return int(draw_tokens(logits, torch.tensor([[top_p]]), torch.tensor([[uniform]], dtype=torch.float64))[0])
+    def inside(top_p: float) -> list[int]:
+        return nucleus(probabilities, torch.tensor([[top_p]])).nonzero()[:, 1].tolist()
 
-    assert [drawn(1.0, uniform) for uniform in (0.0, 0.09, 0.11, 0.49, 0.51, 0.79, 0.81, 0.999999)] == [
-        0, 0, 1, 1, 2, 2, 3, 3,
+    assert [inside(top_p) for top_p in (0.01, 0.39, 0.41, 0.69, 0.71, 0.89, 0.91, 1.0)] == [
+        [1], [1], [1, 2], [1, 2], [1, 2, 3], [1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3],
     ]  # fmt: skip
-    assert {drawn(0.69, uniform / 50) for uniform in range(50)} == {1, 2}
-    assert {drawn(0.01, uniform / 50) for uniform in range(50)} == {1}
+
+
+@given(
+    # Shares of a power of two, so that every sum is exact; many are alike.
+    weights=st.lists(st.integers(0, 4), min_size=1, max_size=40).filter(any),
+    wanted=st.integers(1, 64),
+)
+def test_the_nucleus_is_the_least_set_and_tokens_know_whether_they_are_in_it(weights: list[int], wanted: int) -> None:
+    import torch
+
+    weights, whole = list(weights), 1 << (sum(weights) - 1).bit_length()
+    weights[weights.index(max(weights))] += whole - sum(weights)
+    probabilities = torch.tensor([weights], dtype=torch.float64) / whole
+    top_p = wanted / 64
+    falling = sorted((place for place, weight in enumerate(weights) if weight), key=lambda place: -weights[place])
+    least = next(n for n in range(1, len(falling) + 1) if sum(weights[k] for k in falling[:n]) / whole >= top_p)
+    kept = nucleus(probabilities, torch.tensor([[top_p]], dtype=torch.float64))[0]
+    assert set(kept.nonzero()[:, 0].tolist()) == set(falling[:least])
+    assert all(kept[place] == probabilities[0, place] for place in falling[:least])
+    for place, weight in enumerate(weights):
+        if weight:
+            mass = likelier(probabilities, torch.tensor([place]))
+            assert (float(mass[0]) < top_p) == (place in falling[:least])
+
+
+@given(
+    weights=st.lists(st.floats(0, 1), min_size=1, max_size=30).filter(lambda found: sum(found) > 0.01),
+    uniform=st.floats(0, 1, exclude_max=True),
+)
+def test_a_number_falls_on_a_token_that_can_be(weights: list[float], uniform: float) -> None:
+    import torch
+
+    probabilities = torch.tensor([weights], dtype=torch.float64) / sum(weights)
+    cumulated = probabilities.cumsum(-1)
+    token = int(pick(cumulated, torch.tensor([[uniform]], dtype=torch.float64))[0])
+    assert probabilities[0, token] > 0
+    assert cumulated[0, token] >= uniform * cumulated[0, -1]
+    assert token == 0 or cumulated[0, token - 1] <= uniform * cumulated[0, -1]
+
+
+def test_a_number_that_rounds_to_one_falls_on_the_last_token_that_can_be() -> None:
+    import torch
+
+    cumulated = torch.tensor([[0.25, 1.0, 1.0]])  # float32, as on Apple's devices
+    assert pick(cumulated, torch.tensor([[1 - 2**-53]])).tolist() == [1]
+
+
+def test_draws_stay_in_the_nucleus_and_keep_its_proportions() -> None:
+    import torch
+
+    probabilities = torch.tensor([0.1, 0.4, 0.3, 0.2, 0.0], dtype=torch.float64).repeat(3000, 1)
+    generators = [Random(seed) for seed in range(3000)]
+    counts = draw_tokens(probabilities, [0.69] * 3000, generators).bincount(minlength=5).tolist()
+    assert counts[0] == counts[3] == counts[4] == 0
+    assert abs(counts[1] - 3000 * 4 / 7) < 136  # five standard deviations
+
+
+def test_a_nucleus_that_is_hard_to_hit_is_cut_out() -> None:
+    import torch
+
+    flat = torch.full((3, 5000), 1 / 5000, dtype=torch.float64)
+    generators = [Random(seed) for seed in range(3)]
+    tokens = draw_tokens(flat, [1e-9, 1.0, 3.5 / 5000], generators)
+    alone = [draw_tokens(flat[:1], [top_p], [Random(seed)]) for seed, top_p in enumerate([1e-9, 1.0, 3.5 / 5000])]
+    assert tokens.tolist() == [int(token[0]) for token in alone]
+    assert tokens[0] == 0, "the first of equally likely ones"
+    assert tokens[1] > 100
+    assert tokens[2] in range(4)
 
 
 def test_draws_follow_the_probabilities() -> None:

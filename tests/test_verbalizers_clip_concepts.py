@@ -117,7 +117,7 @@ def test_the_ranking_is_that_of_a_bare_loop(base: dict[str, Any], checkpoint: Pa
 def test_features_change_with_the_image(base: dict[str, Any]) -> None:
     with ClipModel(ClipConceptSettings.model_validate(base)) as model:
         black, white = (model.preprocess(Image.new("RGB", (40, 40), colour)) for colour in ("black", "white"))
-        features = model.encode_images([black, white, black])
+        features = model.encode_images(model.stack([black, white, black]))
     assert features.shape == (3, 32)
     assert features.dtype == torch.float32
     assert torch.allclose(features.norm(dim=1), torch.ones(3))
@@ -278,7 +278,7 @@ def test_batches_halve_when_memory_runs_out(base: dict[str, Any], caplog: pytest
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_lower_precision_runs(base: dict[str, Any], dtype: str) -> None:
     with ClipModel(ClipConceptSettings.model_validate({**base, "dtype": dtype})) as model:
-        features = model.encode_images([model.preprocess(view.picture) for view in views(2)])
+        features = model.encode_images(model.stack([model.preprocess(view.picture) for view in views(2)]))
     assert features.dtype == torch.float32
     assert features.isfinite().all()
 
@@ -298,7 +298,7 @@ def test_weights_run_with_the_activation_they_were_trained_with(
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, MODEL, {"trained_quick": tag})
     with ClipModel(ClipConceptSettings.model_validate({**base, "pretrained": "trained_quick"})) as model:
         pixels = model.preprocess(views(1)[0].picture)
-        found = model.encode_images([pixels])
+        found = model.encode_images(model.stack([pixels]))
     for quick in (True, False):
         bare, _ = open_clip.create_model_from_pretrained(MODEL, pretrained=str(checkpoint), force_quick_gelu=quick)
         with torch.no_grad():

@@ -14,6 +14,7 @@ from ostensive.generation.images import shrunk
 from ostensive.records import Box, ImageRecord, Location, Verbalization
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome
+from verbalizers.choice import Proposal
 from verbalizers.image_text.parts import ModelCaptions, ModelNarratives, cut_out, with_box
 from verbalizers.image_text.questions import distinct_questions
 from verbalizers.image_text.settings import (
@@ -24,7 +25,7 @@ from verbalizers.image_text.settings import (
     GeneratorProbeSettings,
 )
 from verbalizers.image_text.wordings import answer_prompt, caption_prompt, location_tokens, told
-from verbalizers.parts import PartTools, View, Workers
+from verbalizers.parts import PartTools, Unsaid, View, Workers
 from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import NOT_VERBALIZED, VerbalizeStage
 
@@ -111,8 +112,6 @@ def test_the_identity_holds_what_rows_depend_on(tmp_path: Path) -> None:
 
 def test_the_region_decides_the_caption(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whether it is drawn, cut out or told as text: two boxes of one image give two captions."""
-    from verbalizers.choice import Proposal
-
     picture = Image.new("RGB", (60, 60), "white")
     picture.paste((0, 90, 0), (0, 0, 60, 25))
     view = View("a" * 64, picture, 160, 384)
@@ -121,10 +120,34 @@ def test_the_region_decides_the_caption(tmp_path_factory: pytest.TempPathFactory
     for name, shown in (("llava", "drawn"), ("llava", "crop"), ("florence2", "crop")):
         folder = str(tiny_models.tiny_model(name, tmp_path_factory))
         chosen = GeneratorCaptionSettings(model=folder, device="cpu", view=shown, draw=DrawSettings(max_new_tokens=16))
-        with ModelCaptions(chosen, PartTools(Workers(1), 0)) as part:
+        with Workers(1) as workers, ModelCaptions(chosen, PartTools(workers, 0)) as part:
             (captions,) = part.captions([view], [found])
         assert isinstance(captions, tuple), (name, shown, captions)
         assert captions[0] == captions[2] != captions[1], (name, shown)
+
+
+def test_captions_in_any_number_of_shares_are_the_same(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """More regions than are drawn at a time, one image that cannot be drawn on, one without regions."""
+    rng = np.random.default_rng(2)
+    pictures = [Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)) for _ in range(5)]
+    pictures[1].close()
+    views = [View(letter * 64, picture, 160, 384) for letter, picture in zip("abcde", pictures, strict=True)]
+    corners = [(x / 8, y / 8) for x in range(7) for y in range(7)]
+    found = [
+        tuple(Proposal(Box(x, y, x + 0.12, y + 0.12), "area", None, "area", 1.0) for x, y in corners[:count])
+        for count in (49, 3, 0, 40, 20)
+    ]
+    folder = str(tiny_models.tiny_model("llava", tmp_path_factory))
+    chosen = GeneratorCaptionSettings(model=folder, device="cpu", draw=DrawSettings(max_new_tokens=12), batch_size=32)
+    with Workers(2) as workers, ModelCaptions(chosen, PartTools(workers, 0)) as part:
+        together = part.captions(views, found)
+        alone = [part.captions([view], [regions])[0] for view, regions in zip(views, found, strict=True)]
+    assert together == alone
+    assert together[1] == Unsaid("ValueError: Operation on closed image")
+    assert together[2] == ()
+    told_of = [said for said in together if isinstance(said, tuple)]
+    assert sorted(map(len, told_of)) in ([0, 20, 40, 49], [0, 40, 49], [0, 20, 49], [0, 20, 40])
+    assert len({text for said in told_of for text in said}) > 5
 
 
 def test_each_image_has_a_seed_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -30,7 +30,9 @@ SaidT = TypeVar("SaidT")
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
+    """The five parts of a verbalization."""
+
     concepts: parts.ConceptPart
     narratives: parts.NarrativePart
     regions: parts.RegionPart
@@ -40,6 +42,14 @@ class _Parts:
     @property
     def all(self) -> tuple[parts.Part, ...]:
         return self.concepts, self.narratives, self.regions, self.captions, self.probes
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedGroup:
+    """Images that are worked on together, and what decoding them came to."""
+
+    rows: tuple[ImageRecord, ...]
+    views: tuple[parts.View | parts.Unsaid, ...]
 
 
 class VerbalizeStage:
@@ -64,7 +74,7 @@ class VerbalizeStage:
         self._settings, self._load, self._seed = settings, load, seed
         self._workers = parts.Workers(threads)
         tools = parts.PartTools(self._workers, seed, models or parts.Models(), settings.sent_images)
-        self._parts = _Parts(
+        self.parts = Parts(
             kinds.CONCEPT_PARTS[settings.concepts.kind](settings.concepts, tools),
             kinds.NARRATIVE_PARTS[settings.narratives.kind](settings.narratives, tools),
             kinds.REGION_PARTS[settings.regions.kind](settings.regions, tools),
@@ -73,7 +83,7 @@ class VerbalizeStage:
         )
         self._group_size = max(
             _IMAGES_A_THREAD * threads,
-            *(part.images_wanted for part in self._parts.all),
+            *(part.images_wanted for part in self.parts.all),
         )
         self._resources = ExitStack()
 
@@ -90,13 +100,13 @@ class VerbalizeStage:
 
     @property
     def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
-        versions = [part.version for part in self._parts.all]
+        versions = [part.version for part in self.parts.all]
         return {"settings": self._settings.identity(), "seed": self._seed, "versions": versions}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self._workers)
-            for part in self._parts.all:
+            for part in self.parts.all:
                 stack.enter_context(part)
             self._resources = stack.pop_all()
         return self
@@ -112,14 +122,19 @@ class VerbalizeStage:
         Images of the next group are decoded while one is worked on.
         """
         outcomes: list[Outcome[Verbalization]] = []
+        for group in self.decoded(rows):
+            outcomes += self._process_group(group.rows, group.views)
+        return outcomes
+
+    def decoded(self, rows: Sequence[ImageRecord]) -> Iterator[DecodedGroup]:
+        """`rows` in the groups that are worked on together; the next group is decoded while one is worked on."""
         planned = groups(rows, self._group_size, self._settings.max_pixels_at_once // 2)
         ahead = deque((group, self._workers.start(self._view, group)) for group in islice(planned, 1))
         while ahead:
             group, views = ahead.popleft()
-            decoded = list(views)
+            decoded = DecodedGroup(tuple(group), tuple(views))
             ahead += ((group, self._workers.start(self._view, group)) for group in islice(planned, 1))
-            outcomes += self._process_group(group, decoded)
-        return outcomes
+            yield decoded
 
     def _process_group(
         self, rows: Sequence[ImageRecord], views: Sequence[parts.View | parts.Unsaid]
@@ -141,7 +156,7 @@ class VerbalizeStage:
 
     def _verbalize(self, views: Sequence[parts.View]) -> dict[str, Outcome[Verbalization]]:
         """What the parts make of decoded images, by image_id."""
-        use, group = self._parts, _Group(list(views))
+        use, group = self.parts, _Group(list(views))
         concepts = group.keep("concepts", use.concepts.concepts(group.views))
         narratives = group.keep("narratives", use.narratives.narratives(group.views))
         proposals = group.keep("regions", use.regions.regions(group.views))

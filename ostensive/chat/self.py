@@ -40,7 +40,7 @@ from ostensive.recipe import SelfTeacherSettings
 from ostensive.records import Spend
 
 ENDPOINT = "self"
-GENERATION_VERSION = 1  # of the way replies are generated; another number makes every journaled reply unknown
+GENERATION_VERSION = 2  # of the way replies are generated; another number makes every journaled reply unknown
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ exactly equal length, would not remove that and would make most batches small.
 
 import copy
 import threading
+from collections import Counter
 from collections.abc import Generator as GeneratorIterator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,8 +47,9 @@ class _Row:
 class _Ready:
     """A batch as the model takes it, still on the CPU. Any: each processor returns tensors of its own."""
 
+    inputs: Any  # of every `samples`-th row
     rows: tuple[_Row, ...]
-    inputs: Any
+    samples: int  # in a row, of each request
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Generator:
                 yield refused
             tally = _Tally(requests)
             steps = Steps(self._prepare, self._work)
-            for done in in_batches(_runs(rows), self._size, steps):
+            for done in in_batches(_runs(rows, self._size.rows), self._size, steps):
                 yield list(tally.take(done))
 
     def _rows(self, requests: Sequence[GenerationRequest]) -> tuple[list[_Row], list[Finished]]:
@@ -128,6 +130,10 @@ class Generator:
         return rows, refused
 
     def _prepare(self, rows: Sequence[_Row]) -> _Ready:
+        samples = _samples_each(rows)
+        return _Ready(self._inputs(rows[::samples]), tuple(rows), samples)
+
+    def _inputs(self, rows: Sequence[_Row]) -> Any:  # Any: as in `_Ready`
         processor, form = self.loaded.processor, self.form
         images = [[presentable(image) for image in row.request.images] for row in rows]
         texts = [row.prompt for row in rows]
@@ -141,7 +147,7 @@ class Generator:
         inputs = processor(**arguments)
         if not self.loaded.encodes:
             _pads_first(inputs)
-        return _Ready(tuple(rows), inputs)
+        return inputs
 
     def _work(self, ready: _Ready) -> list[_Text | NotGenerated]:
         import torch
@@ -149,7 +155,7 @@ class Generator:
         loaded, rows = self.loaded, ready.rows
         draw = rows[0].request.draw  # all rows of a batch have the same `max_new_tokens`
         inputs = ready.inputs.to(loaded.device, loaded.model.dtype)
-        lengths = inputs["attention_mask"].sum(-1).tolist()
+        lengths = inputs["attention_mask"].repeat_interleave(ready.samples, 0).sum(-1).tolist()
         if loaded.max_positions is not None and max(lengths) + draw.max_new_tokens > loaded.max_positions:
             if len(rows) > 1:
                 raise RequestError("one of several prompts is too long")  # so that each is looked at alone
@@ -157,10 +163,17 @@ class Generator:
             return [NotGenerated(TOO_LONG, detail)]
         configuration = copy.copy(loaded.generation)
         configuration.max_new_tokens = draw.max_new_tokens
-        sampler = RowSampler([row.request.draw for row in rows], [row.sample for row in rows])
+        if ready.samples > 1:
+            # The library looks at an image once for all samples, and takes several only where it believes to draw.
+            configuration.num_return_sequences, configuration.do_sample = ready.samples, True
+            configuration.temperature, configuration.top_k, configuration.top_p = 1.0, 0, 1.0
+        draws = [row.request.draw for row in rows]
+        is_drawn = ready.samples > 1 or any(draw.temperature > 0 for draw in draws)
+        sampler = [RowSampler(draws, [row.sample for row in rows])] if is_drawn else []
         with torch.inference_mode():
-            tokens = loaded.model.generate(**inputs, generation_config=configuration, logits_processor=[sampler])
-        new = _without_prompt(tokens, inputs["input_ids"], encodes=loaded.encodes).tolist()
+            tokens = loaded.model.generate(**inputs, generation_config=configuration, logits_processor=sampler)
+        prompts = inputs["input_ids"].repeat_interleave(ready.samples, 0)
+        new = _without_prompt(tokens, prompts, encodes=loaded.encodes).tolist()
         return [self._text(ids, length, draw.max_new_tokens) for ids, length in zip(new, lengths, strict=True)]
 
     def _text(self, ids: Sequence[int], prompt_tokens: int, max_new_tokens: int) -> _Text:
@@ -200,12 +213,27 @@ def _together(texts: Sequence[_Text | NotGenerated]) -> Generated | NotGenerated
     return Generated(tuple(text.drawn for text in said), said[0].prompt_tokens)
 
 
-def _runs(rows: Sequence[_Row]) -> list[list[_Row]]:
-    """Rows that may share a batch, shortest prompt first; images of like size meet, for some models cut them up."""
-    runs: dict[tuple[int, bool], list[_Row]] = {}
+def _runs(rows: Sequence[_Row], size: int) -> list[list[_Row]]:
+    """Rows that may share a batch, shortest prompt first; images of like size meet, for some models cut them up.
+
+    Where requests have several samples, a run ends so that none is torn apart between two batches of `size`.
+    """
+    kinds: dict[tuple[int, bool, int], list[_Row]] = {}
     for row in rows:
-        runs.setdefault((row.request.draw.max_new_tokens, bool(row.request.images)), []).append(row)
-    return [sorted(runs[kind], key=_length) for kind in sorted(runs)]
+        request = row.request
+        kinds.setdefault((request.draw.max_new_tokens, bool(request.images), request.samples), []).append(row)
+    runs = []
+    for kind in sorted(kinds):
+        run, samples = sorted(kinds[kind], key=_length), kind[2]
+        step = size - size % samples if 1 < samples <= size else len(run)
+        runs += [run[start : start + step] for start in range(0, len(run), step)]
+    return runs
+
+
+def _samples_each(rows: Sequence[_Row]) -> int:
+    """How many rows of each request follow each other, where these are the same in number; else 1."""
+    counts = Counter(row.index for row in rows)
+    return next(iter(counts.values())) if len(set(counts.values())) == 1 else 1
 
 
 def _length(row: _Row) -> tuple[int, int, float, int, int]:

@@ -7,6 +7,7 @@ own. A sentence a label was given up: the paper has three sentences, and a teach
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -34,6 +35,14 @@ _SENTENCES = {
 }
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A batch as the model takes it, without the images that cannot be prepared."""
+
+    pixels: "torch.Tensor | None"
+    failures: tuple[Unsaid | None, ...]  # of each image
 
 
 class ClipConcepts:
@@ -85,22 +94,24 @@ class ClipConcepts:
         said = each_in_batches(views, self._size, Steps(self._prepare, self._work))
         return [Unsaid(describe_error(found)) if isinstance(found, Exception) else found for found in said]
 
-    def _prepare(self, views: Sequence[View]) -> list["torch.Tensor | Unsaid"]:
-        return self._tools.workers.map(lambda view: self._model.preprocess(view.picture), views)
-
-    def _work(self, prepared: Sequence["torch.Tensor | Unsaid"]) -> list[tuple[str, ...] | Unsaid]:
+    def _prepare(self, views: Sequence[View]) -> _Ready:
+        prepared = self._tools.workers.map(lambda view: self._model.preprocess(view.picture), views)
         tensors = [tensor for tensor in prepared if not isinstance(tensor, Unsaid)]
-        said = iter(self._tell(tensors) if tensors else [])
-        return [tensor if isinstance(tensor, Unsaid) else next(said) for tensor in prepared]
+        failures = tuple(tensor if isinstance(tensor, Unsaid) else None for tensor in prepared)
+        return _Ready(self._model.stack(tensors) if tensors else None, failures)
 
-    def _tell(self, tensors: Sequence["torch.Tensor"]) -> list[tuple[str, ...] | Unsaid]:
+    def _work(self, ready: _Ready) -> list[tuple[str, ...] | Unsaid]:
+        said = iter(self._tell(ready.pixels) if ready.pixels is not None else [])
+        return [next(said) if failure is None else failure for failure in ready.failures]
+
+    def _tell(self, pixels: "torch.Tensor") -> list[tuple[str, ...] | Unsaid]:
         import torch
 
         with torch.inference_mode():
-            features = self._model.encode_images(tensors).to(self._ranking_device)
+            features = self._model.encode_images(pixels).to(self._ranking_device)
             is_finite = features.isfinite().all(dim=1).tolist()
-            barred = torch.zeros((len(tensors), 0), dtype=torch.int64, device=features.device)
-            sentences: list[list[str]] = [[] for _ in tensors]
+            barred = torch.zeros((len(pixels), 0), dtype=torch.int64, device=features.device)
+            sentences: list[list[str]] = [[] for _ in pixels]
             for name, section in self._sections.items():
                 index = self._indexes[name]
                 positions = retrieve(features, index, section.top_k, self._settings.max_label_cosine, barred)

@@ -65,13 +65,19 @@ class ClipModel:
         tensor: torch.Tensor = self._preprocess(picture)
         return tensor
 
-    def encode_images(self, images: Sequence["torch.Tensor"]) -> "torch.Tensor":
-        """`(images, width)` float32 of unit length, on the model's device, of preprocessed images, all at once."""
+    def stack(self, images: Sequence["torch.Tensor"]) -> "torch.Tensor":
+        """Preprocessed images as one batch in the model's precision, in main memory, ready to be sent to a device."""
         import torch
 
-        pixels = torch.stack(list(images)).to(self.device, getattr(torch, self._settings.dtype))
+        batch = torch.stack(list(images)).to(getattr(torch, self._settings.dtype))
+        return batch.pin_memory() if self.device.startswith("cuda") else batch
+
+    def encode_images(self, batch: "torch.Tensor") -> "torch.Tensor":
+        """`(images, width)` float32 of unit length, on the model's device, of images that were stacked."""
+        import torch
+
         with torch.inference_mode():
-            return self._unit(self._model.encode_image(pixels))
+            return self._unit(self._model.encode_image(batch.to(self.device, non_blocking=True)))
 
     def encode_texts(self, texts: Sequence[str]) -> "torch.Tensor":
         """`(texts, width)` float32 of unit length, in main memory, of any number of texts."""

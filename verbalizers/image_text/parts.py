@@ -4,7 +4,7 @@ All requests of all images go to the model at once, which forms batches or keeps
 leave either idle. Parts whose settings name the same model share it. A failure is the failure of its image alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -124,28 +124,38 @@ class ModelCaptions(_ModelPart):
     def captions(
         self, views: Sequence[View], regions: Sequence[tuple[Proposal, ...]]
     ) -> Sequence[tuple[str, ...] | Unsaid]:
-        asked = [(view, region.box) for view, found in zip(views, regions, strict=True) for region in found]
-        answers: list[Answer] = []
-        for start in range(0, len(asked), _PICTURES_AT_ONCE):
-            some = asked[start : start + _PICTURES_AT_ONCE]
-            answers += self.model.generate([self._request(view, box) for view, box in some])
-        for (view, _), answer in zip(asked, answers, strict=True):
-            view.spend += answer.spend
-        in_turn = iter(answers)
-        return [_captions([next(in_turn) for _ in found]) for found in regions]
+        said: list[tuple[str, ...] | Unsaid] = []
+        for some in _shares(list(zip(views, regions, strict=True)), _PICTURES_AT_ONCE):
+            made = self._tools.workers.map(self._requests, some)
+            requests = [request for found in made if not isinstance(found, Unsaid) for request in found]
+            answers = iter(self.model.generate(requests))
+            for (view, _), found in zip(some, made, strict=True):
+                if isinstance(found, Unsaid):
+                    said.append(found)
+                    continue
+                own = [next(answers) for _ in found]
+                view.spend = sum((answer.spend for answer in own), view.spend)
+                said.append(_captions(own))
+        return said
 
-    def _request(self, view: View, box: Box) -> GenerationRequest:
+    def _requests(self, asked: tuple[View, Sequence[Proposal]]) -> list[GenerationRequest]:
+        """One for each region of an image; called in a thread beside those of other images."""
         settings, form = self._settings, self.model.form
+        view, regions = asked
         drawn = settings.view == "drawn"
-        prompt = caption_prompt(form, box, settings.prompt, drawn=drawn)
-        if form == "task":
-            picture = view.picture
-        elif drawn:
-            picture = with_box(shrunk(view.picture, settings.shown_side_px), box)
-        else:
-            picture = shrunk(cut_out(view.picture, box, settings.crop_margin), settings.shown_side_px)
-        place = (box.x1, box.y1, box.x2, box.y2)
-        return self.request(picture, prompt, settings.draw, ("captions", view.image_id, *map(repr, place)))
+        whole = shrunk(view.picture, settings.shown_side_px) if drawn and form != "task" else view.picture
+        requests = []
+        for box in (region.box for region in regions):
+            if form == "task":
+                picture = whole
+            elif drawn:
+                picture = with_box(whole, box)
+            else:
+                picture = shrunk(cut_out(whole, box, settings.crop_margin), settings.shown_side_px)
+            seed_of = ("captions", view.image_id, *map(repr, (box.x1, box.y1, box.x2, box.y2)))
+            prompt = caption_prompt(form, box, settings.prompt, drawn=drawn)
+            requests.append(self.request(picture, prompt, settings.draw, seed_of))
+        return requests
 
 
 class ModelProbes(_ModelPart):
@@ -228,6 +238,22 @@ class ModelProbes(_ModelPart):
         if len(questions) > 1:
             return answers_prompt(questions)
         return answer_prompt(self._source.name, self.model.form, questions[0], self._settings.prompt)
+
+
+def _shares(
+    asked: Sequence[tuple[View, Sequence[Proposal]]], most: int
+) -> Iterator[list[tuple[View, Sequence[Proposal]]]]:
+    """`asked` in order, in parts of at most `most` regions; an image with more is a part of its own."""
+    share: list[tuple[View, Sequence[Proposal]]] = []
+    held = 0
+    for view, regions in asked:
+        if share and held + len(regions) > most:
+            yield share
+            share, held = [], 0
+        share.append((view, regions))
+        held += len(regions)
+    if share:
+        yield share
 
 
 def with_box(image: PIL.Image.Image, box: Box) -> PIL.Image.Image:

@@ -21,7 +21,7 @@ from ostensive.recipe import ServedModelSettings
 from ostensive.settings import Settings
 from verbalizers.parts import PartTools
 
-GENERATOR_VERSION = "generator-1"
+GENERATOR_VERSION = "generator-2"
 SERVED_VERSION = "served-1"
 _SERVED_IMAGES = 64  # keep a server busy
 

@@ -1,0 +1,511 @@
+"""The neural verbalizers against bare loops over the same models: images per second, and the share that is reached.
+
+    python benchmarks/verbalizing.py [--parts clip narratives captions probes regions] [--rounds 3]
+    python benchmarks/verbalizing.py --device cuda --size full --dtype bfloat16 [--language blip2]
+
+Three ways, from JPEG files to text, in alternating rounds, by the median. `ours`: the part as `VerbalizeStage` runs it,
+in calls of as many images as the engine hands over, decoded by the stage's own threads beside the model; the other four
+parts are not asked. `bare`: a `DataLoader` with as many worker processes as ours has threads and batches of the same
+size, written with open_clip or transformers alone (`bare_loops.py`). `seeds`: one image at a time, one query at a time,
+no workers, over fewer images. Models have random weights (`random_models.py`); narratives and the others share one
+loaded model with the bare loop, which is made to say as many tokens as ours may; both are counted at the output layer.
+Target: ours at least 0.9 of bare.
+
+On a GPU also `forward`: the model alone on a batch that lies there; the arithmetic that ours and the model alone do in
+a second as a share of the best matrix product measured (`peak.py` has the formulas); and the peak of GPU memory.
+"""
+
+import argparse
+import hashlib
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bare_loops
+import numpy as np
+import peak
+import PIL.Image
+import random_models
+from bare_loops import Asked, Job, Loop, Speaker
+
+from ostensive.engine import batches
+from ostensive.images.loader import ImageLoader
+from ostensive.recipe import IntakeSettings
+from ostensive.records import Box, ImageRecord, Location, Verbalization
+from ostensive.settings import validate
+from verbalizers.choice import Proposal
+from verbalizers.clip.concepts import ClipConcepts
+from verbalizers.image_text.parts import ModelCaptions, ModelNarratives, ModelProbes
+from verbalizers.image_text.settings import FIRST_QUESTIONS
+from verbalizers.image_text.wordings import answer_prompt, caption_prompt, narrative_prompt
+from verbalizers.label_lists import load_labels
+from verbalizers.parts import Unsaid, View
+from verbalizers.settings import VerbalizeSettings
+from verbalizers.stage import VerbalizeStage
+
+TARGET = 0.9
+TEXTS_AN_IMAGE = 5  # narratives, regions and questions alike, so that a batch holds the texts of whole images
+LABELS = {"small": 50, "full": None}  # of each list: encoding all of them takes two cores minutes, and is not measured
+BOXES = tuple(Box(0.1 * k, 0.08 * k, 0.1 * k + 0.4, 0.08 * k + 0.5) for k in range(TEXTS_AN_IMAGE))
+LEAST_PROBABILITY = 0.3  # of a detection
+WRITERS = ("narratives", "captions", "probes")
+# By (writes, on a GPU).
+IMAGES = {(True, False): 20, (False, False): 160, (True, True): 180, (False, True): 4000}
+BATCHES = {(True, False): 10, (False, False): 20, (True, True): 60, (False, True): 100}
+SAID_NOTHING = "the model said nothing"  # what random weights may come to
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What is measured, and on what."""
+
+    folder: Path
+    rows: tuple[ImageRecord, ...]
+    seeds_images: int
+    batch: int
+    new_tokens: int  # of a narrative; half as many of captions and answers
+    device: str
+    dtype_name: str
+    size: random_models.Size
+    language: str
+    threads: int
+
+    def job(self, images: int | None = None) -> Job:
+        import torch
+
+        paths = tuple(Path(row.location.path) for row in self.rows[:images])
+        return Job(paths, self.batch, self.threads, self.device, getattr(torch, self.dtype_name))
+
+    def model(self, name: str) -> Path:
+        """The folder of a random model, made once."""
+        folder = self.folder / f"{name}-{self.size}"
+        if folder.is_dir():
+            return folder
+        making = random_models.Making(self.size, self.device, self.dtype_name)
+        return random_models.folder_of(random_models.saved(self.folder, name, making))
+
+    @contextmanager
+    def stage(self, **sections: Mapping[str, object]) -> Iterator[VerbalizeStage]:
+        """The stage with these sections, entered; the others are of the kind `pixels`, and not asked."""
+        settings = validate(VerbalizeSettings, sections, "verbalize")
+        loader = ImageLoader(IntakeSettings())
+        with VerbalizeStage(settings, loader.load, seed=0, threads=self.threads) as stage:
+            yield stage
+
+    def ours(self, stage: VerbalizeStage, tell: Callable[[list[View]], Sequence[object]]) -> Loop:
+        """All images through `tell`, in the groups and calls in which a run works on them."""
+
+        def loop() -> int:
+            count = 0
+            for call in batches(self.rows, stage.images_at_once):
+                for group in stage.decoded(call):
+                    views = [view for view in group.views if isinstance(view, View)]
+                    assert len(views) == len(group.rows), group.views
+                    said = tell(views)
+                    failed = [
+                        one for one in said if isinstance(one, Unsaid) and not one.detail.startswith(SAID_NOTHING)
+                    ]
+                    assert not failed, failed[0]
+                    count += len(said)
+            return count
+
+        return loop
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The loops of one part, by name, and what an image costs. `tokens` counts those generated since it was asked."""
+
+    loops: Mapping[str, Loop]
+    flops_an_image: float | None
+    tokens: Callable[[], int] | None = None
+
+
+# ---- parts ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def clip_ways(bench: Bench) -> Iterator[Ways]:
+    import open_clip
+
+    name = random_models.clip_name(bench.size)
+    checkpoint = bench.model("clip") / "open_clip_model.safetensors"
+    lists = {}
+    for section, built_in in (("places", "places"), ("objects", "imagenet"), ("concepts", "concepts")):
+        path = bench.folder / f"{section}.txt"
+        path.write_text("\n".join(load_labels(built_in).labels[: LABELS[bench.size]]), "utf-8")
+        lists[section] = {"labels": str(path)}
+    concepts = {
+        "kind": "clip", "model": name, "pretrained": str(checkpoint), "device": bench.device, "batch_size": bench.batch,
+        "dtype": bench.dtype_name, "cache_folder": str(bench.folder / "features"), **lists,
+    }  # fmt: skip
+    with bench.stage(concepts=concepts) as stage:
+        part = stage.parts.concepts
+        assert isinstance(part, ClipConcepts), "of the kind that was asked for"
+        # The same text features, worked out once: what differs is only what is done with images.
+        texts = [(index.features, top_k) for index, top_k in zip(part._indexes.values(), (2, 3, 3), strict=True)]
+        clip = bare_loops.load_clip(name, checkpoint, bench.job(), texts)
+        loops = {
+            "ours": bench.ours(stage, part.concepts),
+            "bare": bare_loops.clip_batched(bench.job(), clip),
+            "seeds": bare_loops.clip_single(bench.job(bench.seeds_images), clip),
+            "forward": bare_loops.clip_forward(bench.job(), clip),
+        }
+        yield Ways(loops, peak.clip_tower(open_clip.get_model_config(name)["vision_cfg"]).flops)
+
+
+@contextmanager
+def narrative_ways(bench: Bench) -> Iterator[Ways]:
+    draw = {"temperature": 1.1, "top_p": 0.95, "max_new_tokens": bench.new_tokens}
+    section = {**_generator(bench), "count": TEXTS_AN_IMAGE, "draw": draw}
+    with bench.stage(narratives=section) as stage:
+        part = stage.parts.narratives
+        assert isinstance(part, ModelNarratives), "of the kind that was asked for"
+        prompts = (narrative_prompt(part.model.form, None),)
+        asked = Asked(prompts, bench.new_tokens, samples=TEXTS_AN_IMAGE, temperature=1.1, top_p=0.95)
+        yield _text_ways(bench, part, asked, bench.ours(stage, part.narratives))
+
+
+@contextmanager
+def caption_ways(bench: Bench) -> Iterator[Ways]:
+    new_tokens = bench.new_tokens // 2
+    with bench.stage(captions={**_generator(bench), "draw": {"max_new_tokens": new_tokens}}) as stage:
+        part = stage.parts.captions
+        assert isinstance(part, ModelCaptions), "of the kind that was asked for"
+        proposals = tuple(Proposal(box, "thing", 0.5, "thing", 0.5) for box in BOXES)
+        form = part.model.form
+        prompts = tuple(caption_prompt(form, box, None, drawn=True) for box in BOXES)
+        asked = Asked(prompts, new_tokens, tuple((box.x1, box.y1, box.x2, box.y2) for box in BOXES))
+        loop = bench.ours(stage, lambda views: part.captions(views, [proposals] * len(views)))
+        yield _text_ways(bench, part, asked, loop)
+
+
+@contextmanager
+def probe_ways(bench: Bench) -> Iterator[Ways]:
+    new_tokens = bench.new_tokens // 2
+    questions = FIRST_QUESTIONS[:TEXTS_AN_IMAGE]
+    section = {**_generator(bench), "draw": {"max_new_tokens": new_tokens}, "questions": questions}
+    with bench.stage(probes=section) as stage:
+        part = stage.parts.probes
+        assert isinstance(part, ModelProbes), "of the kind that was asked for"
+        prompts = tuple(answer_prompt("", part.model.form, question, None) for question in questions)
+        loop = bench.ours(stage, lambda views: part.probes(views, [_draft(view) for view in views]))
+        yield _text_ways(bench, part, Asked(prompts, new_tokens), loop)
+
+
+@contextmanager
+def region_ways(bench: Bench) -> Iterator[Ways]:
+    model = bench.model("detector")
+    regions = {
+        "kind": "detector",
+        "model": str(model),
+        "device": bench.device,
+        "batch_size": bench.batch,
+        "dtype": bench.dtype_name,
+        "min_probability": LEAST_PROBABILITY,
+    }
+    with bench.stage(regions=regions) as stage:
+        detector = bare_loops.load_detector(model, bench.job(), LEAST_PROBABILITY)
+        loops = {
+            "ours": bench.ours(stage, stage.parts.regions.regions),
+            "bare": bare_loops.detect_batched(bench.job(), detector),
+            "seeds": bare_loops.detect_single(bench.job(bench.seeds_images), detector),
+            "forward": bare_loops.detect_forward(bench.job(), detector),
+        }
+        yield Ways(loops, None)
+
+
+# A part is its function and a line here.
+PARTS: Mapping[str, Callable[[Bench], Any]] = {  # Any: a context manager of `Ways`
+    "clip": clip_ways,
+    "narratives": narrative_ways,
+    "captions": caption_ways,
+    "probes": probe_ways,
+    "regions": region_ways,
+}
+
+
+def _generator(bench: Bench) -> dict[str, object]:
+    return {
+        "kind": "generator",
+        "model": str(bench.model(bench.language)),
+        "device": bench.device,
+        "dtype": bench.dtype_name,
+        "batch_size": bench.batch,
+    }
+
+
+def _draft(view: View) -> Verbalization:
+    return Verbalization(view.image_id, (), (), (), ())
+
+
+def _text_ways(bench: Bench, part: Any, asked: Asked, ours: Loop) -> Ways:  # Any: one of the three that generate
+    """`asked` in the model's words; `part` lends its model, so that both sides run the same one."""
+    loaded = part.model.loaded
+    if loaded.form == "chat":
+        slots = [{"type": "image"}]
+        talks = [[{"role": "user", "content": [*slots, {"type": "text", "text": text}]}] for text in asked.prompts]
+        worded = loaded.processor.apply_chat_template(talks, add_generation_prompt=True, tokenize=False)
+        asked = Asked(
+            tuple(worded), asked.new_tokens, asked.boxes, asked.samples, asked.temperature, asked.top_p
+        )  # fmt: skip
+    speaker = Speaker(loaded.model, loaded.processor, nests_images=loaded.form == "chat")
+    sample = loaded.processor(
+        images=[PIL.Image.new("RGB", (64, 64))], text=[max(asked.prompts, key=len)], return_tensors="pt"
+    )
+    flops = peak.text_flops(loaded.model.config, sample["input_ids"].shape[1], asked.new_tokens)
+    loops = {
+        "ours": ours,
+        "bare": bare_loops.generate_batched(bench.job(), speaker, asked),
+        "seeds": bare_loops.generate_single(bench.job(bench.seeds_images), speaker, asked),
+        "forward": bare_loops.generate_forward(bench.job(), speaker, asked),
+    }
+    return Ways(loops, flops * asked.texts_an_image, _token_counter(loaded.model))
+
+
+def _token_counter(model: Any) -> Callable[[], int]:  # Any: a model of transformers
+    """Counts, at the output layer, a token a row and step: also those that a text that ended is padded with."""
+    seen = [0]
+
+    def count(layer: Any, given: Any, logits: Any) -> None:  # noqa: ARG001 - Any: torch calls it so
+        seen[0] += len(logits)
+
+    model.get_output_embeddings().register_forward_hook(count)
+
+    def since() -> int:
+        found, seen[0] = seen[0], 0
+        return found
+
+    return since
+
+
+# ---- measuring ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Figures:
+    """What the rounds of one way came to."""
+
+    images: int
+    seconds: list[float]
+    cpu_seconds: list[float]  # of all cores, worker processes included
+    tokens: int | None = None  # of a round
+    peak_gb: float | None = None  # of GPU memory, the models included
+
+    @property
+    def rate(self) -> float:
+        """Images a second, by the median."""
+        return self.images / statistics.median(self.seconds)
+
+    @property
+    def cpu_rate(self) -> float:
+        """Images for a second of one core, by the median: what others do on the machine hardly moves it."""
+        return self.images / statistics.median(self.cpu_seconds)
+
+
+def measure(bench: Bench, ways: Ways, rounds: int, warm_up: int, skip: Sequence[str]) -> dict[str, Figures]:
+    """The ways in turn, and the other way round in every second round."""
+    names = [name for name in ways.loops if name not in skip]
+    found = {name: Figures(bench.seeds_images if name == "seeds" else len(bench.rows), [], []) for name in names}
+    for number in range(-warm_up, rounds):
+        for name in names if number % 2 == 0 else reversed(names):
+            _run(bench.device, ways, name, found[name], counts=number >= 0)
+    return found
+
+
+def _run(device: str, ways: Ways, name: str, figures: Figures, *, counts: bool) -> None:
+    """One round of a way, added to its figures if it `counts`."""
+    import torch
+
+    on_gpu = device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(device)
+    if ways.tokens is not None:
+        ways.tokens()
+    started, cpu_started = time.perf_counter(), peak.cpu_seconds()
+    ways.loops[name]()
+    peak.synchronize(device)
+    seconds, cpu_seconds = time.perf_counter() - started, peak.cpu_seconds() - cpu_started
+    if not counts:
+        return
+    figures.seconds.append(seconds)
+    figures.cpu_seconds.append(cpu_seconds)
+    figures.tokens = ways.tokens() if ways.tokens is not None else None
+    figures.peak_gb = torch.cuda.max_memory_allocated(device) / 1e9 if on_gpu else None
+
+
+def draw(folder: Path, count: int, side_px: tuple[int, int] = (640, 480)) -> tuple[ImageRecord, ...]:
+    """So many different JPEG files of about 100 KB, and their records."""
+    folder.mkdir()
+    rng, rows = np.random.default_rng(0), []
+    for number in range(count):
+        coarse = rng.integers(0, 256, (side_px[1] // 8, side_px[0] // 8, 3), dtype=np.uint8)
+        path = folder / f"{number:05d}.jpg"
+        PIL.Image.fromarray(coarse).resize(side_px, PIL.Image.Resampling.BICUBIC).save(path, quality=92)
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        rows.append(ImageRecord(digest, *side_px, "JPEG", "RGB", len(data), path.name, Location(str(path))))
+    return tuple(rows)
+
+
+# ---- reporting ------------------------------------------------------------------------------------------------------
+
+
+def report(part: str, ways: Ways, found: Mapping[str, Figures], best: float | None) -> None:
+    for name, figures in found.items():
+        per_image = [seconds / figures.images for seconds in figures.seconds]
+        line = (
+            f"{part:<11}{name:<8}{figures.images:>5} images {figures.rate:>9.3f} images/s"
+            f"  ({1 / max(per_image):.3f} to {1 / min(per_image):.3f})  {1 / figures.cpu_rate:.2f} s of a core each"
+        )
+        if figures.tokens is not None:
+            line += f"  {figures.tokens} tokens"
+        if best is not None and ways.flops_an_image is not None:
+            reached = figures.rate * ways.flops_an_image
+            line += f"  {reached / 1e12:.1f} TFLOP/s, {reached / best:.3f} of the peak"
+        if figures.peak_gb is not None:
+            line += f"  {figures.peak_gb:.1f} GB"
+        print(line, flush=True)
+
+
+def markdown(
+    results: Mapping[str, Mapping[str, Figures]], costs: Mapping[str, float | None], best: float | None
+) -> None:
+    """A row a part, for `benchmarks/RESULTS.md`."""
+    columns = [
+        "part",
+        "ours, images/s",
+        "bare",
+        "ours over bare",
+        "must reach",
+        "by CPU time",
+        "seeds' way",
+        "ours over seeds'",
+    ]
+    columns += ["tokens, ours and bare"]
+    if best is not None:
+        columns += ["model alone", "ours over it", "share of matrix peak, ours and model alone", "peak memory, GB"]
+    print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    for part, found in results.items():
+        ours, flops = found.get("ours"), costs[part]
+        cells = [part, _rate(ours), _rate(found.get("bare")), _ratio(ours, found.get("bare")), f"{TARGET}"]
+        cells.append(_ratio(ours, found.get("bare"), by_cpu=True))
+        cells += [_rate(found.get("seeds")), _ratio(ours, found.get("seeds"))]
+        counts = [found[name].tokens for name in ("ours", "bare") if name in found]
+        cells.append("-" if None in counts or not counts else " and ".join(f"{count:,}" for count in counts))
+        if best is not None:
+            forward = found.get("forward")
+            shares = [
+                f"{each.rate * flops / best:.2f}" for each in (ours, forward) if each is not None and flops is not None
+            ]
+            memory = "-" if ours is None or ours.peak_gb is None else f"{ours.peak_gb:.1f}"
+            cells += [_rate(forward), _ratio(ours, forward), " and ".join(shares) or "-", memory]
+        print("| " + " | ".join(cells) + " |")
+    print()
+
+
+def _rate(figures: Figures | None) -> str:
+    return "-" if figures is None else f"{figures.rate:.3g}"
+
+
+def _ratio(one: Figures | None, other: Figures | None, *, by_cpu: bool = False) -> str:
+    if one is None or other is None:
+        return "-"
+    return f"{(one.cpu_rate / other.cpu_rate) if by_cpu else (one.rate / other.rate):.2f}"
+
+
+def machine(bench: Bench, best: float | None) -> str:
+    import torch
+    import transformers
+
+    name = f"{bench.threads} cores"
+    if best is not None:
+        name += f", {torch.cuda.get_device_name(bench.device)}, best matrix product {best / 1e12:.0f} TFLOP/s"
+    return (
+        f"{time.strftime('%Y-%m-%d')}, {name}; torch {torch.__version__} with {torch.get_num_threads()} threads,"
+        f" transformers {transformers.__version__}; {bench.size} models, {bench.dtype_name}, batches of {bench.batch},"
+        f" {bench.new_tokens} and {bench.new_tokens // 2} new tokens, {len(bench.rows)} images,"
+        f" load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument(
+        "--images", type=int, help="by default 20 for models that write and 160 for the others on a CPU"
+    )
+    parser.add_argument("--seeds-images", type=int, default=None, help="for the seeds' way, which is slow")
+    parser.add_argument("--batch", type=int, default=None, help=f"a multiple of {TEXTS_AN_IMAGE}")
+    parser.add_argument("--new-tokens", type=int, default=None, help="of a narrative; captions and answers take half")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--size", choices=("small", "full"), default="small")
+    parser.add_argument("--language", choices=("llava", "blip2"), default="llava", help="the model that writes")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument(
+        "--models", type=Path, default=None, help="where random models are kept; else they are thrown away"
+    )
+    chosen = parser.parse_args()
+    on_gpu = chosen.device.startswith("cuda")
+    chosen.new_tokens = chosen.new_tokens or (96 if on_gpu else 24)
+    if chosen.batch is not None and chosen.batch % TEXTS_AN_IMAGE:
+        parser.error(f"--batch: a multiple of {TEXTS_AN_IMAGE} is expected, not {chosen.batch}")
+    return chosen
+
+
+def bench_of(chosen: argparse.Namespace, part: str, folder: Path, rows: Sequence[ImageRecord]) -> Bench:
+    """What is measured of `part`: models that write are slow, and get fewer images."""
+    writes, on_gpu = part in WRITERS, chosen.device.startswith("cuda")
+    images = chosen.images or IMAGES[writes, on_gpu]
+    return Bench(
+        folder=folder,
+        rows=tuple(rows[:images]),
+        seeds_images=min(images, chosen.seeds_images or (2 if writes else 32)),
+        batch=chosen.batch or BATCHES[writes, on_gpu],
+        new_tokens=chosen.new_tokens,
+        device=chosen.device,
+        dtype_name=chosen.dtype,
+        size=chosen.size,
+        language=chosen.language,
+        threads=chosen.threads,
+    )
+
+
+def main() -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else each worker process warns that it was forked
+    chosen = options()
+    import torch
+    import transformers
+
+    torch.set_num_threads(chosen.threads)
+    logging: Any = transformers.utils.logging  # untyped
+    logging.disable_progress_bar()
+    on_gpu = chosen.device.startswith("cuda")
+    best = peak.matmul_peak(chosen.device, getattr(torch, chosen.dtype)) if on_gpu else None
+    results, costs = {}, {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        most = chosen.images or max(IMAGES[part in WRITERS, on_gpu] for part in chosen.parts)
+        rows = draw(folder / "images", most)
+        for part in chosen.parts:
+            bench = bench_of(chosen, part, chosen.models or folder, rows)
+            with PARTS[part](bench) as ways:
+                skip = () if on_gpu else ("forward",)
+                results[part] = measure(bench, ways, chosen.rounds, 1 if on_gpu else 0, skip)
+                costs[part] = ways.flops_an_image
+                report(part, ways, results[part], best)
+                print(f"  {machine(bench, best)}", flush=True)
+            del ways
+    markdown(results, costs, best)
+
+
+if __name__ == "__main__":
+    main()
