@@ -79,7 +79,7 @@ def text_flops(config: Any, prompt_tokens: int, new_tokens: int) -> float:  # An
     flops += sum(decoder.step_flops(prompt_tokens + step) for step in range(new_tokens - 1))
     if hasattr(config, "qformer_config"):
         return flops + _reader_flops(config, tower.positions)
-    projector: float = 2 * tower.positions * decoder.width * (vision.hidden_size + decoder.width)
+    projector: float = 2 * (tower.positions - 1) * decoder.width * (vision.hidden_size + decoder.width)
     return flops + projector
 
 

@@ -57,7 +57,7 @@ def save_llava(folder: Path, making: Making) -> Path:
 
     full = making.size == "full"
     side_px, patch_px = (336, 14) if full else (224, 16)
-    tokenizer = _tokenizer(32_000)
+    tokenizer = _tokenizer(32_000, image_token="<image>")
     vision = CLIPVisionConfig(
         hidden_size=1024 if full else 384,
         intermediate_size=4096 if full else 1536,
@@ -180,8 +180,8 @@ def _tokens(tokenizer: Any, vocabulary: int) -> dict[str, Any]:  # Any: a tokeni
     }
 
 
-def _tokenizer(size: int) -> Any:  # Any: a tokenizer of transformers
-    """Byte-level BPE of about `size` tokens, trained on made-up words."""
+def _tokenizer(size: int, **named: str) -> Any:  # Any: a tokenizer of transformers
+    """Byte-level BPE of about `size` tokens, trained on made-up words; `named` are special tokens that have names."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -203,7 +203,7 @@ def _tokenizer(size: int) -> Any:  # Any: a tokenizer of transformers
         bos_token="<s>",
         eos_token="</s>",
         pad_token="<pad>",
-        extra_special_tokens={"image_token": "<image>"},
+        extra_special_tokens=named,
         model_input_names=["input_ids", "attention_mask"],
     )
 

@@ -3,7 +3,8 @@
     python benchmarks/verbalizing.py [--parts clip narratives captions probes regions] [--rounds 3]
     python benchmarks/verbalizing.py --device cuda --size full --dtype bfloat16 [--language blip2]
 
-Three ways, from JPEG files to text, in alternating rounds, by the median. `ours`: the part as `VerbalizeStage` runs it,
+Three ways, from JPEG files to text, in alternating rounds, by the median; a round before them is not counted, for the
+loop with worker processes is slow for some seconds after they are forked. `ours`: the part as `VerbalizeStage` runs it,
 in calls of as many images as the engine hands over, decoded by the stage's own threads beside the model; the other four
 parts are not asked. `bare`: a `DataLoader` with as many worker processes as ours has threads and batches of the same
 size, written with open_clip or transformers alone (`bare_loops.py`). `seeds`: one image at a time, one query at a time,
@@ -18,7 +19,6 @@ a second as a share of the best matrix product measured (`peak.py` has the formu
 import argparse
 import hashlib
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +33,7 @@ import peak
 import PIL.Image
 import random_models
 from bare_loops import Asked, Job, Loop, Speaker
+from figures import Plan, Ways, markdown, measure, report, token_counter
 
 from ostensive.engine import batches
 from ostensive.images.loader import ImageLoader
@@ -49,14 +50,13 @@ from verbalizers.parts import Unsaid, View
 from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
 
-TARGET = 0.9
 TEXTS_AN_IMAGE = 5  # narratives, regions and questions alike, so that a batch holds the texts of whole images
 LABELS = {"small": 50, "full": None}  # of each list: encoding all of them takes two cores minutes, and is not measured
 BOXES = tuple(Box(0.1 * k, 0.08 * k, 0.1 * k + 0.4, 0.08 * k + 0.5) for k in range(TEXTS_AN_IMAGE))
 LEAST_PROBABILITY = 0.3  # of a detection
 WRITERS = ("narratives", "captions", "probes")
 # By (writes, on a GPU).
-IMAGES = {(True, False): 20, (False, False): 160, (True, True): 180, (False, True): 4000}
+IMAGES = {(True, False): 10, (False, False): 80, (True, True): 180, (False, True): 4000}
 BATCHES = {(True, False): 10, (False, False): 20, (True, True): 60, (False, True): 100}
 SAID_NOTHING = "the model said nothing"  # what random weights may come to
 
@@ -116,15 +116,6 @@ class Bench:
             return count
 
         return loop
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """The loops of one part, by name, and what an image costs. `tokens` counts those generated since it was asked."""
-
-    loops: Mapping[str, Loop]
-    flops_an_image: float | None
-    tokens: Callable[[], int] | None = None
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
@@ -266,78 +257,10 @@ def _text_ways(bench: Bench, part: Any, asked: Asked, ours: Loop) -> Ways:  # An
         "seeds": bare_loops.generate_single(bench.job(bench.seeds_images), speaker, asked),
         "forward": bare_loops.generate_forward(bench.job(), speaker, asked),
     }
-    return Ways(loops, flops * asked.texts_an_image, _token_counter(loaded.model))
+    return Ways(loops, flops * asked.texts_an_image, token_counter(loaded.model))
 
 
-def _token_counter(model: Any) -> Callable[[], int]:  # Any: a model of transformers
-    """Counts, at the output layer, a token a row and step: also those that a text that ended is padded with."""
-    seen = [0]
-
-    def count(layer: Any, given: Any, logits: Any) -> None:  # noqa: ARG001 - Any: torch calls it so
-        seen[0] += len(logits)
-
-    model.get_output_embeddings().register_forward_hook(count)
-
-    def since() -> int:
-        found, seen[0] = seen[0], 0
-        return found
-
-    return since
-
-
-# ---- measuring ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Figures:
-    """What the rounds of one way came to."""
-
-    images: int
-    seconds: list[float]
-    cpu_seconds: list[float]  # of all cores, worker processes included
-    tokens: int | None = None  # of a round
-    peak_gb: float | None = None  # of GPU memory, the models included
-
-    @property
-    def rate(self) -> float:
-        """Images a second, by the median."""
-        return self.images / statistics.median(self.seconds)
-
-    @property
-    def cpu_rate(self) -> float:
-        """Images for a second of one core, by the median: what others do on the machine hardly moves it."""
-        return self.images / statistics.median(self.cpu_seconds)
-
-
-def measure(bench: Bench, ways: Ways, rounds: int, warm_up: int, skip: Sequence[str]) -> dict[str, Figures]:
-    """The ways in turn, and the other way round in every second round."""
-    names = [name for name in ways.loops if name not in skip]
-    found = {name: Figures(bench.seeds_images if name == "seeds" else len(bench.rows), [], []) for name in names}
-    for number in range(-warm_up, rounds):
-        for name in names if number % 2 == 0 else reversed(names):
-            _run(bench.device, ways, name, found[name], counts=number >= 0)
-    return found
-
-
-def _run(device: str, ways: Ways, name: str, figures: Figures, *, counts: bool) -> None:
-    """One round of a way, added to its figures if it `counts`."""
-    import torch
-
-    on_gpu = device.startswith("cuda")
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats(device)
-    if ways.tokens is not None:
-        ways.tokens()
-    started, cpu_started = time.perf_counter(), peak.cpu_seconds()
-    ways.loops[name]()
-    peak.synchronize(device)
-    seconds, cpu_seconds = time.perf_counter() - started, peak.cpu_seconds() - cpu_started
-    if not counts:
-        return
-    figures.seconds.append(seconds)
-    figures.cpu_seconds.append(cpu_seconds)
-    figures.tokens = ways.tokens() if ways.tokens is not None else None
-    figures.peak_gb = torch.cuda.max_memory_allocated(device) / 1e9 if on_gpu else None
+# ---- a run -----------------------------------------------------------------------------------------------------------
 
 
 def draw(folder: Path, count: int, side_px: tuple[int, int] = (640, 480)) -> tuple[ImageRecord, ...]:
@@ -352,72 +275,6 @@ def draw(folder: Path, count: int, side_px: tuple[int, int] = (640, 480)) -> tup
         digest = hashlib.sha256(data).hexdigest()
         rows.append(ImageRecord(digest, *side_px, "JPEG", "RGB", len(data), path.name, Location(str(path))))
     return tuple(rows)
-
-
-# ---- reporting ------------------------------------------------------------------------------------------------------
-
-
-def report(part: str, ways: Ways, found: Mapping[str, Figures], best: float | None) -> None:
-    for name, figures in found.items():
-        per_image = [seconds / figures.images for seconds in figures.seconds]
-        line = (
-            f"{part:<11}{name:<8}{figures.images:>5} images {figures.rate:>9.3f} images/s"
-            f"  ({1 / max(per_image):.3f} to {1 / min(per_image):.3f})  {1 / figures.cpu_rate:.2f} s of a core each"
-        )
-        if figures.tokens is not None:
-            line += f"  {figures.tokens} tokens"
-        if best is not None and ways.flops_an_image is not None:
-            reached = figures.rate * ways.flops_an_image
-            line += f"  {reached / 1e12:.1f} TFLOP/s, {reached / best:.3f} of the peak"
-        if figures.peak_gb is not None:
-            line += f"  {figures.peak_gb:.1f} GB"
-        print(line, flush=True)
-
-
-def markdown(
-    results: Mapping[str, Mapping[str, Figures]], costs: Mapping[str, float | None], best: float | None
-) -> None:
-    """A row a part, for `benchmarks/RESULTS.md`."""
-    columns = [
-        "part",
-        "ours, images/s",
-        "bare",
-        "ours over bare",
-        "must reach",
-        "by CPU time",
-        "seeds' way",
-        "ours over seeds'",
-    ]
-    columns += ["tokens, ours and bare"]
-    if best is not None:
-        columns += ["model alone", "ours over it", "share of matrix peak, ours and model alone", "peak memory, GB"]
-    print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
-    for part, found in results.items():
-        ours, flops = found.get("ours"), costs[part]
-        cells = [part, _rate(ours), _rate(found.get("bare")), _ratio(ours, found.get("bare")), f"{TARGET}"]
-        cells.append(_ratio(ours, found.get("bare"), by_cpu=True))
-        cells += [_rate(found.get("seeds")), _ratio(ours, found.get("seeds"))]
-        counts = [found[name].tokens for name in ("ours", "bare") if name in found]
-        cells.append("-" if None in counts or not counts else " and ".join(f"{count:,}" for count in counts))
-        if best is not None:
-            forward = found.get("forward")
-            shares = [
-                f"{each.rate * flops / best:.2f}" for each in (ours, forward) if each is not None and flops is not None
-            ]
-            memory = "-" if ours is None or ours.peak_gb is None else f"{ours.peak_gb:.1f}"
-            cells += [_rate(forward), _ratio(ours, forward), " and ".join(shares) or "-", memory]
-        print("| " + " | ".join(cells) + " |")
-    print()
-
-
-def _rate(figures: Figures | None) -> str:
-    return "-" if figures is None else f"{figures.rate:.3g}"
-
-
-def _ratio(one: Figures | None, other: Figures | None, *, by_cpu: bool = False) -> str:
-    if one is None or other is None:
-        return "-"
-    return f"{(one.cpu_rate / other.cpu_rate) if by_cpu else (one.rate / other.rate):.2f}"
 
 
 def machine(bench: Bench, best: float | None) -> str:
@@ -499,7 +356,8 @@ def main() -> None:
             bench = bench_of(chosen, part, chosen.models or folder, rows)
             with PARTS[part](bench) as ways:
                 skip = () if on_gpu else ("forward",)
-                results[part] = measure(bench, ways, chosen.rounds, 1 if on_gpu else 0, skip)
+                plan = Plan(len(bench.rows), bench.seeds_images, chosen.device, chosen.rounds, 1, skip)
+                results[part] = measure(ways, plan)
                 costs[part] = ways.flops_an_image
                 report(part, ways, results[part], best)
                 print(f"  {machine(bench, best)}", flush=True)
