@@ -35,6 +35,10 @@ recipes_app = typer.Typer(
     help="List, show and copy the built-in recipes; write their JSON Schema.", no_args_is_help=True
 )
 app.add_typer(recipes_app, name="recipes")
+microworld_app = typer.Typer(
+    help="Render scenes whose truth is known, and grade what a run says of them.", no_args_is_help=True
+)
+app.add_typer(microworld_app, name="microworld")
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe (`localized`) or a YAML file.")]
 Images = Annotated[
@@ -231,6 +235,34 @@ def serve_scripted(
         faults=faults or [],
         faulty_attempts=max_attempts,
     )
+
+
+@microworld_app.command("render")
+def microworld_render(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the images and their truth go.")],
+    count: Annotated[int, typer.Option("--count", min=1, help="How many scenes.")] = 100,
+    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="The seed of the first scene.")] = 0,
+    side_px: Annotated[int, typer.Option("--side", min=32, max=1024, metavar="PIXELS", help="Side of an image.")] = 64,
+) -> None:
+    """Render scenes as PNG files, with truth.jsonl beside them. The same seeds give the same bytes."""
+    from ostensive.microworld.folder import TRUTH_NAME, write_scenes
+
+    made = write_scenes(folder, count, first_seed=first_seed, side_px=side_px)
+    _print([f"{len(made):,} scenes in {folder}, their truth in {folder / TRUTH_NAME}"])
+
+
+@microworld_app.command("grade")
+def microworld_grade(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")],
+    images: Annotated[Path, typer.Option("--images", metavar="FOLDER", help="The folder that was rendered.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say how many of a run's triples are true of the scenes they are about, before and after its filters."""
+    from ostensive.commands.microworld import grade_lines, grade_run
+    from ostensive.commands.show import to_json
+
+    found = grade_run(run, images=images)
+    _print([to_json(asdict(found))] if as_json else grade_lines(found))
 
 
 @recipes_app.command("list")

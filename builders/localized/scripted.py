@@ -253,6 +253,14 @@ def _upper_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def taught_wordings() -> dict[str, tuple[tuple[str, str, str], ...]]:
+    """The table that is written from: by kind of fact, rows of question, answer and rationale."""
+    return {
+        kind: tuple((wording.question, wording.answer, wording.rationale) for wording in rows)
+        for kind, rows in _wordings().items()
+    }
+
+
 @lru_cache(maxsize=1)
 def _wordings() -> dict[str, tuple[Wording, ...]]:
     import yaml

@@ -1,0 +1,23 @@
+"""A contact sheet: many scenes on one picture, to be looked at."""
+
+from collections.abc import Sequence
+
+import PIL.Image
+
+from ostensive.microworld.render import render
+from ostensive.microworld.sample import sample_scene
+from ostensive.microworld.scenes import SIDE_PX
+
+_GAP_PX = 4
+_PAPER = (255, 255, 255)
+
+
+def contact_sheet(seeds: Sequence[int], columns: int, *, side_px: int = SIDE_PX) -> PIL.Image.Image:
+    """The scenes of `seeds`, row by row; `columns` is at least 1."""
+    rows = -(-len(seeds) // columns)
+    step = side_px + _GAP_PX
+    sheet = PIL.Image.new("RGB", (columns * step + _GAP_PX, rows * step + _GAP_PX), _PAPER)
+    for place, seed in enumerate(seeds):
+        corner = (_GAP_PX + place % columns * step, _GAP_PX + place // columns * step)
+        sheet.paste(render(sample_scene(seed), side_px), corner)
+    return sheet

@@ -1,0 +1,134 @@
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from microworld_scenes import regions_of, scene
+
+from ostensive.microworld import verdicts as why
+from ostensive.microworld.grade import Grade, GradedRow, ReasonCount, Tally, grade, wilson
+from ostensive.microworld.scenes import Scene, Thing
+from ostensive.microworld.taught import taught_from
+from ostensive.records import Box, Qar, Region
+
+STAR = Thing(0, "star", "blue", "large", "plain", None, None, None, Box(0.1, 0.1, 0.475, 0.475), 1.0)
+RING = Thing(1, "ring", "red", "large", "plain", None, None, None, Box(0.6, 0.6, 0.975, 0.975), 1.0)
+SCENE = Scene(0, "street", (STAR, RING))
+REGIONS = tuple(Region(k, thing.box, thing.shape, None, "") for k, thing in enumerate(SCENE.things))
+TRUTH = {"known": SCENE}
+NOTHING = Tally(0, 0, 0, ())
+
+
+def row(
+    question: str, answer: str, rationale: str, image_id: str = "known", regions: Sequence[Region] = REGIONS
+) -> GradedRow:
+    return GradedRow(Qar("row", image_id, "ids", question, answer, rationale, (), "t", "p", "r"), tuple(regions))
+
+
+RIGHT = row("What colour is the star?", "blue", "[0] is a blue star.")
+BADLY_REASONED = row("What colour is the star?", "blue", "[0] is right of [1].")
+WRONG = row("What colour is the star?", "red", "[0] is a blue star.")
+VAGUE = row("What colour is the star?", "a nice one", "[0] is a red star.")
+MUTE = row("Why?", "Because.", "Who knows.")
+
+
+def test_parts_are_counted_apart_and_rows_as_a_whole() -> None:
+    found = grade([RIGHT, RIGHT, BADLY_REASONED, WRONG, VAGUE, MUTE], TRUTH)
+    assert (found.rows, found.without_truth) == (6, 0)
+    assert (found.answers.true, found.answers.false, found.answers.not_checkable) == (3, 1, 2)
+    assert (found.rationales.true, found.rationales.false, found.rationales.not_checkable) == (3, 2, 1)
+    assert (found.whole.true, found.whole.false, found.whole.not_checkable) == (2, 3, 1)
+    assert found.answers.reasons == (
+        ReasonCount("not checkable", why.UNKNOWN_WORD, 2),
+        ReasonCount("false", why.WRONG["colour"], 1),
+    )
+    assert found.answers.decided == 4
+    assert found.answers.decided_share == pytest.approx(4 / 6)
+    assert found.answers.true_share == 0.75
+    assert found.answers.true_share_95 == wilson(3, 4)
+
+
+def test_equal_reasons_are_counted_together_whatever_they_are_about() -> None:
+    other = row("What colour is the ring?", "green", "[1] is a red ring.")
+    assert grade([WRONG, other], TRUTH).answers.reasons == (ReasonCount("false", why.WRONG["colour"], 2),)
+
+
+def test_rows_of_unknown_images_are_counted_and_left_out() -> None:
+    assert grade([row("What?", "It.", "So.", "stranger"), RIGHT], TRUTH).without_truth == 1
+    assert grade([row("What?", "It.", "So.", "stranger")], {}) == Grade(0, 1, NOTHING, NOTHING, NOTHING)
+
+
+def test_an_empty_corpus_has_no_shares() -> None:
+    found = grade([], TRUTH)
+    assert found == Grade(0, 0, NOTHING, NOTHING, NOTHING)
+    assert (found.whole.true_share, found.whole.decided_share, found.whole.true_share_95) == (None, None, None)
+
+
+def test_without_a_decided_row_there_is_no_share_of_true_ones() -> None:
+    found = grade([MUTE], TRUTH).whole
+    assert (found.decided_share, found.true_share, found.true_share_95) == (0.0, None, None)
+
+
+def test_regions_give_numbers_their_meaning() -> None:
+    swapped = [Region(1 - region.number, region.box, "", None, "") for region in REGIONS]
+    told = row("What is [0]?", "a blue star", "[0] is left of [1].", regions=swapped)
+    found = grade([told], TRUTH)
+    assert (found.answers.false, found.rationales.false) == (1, 1)
+    assert (
+        grade([row("What is [0]?", "a blue star", "[0] is left of [1].", regions=())], TRUTH).whole.not_checkable == 1
+    )
+
+
+def test_the_teachers_wordings_are_read_when_they_are_given() -> None:
+    table = {"left": [["Which of {a} and {b} comes first?", "First comes {a}.", "{a} lies further left than {b}, so."]]}
+    told = row("Which of [0] and [1] comes first?", "First comes [0].", "[0] lies further left than [1], so.")
+    assert grade([told], TRUTH, taught_from(table)).whole.true == 1
+    assert grade([told], TRUTH).whole.not_checkable == 1
+
+
+@given(st.lists(st.sampled_from([RIGHT, WRONG, BADLY_REASONED, VAGUE, MUTE]), max_size=12), st.randoms())
+def test_the_order_of_rows_does_not_matter_and_the_counts_add_up(rows: list[GradedRow], rng: object) -> None:
+    found = grade(rows, TRUTH)
+    assert grade(rows[::-1], TRUTH) == found
+    for tally in (found.answers, found.rationales, found.whole):
+        assert tally.decided + tally.not_checkable == found.rows == len(rows)
+        assert sum(reason.count for reason in tally.reasons) == tally.false + tally.not_checkable
+
+
+def test_rows_may_be_a_generator_over_many_images() -> None:
+    scenes = {str(seed): scene(seed) for seed in range(40)}
+    rows = (
+        row("What place is this?", where.place, "This is a beach.", key, regions_of(where))
+        for key, where in scenes.items()
+    )
+    found = grade(rows, scenes)
+    beaches = sum(where.place == "beach" for where in scenes.values())
+    assert found.answers.true == 40
+    assert (found.rationales.true, found.rationales.false) == (beaches, 40 - beaches)
+
+
+@pytest.mark.parametrize(("hits", "total"), [(0, 1), (1, 1), (8, 10), (0, 10), (10, 10), (137, 1000), (999, 1000)])
+def test_wilsons_interval_is_that_of_scipy(hits: int, total: int) -> None:
+    from scipy.stats import binomtest
+
+    expected = binomtest(hits, total).proportion_ci(method="wilson")
+    assert wilson(hits, total).low == pytest.approx(expected.low, abs=1e-12)
+    assert wilson(hits, total).high == pytest.approx(expected.high, abs=1e-12)
+
+
+@given(st.integers(1, 10**6), st.floats(0, 1))
+def test_wilsons_interval_holds_the_share_and_shrinks(total: int, share: float) -> None:
+    hits = round(share * total)
+    found = wilson(hits, total)
+    assert 0 <= found.low <= hits / total + 1e-12
+    assert hits / total - 1e-12 <= found.high <= 1
+    more = wilson(100 * hits, 100 * total)
+    assert more.high - more.low < found.high - found.low
+    assert math.isclose(wilson(total - hits, total).low, 1 - found.high, abs_tol=1e-9)
+
+
+@pytest.mark.parametrize(("hits", "total"), [(0, 0), (-1, 3), (4, 3)])
+def test_impossible_counts_are_refused(hits: int, total: int) -> None:
+    with pytest.raises(ValueError, match=rf"hits of total: .* are expected, not {hits} of {total}"):
+        wilson(hits, total)
