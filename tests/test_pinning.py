@@ -55,7 +55,8 @@ def test_a_push_between_two_builds_of_a_run_redoes_nothing(
     from pathlib import Path
     import ostensive
     model = [f"verbalize.narratives.{{name}}" for name in ("kind=generator", "model=org/eyes", "device=cpu", "count=1")]
-    settings = ["corpus.license=cc0-1.0", "corpus.source=drawn", "verbalize.narratives.draw.max_new_tokens=4", *model]
+    settings = ["corpus.license=cc0-1.0", "corpus.source=drawn", "run.max_failed_share=1", *model]
+    settings += ["verbalize.narratives.draw.max_new_tokens=16"]
     options = ostensive.BuildOptions(settings=settings)
     ostensive.build("localized", images={images!r}, out={str(run)!r}, options=options)
     print(sorted(path.name for path in Path({str(run / "verbalized")!r}).iterdir()))
