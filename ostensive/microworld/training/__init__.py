@@ -1,0 +1,1 @@
+"""How the tiny models of the microworld are made, taught, measured and saved."""

@@ -1,0 +1,188 @@
+"""The second stage: the language model learns to answer about what the patches show.
+
+Many lessons share one picture: its patches come once, then question and answer after question and answer, each of
+which sees the picture and itself alone and stands at the same positions, as if it were the first. A step then has
+several times as many answers for the same time, and what is learned is exactly what will be asked later.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ostensive.microworld.training.lessons import SUBJECTS, Lesson, Subject, lesson
+from ostensive.microworld.training.pool import Pool
+from ostensive.microworld.training.seeing import draw_rows, draw_view, patch_features, pixels_of
+from ostensive.microworld.training.views import PATCHES, Shown, View, show
+from ostensive.microworld.training.words import IN_BOX, IN_CROP, NOTHING, PAD_ID, START_ID
+
+if TYPE_CHECKING:
+    import torch
+
+TOLD_TOGETHER = 32  # pictures in a step
+TEXT_TOKENS = 160  # of a picture's lessons together
+PREFIX = 1 + PATCHES * PATCHES  # the start mark and the patches
+_VIEWS: dict[View, float] = {"whole": 0.45, "drawn": 0.45, "crop": 0.1}
+_UNSEEN = -1e4
+_NO_ANSWER = -100  # what the loss passes over
+
+# The chances of subjects to be drawn, at the start and from the middle of the course on: first what can be read from
+# single patches, then what has to be looked up and compared. Descriptions are long, so they are drawn seldom.
+_EARLY: Mapping[Subject, float] = {"colour": 4, "shape": 4, "existence": 2, "count": 2, "side": 1, "place": 1}
+_LATE: Mapping[Subject, float] = {"colour": 2, "shape": 2, "existence": 3, "count": 3, "side": 4, "place": 0.5}
+_OTHERS_EARLY, _OTHERS_LATE = 0.5, 1.0
+_DESCRIPTIONS: Mapping[Subject, tuple[float, float]] = {"describe": (0.1, 0.5), "why": (0.1, 0.5)}
+_LONG_WEIGHT: Mapping[Subject, float] = {"describe": 0.4, "why": 0.5}
+"""What a token of a description counts beside one of an answer: much of it is a choice among true things to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A batch of pictures, each with its lessons one after the other."""
+
+    pixels: "torch.Tensor"  # (pictures, 3, side, side) float32
+    ids: "torch.Tensor"  # (pictures, tokens) int64, of the lessons alone
+    targets: "torch.Tensor"  # (pictures, tokens) int64: the next token where it is to be said, else -100
+    weights: "torch.Tensor"  # (pictures, tokens) float32
+    block: "torch.Tensor"  # (pictures, tokens) int64: the number of the lesson in its picture; -1 for padding
+    positions: "torch.Tensor"  # (pictures, tokens) int64
+    subjects: "torch.Tensor"  # (pictures, tokens) int64, place in `SUBJECTS`; -1 for padding
+
+
+def make_told(pool: Pool, seed: int, step: int, progress: float, count: int = TOLD_TOGETHER) -> Told:
+    """The batch of a step, when this share of the course is over."""
+    rows, rng = draw_rows(pool, seed, step, count)
+    chances = chances_at(progress)
+    shown, lessons = [], []
+    for row in rows:
+        one = show(pool, int(row), draw_view(_VIEWS, rng), rng)
+        shown.append(one)
+        lessons.append(_drawn_lessons(pool, int(row), one, chances, rng))
+    return packed(shown, lessons)
+
+
+def chances_at(progress: float) -> npt.NDArray[np.float64]:
+    """How often each subject is drawn, in the order of `SUBJECTS`."""
+    late = min(1.0, 2 * progress)
+    chances = []
+    for subject in SUBJECTS:
+        early_late = _DESCRIPTIONS.get(subject, (_EARLY.get(subject, _OTHERS_EARLY), _LATE.get(subject, _OTHERS_LATE)))
+        chances.append((1 - late) * early_late[0] + late * early_late[1])
+    return np.array(chances)
+
+
+def _drawn_lessons(
+    pool: Pool, row: int, shown: Shown, chances: npt.NDArray[np.float64], rng: np.random.Generator
+) -> list[Lesson]:
+    """As many lessons as have room: first that on the marked thing, if there is one, then others in a drawn order."""
+    found = []
+    if shown.view == "crop":
+        return [_marked(pool, row, shown, IN_CROP)]
+    if shown.view == "drawn":
+        found.append(_marked(pool, row, shown, IN_BOX))
+    numbers = np.array(pool.lessons(row))
+    keys = rng.exponential(size=len(numbers)) / chances[pool.subject[numbers]]  # the smaller, the earlier: a race
+    room = TEXT_TOKENS - sum(len(one.prompt) + len(one.answer) for one in found)
+    for number in numbers[np.argsort(keys)]:
+        prompt, answer = pool.lesson(int(number))
+        if len(prompt) + len(answer) <= room:
+            room -= len(prompt) + len(answer)
+            subject = SUBJECTS[int(pool.subject[number])]
+            found.append(Lesson(subject, tuple(prompt.tolist()), tuple(answer.tolist())))
+        if room < 8:
+            break
+    return found
+
+
+def _marked(pool: Pool, row: int, shown: Shown, prompt: str) -> Lesson:
+    if shown.thing < 0:
+        return lesson("marked", prompt, NOTHING)
+    _, answer = pool.lesson(int(pool.phrase_lessons[row, shown.thing]))
+    return Lesson("marked", lesson("marked", prompt, "").prompt, tuple(answer.tolist()))
+
+
+def packed(shown: Sequence[Shown], lessons: Sequence[Sequence[Lesson]]) -> Told:
+    """Pictures with their lessons as tensors, padded to `TEXT_TOKENS`: with one shape the model is compiled once."""
+    import torch
+
+    shape = (len(lessons), TEXT_TOKENS)
+    ids, targets = np.full(shape, PAD_ID), np.full(shape, _NO_ANSWER)
+    weights, block = np.zeros(shape, np.float32), np.full(shape, -1)
+    positions, subjects = np.zeros(shape, np.int64), np.full(shape, -1)
+    for row, some in enumerate(lessons):
+        start = 0
+        for number, one in enumerate(some):
+            words = [*one.prompt, *one.answer]
+            here, said = slice(start, start + len(words)), slice(start + len(one.prompt) - 1, start + len(words) - 1)
+            ids[row, here], block[row, here] = words, number
+            targets[row, said] = one.answer
+            weights[row, said] = _LONG_WEIGHT.get(one.subject, 1.0)
+            positions[row, here] = PREFIX + np.arange(len(words))
+            subjects[row, here] = SUBJECTS.index(one.subject)
+            start += len(words)
+    arrays = (ids, targets, weights, block, positions, subjects)
+    return Told(pixels_of(shown), *(torch.from_numpy(array) for array in arrays))
+
+
+def attention_of(block: "torch.Tensor") -> "torch.Tensor":
+    """`(pictures, 1, all, all)`, 0 or very low: a token sees the picture, and of its own lesson what is before it."""
+    import torch
+
+    pictures, length = block.shape
+    whole = torch.cat([torch.full((pictures, PREFIX), -2), block], 1)
+    same = (whole[:, :, None] == whole[:, None, :]) | (whole[:, None, :] == -2)
+    causal = torch.ones(PREFIX + length, PREFIX + length, dtype=torch.bool).tril()
+    return torch.where((same & causal)[:, None], 0.0, _UNSEEN)
+
+
+def logits_of(eyes: Any, told: Told) -> "torch.Tensor":  # Any: of transformers
+    """`(answers' tokens, words)`: what the model would say at each place where something is to be said, in order."""
+    import torch
+
+    features = patch_features(eyes, told.pixels)
+    words = eyes.get_input_embeddings()
+    start = words(torch.full((len(told.ids), 1), START_ID))
+    embedded = torch.cat([start, features.to(start.dtype), words(told.ids)], 1)
+    first = torch.arange(PREFIX).expand(len(told.ids), PREFIX)
+    hidden = eyes.model.language_model(
+        inputs_embeds=embedded,
+        attention_mask=attention_of(told.block),
+        position_ids=torch.cat([first, told.positions], 1),
+        use_cache=False,
+    ).last_hidden_state[:, PREFIX:]
+    logits: torch.Tensor = eyes.lm_head(hidden[told.targets != _NO_ANSWER])
+    return logits
+
+
+def telling_loss(eyes: Any, told: Told) -> "torch.Tensor":  # Any: as above
+    """Cross entropy of the answers' words, by their weights."""
+    import torch
+    from torch.nn import functional
+
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = logits_of(eyes, told)
+    said = told.targets != _NO_ANSWER
+    by_word = functional.cross_entropy(logits.float(), told.targets[said], reduction="none")
+    weights = told.weights[said]
+    loss: torch.Tensor = (by_word * weights).sum() / weights.sum()
+    return loss
+
+
+def told_rightly(eyes: Any, told: Told) -> dict[str, float]:  # Any: as above
+    """The share of answers that are right to the last word when the words before are given, by subject."""
+    import torch
+
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        right = logits_of(eyes, told).argmax(-1) == told.targets[told.targets != _NO_ANSWER]
+    said = told.targets != _NO_ANSWER
+    key = (torch.arange(len(told.ids))[:, None] * told.ids.shape[1] + told.block)[said]
+    numbers, inverse = torch.unique(key, return_inverse=True)
+    whole = torch.ones(len(numbers)).scatter_reduce(0, inverse, right.float(), "amin")
+    subject = torch.zeros(len(numbers), dtype=torch.int64).scatter(0, inverse, told.subjects[said])
+    return {
+        name: float(whole[subject == number].mean())
+        for number, name in enumerate(SUBJECTS)
+        if (subject == number).any()
+    }

@@ -1,0 +1,106 @@
+"""How scenes are shown in training: whole, whole with a box drawn around one thing, or one thing cut out.
+
+Boxes are moved about as those of a segmenter are. Beside the picture stands what covers each patch of it, which is
+what the vision tower is taught first.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from ostensive.drawing import DrawingStyle, draw_regions
+from ostensive.microworld.scenes import SIDE_PX
+from ostensive.microworld.training.pool import Pool
+from ostensive.records import Box, Region
+
+PATCH_PX = 8
+PATCHES = SIDE_PX // PATCH_PX
+MIN_COVER = 0.1
+"""The share of a patch that a thing has to cover before the patch is said to show it."""
+View: TypeAlias = Literal["whole", "drawn", "crop"]
+# The outline alone, in the colour of region 0, as region captions are asked for: `verbalizers` draws it so.
+_STYLE = DrawingStyle(fill_alpha=0, numbers=False)
+_CROP_MARGIN = 0.15  # the setting `crop_margin` of region captions, by default
+_BARE = 0.08  # how often a box is drawn around nothing, as a segmenter proposes bits of ground
+_STRAY = 0.03  # the share of such a box that things may cover
+_JITTER_PX = 1.5  # standard deviation of each side of a box
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One picture and what is in it.
+
+    `thing` is the number of the thing that is marked, -1 for none; a box that is drawn around nothing marks none.
+    """
+
+    pixels: npt.NDArray[np.uint8]  # (side, side, 3)
+    patch_thing: npt.NDArray[np.int64]  # (patches * patches,) the number of the thing; -1 for the ground
+    in_box: npt.NDArray[np.bool_]  # (patches * patches,) whether the middle of the patch is in the drawn box
+    centers: npt.NDArray[np.float32]  # (MAX_THINGS, 2) middles of the things in shares of this picture's sides
+    thing: int
+    view: View
+
+
+def show(pool: Pool, row: int, view: View, rng: np.random.Generator) -> Shown:
+    """A scene of the pool in one view, of a thing drawn by `rng`; an empty scene is always shown whole."""
+    pixels, cover, count = pool.pixels[row], pool.cover[row], int(pool.things[row])
+    boxes = pool.boxes[row]
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    nothing = np.zeros(PATCHES * PATCHES, bool)
+    if view == "whole" or count == 0:
+        return Shown(pixels, patch_things(cover), nothing, centers, -1, "whole")
+    thing = int(rng.integers(count))
+    box = jittered(boxes[thing], rng)
+    if view == "drawn" and rng.random() < _BARE and (bare := bare_box(cover, rng)) is not None:
+        thing, box = -1, bare
+    image = PIL.Image.fromarray(pixels)
+    if view == "drawn":
+        drawn = draw_regions(image, [Region(0, box, "", None, "")], style=_STYLE)
+        return Shown(np.asarray(drawn), patch_things(cover), patches_in(box), centers, thing, view)
+    left, top, right, bottom = box.pixels(SIDE_PX, SIDE_PX)
+    out_x, out_y = round(_CROP_MARGIN * (right - left)), round(_CROP_MARGIN * (bottom - top))
+    corners = (max(left - out_x, 0), max(top - out_y, 0), min(right + out_x, SIDE_PX), min(bottom + out_y, SIDE_PX))
+    whole = (SIDE_PX, SIDE_PX)
+    cut = image.crop(corners).resize(whole, PIL.Image.Resampling.BICUBIC)
+    cut_cover = PIL.Image.fromarray(cover).crop(corners).resize(whole, PIL.Image.Resampling.NEAREST)
+    start, size = np.array(corners[:2]), np.array([corners[2] - corners[0], corners[3] - corners[1]])
+    moved = np.clip((centers * SIDE_PX - start) / size, 0, 1).astype(np.float32)
+    return Shown(np.asarray(cut), patch_things(np.asarray(cut_cover)), nothing, moved, thing, view)
+
+
+def patch_things(cover: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """The thing that covers most of each patch, row by row; -1 where none covers `MIN_COVER` of it."""
+    patches = cover.reshape(PATCHES, PATCH_PX, PATCHES, PATCH_PX).transpose(0, 2, 1, 3).reshape(PATCHES**2, -1)
+    most = int(cover.max(initial=0))
+    counts = np.stack([(patches == number).sum(1) for number in range(1, most + 1)] or [np.zeros(PATCHES**2, int)], 1)
+    best = counts.argmax(1)
+    return np.where(counts.max(1) >= MIN_COVER * PATCH_PX**2, best, -1).astype(np.int64)
+
+
+def patches_in(box: Box) -> npt.NDArray[np.bool_]:
+    """Which patches have their middle in the box."""
+    middles = (np.arange(PATCHES) + 0.5) / PATCHES
+    across = (middles >= box.x1) & (middles <= box.x2)
+    down = (middles >= box.y1) & (middles <= box.y2)
+    return (down[:, None] & across[None, :]).reshape(-1)
+
+
+def bare_box(cover: npt.NDArray[np.uint8], rng: np.random.Generator) -> Box | None:
+    """A box in which hardly anything but ground is, or None where a few tries find none."""
+    for _ in range(6):
+        width, height = rng.integers(10, 28, 2)
+        left, top = int(rng.integers(SIDE_PX - width + 1)), int(rng.integers(SIDE_PX - height + 1))
+        if (cover[top : top + height, left : left + width] > 0).mean() < _STRAY:
+            return Box(*(float(corner) / SIDE_PX for corner in (left, top, left + width, top + height)))
+    return None
+
+
+def jittered(corners: npt.NDArray[np.float32], rng: np.random.Generator) -> Box:
+    """A box with each side moved by a pixel or two; never thinner than six pixels."""
+    x1, y1, x2, y2 = np.clip(corners + rng.normal(0, _JITTER_PX / SIDE_PX, 4), 0, 1)
+    least = 6 / SIDE_PX
+    x1, y1 = min(x1, 1 - least), min(y1, 1 - least)
+    return Box(float(x1), float(y1), float(max(x2, x1 + least)), float(max(y2, y1 + least)))

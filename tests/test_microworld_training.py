@@ -1,0 +1,413 @@
+"""How the tiny models are taught, and that teaching works."""
+
+import itertools
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_models import one_thread  # noqa: F401 - a fixture that pytest finds by its name
+
+from ostensive.microworld.grammar import caption, narrative
+from ostensive.microworld.oracle import judge_region_caption
+from ostensive.microworld.render import render
+from ostensive.microworld.sample import sample_scene
+from ostensive.microworld.scenes import SIDE_PX
+from ostensive.microworld.training.lessons import SUBJECTS, lessons_of, phrase_of
+from ostensive.microworld.training.models import (
+    OpenClipEncoder,
+    give_vision,
+    make_clip,
+    make_eyes,
+    save_clip,
+    save_eyes,
+)
+from ostensive.microworld.training.pool import FIRST_SEED, HELD_OUT, Pool, make_pool, read_pools, write_pool
+from ostensive.microworld.training.running import Course, rate_at, run_course
+from ostensive.microworld.training.seeing import make_heads, make_patches, pixels_of, seeing_loss
+from ostensive.microworld.training.telling import (
+    PREFIX,
+    TEXT_TOKENS,
+    chances_at,
+    logits_of,
+    make_told,
+    packed,
+    telling_loss,
+    told_rightly,
+)
+from ostensive.microworld.training.views import PATCHES, bare_box, jittered, patch_things, patches_in, show
+from ostensive.microworld.training.words import (
+    ANSWER_ID,
+    DESCRIBE,
+    END_ID,
+    IMAGE_ID,
+    IN_BOX,
+    IN_CROP,
+    PAD_ID,
+    START_ID,
+    UNKNOWN_ID,
+    WHY,
+    WORDS,
+    ids_of,
+    make_processor,
+    make_tokenizer,
+)
+from ostensive.records import Box
+
+pytestmark = pytest.mark.slow
+
+SEEDS = range(FIRST_SEED, FIRST_SEED + 24)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    return make_pool(SEEDS)
+
+
+@pytest.fixture(scope="module")
+def eyes() -> Any:
+    import torch
+
+    torch.manual_seed(0)
+    return make_eyes().eval()
+
+
+# Words
+
+
+def texts(seed: int) -> Iterator[str]:
+    scene, rng = sample_scene(seed), random.Random(seed)
+    yield caption(scene, rng).text
+    yield " ".join(sentence.text for sentence in narrative(scene, rng))
+    yield from (phrase_of(thing) for thing in scene.things)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_texts_of_the_grammar_come_back_in_lower_case(seed: int) -> None:
+    tokenizer = make_tokenizer()
+    for text in texts(seed):
+        ids = tokenizer(text).input_ids
+        assert UNKNOWN_ID not in ids
+        assert tokenizer.decode(ids) == text.lower()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([*WORDS[6:], "Circle", "[12]", "zebra", "7", "é"]), max_size=12).map(" ".join))
+def test_ids_are_those_of_the_tokenizer(text: str) -> None:
+    assert ids_of(text) == make_tokenizer()(text).input_ids
+
+
+def test_each_prompt_is_made_of_words_of_this_world() -> None:
+    for prompt in (DESCRIBE, IN_BOX, IN_CROP, WHY.replace("{question}", "what place is this ?")):
+        assert UNKNOWN_ID not in ids_of(prompt)
+
+
+def test_a_prompt_through_the_template_is_what_was_trained_on() -> None:
+    processor = make_processor(8)
+    turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is red ?"}]}
+    text = processor.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
+    image = PIL.Image.new("RGB", (90, 30))
+    inputs = processor(text=[text], images=[[image]], return_tensors="pt", add_special_tokens=False)
+    expected = [START_ID, *[IMAGE_ID] * (PREFIX - 1), *ids_of("what is red ?"), ANSWER_ID]
+    assert inputs["input_ids"][0].tolist() == expected
+    assert tuple(inputs["pixel_values"].shape) == (1, 3, SIDE_PX, SIDE_PX)
+
+
+def test_a_conversation_through_the_template_has_an_end_after_each_answer() -> None:
+    turns = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "b"}]},
+        {"role": "user", "content": [{"type": "text", "text": "c"}]},
+    ]
+    text = make_processor(8).apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    assert text == "<s><image>a<answer>b</s>c<answer>"
+
+
+# Lessons and pools
+
+
+def test_lessons_end_their_prompts_and_answers() -> None:
+    scene = sample_scene(3)
+    lessons = lessons_of(scene, random.Random(0))
+    assert len(lessons) > 12
+    assert len({*lessons}) == len(lessons)
+    for one in lessons:
+        assert one.prompt[-1] == ANSWER_ID
+        assert one.answer[-1] == END_ID
+        assert UNKNOWN_ID not in (*one.prompt, *one.answer)
+        assert one.subject in SUBJECTS
+
+
+def test_the_phrase_on_a_thing_is_true_of_its_box() -> None:
+    judged = [
+        judge_region_caption(phrase_of(thing), thing.box, scene)
+        for scene in map(sample_scene, range(40))
+        for thing in scene.things
+    ]
+    assert not [verdict for verdict in judged if verdict.is_false]
+    assert sum(verdict.is_true for verdict in judged) > 0.9 * len(judged)
+
+
+def test_pools_come_back_from_their_files_as_one(tmp_path: Path, pool: Pool) -> None:
+    write_pool(make_pool(SEEDS[:10]), tmp_path / "a.npz")
+    write_pool(make_pool(SEEDS[10:]), tmp_path / "b.npz")
+    read = read_pools([tmp_path / "a.npz", tmp_path / "b.npz"])
+    for name in Pool.__slots__:
+        assert np.array_equal(getattr(read, name), getattr(pool, name)), name
+
+
+def test_what_is_trained_on_is_not_held_out() -> None:
+    assert not set(SEEDS) & set(HELD_OUT)
+
+
+def test_a_pool_has_a_lesson_for_each_thing(pool: Pool) -> None:
+    tokenizer = make_tokenizer()
+    for row, seed in enumerate(SEEDS):
+        scene = sample_scene(seed)
+        for thing in scene.things:
+            prompt, answer = pool.lesson(int(pool.phrase_lessons[row, thing.number]))
+            assert tokenizer.decode(prompt, skip_special_tokens=True) == "what is in the box?"
+            assert tokenizer.decode(answer, skip_special_tokens=True) == phrase_of(thing)
+        assert (pool.phrase_lessons[row, len(scene.things) :] == -1).all()
+        assert all(SUBJECTS[pool.subject[number]] != "marked" for number in pool.lessons(row))
+
+
+# Views
+
+
+def test_a_patch_shows_what_covers_most_of_it() -> None:
+    cover = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    cover[0:8, 0:5], cover[0:8, 5:8] = 2, 1
+    cover[8:10, 8:10] = 1  # 4 of 64 pixels: too few
+    things = patch_things(cover).reshape(PATCHES, PATCHES)
+    assert things[0, 0] == 1
+    assert (np.delete(things.reshape(-1), 0) == -1).all()
+
+
+def test_patches_in_a_box_are_those_with_their_middle_in_it() -> None:
+    inside = patches_in(Box(0.0, 0.5, 0.25, 1.0)).reshape(PATCHES, PATCHES)
+    assert inside[4:, :2].all()
+    assert inside.sum() == 8
+
+
+def test_moved_boxes_stay_boxes() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        box = jittered(np.array([0.97, 0.0, 1.0, 0.02], np.float32), rng)
+        assert min(box.x2 - box.x1, box.y2 - box.y1) >= 6 / SIDE_PX - 1e-9
+
+
+def test_a_bare_box_holds_hardly_anything() -> None:
+    cover = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    cover[:, :32] = 1
+    found = [box for _ in range(50) if (box := bare_box(cover, np.random.default_rng(_))) is not None]
+    assert found
+    assert all(box.x1 > 0.45 for box in found)
+    assert bare_box(np.ones_like(cover), np.random.default_rng(0)) is None
+
+
+def test_a_drawn_view_is_drawn_as_region_captions_are(pool: Pool) -> None:
+    for seed in range(20):
+        shown = show(pool, 0, "drawn", np.random.default_rng(seed))
+        assert shown.view == "drawn"
+        assert shown.in_box.any()
+        changed = (shown.pixels != pool.pixels[0]).any(-1).mean()
+        assert 0.01 < changed < 0.5
+
+
+def test_a_crop_shows_mostly_its_thing(pool: Pool) -> None:
+    for row in range(len(pool)):
+        shown = show(pool, row, "crop", np.random.default_rng(row))
+        assert shown.pixels.shape == (SIDE_PX, SIDE_PX, 3)
+        assert (shown.patch_thing == shown.thing).mean() > 0.25
+
+
+# Packing and losses
+
+
+def test_lessons_packed_together_are_answered_as_each_alone(pool: Pool, eyes: Any) -> None:
+    import torch
+
+    shown = show(pool, 0, "whole", np.random.default_rng(0))
+    lessons = lessons_of(sample_scene(SEEDS[0]), random.Random(1))[:5]
+    with torch.no_grad():
+        together = logits_of(eyes, packed([shown], [lessons]))
+        alone = torch.cat([logits_of(eyes, packed([shown], [[one]])) for one in lessons])
+    torch.testing.assert_close(together, alone, atol=2e-4, rtol=1e-3)
+
+
+def test_training_asks_the_model_as_the_library_does(pool: Pool, eyes: Any) -> None:
+    import torch
+
+    shown = show(pool, 0, "whole", np.random.default_rng(0))
+    one = lessons_of(sample_scene(SEEDS[0]), random.Random(1))[0]
+    ids = torch.tensor([[START_ID, *[IMAGE_ID] * (PREFIX - 1), *one.prompt, *one.answer]])
+    with torch.no_grad():
+        ours = logits_of(eyes, packed([shown], [[one]]))
+        whole = eyes(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels_of([shown])).logits[0]
+    theirs = whole[-len(one.answer) - 1 : -1]
+    torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=1e-3)
+
+
+def test_pixels_are_those_of_the_image_processor(pool: Pool) -> None:
+    import torch
+
+    shown = show(pool, 0, "whole", np.random.default_rng(0))
+    theirs = make_processor(8).image_processor(render(sample_scene(SEEDS[0])), return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(pixels_of([shown]), theirs, atol=1e-5, rtol=0)
+
+
+def test_only_answers_carry_a_loss(pool: Pool) -> None:
+    told = make_told(pool, 0, 0, 0.5, 8)
+    said = told.targets != -100
+    assert told.ids.shape == (8, TEXT_TOKENS)
+    assert (told.weights > 0).eq(said).all()
+    assert not said[told.block < 0].any()
+    assert (told.ids[told.block < 0] == PAD_ID).all()
+    for row in range(8):
+        for number in range(int(told.block[row].max()) + 1):
+            here = told.block[row] == number
+            targets = told.targets[row, here]
+            first = int((told.ids[row, here] == ANSWER_ID).nonzero()[0])
+            assert (targets[:first] == -100).all()
+            assert targets[-2] == END_ID
+            assert targets[-1] == -100
+            assert told.positions[row, here].tolist() == list(range(PREFIX, PREFIX + int(here.sum())))
+
+
+def test_what_is_compared_comes_later_in_the_course() -> None:
+    early, late = chances_at(0.0), chances_at(1.0)
+    side, describe = SUBJECTS.index("side"), SUBJECTS.index("describe")
+    assert late[side] > early[side] > 0
+    assert late[describe] > early[describe] > 0
+
+
+def test_batches_follow_from_seed_and_step(pool: Pool) -> None:
+    import torch
+
+    one, same, other = (make_told(pool, 0, step, 0.5, 4) for step in (3, 3, 4))
+    assert torch.equal(one.ids, same.ids)
+    assert torch.equal(one.pixels, same.pixels)
+    assert not torch.equal(one.ids, other.ids)
+
+
+def test_one_batch_can_be_overfitted(pool: Pool) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    eyes, told = make_eyes(), make_told(pool, 0, 0, 0.0, 4)
+    optimizer = torch.optim.AdamW(eyes.parameters(), lr=2e-3)
+    before = told_rightly(eyes, told)
+    losses = []
+    for _ in range(70):
+        loss = telling_loss(eyes, told)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    after = told_rightly(eyes, told)
+    assert losses[-1] < 0.2 * losses[0]
+    assert sum(after.values()) / len(after) > 0.5 + sum(before.values()) / len(before)
+
+
+def test_seeing_loss_falls(pool: Pool) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    eyes, heads = make_eyes(), make_heads(128)
+    batch = make_patches(pool, 0, 0, 8)
+    optimizer = torch.optim.AdamW([*eyes.parameters(), *heads.parameters()], lr=1e-3)
+    losses = []
+    for _ in range(15):
+        loss = seeing_loss(eyes, heads, batch)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.85 * losses[0]
+
+
+# Running
+
+
+def test_the_rate_rises_and_falls() -> None:
+    rates = [rate_at(progress / 100) for progress in range(101)]
+    assert rates[2] == pytest.approx(1.0)
+    assert rates[0] < 0.1
+    assert all(a > b for a, b in itertools.pairwise(rates[2:]))
+    assert rates[100] == pytest.approx(0.02)
+
+
+def test_a_course_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    def course(seen: list[int], stop_at: int) -> Course[int]:
+        torch.manual_seed(0)
+        learner = nn.Linear(2, 1)
+
+        def make(step: int, _progress: float) -> int:
+            return step
+
+        def loss(step: int) -> Any:
+            if step == stop_at:
+                raise KeyboardInterrupt
+            seen.append(step)
+            return learner(torch.ones(1, 2)).pow(2).sum()
+
+        return Course("tiny", learner, make, loss, 0.01)
+
+    first: list[int] = []
+    ran = run_course(course(first, -1), 0.005, tmp_path)
+    assert ran.steps == len(first) > 5
+    assert ran.last_loss < ran.first_loss
+    second: list[int] = []
+    again = run_course(course(second, -1), 0.01, tmp_path)
+    assert second[0] == first[-1] + 1
+    assert again.steps == len(first) + len(second)
+    assert 0.01 <= again.minutes < 0.02
+    assert again.first_loss == pytest.approx(ran.first_loss, rel=0.5)
+    third: list[int] = []
+    assert run_course(course(third, -1), 0.01, tmp_path).steps == again.steps
+    assert not third
+
+
+# Models
+
+
+def test_saved_eyes_are_read_as_they_were(tmp_path: Path, pool: Pool, eyes: Any) -> None:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    save_eyes(eyes, tmp_path)
+    read = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
+    told = make_told(pool, 0, 0, 0.5, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(logits_of(read, told), logits_of(eyes, told), atol=0.02, rtol=0.02)
+
+
+def test_both_vision_towers_see_the_same(tmp_path: Path, pool: Pool, eyes: Any) -> None:
+    import torch
+
+    clip = make_clip().eval()
+    give_vision(eyes, clip)
+    pixels = pixels_of([show(pool, 0, "whole", np.random.default_rng(0))])
+    with torch.no_grad():
+        tower = eyes.model.vision_tower(pixel_values=pixels).pooler_output
+        torch.testing.assert_close(clip.encode_image(pixels), tower @ clip.visual.proj, atol=1e-4, rtol=1e-3)
+
+
+def test_a_saved_contrastive_model_is_read_by_open_clip(tmp_path: Path) -> None:
+    import torch
+
+    clip = make_clip()
+    save_clip(clip, tmp_path)
+    encoder = OpenClipEncoder(tmp_path)
+    features = encoder.encode_texts(["a red circle", "a blue ring"])
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(2))
+    assert not torch.allclose(features[0], features[1])
