@@ -65,7 +65,8 @@ class LocalEngine:
         self._failures: list[tuple[int, BaseException]] = []  # by stage index, in the order they happened
         self._resources = contextlib.ExitStack()
         self._entered: set[str] = set()
-        self._entering = {stage.name: threading.Lock() for stage in stages}
+        # One for all: two threads that import large libraries with cycles in them at a time may each see half of one.
+        self._entering = threading.Lock()
         self._found: dict[str, dict[int, list[Path]]] = {}  # partitions that were there before, by stage and index
         self._sure_of_work: dict[str, bool] = {}  # by stage: whether some partition of it is missing
 
@@ -166,7 +167,7 @@ class LocalEngine:
     # ---- stages -------------------------------------------------------------------------------------------------
 
     def _enter(self, stage: AnyStage) -> None:
-        with self._entering[stage.name]:
+        with self._entering:
             if stage.name not in self._entered:
                 self._resources.enter_context(stage)
                 self._entered.add(stage.name)

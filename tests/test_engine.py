@@ -161,6 +161,26 @@ def test_a_stage_is_entered_once_and_left_once(run: RunFolder, images: Path) -> 
     assert [(stage.entered, stage.left) for stage in stages] == [(1, 1), (1, 1)]
 
 
+def test_stages_are_entered_one_at_a_time(run: RunFolder, images: Path) -> None:
+    """Large libraries import in circles: two threads in the middle of it may each find half a library."""
+    under_way: list[str] = []
+    together: list[list[str]] = []
+
+    class Loading(TestStage):
+        def __enter__(self) -> Self:
+            under_way.append(self.name)
+            together.append(list(under_way))
+            time.sleep(0.1)
+            under_way.remove(self.name)
+            return super().__enter__()
+
+    first = Loading("verbalized", ImageRecord, Verbalization, say_size)
+    second = Loading("candidates", Verbalization, Qar, ask_twice)
+    third = Loading("unique", Qar, Qar, lambda rows, evidence: [Kept((row,)) for row in rows])
+    carry_out(run, images, [first, second, third])
+    assert sorted(together) == [["candidates"], ["unique"], ["verbalized"]]
+
+
 def test_a_stage_that_cannot_be_entered_stops_the_run_before_others_spend(run: RunFolder, images: Path) -> None:
     class Broken(TestStage):
         def __enter__(self) -> Self:
