@@ -1,20 +1,24 @@
-"""Same recipe, same seed, same rows: whole builds by learned models, in other batches and other partitions."""
+"""Same recipe, same seed, same rows: whole builds by learned models, in other batches and other partitions.
+
+Four of the five parts and the teacher are models; CLIP, RT-DETR and LLaVA of real architectures, tiny and random.
+"""
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_clip
+import tiny_detectors
 import tiny_models
 from drawing import write_scenes
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 import ostensive
 from ostensive import partitions
-from ostensive.records import Verbalization
+from ostensive.records import Box, Verbalization
 from ostensive.runfolder import RunFolder
 
 IMAGES = 5
@@ -37,6 +41,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     llava = tiny_models.tiny_model("llava", tmp_path_factory)
     chosen = [f"verbalize.concepts.kind=clip verbalize.concepts.model=local-dir:{clip}"]
     chosen += [f"verbalize.concepts.cache_folder={tmp_path_factory.mktemp('features')}"]
+    detector = tiny_detectors.save_rt_detr(tmp_path_factory.mktemp("detector") / "model")
+    chosen += [f"verbalize.regions.kind=detector verbalize.regions.model={detector} verbalize.regions.device=cpu"]
+    chosen += ["verbalize.regions.min_probability=0 verbalize.regions.choice.max_regions=3"]
     for part in ("narratives", "captions", "probes"):
         chosen += [f"verbalize.{part}.kind=generator verbalize.{part}.model={llava} verbalize.{part}.device=cpu"]
     chosen += ["verbalize.narratives.count=2 verbalize.probes.asked_by=teacher verbalize.probes.count=6"]
@@ -55,7 +62,7 @@ def draws(temperature: float) -> tuple[str, ...]:
 
 
 def built(images: Path, out: Path, settings: tuple[str, ...], *, partition_size: int, batch_size: int) -> Outcome:
-    sections = [f"verbalize.{part}" for part in ("concepts", "narratives", "captions", "probes")]
+    sections = [f"verbalize.{part}" for part in ("concepts", "regions", "narratives", "captions", "probes")]
     batches = [f"{section}.batch_size={batch_size}" for section in (*sections, "teacher")]
     options = ostensive.BuildOptions(settings=(*settings, *batches, f"run.partition_size={partition_size}"))
     ostensive.build("localized", images=images, out=out, options=options)
@@ -68,6 +75,25 @@ def built(images: Path, out: Path, settings: tuple[str, ...], *, partition_size:
     return Outcome(said, replies)
 
 
+def words(outcome: Outcome) -> Outcome:
+    """All of it but the corners and scores of regions."""
+    whole = Box(0, 0, 1, 1)
+    told = {
+        image_id: replace(
+            text, regions=tuple(replace(region, box=whole, label_probability=None) for region in text.regions)
+        )
+        for image_id, text in outcome.verbalized.items()
+    }
+    return replace(outcome, verbalized=told)
+
+
+def numbers(outcome: Outcome) -> list[float]:
+    """Corners and scores of all regions."""
+    regions = [region for _, text in sorted(outcome.verbalized.items()) for region in text.regions]
+    boxes = [(region.box.x1, region.box.y1, region.box.x2, region.box.y2) for region in regions]
+    return [*(corner for box in boxes for corner in box), *(region.label_probability or 0.0 for region in regions)]
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.1])
 def test_neither_batches_nor_partitions_change_a_row(
     images: Path, models: tuple[Any, ...], tmp_path: Path, temperature: float
@@ -77,7 +103,10 @@ def test_neither_batches_nor_partitions_change_a_row(
     assert len(one.verbalized) >= 2, "random weights may say nothing of an image"
     assert len({text.narratives for text in one.verbalized.values()}) == len(one.verbalized), "each is told as itself"
     assert len(one.replies) >= 2, "the teacher was asked for questions"
+    assert max(len(text.regions) for text in one.verbalized.values()) == 3
     other = built(images, tmp_path / "other", settings, partition_size=2, batch_size=3)
-    assert other == one
+    assert words(other) == words(one)
+    # A number on the edge between two steps of rounding may fall to either side: by a step, on another processor.
+    assert numbers(other) == pytest.approx(numbers(one), abs=1.1e-4)
     seeded = built(images, tmp_path / "seeded", (*settings, "seed=1"), partition_size=2, batch_size=3)
-    assert (seeded.verbalized == one.verbalized) == (temperature == 0)
+    assert (words(seeded).verbalized == words(one).verbalized) == (temperature == 0)

@@ -135,6 +135,17 @@ def test_boxes_are_clipped_and_shares_of_the_image() -> None:
     assert found == Proposal(Box(0.0, 0.25, 0.25, 1.0), "dog", 0.75, "dog", 0.75)
 
 
+def test_what_rounding_in_another_batch_leaves_is_not_told() -> None:
+    """A batch of another size moves corners and scores by about 1e-7, and rows are to be the same in any."""
+    one = Detection((10.0, 20.0, 70.0, 40.0), "dog", 0.75)
+    other = Detection((10.00003, 19.99998, 69.99996, 40.00002), "dog", 0.7500003)
+    assert proposals([one], 100, 50, settings()) == proposals([other], 100, 50, settings())
+    (thin,) = proposals([Detection((20, 20, 20.02, 50), "dog", 0.9)], 100, 100, settings(min_area=0.0))
+    assert (thin.box.x1, thin.box.x2) == (0.2, 0.2002)
+    sifted = sift([Detection((20, 20, 20.002, 50), "dog", 0.9)], 100, 100, settings(min_area=0.0))
+    assert sifted.left_out == Counter({"outside the image or without area": 1})
+
+
 @pytest.mark.parametrize(
     ("detection", "values", "reason"),
     [

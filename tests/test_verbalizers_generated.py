@@ -11,6 +11,7 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 
 from ostensive.errors import SettingsError
 from ostensive.generation.images import shrunk
+from ostensive.recipe import SelfTeacherSettings
 from ostensive.records import Box, ImageRecord, Location, Verbalization
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome
@@ -150,6 +151,24 @@ def test_captions_in_any_number_of_shares_are_the_same(tmp_path_factory: pytest.
     assert len({text for said in told_of for text in said}) > 5
 
 
+def test_a_caption_is_drawn_alike_whatever_the_last_digits_of_its_box(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Those depend on the batch that the detector found it in; a seed made of them would draw other words."""
+    view = View("a" * 64, Image.effect_noise((60, 60), 90).convert("RGB"), 160, 384)
+    folder = str(tiny_models.tiny_model("llava", tmp_path_factory))
+    draw = DrawSettings(temperature=1.1, max_new_tokens=12)
+    chosen = GeneratorCaptionSettings(model=folder, device="cpu", draw=draw)
+    corners = [(0.1, 0.1, 0.4, 0.5), (0.1, 0.1, 0.4, 0.5000001), (0.1, 0.1, 0.4, 0.5)]
+    found = [tuple(Proposal(Box(*box), "area", None, "area", 1.0) for box in boxes) for boxes in (corners, corners[1:])]
+    with Workers(1) as workers, ModelCaptions(chosen, PartTools(workers, 0)) as part:
+        all_three, last_two = part.captions([view, view], found)
+    assert not isinstance(all_three, Unsaid), all_three
+    assert not isinstance(last_two, Unsaid), last_two
+    assert all_three[:2] == last_two
+    assert len(set(all_three)) == 3, "regions of one image have seeds of their own"
+
+
 def test_each_image_has_a_seed_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The same picture under two ids is told in different words; under one id in the same."""
     picture = Image.new("RGB", (40, 40), "red")
@@ -206,6 +225,8 @@ def test_wordings() -> None:
     assert told(" a \n dog. ") == "a dog."
     assert told("... \n") == ""
     assert told("犬") == "犬"
+    assert told("a red car<loc_52><loc_332><loc_932><loc_774>") == "a red car"
+    assert told("<loc_52><loc_332>") == "", "a place alone says nothing"
 
 
 def test_settings() -> None:
@@ -213,6 +234,10 @@ def test_settings() -> None:
     assert (chosen.count, chosen.draw.temperature, chosen.draw.top_p) == (5, 1.1, 0.95)
     assert GeneratorProbeSettings(model="m").questions == FIRST_QUESTIONS
     assert [(need.role, need.name) for need in chosen.needs()] == [("narratives", "m")]
+    sections = (chosen, GeneratorCaptionSettings(model="m"), GeneratorProbeSettings(model="m"))
+    assert {section.generator for section in (*sections, SelfTeacherSettings(model="m"))} == {chosen.generator}, (
+        "one loaded model for all of them and the teacher"
+    )
     with pytest.raises(SettingsError, match=r"probes\.prompt: a text with \{question\} in it, once, is expected"):
         validate(
             VerbalizeSettings,

@@ -26,7 +26,7 @@ from verbalizers.chooser import Chooser
 from verbalizers.detectors.settings import DetectorSettings
 from verbalizers.parts import PartTools, Unsaid, View, Workers, describe_error
 
-DETECTION_VERSION = "detection-1"
+DETECTION_VERSION = "detection-2"
 
 # Some detectors scale the shorter side to 800 pixels: a strip of 20,000 x 10 would take gigabytes, and where the longer
 # side is bounded as well its shorter one would vanish. Beyond this aspect a picture is squeezed along its longer side,
@@ -34,6 +34,9 @@ DETECTION_VERSION = "detection-1"
 MAX_ASPECT = 8
 # No detector looks at more than about 1,333 pixels a side; larger pictures cost memory as soon as they are floats.
 MAX_SIDE_PX = 2048
+# Of corners and probabilities. The size of a batch moves them by about 1e-7, which nobody should find in a row; a
+# detector does not know them any better than this.
+_DECIMALS = 4
 
 _NO_LABELS = frozenset({"", "n/a", "background", "no object", "no-object", "none"})
 _SENSE = re.compile(r"\([^()]*\)")
@@ -237,14 +240,14 @@ def _proposal(detection: Detection, width: int, height: int, settings: DetectorS
     if detection.probability < settings.min_probability:
         return "below min_probability"
     left, top, right, bottom = detection.corners_px
-    x1, x2 = (min(max(value / width, 0.0), 1.0) for value in (left, right))
-    y1, y2 = (min(max(value / height, 0.0), 1.0) for value in (top, bottom))
+    x1, x2 = (round(min(max(value / width, 0.0), 1.0), _DECIMALS) for value in (left, right))
+    y1, y2 = (round(min(max(value / height, 0.0), 1.0), _DECIMALS) for value in (top, bottom))
     if not (x1 < x2 and y1 < y2):
         return "outside the image or without area"
     box = Box(x1, y1, x2, y2)
     if not settings.min_area <= box.area <= settings.max_area:
         return "smaller than min_area or larger than max_area"
-    probability = min(detection.probability, 1.0)
+    probability = round(min(detection.probability, 1.0), _DECIMALS)
     return Proposal(box, label, probability, label, probability)
 
 

@@ -145,14 +145,15 @@ class ModelCaptions(_ModelPart):
         drawn = settings.view == "drawn"
         whole = shrunk(view.picture, settings.shown_side_px) if drawn and form != "task" else view.picture
         requests = []
-        for box in (region.box for region in regions):
+        for number, box in enumerate(region.box for region in regions):
             if form == "task":
                 picture = whole
             elif drawn:
                 picture = with_box(whole, box)
             else:
                 picture = shrunk(cut_out(whole, box, settings.crop_margin), settings.shown_side_px)
-            seed_of = ("captions", view.image_id, *map(repr, (box.x1, box.y1, box.x2, box.y2)))
+            # Not by its corners: where a detector found them, their last digits depend on the size of its batch.
+            seed_of = ("captions", view.image_id, number)
             prompt = caption_prompt(form, box, settings.prompt, drawn=drawn)
             requests.append(self.request(picture, prompt, settings.draw, seed_of))
         return requests

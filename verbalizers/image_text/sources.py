@@ -21,8 +21,8 @@ from ostensive.recipe import ServedModelSettings
 from ostensive.settings import Settings
 from verbalizers.parts import PartTools
 
-GENERATOR_VERSION = "generator-2"
-SERVED_VERSION = "served-1"
+GENERATOR_VERSION = "generator-3"
+SERVED_VERSION = "served-2"
 _SERVED_IMAGES = 64  # keep a server busy
 
 Answer = Generated | NotGenerated

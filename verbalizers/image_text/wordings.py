@@ -42,6 +42,7 @@ ANSWER_ALL = (
     " numbered as the questions are, and nothing else; write a dash where the picture does not tell.\n\n{questions}"
 )
 _ANSWER_LINE = re.compile(r"^[\s>*#-]{0,8}\(?(\d{1,3})[.):]\s*[*_]{0,2}\s*(.*?)\s*$")
+_PLACE = re.compile(r"<loc_\d{1,3}>")  # Florence-2 may repeat the place that it was asked about
 _BINS = 1000  # Florence-2 counts places along each side of an image in thousandths
 
 
@@ -87,6 +88,6 @@ def location_tokens(box: Box) -> str:
 
 
 def told(text: str) -> str:
-    """What a model said, as one line; empty when it said nothing but blanks and signs."""
-    line = " ".join(text.split())
+    """What a model said, as one line and without places; empty when it said nothing but blanks and signs."""
+    line = " ".join(_PLACE.sub(" ", text).split())
     return line if any(character.isalnum() for character in line) else ""
