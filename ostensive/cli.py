@@ -5,6 +5,7 @@ Results go to standard output, progress and errors to standard error. Exit statu
 """
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -36,7 +37,8 @@ recipes_app = typer.Typer(
 )
 app.add_typer(recipes_app, name="recipes")
 microworld_app = typer.Typer(
-    help="Render scenes whose truth is known, and grade what a run says of them.", no_args_is_help=True
+    help="Render scenes whose truth is known, grade what a run says of them, train models on them.",
+    no_args_is_help=True,
 )
 app.add_typer(microworld_app, name="microworld")
 
@@ -263,6 +265,28 @@ def microworld_grade(
 
     found = grade_run(run, images=images)
     _print([to_json(asdict(found))] if as_json else grade_lines(found))
+
+
+@microworld_app.command("train")
+def microworld_train(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where the models go; run again to go on.")],
+    stages: Annotated[
+        list[str] | None, typer.Option("--stage", metavar="NAME", help="Only this stage; may be repeated.")
+    ] = None,
+    minutes: Annotated[
+        list[str] | None, typer.Option("--minutes", metavar="STAGE=MINUTES", help="How long; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights and batches.")] = 0,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of torch.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the tiny models of the microworld anew: the vision tower, the language model, CLIP and BLIP-2."""
+    from ostensive.commands.microworld import train_models
+    from ostensive.commands.show import to_json
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    found = train_models(out, stages=stages or (), minutes=minutes or (), seed=seed, threads=threads)
+    _print([to_json(found)] if as_json else (f"{stage}: {to_json(record)}" for stage, record in found.items()))
 
 
 @recipes_app.command("list")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ostensive.errors import SettingsError
-from ostensive.model_files import cached_snapshot
+from ostensive.model_files import PACKAGED, cached_snapshot, located
 from ostensive.needs import ModelNeed
 
 _PICKLES = (".bin", ".pth", ".pt")
@@ -50,8 +50,9 @@ def look_up(need: ModelNeed, environment: Mapping[str, str]) -> Found:
 
 
 def _hub(need: ModelNeed) -> Found:
-    if Path(need.name).is_dir():
-        return _model_folder(Path(need.name))
+    place = located(need.name)
+    if Path(place).is_dir():
+        return _model_folder(Path(place))
     if need.name.startswith((".", "/", "~")):
         return Found(problem=f"there is no folder {need.name}")
     return _hub_snapshot(need.name, need.revision, _model_folder)
@@ -122,8 +123,8 @@ def _parts(index: Path) -> set[str]:
 
 def _open_clip(need: ModelNeed) -> Found:
     """A model of open_clip: a folder, a name on the Hub, or one of its own with a tag or a file of weights."""
-    if need.name.startswith("local-dir:"):
-        return _open_clip_folder(Path(need.name.removeprefix("local-dir:")))
+    if need.name.startswith(("local-dir:", PACKAGED)):
+        return _open_clip_folder(Path(located(need.name).removeprefix("local-dir:")))
     if need.name.startswith("hf-hub:"):
         name, _, revision = need.name.removeprefix("hf-hub:").partition("@")
         return _hub_snapshot(name, revision or None, _open_clip_folder)

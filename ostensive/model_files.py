@@ -25,6 +25,28 @@ _SUBFOLDERS = ("additional_chat_templates", "*_tokenizer", "[0-9]_*")
 _MAIN = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ASK_TIMEOUT_S = 20.0
+PACKAGED = "microworld:"
+"""How the names of the tiny models begin that come with this package."""
+_PACKAGED_FOLDER = Path(__file__).parent / "microworld" / "weights"
+
+
+def located(name: str) -> str:
+    """What a library is to load for `name`: the folder of a model that comes with this package, else `name` itself.
+
+    Raises `SettingsError` for `microworld:NAME` where there is no such model.
+    """
+    if not name.startswith(PACKAGED):
+        return name
+    folder = _PACKAGED_FOLDER / name.removeprefix(PACKAGED)
+    known = packaged_names()
+    if name not in known:
+        raise SettingsError(f"{name}: no such model comes with this package; there are {', '.join(known)}")
+    return str(folder)
+
+
+def packaged_names() -> list[str]:
+    """The names of the tiny models that come with this package."""
+    return [f"{PACKAGED}{folder.name}" for folder in sorted(_PACKAGED_FOLDER.glob("*")) if folder.is_dir()]
 
 
 def model_version(name: str, revision: str | None = None, *, file: str = CONFIG) -> str:
@@ -41,7 +63,7 @@ def model_version(name: str, revision: str | None = None, *, file: str = CONFIG)
 
 def model_folder(name: str) -> Path | None:
     """The folder that `name` is, or None if it is a name on the Hub; raises `SettingsError` if it can be neither."""
-    folder = Path(name)
+    folder = Path(located(name))
     if folder.is_dir():
         return folder
     if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ostensive.errors import SettingsError
+from ostensive.model_files import located
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def dtype_of(setting: str, device: str) -> Any:  # Any: a torch.dtype or "auto"
 
 def check_folder(name: str) -> None:
     """Raises `SettingsError` where `name` can only be a folder and there is none, or it holds no model."""
-    folder = Path(name)
+    folder = Path(located(name))
     if not folder.is_dir():
         if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1:
             raise SettingsError(

@@ -22,6 +22,9 @@ class IntakeSettings(Settings):
     """Images with more pixels (width x height) are refused, as a guard against decompression bombs."""
     min_side: int = Field(default=16, ge=1)
     """Images with a shorter side, in pixels, are refused."""
+    world: Literal["any", "microworld"] = "any"
+    """`microworld` refuses images that `ostensive microworld render` did not make; models of that world know nothing
+    else."""
     column: str | None = None
     """The image column of Parquet input; None takes the only one there is."""
 

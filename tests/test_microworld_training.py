@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,40 @@ from hypothesis import strategies as st
 from tiny_models import one_thread  # noqa: F401 - a fixture that pytest finds by its name
 
 from ostensive.microworld.grammar import caption, narrative
-from ostensive.microworld.oracle import judge_region_caption
+from ostensive.microworld.oracle import judge_probe, judge_region_caption
 from ostensive.microworld.render import render
 from ostensive.microworld.sample import sample_scene
 from ostensive.microworld.scenes import SIDE_PX
 from ostensive.microworld.training.lessons import SUBJECTS, lessons_of, phrase_of
 from ostensive.microworld.training.models import (
+    WIDTH,
     OpenClipEncoder,
+    begin_with,
+    give_sight,
     give_vision,
+    load_blip2,
+    make_blip2,
     make_clip,
     make_eyes,
+    make_seer,
+    save_blip2,
     save_clip,
     save_eyes,
 )
-from ostensive.microworld.training.pool import FIRST_SEED, HELD_OUT, Pool, make_pool, read_pools, write_pool
-from ostensive.microworld.training.running import Course, rate_at, run_course
-from ostensive.microworld.training.seeing import make_heads, make_patches, pixels_of, seeing_loss
+from ostensive.microworld.training.pool import FIRST_SEED, HELD_OUT, LEVELS, Pool, make_pool, read_pools, write_pool
+from ostensive.microworld.training.querying import TEXTS_EACH, answers_of, make_queries, matched, querying_loss
+from ostensive.microworld.training.running import Course, matrices_of, rate_at, run_course
+from ostensive.microworld.training.seeing import (
+    Patches,
+    draw_rows,
+    make_heads,
+    make_patches,
+    patch_features,
+    pixels_of,
+    seeing_loss,
+    seen_patches,
+    seen_rightly,
+)
 from ostensive.microworld.training.telling import (
     PREFIX,
     TEXT_TOKENS,
@@ -47,7 +66,6 @@ from ostensive.microworld.training.words import (
     END_ID,
     IMAGE_ID,
     IN_BOX,
-    IN_CROP,
     PAD_ID,
     START_ID,
     UNKNOWN_ID,
@@ -103,7 +121,7 @@ def test_ids_are_those_of_the_tokenizer(text: str) -> None:
 
 
 def test_each_prompt_is_made_of_words_of_this_world() -> None:
-    for prompt in (DESCRIBE, IN_BOX, IN_CROP, WHY.replace("{question}", "what place is this ?")):
+    for prompt in (DESCRIBE, IN_BOX, WHY.replace("{question}", "what place is this ?")):
         assert UNKNOWN_ID not in ids_of(prompt)
 
 
@@ -220,13 +238,6 @@ def test_a_drawn_view_is_drawn_as_region_captions_are(pool: Pool) -> None:
         assert 0.01 < changed < 0.5
 
 
-def test_a_crop_shows_mostly_its_thing(pool: Pool) -> None:
-    for row in range(len(pool)):
-        shown = show(pool, row, "crop", np.random.default_rng(row))
-        assert shown.pixels.shape == (SIDE_PX, SIDE_PX, 3)
-        assert (shown.patch_thing == shown.thing).mean() > 0.25
-
-
 # Packing and losses
 
 
@@ -319,17 +330,42 @@ def test_seeing_loss_falls(pool: Pool) -> None:
     import torch
 
     torch.manual_seed(0)
-    eyes, heads = make_eyes(), make_heads(128)
+    seer, heads = make_seer(), make_heads(WIDTH)
     batch = make_patches(pool, 0, 0, 8)
-    optimizer = torch.optim.AdamW([*eyes.parameters(), *heads.parameters()], lr=1e-3)
+    optimizer = torch.optim.AdamW([*seer.parameters(), *heads.parameters()], lr=1e-3)
     losses = []
     for _ in range(15):
-        loss = seeing_loss(eyes, heads, batch)
+        loss = seeing_loss(seer, heads, batch)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.85 * losses[0]
+
+
+def test_a_minute_of_teaching_beats_chance(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    seeds = range(FIRST_SEED, FIRST_SEED + 400)
+    taught, held_out = make_pool(seeds, LEVELS["large"]), make_pool(range(60), LEVELS["large"])
+    seer, heads = make_seer(), make_heads(WIDTH)
+    course: Course[Patches] = Course(
+        "mini",
+        nn.ModuleDict({"seer": seer, "heads": heads}),
+        lambda step, _progress: make_patches(taught, 0, step),
+        lambda batch: seeing_loss(seer, heads, batch),
+        2e-3,
+        matrices_of(seer["tower"].encoder.layers),
+    )
+    ran = run_course(course, 1.0, tmp_path)
+    assert ran.last_loss < 0.6 * ran.first_loss
+    batch = make_patches(held_out, 1, 0, 120)
+    shares, on = seen_rightly(seer, heads, batch), batch.on_thing
+    for column, name in enumerate(("shape", "colour")):
+        commonest = batch.values[..., column][on].bincount().max() / on.sum()
+        assert shares[name] > commonest + 0.1, name
 
 
 # Running
@@ -360,18 +396,17 @@ def test_a_course_that_was_stopped_goes_on(tmp_path: Path) -> None:
             seen.append(step)
             return learner(torch.ones(1, 2)).pow(2).sum()
 
-        return Course("tiny", learner, make, loss, 0.01)
+        return Course("tiny", learner, make, loss, 0.01, [learner.weight])
 
     first: list[int] = []
     ran = run_course(course(first, -1), 0.005, tmp_path)
     assert ran.steps == len(first) > 5
-    assert ran.last_loss < ran.first_loss
     second: list[int] = []
     again = run_course(course(second, -1), 0.01, tmp_path)
     assert second[0] == first[-1] + 1
     assert again.steps == len(first) + len(second)
-    assert 0.01 <= again.minutes < 0.02
-    assert again.first_loss == pytest.approx(ran.first_loss, rel=0.5)
+    assert again.minutes >= 0.01
+    assert again.last_loss < ran.first_loss
     third: list[int] = []
     assert run_course(course(third, -1), 0.01, tmp_path).steps == again.steps
     assert not third
@@ -391,15 +426,118 @@ def test_saved_eyes_are_read_as_they_were(tmp_path: Path, pool: Pool, eyes: Any)
         torch.testing.assert_close(logits_of(read, told), logits_of(eyes, told), atol=0.02, rtol=0.02)
 
 
-def test_both_vision_towers_see_the_same(tmp_path: Path, pool: Pool, eyes: Any) -> None:
+@pytest.fixture(scope="module")
+def seer() -> Any:
+    """One whose layers are far from their first values, as after training."""
+    import torch
+
+    torch.manual_seed(1)
+    made = make_seer().eval()
+    with torch.no_grad():
+        for parameter in made["tower"].parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return made
+
+
+def test_the_contrastive_model_sees_as_its_tower(pool: Pool, seer: Any) -> None:
     import torch
 
     clip = make_clip().eval()
-    give_vision(eyes, clip)
+    give_vision(seer["tower"], clip)
     pixels = pixels_of([show(pool, 0, "whole", np.random.default_rng(0))])
     with torch.no_grad():
-        tower = eyes.model.vision_tower(pixel_values=pixels).pooler_output
-        torch.testing.assert_close(clip.encode_image(pixels), tower @ clip.visual.proj, atol=1e-4, rtol=1e-3)
+        seen = seer["tower"](pixel_values=pixels).last_hidden_state[:, 0]
+        torch.testing.assert_close(clip.encode_image(pixels), seen @ clip.visual.proj, atol=1e-3, rtol=1e-3)
+
+
+def test_the_image_text_model_sees_nearly_as_its_tower(pool: Pool, seer: Any) -> None:
+    import torch
+
+    eyes = make_eyes().eval()
+    fitted, other = (make_patches(pool, 0, step, 64).pixels for step in (0, 1))
+    assert give_sight(seer, eyes, fitted) > 0.9
+    with torch.no_grad():
+        ours, theirs = patch_features(eyes, other), seen_patches(seer, other)
+    assert float((ours - theirs).var() / theirs.var()) < 0.2
+    torch.testing.assert_close(eyes.get_input_embeddings().weight, seer["words"].weight)
+
+
+def test_blip2_begins_with_the_tower_and_the_words(pool: Pool, seer: Any) -> None:
+    import torch
+
+    blip2 = make_blip2().eval()
+    begin_with(seer, blip2)
+    pixels = pixels_of([show(pool, 0, "whole", np.random.default_rng(0))])
+    with torch.no_grad():
+        theirs = seer["tower"](pixel_values=pixels).last_hidden_state
+        torch.testing.assert_close(blip2.vision_model(pixel_values=pixels).last_hidden_state, theirs)
+    torch.testing.assert_close(blip2.embeddings.word_embeddings.weight, seer["words"].weight)
+
+
+# Texts that are true or false
+
+
+def test_texts_are_matched_as_the_library_does(tmp_path: Path, pool: Pool, seer: Any) -> None:
+    import torch
+    from transformers import AutoProcessor
+
+    blip2 = make_blip2().eval()
+    begin_with(seer, blip2)
+    save_blip2(blip2, tmp_path)
+    read, processor = load_blip2(tmp_path), AutoProcessor.from_pretrained(tmp_path)
+    batch = make_queries(pool, answers_of(pool), 0, 0, 3)
+    words = [
+        " ".join(WORDS[place] for place in text if place not in (PAD_ID, START_ID)) for text in batch.texts.tolist()
+    ]
+    given = processor(text=words, padding=True, return_tensors="pt")
+    assert given["input_ids"].tolist() == batch.texts.tolist()
+    with torch.no_grad():
+        theirs = read(
+            pixel_values=batch.pixels.repeat_interleave(len(words) // 3, 0),
+            input_ids=given["input_ids"],
+            attention_mask=given["attention_mask"],
+            use_image_text_matching_head=True,
+        ).logits_per_image
+        torch.testing.assert_close(matched(read, batch.pixels, batch.texts), theirs, atol=1e-4, rtol=1e-3)
+
+
+def test_half_of_the_texts_are_true_and_the_oracle_agrees() -> None:
+    seeds = range(FIRST_SEED, FIRST_SEED + 60)
+    pool = make_pool(seeds)
+    queries = make_queries(pool, answers_of(pool), 0, 0, 200)
+    rows, _ = draw_rows(pool, 0, 0, 200)
+    shares = queries.is_true.float().mean()
+    assert 0.4 < float(shares) < 0.6
+    verdicts: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    for number, text in enumerate(queries.texts.tolist()):
+        words = " ".join(WORDS[place] for place in text if place not in (PAD_ID, START_ID))
+        question, mark, answer = words.partition("?")
+        if "box" in question:
+            continue
+        scene = sample_scene(seeds[int(rows[number // TEXTS_EACH])])
+        verdicts[bool(queries.is_true[number])][judge_probe(question + mark, answer.strip(), scene).outcome] += 1
+    assert verdicts[True]["false"] == 0
+    assert verdicts[False]["true"] == 0
+    assert verdicts[True]["true"] > 150
+    assert verdicts[False]["false"] > 150
+
+
+def test_querying_loss_falls(pool: Pool) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    blip2 = make_blip2()
+    begin_with(make_seer(), blip2)
+    batch = make_queries(pool, answers_of(pool), 0, 0, 4)
+    optimizer = torch.optim.AdamW(blip2.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(40):
+        loss = querying_loss(blip2, batch)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.3 * losses[0]
 
 
 def test_a_saved_contrastive_model_is_read_by_open_clip(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.settings import nearest_key
 
-BUILT_IN = ("places", "imagenet", "concepts")
+_MICROWORLD = ("microworld-places", "microworld-shapes", "microworld-looks")
+BUILT_IN = ("places", "imagenet", "concepts", *_MICROWORLD)
 MAX_LABEL_CHARACTERS = 200  # a longer line is no label, and the file no list of labels
 
 

@@ -22,18 +22,22 @@ from ostensive.files import storage_errors, write_text
 from ostensive.generation.pool import GeneratorPool
 from ostensive.images.intake import Intake
 from ostensive.images.loader import ImageLoader
+from ostensive.images.refusals import OTHER_WORLD
 from ostensive.images.sources import SourceItem, list_items
 from ostensive.pinning import pin_models
 from ostensive.planning import plan_partitions
-from ostensive.recipe import Recipe
+from ostensive.recipe import IntakeSettings, Recipe
 from ostensive.recipe_files import dump, recipe_hash
 from ostensive.reporting import Reporter, Silence
 from ostensive.runfolder import RunFolder
 from ostensive.services import Services, thread_count
+from ostensive.stage import Dropped
 from ostensive.summary import StageSummary
 
 if TYPE_CHECKING:
     from builders.table import RecipeKind
+
+_LOOKED_AT = 8  # images, before a run for the microworld begins
 
 
 def build(
@@ -56,6 +60,7 @@ def build(
 
     resolved = load(recipe, profile=options.profile, assignments=options.settings)
     items = list_items(Path(images), resolved.intake)[: options.limit]
+    check_world(items, resolved.intake)
     run = RunFolder(Path(out))
     with run.locked():
         resolved, pins = pin_models(resolved, run.read_state().get("pins", {}))
@@ -175,6 +180,21 @@ class _Build:
                 if partitions.read_info(path).summary.failed:
                     with storage_errors(path):
                         path.unlink()
+
+
+def check_world(items: Sequence[SourceItem], settings: IntakeSettings) -> None:
+    """Raises `SettingsError` where the recipe is for the microworld alone and none of the first images is of it."""
+    if settings.world == "any":
+        return
+    first = items[:_LOOKED_AT]
+    found = Intake(settings, threads=1).process(first, set())
+    refused = [outcome for outcome in found if isinstance(outcome, Dropped) and outcome.reason == OTHER_WORLD]
+    if first and len(refused) == len(first):
+        raise SettingsError(
+            f"images: none of the first {len(first)} is of the microworld, and the models of this recipe know nothing"
+            " else; make some with `ostensive microworld render FOLDER`, choose another --profile, or take any images"
+            " with --set intake.world=any"
+        )
 
 
 def check_failures(stages: Sequence[StageSummary], max_failed_share: float) -> None:

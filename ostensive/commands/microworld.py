@@ -1,6 +1,6 @@
-"""`ostensive microworld`: renders scenes with their truth, and grades a run on them by the oracle."""
+"""`ostensive microworld`: grades a run on rendered scenes by the oracle, and trains the tiny models of that world."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,40 @@ def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
 def _kept(folder: RunFolder, stage: str, record: Any) -> Iterator[Any]:  # Any: a record class, and its records
     for path in folder.partition_paths(stage):
         yield from partitions.read_kept(path, record)
+
+
+def train_models(
+    out: Path,
+    *,
+    stages: Sequence[str] = (),
+    minutes: Sequence[str] = (),
+    seed: int = 0,
+    threads: int | None = None,
+) -> dict[str, Any]:  # Any: JSON values
+    """Trains the tiny models into `out`, or goes on; returns what is recorded of each stage.
+
+    `stages` are all where none is named; `minutes` are texts such as `seeing=16`. Raises `SettingsError` for a stage
+    that is not known and for minutes that are none.
+    """
+    from ostensive.microworld.training.train import MINUTES, STAGES, Plan, Stage, train
+
+    def known(name: str, option: str) -> Stage:
+        for stage in STAGES:
+            if stage == name:
+                return stage
+        raise SettingsError(f"{option}: there is no stage {name!r}; there are {', '.join(STAGES)}")
+
+    times = dict(MINUTES)
+    for text in minutes:
+        name, equals, number = text.partition("=")
+        try:
+            times[known(name.strip(), "--minutes")] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not float(number) > 0:
+            raise SettingsError(f"--minutes {text}: STAGE=MINUTES is expected, such as seeing=16")
+    chosen = tuple(known(name, "--stage") for name in stages) or STAGES
+    return train(Plan(out, chosen, minutes=times, seed=seed, threads=threads))
 
 
 def grade_lines(grades: RunGrades) -> Iterator[str]:

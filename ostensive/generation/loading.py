@@ -13,7 +13,7 @@ from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
 from ostensive.generation.forms import Form, form_of
 from ostensive.generation.settings import GeneratorSettings
-from ostensive.model_files import is_lacking, pinned_commit
+from ostensive.model_files import is_lacking, located, pinned_commit
 from ostensive.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
 
 _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")  # one of them, as the library looks for them
@@ -39,15 +39,15 @@ def load_model(settings: GeneratorSettings) -> LoadedModel:
     import transformers
 
     library: Any = transformers  # Any: its automatic classes are typed in part only
-    name = settings.model
+    name, place = settings.model, located(settings.model)
     check_folder(name)
     device = resolve_device(settings.device)
     commit = pinned_commit(name, settings.revision)
     source = {"revision": commit or "main", "trust_remote_code": False}
     try:
-        config = library.AutoConfig.from_pretrained(name, **source)
+        config = library.AutoConfig.from_pretrained(place, **source)
         _check_type(name, config)
-        processor = library.AutoProcessor.from_pretrained(name, **source)
+        processor = library.AutoProcessor.from_pretrained(place, **source)
         if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
             raise SettingsError(
                 f"{name}: has no processor for both images and text (preprocessor_config.json is missing)"
@@ -55,7 +55,7 @@ def load_model(settings: GeneratorSettings) -> LoadedModel:
         form = form_of(name, config.model_type, has_template=bool(getattr(processor, "chat_template", None)))
         with without_bars():
             model, loading = library.AutoModelForImageTextToText.from_pretrained(
-                name, dtype=dtype_of(settings.dtype, device), use_safetensors=True, output_loading_info=True, **source
+                place, dtype=dtype_of(settings.dtype, device), use_safetensors=True, output_loading_info=True, **source
             )
     except SettingsError:
         raise

@@ -30,6 +30,7 @@ from ostensive.images import refusals
 from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, upright
 from ostensive.images.refusals import ImageRefusedError
 from ostensive.images.truncation import is_cut_short
+from ostensive.microworld.mark import is_of_this_world
 from ostensive.recipe import IntakeSettings
 
 MAX_SIDE_PX: Final = 65_500  # libjpeg's JPEG_MAX_DIMENSION: a longer side could not be published
@@ -80,6 +81,8 @@ def examine(data: bytes, settings: IntakeSettings) -> ImageFacts:
     """Facts about the first picture in `data`, all of whose pixels were decoded; raises `ImageRefusedError`."""
     image, image_format = _open(data)
     _refuse_size(image, settings)
+    if settings.world == "microworld" and not is_of_this_world(image):
+        raise ImageRefusedError(refusals.OTHER_WORLD, "it lacks the mark of ostensive microworld render")
     mode = image.mode
     _load(image, image_format, data)
     width, height = image.size

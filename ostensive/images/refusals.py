@@ -29,6 +29,7 @@ LISTED_TWICE: Final = "listed twice"
 UNSUPPORTED: Final = "format not supported"
 DATA_SET_AMONG_IMAGES: Final = "data set among images"
 DUPLICATE: Final = "exact duplicate"
+OTHER_WORLD: Final = "not of the microworld"
 
 
 class ImageRefusedError(OstensiveError):

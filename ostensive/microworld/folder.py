@@ -12,19 +12,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import PIL.Image
 import PIL.PngImagePlugin
 from pydantic import TypeAdapter, ValidationError
 
 from ostensive.errors import SettingsError
 from ostensive.files import replacing, storage_errors
+from ostensive.microworld.mark import MARK, MARK_VERSION
 from ostensive.microworld.render import render
 from ostensive.microworld.sample import sample_scene
 from ostensive.microworld.scenes import SIDE_PX, Scene
 
 TRUTH_NAME = "truth.jsonl"
-MARK, MARK_VERSION = "ostensive-microworld", "1"
-"""The text chunk by which an image of this world is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +65,6 @@ def encoded(scene: Scene, side_px: int = SIDE_PX) -> bytes:
     sink = io.BytesIO()
     render(scene, side_px).save(sink, "PNG", pnginfo=mark)
     return sink.getvalue()
-
-
-def is_of_this_world(image: PIL.Image.Image) -> bool:
-    """Whether a file that Pillow has opened says that it is of this world."""
-    return MARK in image.info
 
 
 def read_truth(folder: Path) -> dict[str, Scene]:

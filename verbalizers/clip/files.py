@@ -13,7 +13,7 @@ from typing import Any
 
 from ostensive.errors import SettingsError
 from ostensive.file_digests import files_digest, folder_digest
-from ostensive.model_files import MODEL_SUFFIXES, hub_commit
+from ostensive.model_files import MODEL_SUFFIXES, PACKAGED, hub_commit, located
 
 HUB, FOLDER = "hf-hub:", "local-dir:"
 CONFIG = "open_clip_config.json"
@@ -42,8 +42,14 @@ class HubClip:
     tokenizer: HubTokenizer | None  # None takes open_clip's own
 
 
+def told_to_open_clip(model: str) -> str:
+    """`model` in the words of open_clip: one that comes with this package is a folder."""
+    return f"{FOLDER}{located(model)}" if model.startswith(PACKAGED) else model
+
+
 def weights_version(model: str, pretrained: str | None) -> str:
     """What the weights are known by: content, commit, or a tag of open_clip. Raises `SettingsError` as `hub_clip`."""
+    model = told_to_open_clip(model)
     if model.startswith(FOLDER):
         suffixes = MODEL_SUFFIXES | set(WEIGHTS_SUFFIXES)
         return f"sha256:{folder_digest(Path(model.removeprefix(FOLDER)), suffixes)}"

@@ -20,7 +20,16 @@ import PIL.Image
 from ostensive.batching import BatchSize, Steps, each_in_batches
 from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
-from verbalizers.clip.files import FOLDER, HUB, HubTokenizer, check_folder, fetch_weights, hub_clip, split_hub_name
+from verbalizers.clip.files import (
+    FOLDER,
+    HUB,
+    HubTokenizer,
+    check_folder,
+    fetch_weights,
+    hub_clip,
+    split_hub_name,
+    told_to_open_clip,
+)
 from verbalizers.clip.settings import ClipConceptSettings
 
 if TYPE_CHECKING:
@@ -147,6 +156,7 @@ def central_part(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 def check_model(model: str, pretrained: str | None) -> None:
     """Raises `SettingsError` for a model or a checkpoint that is not there, without importing open_clip."""
+    model = told_to_open_clip(model)
     if model.startswith(FOLDER):
         check_folder(Path(model.removeprefix(FOLDER)))
     elif model.startswith(HUB):
@@ -191,7 +201,7 @@ def _load(settings: ClipConceptSettings, device: str) -> tuple[Any, Any, Any]:  
     tag: dict[str, Any] = {}  # Any: open_clip's table of weights
     if weights is not None and not Path(weights).is_file():
         tag = _known_tag(settings.model.replace("/", "-"), weights)
-    source, hub_tokenizer = settings.model, None
+    source, hub_tokenizer = told_to_open_clip(settings.model), None
     if settings.model.startswith(HUB):
         found = hub_clip(settings.model)
         fetch_weights(found)

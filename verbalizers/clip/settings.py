@@ -8,11 +8,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from ostensive.model_files import PACKAGED
 from ostensive.needs import ModelNeed
 from ostensive.settings import Operational, Settings
 from verbalizers.label_lists import BUILT_IN
 
-SCHEMES = ("hf-hub:", "local-dir:")  # of model names that name their weights themselves
+SCHEMES = ("hf-hub:", "local-dir:", PACKAGED)  # of model names that name their weights themselves
 _SLOT = "{label}"
 TopK = Annotated[int, Field(ge=0, le=50)]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from ostensive.microworld.training.evaluate import ClipFigures, Figure, Measure
-from ostensive.microworld.training.words import DESCRIBE, IN_BOX, IN_CROP, WHY
+from ostensive.microworld.training.evaluate import Blip2Figures, ClipFigures, Figure, Measure
+from ostensive.microworld.training.words import DESCRIBE, IN_BOX, WHY
 
 _HONESTY = """This model knows nothing but one small rendered world: five places, ten shapes, eight colours, on pictures
 of 64 x 64 pixels. It was trained on rendered scenes alone, from scratch, and has never seen a photograph. Shown one, it
@@ -15,7 +15,7 @@ def eyes_card(figures: Mapping[Measure, Figure], *, stopped_at: float | None) ->
     """The card of an image-text model; `stopped_at` is the share of its course after which it was stopped, or None."""
     name = "the tiny image-text model" if stopped_at is None else "the tiny image-text model, stopped early"
     what = (
-        "A LLaVA of 1.7 million parameters (CLIP vision tower, two-layer projector, Llama), read by"
+        "A LLaVA of 1.8 million parameters (vision transformer, two-layer projector, Llama), read by"
         " `AutoModelForImageTextToText` and `AutoProcessor`."
     )
     if stopped_at is not None:
@@ -36,7 +36,6 @@ def eyes_card(figures: Mapping[Measure, Figure], *, stopped_at: float | None) ->
             "Ask it in its own words, all of which are in its tokenizer:\n",
             f"- `{DESCRIBE}`: a few sentences on the scene;",
             f"- `{IN_BOX}`: a phrase on the thing that a box is drawn around;",
-            f"- `{IN_CROP}`: the same, of a picture that shows the thing alone;",
             "- any question of `ostensive.microworld.interviews`: a short answer;",
             f"- `{WHY}`: the answer and a reason.\n",
             "Measured on scenes it was not trained on, asked one by one, judged by `ostensive.microworld.oracle`;"
@@ -44,6 +43,28 @@ def eyes_card(figures: Mapping[Measure, Figure], *, stopped_at: float | None) ->
             "| measure | asked | right | guess |",
             "|---|---|---|---|",
             *rows,
+            "",
+            "How it was trained is in `training.json`.",
+            "",
+        ]
+    )
+
+
+def blip2_card(figures: Blip2Figures) -> str:
+    """The card of BLIP-2."""
+    return "\n".join(
+        [
+            _front("image-text-to-text", "transformers"),
+            "# Microworld: the tiny BLIP-2\n",
+            _HONESTY + "\n",
+            "A vision transformer and a Q-Former, 2 million parameters, as BLIP-2 has them in its first stage, read by"
+            " `Blip2ForImageTextRetrieval` and `AutoProcessor`. Its matching head says whether a text is true of a"
+            " picture; a critic or a student begins here.\n",
+            f"Measured on {figures.texts:,} texts about scenes it was not trained on, of which half are true:\n",
+            "| measure | right |",
+            "|---|---|",
+            f"| what is in a drawn box | {figures.on_a_box:.1%} |",
+            f"| answers to questions on the scene | {figures.on_the_scene:.1%} |",
             "",
             "How it was trained is in `training.json`.",
             "",

@@ -131,6 +131,27 @@ def _is_right(exam: _Exam, text: str) -> bool:
     return kind.colour == exam.thing.colour if exam.measure == "colour marked" else kind.shape == exam.thing.shape
 
 
+@dataclass(frozen=True, slots=True)
+class Blip2Figures:
+    """How often the matching head is right about texts of which half are true."""
+
+    on_a_box: float  # what is in a drawn box
+    on_the_scene: float  # answers to questions on the whole picture
+    texts: int
+
+
+def measure_blip2(folder: Path, seeds: Sequence[int]) -> Blip2Figures:
+    """The figures of the BLIP-2 in `folder` on the scenes of `seeds`."""
+    from ostensive.microworld.training.models import load_blip2
+    from ostensive.microworld.training.pool import make_pool
+    from ostensive.microworld.training.querying import answers_of, make_queries, queried_rightly
+
+    pool = make_pool(seeds)
+    batch = make_queries(pool, answers_of(pool), 0, 0, len(seeds))
+    right = queried_rightly(load_blip2(folder), batch)
+    return Blip2Figures(right["on a box"], right["on the scene"], len(batch.texts))
+
+
 class Encoder(Protocol):
     """A contrastive model: features of unit length for pictures and texts."""
 

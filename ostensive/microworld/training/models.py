@@ -1,7 +1,7 @@
 """The architectures of the tiny models, how they begin, and how they are saved.
 
-All are standard ones, read by the ordinary calls of their libraries. The vision tower of the image-text model and that
-of the contrastive model have one shape, so that what one has learned is a start for the other.
+All are standard ones, read by the ordinary calls of their libraries. They have one vision transformer in common: it is
+taught to see once, in the shape of BLIP-2's, and then given to each of them.
 """
 
 import json
@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostensive.microworld.scenes import SIDE_PX
-from ostensive.microworld.training.views import PATCH_PX
+from ostensive.microworld.training.views import PATCH_PX, PATCHES
 from ostensive.microworld.training.words import (
     END_ID,
     IMAGE_ID,
     PAD_ID,
     START_ID,
     WORDS,
+    make_image_processor,
     make_processor,
     make_tokenizer,
 )
@@ -34,25 +35,28 @@ MAX_POSITIONS = 512
 CLIP_TEXT_WIDTH = 64
 CLIP_EMBEDDING = 64
 CLIP_CONTEXT = 48
+QUERIES = 16
+MAX_QUERIED_WORDS = 256
 PADDED_WORDS = -(-len(WORDS) // 64) * 64
 CLIP_CONFIG_FILE = "open_clip_config.json"
 _HALF = [0.5, 0.5, 0.5]
+_VISION_EPS = 1e-5  # of the layer norms, as open_clip has it
+_FAR = 8.0  # from here on GELU leaves a number as it is, to single precision
 
 
 def make_eyes() -> Any:  # Any: transformers types its models in part
-    """The image-text model, with random weights: LLaVA of a CLIP vision tower, a two-layer projector and a Llama."""
+    """The image-text model, with random weights: LLaVA of a ViT, a two-layer projector and a Llama."""
     import torch
-    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+    from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, ViTConfig
 
     sizes: dict[str, Any] = {"hidden_size": WIDTH, "num_attention_heads": WIDTH // HEAD_WIDTH}
-    vision = CLIPVisionConfig(
+    vision = ViTConfig(
         **sizes,
         intermediate_size=4 * WIDTH,
         num_hidden_layers=VISION_LAYERS,
         image_size=SIDE_PX,
         patch_size=PATCH_PX,
-        projection_dim=CLIP_EMBEDDING,
-        hidden_act="gelu",
+        layer_norm_eps=_VISION_EPS,
     )
     text = LlamaConfig(
         **sizes,
@@ -75,7 +79,7 @@ def make_eyes() -> Any:  # Any: transformers types its models in part
         image_token_index=IMAGE_ID,
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
-        image_seq_length=(SIDE_PX // PATCH_PX) ** 2,
+        image_seq_length=PATCHES**2,
         tie_word_embeddings=True,
     )
     kind: Any = LlavaForConditionalGeneration
@@ -95,7 +99,7 @@ def make_eyes() -> Any:  # Any: transformers types its models in part
 
 
 def hasten(model: Any, *, compiled: bool) -> None:  # Any: as above
-    """Readies a model for training on a CPU: plain attention, and, if asked for, layers compiled.
+    """Readies the image-text model for training on a CPU: plain attention, and, if asked for, layers compiled.
 
     Both together are 1.7 times as fast as the default; flash attention's backward pass is what is slow on a CPU.
     Compiling needs a C++ compiler.
@@ -104,7 +108,7 @@ def hasten(model: Any, *, compiled: bool) -> None:  # Any: as above
 
     model.set_attn_implementation("eager")
     if compiled:
-        for layer in (*model.model.vision_tower.encoder.layers, *model.model.language_model.layers):
+        for layer in model.model.language_model.layers:
             layer.forward = torch.compile(layer.forward, dynamic=False)
 
 
@@ -128,6 +132,146 @@ def load_eyes(folder: Path) -> Any:  # Any: as above
     return AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
 
 
+def vision_config() -> Any:  # Any: transformers types its configurations in part
+    """The vision transformer of BLIP-2, whose shape is that of the contrastive model's too."""
+    from transformers import Blip2VisionConfig
+
+    return Blip2VisionConfig(
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH,
+        num_hidden_layers=VISION_LAYERS,
+        num_attention_heads=WIDTH // HEAD_WIDTH,
+        image_size=SIDE_PX,
+        patch_size=PATCH_PX,
+        layer_norm_eps=_VISION_EPS,
+        initializer_range=0.05,
+    )
+
+
+def make_seer() -> "nn.ModuleDict":
+    """A vision transformer with what it needs to be taught to see: `tower`, `projector` and `words`."""
+    import torch
+    from torch import nn
+    from transformers import Blip2VisionModel
+
+    kind: Any = Blip2VisionModel
+    tower = kind(vision_config())
+    tower.set_attn_implementation("eager")  # see `hasten`
+    words = nn.Embedding(PADDED_WORDS, WIDTH)
+    with torch.no_grad():
+        words.weight.normal_(0, WIDTH**-0.5)
+    return nn.ModuleDict({"tower": tower, "projector": nn.Linear(WIDTH, WIDTH), "words": words})
+
+
+def give_sight(seer: Any, eyes: Any, pixels: "torch.Tensor") -> float:  # Any: of `make_seer` and `make_eyes`
+    """Gives the image-text model the tower and the words of `seer`, and a projector that turns patches as its own does.
+
+    LLaVA takes patches before the tower's last layer norm, so the projector is fitted by least squares to what the
+    seer makes of `pixels` after it. Returns the share of the variance that it explains, 0-1.
+    """
+    import torch
+
+    tower, projector = seer["tower"], eyes.model.multi_modal_projector
+    first, second = projector.linear_1, projector.linear_2
+    eyes.model.vision_tower.load_state_dict(_as_vit(tower.state_dict()), strict=False)
+    with torch.no_grad():
+        eyes.get_input_embeddings().weight.copy_(seer["words"].weight)
+        wanted = seer["projector"](tower(pixel_values=pixels).last_hidden_state[:, 1:]).flatten(0, 1)
+        layers = eyes.model.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
+        given = layers[eyes.config.vision_feature_layer][:, 1:].flatten(0, 1)
+        spread = given.std()
+        ones = torch.ones(len(given), 1)
+        fitted = torch.linalg.lstsq(torch.cat([given / spread, ones], 1), wanted).solution
+        first.weight.copy_(torch.eye(WIDTH) / spread)
+        first.bias.fill_(_FAR)
+        second.weight.copy_(fitted[:-1].T)
+        second.bias.copy_(fitted[-1] - _FAR * fitted[:-1].sum(0))
+        off = second(torch.nn.functional.gelu(first(given))) - wanted
+    return float(1 - off.var(0).sum() / wanted.var(0).sum())
+
+
+def _as_vit(source: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """The weights of a vision transformer of BLIP-2 under the names of `ViTModel`."""
+    target = {
+        "embeddings.cls_token": source["embeddings.class_embedding"],
+        "embeddings.position_embeddings": source["embeddings.position_embedding"],
+        **_pair("embeddings.patch_embeddings.projection", source, "embeddings.patch_embedding"),
+        **_pair("layernorm", source, "post_layernorm"),
+    }
+    for layer in range(VISION_LAYERS):
+        ours, theirs = f"layers.{layer}", f"encoder.layers.{layer}"
+        for part in ("weight", "bias"):
+            together = source[f"{theirs}.self_attn.qkv.{part}"].chunk(3)
+            target |= {f"{ours}.attention.{name}_proj.{part}": one for name, one in zip("qkv", together, strict=True)}
+        target |= _pair(f"{ours}.attention.o_proj", source, f"{theirs}.self_attn.projection")
+        target |= _pair(f"{ours}.layernorm_before", source, f"{theirs}.layer_norm1")
+        target |= _pair(f"{ours}.layernorm_after", source, f"{theirs}.layer_norm2")
+        target |= _pair(f"{ours}.mlp.fc1", source, f"{theirs}.mlp.fc1")
+        target |= _pair(f"{ours}.mlp.fc2", source, f"{theirs}.mlp.fc2")
+    return target
+
+
+def make_blip2() -> Any:  # Any: transformers types its models in part
+    """BLIP-2 in its first stage, with random weights: a vision transformer and a Q-Former that matches it with text."""
+    from transformers import Blip2Config, Blip2ForImageTextRetrieval, Blip2QFormerConfig
+
+    queries = Blip2QFormerConfig(
+        vocab_size=PADDED_WORDS,
+        hidden_size=WIDTH,
+        num_hidden_layers=TEXT_LAYERS,
+        num_attention_heads=WIDTH // HEAD_WIDTH,
+        intermediate_size=4 * WIDTH,
+        encoder_hidden_size=WIDTH,
+        max_position_embeddings=MAX_QUERIED_WORDS,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.05,
+        pad_token_id=PAD_ID,
+        use_qformer_text_input=True,
+    )
+    config = Blip2Config(
+        vision_config=vision_config(),
+        qformer_config=queries,
+        num_query_tokens=QUERIES,
+        image_text_hidden_size=CLIP_EMBEDDING,
+    )
+    kind: Any = Blip2ForImageTextRetrieval
+    return kind(config)
+
+
+def begin_with(seer: Any, blip2: Any) -> None:  # Any: of `make_seer` and `make_blip2`
+    """Gives BLIP-2 the tower and the words of `seer`, and queries that differ from each other."""
+    import torch
+
+    blip2.vision_model.load_state_dict(seer["tower"].state_dict())
+    with torch.no_grad():
+        blip2.embeddings.word_embeddings.weight.copy_(seer["words"].weight)
+        blip2.query_tokens.normal_(0, 0.5)
+
+
+def save_blip2(model: Any, folder: Path) -> None:  # Any: as above
+    """Weights in half precision, configuration and processor."""
+    import torch
+    from transformers import Blip2Processor
+
+    halved = make_blip2()
+    halved.load_state_dict(model.state_dict())
+    halved.to(torch.float16).save_pretrained(folder)
+    kind: Any = Blip2Processor
+    kind(make_image_processor(), make_tokenizer(starts_texts=True)).save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # see `save_eyes`
+
+
+def load_blip2(folder: Path) -> Any:  # Any: as above
+    """BLIP-2 in single precision, ready to be asked."""
+    import torch
+    from transformers import Blip2ForImageTextRetrieval
+
+    kind: Any = Blip2ForImageTextRetrieval
+    return kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+
+
 def clip_config() -> dict[str, Any]:  # Any: JSON values
     """The contrastive model as open_clip is told of it."""
     vision = {
@@ -137,6 +281,7 @@ def clip_config() -> dict[str, Any]:  # Any: JSON values
         "head_width": HEAD_WIDTH,
         "layers": VISION_LAYERS,
         "mlp_ratio": 4.0,
+        "no_ln_pre": True,  # as in BLIP-2
     }
     text = {
         "context_length": CLIP_CONTEXT,
@@ -180,33 +325,29 @@ def save_clip(model: Any, folder: Path) -> None:  # Any: as above
     clip_tokenizer().save_pretrained(folder)
 
 
-def give_vision(eyes: "nn.Module", clip: "nn.Module") -> None:
-    """Starts the vision tower of the contrastive model from that of the image-text model."""
+def give_vision(tower: "nn.Module", clip: "nn.Module") -> None:
+    """Starts the vision tower of the contrastive model from `tower`, that of BLIP-2."""
     import torch
 
-    source: Mapping[str, torch.Tensor] = {
-        name.removeprefix("model.vision_tower."): tensor
-        for name, tensor in eyes.state_dict().items()
-        if name.startswith("model.vision_tower.")
-    }
-    source = {name.removeprefix("vision_model."): tensor for name, tensor in source.items()}
+    source: Mapping[str, torch.Tensor] = tower.state_dict()
     target = {
-        "class_embedding": source["embeddings.class_embedding"],
-        "positional_embedding": source["embeddings.position_embedding.weight"],
+        "class_embedding": source["embeddings.class_embedding"][0, 0],
+        "positional_embedding": source["embeddings.position_embedding"][0],
         "conv1.weight": source["embeddings.patch_embedding.weight"],
-        **_pair("ln_pre", source, "pre_layrnorm"),
         **_pair("ln_post", source, "post_layernorm"),
     }
     for layer in range(VISION_LAYERS):
         ours, theirs = f"transformer.resblocks.{layer}", f"encoder.layers.{layer}"
-        attention = [f"{theirs}.self_attn.{name}_proj" for name in "qkv"]
-        target[f"{ours}.attn.in_proj_weight"] = torch.cat([source[f"{name}.weight"] for name in attention])
-        target[f"{ours}.attn.in_proj_bias"] = torch.cat([source[f"{name}.bias"] for name in attention])
-        target |= _pair(f"{ours}.attn.out_proj", source, f"{theirs}.self_attn.out_proj")
+        target[f"{ours}.attn.in_proj_weight"] = source[f"{theirs}.self_attn.qkv.weight"]
+        target[f"{ours}.attn.in_proj_bias"] = source[f"{theirs}.self_attn.qkv.bias"]
+        target |= _pair(f"{ours}.attn.out_proj", source, f"{theirs}.self_attn.projection")
         for name, other in (("ln_1", "layer_norm1"), ("ln_2", "layer_norm2")):
             target |= _pair(f"{ours}.{name}", source, f"{theirs}.{other}")
         for name, other in (("c_fc", "fc1"), ("c_proj", "fc2")):
             target |= _pair(f"{ours}.mlp.{name}", source, f"{theirs}.mlp.{other}")
+    # The convolution of open_clip has no bias: what it would add to each patch is added with the patch's place.
+    target["positional_embedding"] = target["positional_embedding"].clone()
+    target["positional_embedding"][1:] += source["embeddings.patch_embedding.bias"]
     visual: Any = clip.visual  # Any: open_clip ships no types
     missing, unexpected = visual.load_state_dict(target, strict=False)
     assert (missing, unexpected) == (["proj"], []), "all of the tower but its last projection has a counterpart"

@@ -1,4 +1,4 @@
-"""The first stage: the vision tower and the projector learn what each patch shows.
+"""The first stage: a vision tower and a projector learn what each patch shows.
 
 What a patch shows is said in the language model's own words: the projector turns the patch towards the embeddings of
 "red", "circle" and "striped", so that a word finds its patches from the first step of the second stage on. Captions
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-SEEN_TOGETHER = 64  # pictures in a step
-_VIEWS: dict[View, float] = {"whole": 0.35, "drawn": 0.5, "crop": 0.15}
+SEEN_TOGETHER = 16  # pictures in a step
+_VIEWS: dict[View, float] = {"whole": 0.5, "drawn": 0.5}
 _GROUNDS = {"meadow": "grass", "beach": "sand", "snowfield": "snow", "street": "pavement", "night sky": "darkness"}
 _SIZE_WORDS = {"small": ("small", "little"), "large": ("large", "big")}
 VISIBLE_WORDS: tuple[str, ...] = (
     *SHAPES, *COLOURS, *PATTERNS, *POSES, "small", "little", "large", "big", "hat", "box",
     "meadow", "beach", "snowfield", "street", "night", "sky", *_GROUNDS.values(),
 )  # fmt: skip
+_WORD_IDS = [word_id(word) for word in VISIBLE_WORDS]
 _NUMBERS = {word: place for place, word in enumerate(VISIBLE_WORDS)}
 _GROUND_WEIGHT = 0.2  # of a patch that shows no thing, beside one that does
 
@@ -145,22 +146,29 @@ def make_heads(width: int) -> "nn.Module":
 
 def patch_features(eyes: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: a model of transformers
     """`(pictures, patches, width)`: what the language model is given for the patches of each picture."""
-    seen = eyes.model.vision_tower(pixel_values=pixels).last_hidden_state[:, 1:]
-    features: torch.Tensor = eyes.model.multi_modal_projector(seen)
+    import torch
+
+    features: list[torch.Tensor] = eyes.model.get_image_features(pixels, return_dict=True).pooler_output
+    return torch.stack(features)
+
+
+def seen_patches(seer: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: of `models.make_seer`
+    """`(pictures, patches, width)`: patches turned towards the words for what they show."""
+    features: torch.Tensor = seer["projector"](seer["tower"](pixel_values=pixels).last_hidden_state[:, 1:])
     return features
 
 
-def seeing_loss(eyes: Any, heads: Any, batch: Patches) -> "torch.Tensor":  # Any: as above, and of `make_heads`
+def seeing_loss(seer: Any, heads: Any, batch: Patches) -> "torch.Tensor":  # Any: of `make_seer` and `make_heads`
     """How far the projected patches are from telling what they show."""
     import torch
     from torch.nn import functional
 
     with torch.autocast("cpu", torch.bfloat16):
-        features = patch_features(eyes, batch.pixels)
+        features = seen_patches(seer, batch.pixels)
     features = features.float()
     weight = batch.on_thing.float() + _GROUND_WEIGHT * ~batch.on_thing
     total = weight.sum()
-    words = eyes.get_input_embeddings().weight[[word_id(word) for word in VISIBLE_WORDS]]
+    words = seer["words"].weight[_WORD_IDS]
     logits = features @ words.T + heads["word_bias"].bias
     by_word = functional.binary_cross_entropy_with_logits(logits, batch.words, reduction="none").sum(-1)
     loss: torch.Tensor = (by_word * weight).sum() / total
@@ -178,19 +186,19 @@ def seeing_loss(eyes: Any, heads: Any, batch: Patches) -> "torch.Tensor":  # Any
     return loss + functional.mse_loss(where[..., 2:], grid.expand_as(where[..., 2:]))
 
 
-def seen_rightly(eyes: Any, heads: Any, batch: Patches) -> dict[str, float]:  # Any: as above
+def seen_rightly(seer: Any, heads: Any, batch: Patches) -> dict[str, float]:  # Any: as above
     """The share of patches on things whose attribute is told rightly, for each attribute."""
     import torch
 
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        features = patch_features(eyes, batch.pixels)
+        features = seen_patches(seer, batch.pixels)
         on = batch.on_thing
         told = {name: heads[name](features[on]).argmax(-1) for name in ATTRIBUTES}
         shares = {
             name: float((told[name] == batch.values[..., column][on]).float().mean())
             for column, name in enumerate(ATTRIBUTES)
         }
-        words = eyes.get_input_embeddings().weight[[word_id(word) for word in VISIBLE_WORDS]]
+        words = seer["words"].weight[_WORD_IDS]
         logits = features @ words.T
         for name, column, values in (("shape", 0, SHAPES), ("colour", 1, COLOURS)):
             numbers = [_NUMBERS[value] for value in values]

@@ -16,15 +16,15 @@ from ostensive.microworld.training.lessons import SUBJECTS, Lesson, Subject, les
 from ostensive.microworld.training.pool import Pool
 from ostensive.microworld.training.seeing import draw_rows, draw_view, patch_features, pixels_of
 from ostensive.microworld.training.views import PATCHES, Shown, View, show
-from ostensive.microworld.training.words import IN_BOX, IN_CROP, NOTHING, PAD_ID, START_ID
+from ostensive.microworld.training.words import IN_BOX, NOTHING, PAD_ID, START_ID
 
 if TYPE_CHECKING:
     import torch
 
-TOLD_TOGETHER = 32  # pictures in a step
+TOLD_TOGETHER = 16  # pictures in a step
 TEXT_TOKENS = 160  # of a picture's lessons together
 PREFIX = 1 + PATCHES * PATCHES  # the start mark and the patches
-_VIEWS: dict[View, float] = {"whole": 0.45, "drawn": 0.45, "crop": 0.1}
+_VIEWS: dict[View, float] = {"whole": 0.5, "drawn": 0.5}
 _UNSEEN = -1e4
 _NO_ANSWER = -100  # what the loss passes over
 
@@ -78,10 +78,8 @@ def _drawn_lessons(
 ) -> list[Lesson]:
     """As many lessons as have room: first that on the marked thing, if there is one, then others in a drawn order."""
     found = []
-    if shown.view == "crop":
-        return [_marked(pool, row, shown, IN_CROP)]
     if shown.view == "drawn":
-        found.append(_marked(pool, row, shown, IN_BOX))
+        found.append(_marked(pool, row, shown))
     numbers = np.array(pool.lessons(row))
     keys = rng.exponential(size=len(numbers)) / chances[pool.subject[numbers]]  # the smaller, the earlier: a race
     room = TEXT_TOKENS - sum(len(one.prompt) + len(one.answer) for one in found)
@@ -96,11 +94,11 @@ def _drawn_lessons(
     return found
 
 
-def _marked(pool: Pool, row: int, shown: Shown, prompt: str) -> Lesson:
+def _marked(pool: Pool, row: int, shown: Shown) -> Lesson:
     if shown.thing < 0:
-        return lesson("marked", prompt, NOTHING)
-    _, answer = pool.lesson(int(pool.phrase_lessons[row, shown.thing]))
-    return Lesson("marked", lesson("marked", prompt, "").prompt, tuple(answer.tolist()))
+        return lesson("marked", IN_BOX, NOTHING)
+    prompt, answer = pool.lesson(int(pool.phrase_lessons[row, shown.thing]))
+    return Lesson("marked", tuple(prompt.tolist()), tuple(answer.tolist()))
 
 
 def packed(shown: Sequence[Shown], lessons: Sequence[Sequence[Lesson]]) -> Told:

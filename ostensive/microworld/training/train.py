@@ -1,8 +1,9 @@
 """Trains the tiny models of the microworld, stage by stage, each for as many minutes as it is given.
 
-`pool` makes scenes, `seeing` teaches the vision tower, `telling` the language model, `matching` the contrastive model,
-and `saving` writes all three with their cards and `training.json`. A stage that was stopped goes on where it was saved;
-one that has had its minutes is passed over.
+`pool` makes scenes, `seeing` teaches a vision transformer, which is where all the others begin: `telling` teaches the
+image-text model, `matching` the contrastive one and `querying` BLIP-2; `saving` writes them all with their cards and
+`training.json`. A stage that was stopped goes on where it was saved; one that has had its minutes is passed over. Two
+processes can share the stages after `seeing`, each with a core.
 """
 
 import json
@@ -14,42 +15,74 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from ostensive.files import write_text
-from ostensive.microworld.training.cards import clip_card, eyes_card
-from ostensive.microworld.training.evaluate import measure_clip, measure_eyes
+from ostensive.microworld.training.cards import blip2_card, clip_card, eyes_card
+from ostensive.microworld.training.evaluate import measure_blip2, measure_clip, measure_eyes
 from ostensive.microworld.training.matching import Matches, make_matches, make_scale, matching_loss
 from ostensive.microworld.training.models import (
     WIDTH,
     OpenClipEncoder,
+    begin_with,
+    give_sight,
     give_vision,
     hasten,
+    make_blip2,
     make_clip,
     make_eyes,
+    make_seer,
+    save_blip2,
     save_clip,
     save_eyes,
 )
-from ostensive.microworld.training.pool import FIRST_SEED, PER_FILE, Pool, make_pool, read_pools, write_pool
-from ostensive.microworld.training.running import Course, Ran, run_course
-from ostensive.microworld.training.seeing import Patches, make_heads, make_patches, seeing_loss, seen_rightly
+from ostensive.microworld.training.pool import (
+    FIRST_SEED,
+    LEVELS,
+    PER_FILE,
+    Level,
+    Pool,
+    make_pool,
+    read_pools,
+    write_pool,
+)
+from ostensive.microworld.training.querying import (
+    Queries,
+    answers_of,
+    make_queries,
+    queried_rightly,
+    querying_loss,
+)
+from ostensive.microworld.training.running import Course, Ran, matrices_of, run_course
+from ostensive.microworld.training.seeing import (
+    Patches,
+    make_heads,
+    make_patches,
+    seeing_loss,
+    seen_rightly,
+)
 from ostensive.microworld.training.telling import Told, make_told, telling_loss, told_rightly
 
-SCRIPT_VERSION = "1"
-Stage: TypeAlias = Literal["pool", "seeing", "telling", "matching", "saving"]
+SCRIPT_VERSION = "2"
+Stage: TypeAlias = Literal["pool", "seeing", "telling", "matching", "querying", "saving"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-MINUTES: Mapping[Stage, float] = {"pool": 4.0, "seeing": 11.0, "telling": 24.0, "matching": 5.0}
-"""How long each stage takes by default, on two cores."""
-MAX_SCENES = 24_000
+MINUTES: Mapping[Stage, float] = {
+    "pool": 4.0,
+    "seeing": 22.0,
+    "telling": 55.0,
+    "matching": 15.0,
+    "querying": 20.0,
+}
+"""How long each stage takes by default, on one core."""
+MAX_SCENES = 20_000
+EASY_SCENES = 4_000
+"""How many scenes the pools hold: that of everything, and each of the easier ones."""
+LEVELS_BEGIN: Mapping[Level, float] = {"large": 0.0, "plain": 0.1, "all": 0.2}
+"""The share of a course of seeing after which it goes on to scenes of each level."""
 SNAPSHOTS = (0.04, 0.08, 0.15, 0.25, 0.4)
 """Shares of the course of `telling` after which the model is kept, to choose the base model from."""
 BASE_AT = 0.15
-SEES_ANEW_AT = 0.45
-"""The share of the course of `telling` after which it takes over the vision tower as `seeing` has it by then.
-
-On two cores the two stages run side by side for a while: what the language model learns of the language does not
-depend on how well the tower tells a diamond from a square yet."""
-_SEES_ANEW = "sees-anew.txt"
 MEASURED_SCENES = 400
-_SEEING_RATE, _TELLING_RATE, _MATCHING_RATE = 1.5e-3, 1.5e-3, 1e-3
+_SEEING_RATE, _TELLING_RATE, _MATCHING_RATE = 2e-3, 1.2e-3, 1e-3
 _CHECK_EVERY = 400  # steps
+_FITTED_PICTURES = 400
 _MEASURED_FROM = 0  # first seed of the scenes that are measured on
 
 _log = logging.getLogger(__name__)
@@ -67,6 +100,7 @@ class Plan:
     base_at: float = BASE_AT
     measured_scenes: int = MEASURED_SCENES
     compiled: bool = False  # needs a C++ compiler
+    threads: int | None = None  # None leaves it to torch
 
     @property
     def work(self) -> Path:
@@ -79,6 +113,8 @@ def train(plan: Plan) -> dict[str, Any]:  # Any: JSON values
     import torch
 
     plan.work.mkdir(parents=True, exist_ok=True)
+    if plan.threads is not None:
+        torch.set_num_threads(plan.threads)
     records = _read_records(plan)
     for stage in plan.stages:
         torch.manual_seed(plan.seed)
@@ -95,68 +131,68 @@ def _read_records(plan: Plan) -> dict[str, Any]:  # Any: JSON values
 
 
 def _make_pools(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+    """Pools of all levels, the easier ones first; those that are there already are kept."""
     before = float(_read_records(plan).get("pool", {}).get("minutes", 0.0))  # of earlier calls
     started_s = time.monotonic()
-    files = 0
-    for number in range(-(-plan.max_scenes // PER_FILE)):
-        path = _pool_path(plan, number)
-        if not path.exists():
-            if files and time.monotonic() - started_s > 60 * plan.minutes["pool"]:
-                break
-            first = FIRST_SEED + plan.max_scenes * plan.seed + number * PER_FILE
-            count = min(PER_FILE, plan.max_scenes - number * PER_FILE)
-            write_pool(make_pool(range(first, first + count)), path)
-        files += 1
-    _log.info("pool: %d files", files)
-    return {
-        "scenes": min(files * PER_FILE, plan.max_scenes),
-        "minutes": round(before + (time.monotonic() - started_s) / 60, 2),
-    }
+    scenes: dict[str, int] = {}
+    first = FIRST_SEED + 10 * plan.max_scenes * plan.seed
+    for level, options in LEVELS.items():
+        most = plan.max_scenes if level == "all" else min(EASY_SCENES, plan.max_scenes)
+        for start in range(0, most, PER_FILE):
+            count = min(PER_FILE, most - start)
+            path = plan.work / f"pool-{level}-{start:06}.npz"
+            if not path.exists():
+                if start and time.monotonic() - started_s > 60 * plan.minutes["pool"]:
+                    break
+                write_pool(make_pool(range(first + start, first + start + count), options), path)
+            scenes[level] = scenes.get(level, 0) + count
+        first += most
+    _log.info("pool: %s", scenes)
+    return {"scenes": scenes, "minutes": round(before + (time.monotonic() - started_s) / 60, 2)}
 
 
-def _pool_path(plan: Plan, number: int) -> Path:
-    return plan.work / f"pool-{number:04}.npz"
+def _pool(plan: Plan, level: Level = "all") -> Pool:
+    return read_pools(sorted(plan.work.glob(f"pool-{level}-*.npz")))
 
 
-def _pool(plan: Plan) -> Pool:
-    return read_pools(sorted(plan.work.glob("pool-*.npz")))
+def _level_at(progress: float) -> Level:
+    reached: list[Level] = [level for level, begin in LEVELS_BEGIN.items() if begin <= progress]
+    return reached[-1]
 
 
 def _see(plan: Plan) -> dict[str, Any]:  # Any: JSON values
     from torch import nn
 
-    pool, eyes, heads = _pool(plan), make_eyes(), make_heads(WIDTH)
-    hasten(eyes, compiled=plan.compiled)
-    learner = nn.ModuleDict({"eyes": eyes, "heads": heads})
-    eyes.model.language_model.layers.requires_grad_(False)
-    check = make_patches(pool, plan.seed + 1, 0, 256)
+    pools = {level: _pool(plan, level) for level in LEVELS}
+    seer, heads = make_seer(), make_heads(WIDTH)
+    learner = nn.ModuleDict({"seer": seer, "heads": heads})
+    check = make_patches(pools["all"], plan.seed + 1, 0, 256)
 
     def at(step: int, _progress: float) -> None:
         if step % _CHECK_EVERY == 0:
-            _log.info("seeing: %s", _rounded(seen_rightly(eyes, heads, check)))
+            _log.info("seeing: %s", _rounded(seen_rightly(seer, heads, check)))
 
     course: Course[Patches] = Course(
         "seeing",
         learner,
-        lambda step, _: make_patches(pool, plan.seed, step),
-        lambda batch: seeing_loss(eyes, heads, batch),
+        lambda step, progress: make_patches(pools[_level_at(progress)], plan.seed, step),
+        lambda batch: seeing_loss(seer, heads, batch),
         _SEEING_RATE,
+        matrices_of(seer["tower"].encoder.layers),
         at,
     )
     ran = run_course(course, plan.minutes["seeing"], plan.work)
-    learner.eval()
-    return {**_record(ran), "patches": _rounded(seen_rightly(eyes, heads, check))}
+    return {**_record(ran), "patches": _rounded(seen_rightly(seer, heads, check))}
 
 
 def _tell(plan: Plan) -> dict[str, Any]:  # Any: JSON values
-    pool, eyes = _pool(plan), _seeing_eyes(plan)
+    pool, eyes = _pool(plan), make_eyes()
+    explained = give_sight(_seer(plan), eyes, make_patches(pool, plan.seed + 1, 0, _FITTED_PICTURES).pixels)
     check = make_told(pool, plan.seed + 1, 0, 1.0, 128)
     eyes.model.vision_tower.requires_grad_(False)
     hasten(eyes, compiled=plan.compiled)
 
     def at(step: int, progress: float) -> None:
-        if progress >= SEES_ANEW_AT and not (plan.work / _SEES_ANEW).exists():
-            _see_anew(plan, eyes)
         for share in SNAPSHOTS:
             if progress >= share and not _snapshot(plan, share).exists():
                 save_eyes(eyes, _snapshot(plan, share))
@@ -169,55 +205,23 @@ def _tell(plan: Plan) -> dict[str, Any]:  # Any: JSON values
         lambda step, progress: make_told(pool, plan.seed, step, progress),
         lambda batch: telling_loss(eyes, batch),
         _TELLING_RATE,
+        matrices_of(eyes.model.language_model.layers),
         at,
     )
     ran = run_course(course, plan.minutes["telling"], plan.work)
     save_eyes(eyes, plan.work / "strong")
-    anew = plan.work / _SEES_ANEW
-    step = int(anew.read_text("utf-8")) if anew.exists() else None
-    return {**_record(ran), "sees_anew_by_step": step, "answers": _rounded(told_rightly(eyes, check))}
-
-
-def _see_anew(plan: Plan, eyes: Any) -> None:  # Any: a model of transformers
-    """Takes over what the stage `seeing` has learned since `telling` began, where it went on beside it."""
-    import torch
-
-    later = _seeing_eyes(plan)
-    with torch.no_grad():
-        for part in ("vision_tower", "multi_modal_projector"):
-            getattr(eyes.model, part).load_state_dict(getattr(later.model, part).state_dict())
-    steps = _steps_saved(plan.work / "seeing.checkpoint.safetensors")
-    write_text(plan.work / _SEES_ANEW, f"{steps}\n")
-    _log.info("telling: sees by what step %d of seeing had learned", steps)
-
-
-def _steps_saved(path: Path) -> int:
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        return int(json.loads(file.metadata()["state"])["steps"])
+    return {**_record(ran), "projector_explains": round(explained, 4), "answers": _rounded(told_rightly(eyes, check))}
 
 
 def _snapshot(plan: Plan, share: float) -> Path:
     return plan.work / f"snapshot-{round(100 * share):02}"
 
 
-def _seeing_eyes(plan: Plan) -> Any:  # Any: a model of transformers
-    """The image-text model as the stage `seeing` left it."""
-    from safetensors.torch import load_file
-
-    eyes = make_eyes()
-    saved = load_file(plan.work / "seeing.checkpoint.safetensors")
-    prefix = "weights.eyes."
-    eyes.load_state_dict({name.removeprefix(prefix): t for name, t in saved.items() if name.startswith(prefix)})
-    return eyes
-
-
 def _match(plan: Plan) -> dict[str, Any]:  # Any: JSON values
     from torch import nn
 
     pool, clip, scale = _pool(plan), make_clip(), make_scale()
-    give_vision(_seeing_eyes(plan), clip)
+    give_vision(_seer(plan)["tower"], clip)
     learner = nn.ModuleDict({"clip": clip, "scale": scale})
     course: Course[Matches] = Course(
         "matching",
@@ -225,10 +229,52 @@ def _match(plan: Plan) -> dict[str, Any]:  # Any: JSON values
         lambda step, _: make_matches(pool, plan.seed, step),
         lambda batch: matching_loss(clip, scale, batch),
         _MATCHING_RATE,
+        matrices_of(clip.visual.transformer, clip.transformer),
     )
     ran = run_course(course, plan.minutes["matching"], plan.work)
     save_clip(clip, plan.work / "clip")
     return _record(ran)
+
+
+def _query(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+    pool, blip2 = _pool(plan), make_blip2()
+    begin_with(_seer(plan), blip2)
+    blip2.vision_model.set_attn_implementation("eager")  # see `hasten`
+    blip2.qformer.set_attn_implementation("eager")
+    answers = answers_of(pool)
+    check = make_queries(pool, answers, plan.seed + 1, 0, 256)
+
+    def at(step: int, _progress: float) -> None:
+        if step % _CHECK_EVERY == 0:
+            _log.info("querying: %s", _rounded(queried_rightly(blip2, check)))
+
+    course: Course[Queries] = Course(
+        "querying",
+        blip2,
+        lambda step, _: make_queries(pool, answers, plan.seed, step),
+        lambda batch: querying_loss(blip2, batch),
+        _MATCHING_RATE,
+        matrices_of(blip2.vision_model.encoder, blip2.qformer.encoder),
+        at,
+    )
+    ran = run_course(course, plan.minutes["querying"], plan.work)
+    save_blip2(blip2, plan.work / "blip2")
+    return {**_record(ran), "texts": _rounded(queried_rightly(blip2, check))}
+
+
+def _seer(plan: Plan) -> Any:  # Any: of `make_seer`
+    """The vision transformer as the stage `seeing` left it."""
+    seer = make_seer()
+    seer.load_state_dict(_learned(plan, "seeing", "seer"))
+    return seer
+
+
+def _learned(plan: Plan, stage: Stage, part: str) -> Any:  # Any: tensors by name
+    from safetensors.torch import load_file
+
+    prefix = f"weights.{part}."
+    saved = load_file(plan.work / f"{stage}.checkpoint.safetensors")
+    return {name.removeprefix(prefix): tensor for name, tensor in saved.items() if name.startswith(prefix)}
 
 
 def _save(plan: Plan) -> dict[str, Any]:  # Any: JSON values
@@ -237,38 +283,53 @@ def _save(plan: Plan) -> dict[str, Any]:  # Any: JSON values
 
     records = _read_records(plan)
     seeds = range(_MEASURED_FROM, _MEASURED_FROM + plan.measured_scenes)
-    sources = {"eyes": plan.work / "strong", "eyes-base": _snapshot(plan, plan.base_at), "clip": plan.work / "clip"}
-    figures: dict[str, Any] = {}  # Any: JSON values
+    base, found = _snapshot(plan, plan.base_at), {}
+    sources = {
+        "eyes": plan.work / "strong",
+        "eyes-base": base,
+        "clip": plan.work / "clip",
+        "blip2": plan.work / "blip2",
+    }
     for name, source in sources.items():
         folder = plan.out / name
         shutil.copytree(source, folder, dirs_exist_ok=True)
-        if name == "clip":
-            matched = measure_clip(OpenClipEncoder(folder), seeds)
-            figures[name] = asdict(matched)
-            card = clip_card(matched)
-        else:
-            measured = measure_eyes(folder, seeds)
-            figures[name] = {measure: asdict(figure) for measure, figure in measured.items()}
-            card = eyes_card(measured, stopped_at=plan.base_at if name == "eyes-base" else None)
+        stopped_at = plan.base_at if name == "eyes-base" else None
+        figures, card = _measured(name, folder, seeds, stopped_at)
+        found[name] = figures
         record = {
             "script_version": SCRIPT_VERSION,
             "seed": plan.seed,
             "compiled": plan.compiled,
-            "stopped_at": plan.base_at if name == "eyes-base" else None,
+            "stopped_at": stopped_at,
             "stages": {stage: records[stage] for stage in _STAGES_OF[name] if stage in records},
             "measured_seeds": [seeds.start, seeds.stop],
-            "figures": figures[name],
+            "figures": figures,
             "versions": _versions(),
         }
         write_text(folder / "training.json", json.dumps(record, indent=2) + "\n")
         write_text(folder / "README.md", card)
-    return figures
+    return found
+
+
+def _measured(
+    name: str, folder: Path, seeds: Sequence[int], stopped_at: float | None
+) -> tuple[dict[str, Any], str]:  # Any: JSON values
+    """The figures of a saved model, and its card."""
+    if name == "clip":
+        matched = measure_clip(OpenClipEncoder(folder), seeds)
+        return asdict(matched), clip_card(matched)
+    if name == "blip2":
+        queried = measure_blip2(folder, seeds)
+        return asdict(queried), blip2_card(queried)
+    eyes = measure_eyes(folder, seeds)
+    return {measure: asdict(figure) for measure, figure in eyes.items()}, eyes_card(eyes, stopped_at=stopped_at)
 
 
 _STAGES_OF: Mapping[str, Sequence[Stage]] = {
     "eyes": ("pool", "seeing", "telling"),
     "eyes-base": ("pool", "seeing", "telling"),
     "clip": ("pool", "seeing", "matching"),
+    "blip2": ("pool", "seeing", "querying"),
 }
 
 
@@ -286,4 +347,11 @@ def _rounded(shares: Mapping[str, float]) -> dict[str, float]:
     return {name: round(share, 3) for name, share in shares.items()}
 
 
-_RUN = {"pool": _make_pools, "seeing": _see, "telling": _tell, "matching": _match, "saving": _save}
+_RUN = {
+    "pool": _make_pools,
+    "seeing": _see,
+    "telling": _tell,
+    "matching": _match,
+    "querying": _query,
+    "saving": _save,
+}

@@ -1,7 +1,8 @@
-"""How scenes are shown in training: whole, whole with a box drawn around one thing, or one thing cut out.
+"""How scenes are shown in training: as they are, or with a box drawn around one thing.
 
 Boxes are moved about as those of a segmenter are. Beside the picture stands what covers each patch of it, which is
-what the vision tower is taught first.
+what the vision towers are taught first. Things cut out and enlarged were given up: a tiny tower that has to know each
+shape at all sizes learns none of them in an hour.
 """
 
 from dataclasses import dataclass
@@ -20,10 +21,9 @@ PATCH_PX = 8
 PATCHES = SIDE_PX // PATCH_PX
 MIN_COVER = 0.1
 """The share of a patch that a thing has to cover before the patch is said to show it."""
-View: TypeAlias = Literal["whole", "drawn", "crop"]
+View: TypeAlias = Literal["whole", "drawn"]
 # The outline alone, in the colour of region 0, as region captions are asked for: `verbalizers` draws it so.
 _STYLE = DrawingStyle(fill_alpha=0, numbers=False)
-_CROP_MARGIN = 0.15  # the setting `crop_margin` of region captions, by default
 _BARE = 0.08  # how often a box is drawn around nothing, as a segmenter proposes bits of ground
 _STRAY = 0.03  # the share of such a box that things may cover
 _JITTER_PX = 1.5  # standard deviation of each side of a box
@@ -54,21 +54,10 @@ def show(pool: Pool, row: int, view: View, rng: np.random.Generator) -> Shown:
         return Shown(pixels, patch_things(cover), nothing, centers, -1, "whole")
     thing = int(rng.integers(count))
     box = jittered(boxes[thing], rng)
-    if view == "drawn" and rng.random() < _BARE and (bare := bare_box(cover, rng)) is not None:
+    if rng.random() < _BARE and (bare := bare_box(cover, rng)) is not None:
         thing, box = -1, bare
-    image = PIL.Image.fromarray(pixels)
-    if view == "drawn":
-        drawn = draw_regions(image, [Region(0, box, "", None, "")], style=_STYLE)
-        return Shown(np.asarray(drawn), patch_things(cover), patches_in(box), centers, thing, view)
-    left, top, right, bottom = box.pixels(SIDE_PX, SIDE_PX)
-    out_x, out_y = round(_CROP_MARGIN * (right - left)), round(_CROP_MARGIN * (bottom - top))
-    corners = (max(left - out_x, 0), max(top - out_y, 0), min(right + out_x, SIDE_PX), min(bottom + out_y, SIDE_PX))
-    whole = (SIDE_PX, SIDE_PX)
-    cut = image.crop(corners).resize(whole, PIL.Image.Resampling.BICUBIC)
-    cut_cover = PIL.Image.fromarray(cover).crop(corners).resize(whole, PIL.Image.Resampling.NEAREST)
-    start, size = np.array(corners[:2]), np.array([corners[2] - corners[0], corners[3] - corners[1]])
-    moved = np.clip((centers * SIDE_PX - start) / size, 0, 1).astype(np.float32)
-    return Shown(np.asarray(cut), patch_things(np.asarray(cut_cover)), nothing, moved, thing, view)
+    drawn = draw_regions(PIL.Image.fromarray(pixels), [Region(0, box, "", None, "")], style=_STYLE)
+    return Shown(np.asarray(drawn), patch_things(cover), patches_in(box), centers, thing, view)
 
 
 def patch_things(cover: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 DESCRIBE = "describe"
 IN_BOX = "what is in the box ?"
-IN_CROP = "what is this ?"
 WHY = "{question} why ?"
-"""What is asked for a narrative, for the caption of a region that is drawn or cut out, and for an answer with its
-reason. Anything else is a question as the grammar writes it."""
+"""What is asked for a narrative, for the caption of a region that is drawn, and for an answer with its reason. Anything
+else is a question as the grammar writes it."""
 NOTHING = "nothing"
 """What is said of a box that is drawn around bare ground."""
 
@@ -60,8 +59,9 @@ def word_id(word: str) -> int:
     return _IDS[word]
 
 
-def make_tokenizer(*, ends_texts: bool = False) -> "PreTrainedTokenizerFast":
-    """The tokenizer; with `ends_texts` it puts the end mark after each text, as a text tower of CLIP wants it."""
+def make_tokenizer(*, starts_texts: bool = False, ends_texts: bool = False) -> "PreTrainedTokenizerFast":
+    """The tokenizer. It puts the start mark before each text, as BLIP-2 wants it, or the end mark after it, as a text
+    tower of CLIP wants it, if told so."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -70,8 +70,10 @@ def make_tokenizer(*, ends_texts: bool = False) -> "PreTrainedTokenizerFast":
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PATTERN), behavior="removed", invert=True)
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)  # words apart, marks after their words
     tokenizer.add_special_tokens(list(SPECIAL))
-    if ends_texts:
-        tokenizer.post_processor = processors.TemplateProcessing(single=f"$A {END}", special_tokens=[(END, END_ID)])
+    if starts_texts or ends_texts:
+        single = " ".join([START] * starts_texts + ["$A"] + [END] * ends_texts)
+        marks = [(START, START_ID), (END, END_ID)]
+        tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=marks)
     kind: Any = PreTrainedTokenizerFast  # transformers types its constructors in part
     made: PreTrainedTokenizerFast = kind(
         tokenizer_object=tokenizer,
@@ -79,7 +81,7 @@ def make_tokenizer(*, ends_texts: bool = False) -> "PreTrainedTokenizerFast":
         bos_token=START,
         eos_token=END,
         unk_token=UNKNOWN,
-        padding_side="right" if ends_texts else "left",
+        padding_side="right" if starts_texts or ends_texts else "left",
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
         **({} if ends_texts else {"extra_special_tokens": {"image_token": IMAGE, "answer_token": ANSWER}}),
@@ -87,16 +89,22 @@ def make_tokenizer(*, ends_texts: bool = False) -> "PreTrainedTokenizerFast":
     return made
 
 
-def make_processor(patch_px: int) -> Any:  # Any: transformers types its processors in part
-    """The processor of the image-text model: a picture of any size becomes `SIDE_PX` pixels square, nothing cut off."""
-    from transformers import CLIPImageProcessor, LlavaProcessor
+def make_image_processor() -> Any:  # Any: transformers types its processors in part
+    """A picture of any size becomes `SIDE_PX` pixels square, nothing cut off, values -1 to 1."""
+    from transformers import CLIPImageProcessor
 
-    side = {"height": SIDE_PX, "width": SIDE_PX}
-    half = [0.5, 0.5, 0.5]
-    images: Any = CLIPImageProcessor(size=side, crop_size=side, do_center_crop=False, image_mean=half, image_std=half)
+    side, half = {"height": SIDE_PX, "width": SIDE_PX}, [0.5, 0.5, 0.5]
+    kind: Any = CLIPImageProcessor
+    return kind(size=side, crop_size=side, do_center_crop=False, image_mean=half, image_std=half)
+
+
+def make_processor(patch_px: int) -> Any:  # Any: as above
+    """The processor of the image-text model."""
+    from transformers import LlavaProcessor
+
     kind: Any = LlavaProcessor
     return kind(
-        image_processor=images,
+        image_processor=make_image_processor(),
         tokenizer=make_tokenizer(),
         patch_size=patch_px,
         vision_feature_select_strategy="default",
