@@ -35,7 +35,16 @@ from ostensive.microworld.training.models import (
     save_clip,
     save_eyes,
 )
-from ostensive.microworld.training.pool import FIRST_SEED, HELD_OUT, LEVELS, Pool, make_pool, read_pools, write_pool
+from ostensive.microworld.training.pool import (
+    ATTRIBUTES,
+    FIRST_SEED,
+    HELD_OUT,
+    LEVELS,
+    Pool,
+    make_pool,
+    read_pools,
+    write_pool,
+)
 from ostensive.microworld.training.querying import TEXTS_EACH, answers_of, make_queries, matched, querying_loss
 from ostensive.microworld.training.running import Course, matrices_of, rate_at, run_course
 from ostensive.microworld.training.seeing import (
@@ -363,9 +372,8 @@ def test_a_minute_of_teaching_beats_chance(tmp_path: Path) -> None:
     assert ran.last_loss < 0.6 * ran.first_loss
     batch = make_patches(held_out, 1, 0, 120)
     shares, on = seen_rightly(seer, heads, batch), batch.on_thing
-    for column, name in enumerate(("shape", "colour")):
-        commonest = batch.values[..., column][on].bincount().max() / on.sum()
-        assert shares[name] > commonest + 0.1, name
+    commonest = batch.values[..., list(ATTRIBUTES).index("colour")][on].bincount().max() / on.sum()
+    assert shares["colour"] > commonest + 0.2
 
 
 # Running

@@ -13,6 +13,7 @@ import pytest
 import tiny_clip
 import tiny_detectors
 import tiny_models
+import transformers
 from drawing import write_scenes
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
@@ -75,6 +76,19 @@ def built(images: Path, out: Path, settings: tuple[str, ...], *, partition_size:
     return Outcome(said, replies)
 
 
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The image-text models that the library loads from now on."""
+    library: Any = transformers.AutoModelForImageTextToText  # Any: its constructors are typed in part only
+    load, loaded = library.from_pretrained, list[str]()
+
+    def noted(name: str, **options: Any) -> Any:  # Any: as above
+        loaded.append(name)
+        return load(name, **options)
+
+    monkeypatch.setattr(library, "from_pretrained", noted)
+    return loaded
+
+
 def words(outcome: Outcome) -> Outcome:
     """All of it but the corners and scores of regions."""
     whole = Box(0, 0, 1, 1)
@@ -96,10 +110,12 @@ def numbers(outcome: Outcome) -> list[float]:
 
 @pytest.mark.parametrize("temperature", [0.0, 1.1])
 def test_neither_batches_nor_partitions_change_a_row(
-    images: Path, models: tuple[Any, ...], tmp_path: Path, temperature: float
+    images: Path, models: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temperature: float
 ) -> None:
     settings = (*models, *draws(temperature))
+    loaded = watched(monkeypatch)
     one = built(images, tmp_path / "one", settings, partition_size=IMAGES, batch_size=16)
+    assert len(loaded) == 1, "three parts and the teacher share a model"
     assert len(one.verbalized) >= 2, "random weights may say nothing of an image"
     assert len({text.narratives for text in one.verbalized.values()}) == len(one.verbalized), "each is told as itself"
     assert len(one.replies) >= 2, "the teacher was asked for questions"

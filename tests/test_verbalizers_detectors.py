@@ -490,16 +490,17 @@ def test_models_of_another_kind_are_refused(folders: Callable[[str], Path], work
 @pytest.mark.parametrize(
     ("family", "size"),
     [
-        *itertools.product(
-            ("detr", "rf_detr", "yolos", "owlv2", "grounding_dino"), ((1, 1), (20_000, 10), (10, 20_000))
-        ),
+        *itertools.product((*CLOSED, *TOLD, "torchvision"), ((1, 1), (20_000, 10), (10, 20_000))),
         ("detr", (5000, 4000)),
     ],
 )
 def test_pictures_of_any_size_have_regions(
-    family: str, size: tuple[int, int], folders: Callable[[str], Path], workers: Workers
+    family: str, size: tuple[int, int], folders: Callable[[str], Path], weights: Path, workers: Workers
 ) -> None:
-    settings = closed(folders(family)) if family in CLOSED else told(folders(family))
+    if family == "torchvision":
+        settings: Any = own(weights)
+    else:
+        settings = closed(folders(family)) if family in CLOSED else told(folders(family))
     views = [View("odd", PIL.Image.new("RGB", size, "red"), 160, 384), View("plain", PICTURES[0], 160, 384)]
     with DetectedRegions(_Lent(eyes(settings, workers)), settings, PartTools(workers, 0)) as part:
         odd, plain = part.regions(views)
