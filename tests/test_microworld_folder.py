@@ -11,7 +11,8 @@ import ostensive
 from ostensive.cli import app
 from ostensive.commands.microworld import grade_lines, grade_run
 from ostensive.errors import SettingsError
-from ostensive.microworld.folder import TRUTH_NAME, is_of_this_world, read_truth, write_scenes
+from ostensive.microworld.folder import TRUTH_NAME, read_truth, write_scenes
+from ostensive.microworld.mark import is_of_this_world
 from ostensive.microworld.sample import sample_scene
 
 SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=rendered")

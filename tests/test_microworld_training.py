@@ -2,14 +2,17 @@
 
 import itertools
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import one_thread  # noqa: F401 - a fixture that pytest finds by its name
@@ -45,7 +48,14 @@ from ostensive.microworld.training.pool import (
     read_pools,
     write_pool,
 )
-from ostensive.microworld.training.querying import TEXTS_EACH, answers_of, make_queries, matched, querying_loss
+from ostensive.microworld.training.querying import (
+    TEXTS_EACH,
+    _on_numbers,
+    answers_of,
+    make_queries,
+    matched,
+    querying_loss,
+)
 from ostensive.microworld.training.running import Course, matrices_of, rate_at, run_course
 from ostensive.microworld.training.seeing import (
     Patches,
@@ -68,7 +78,15 @@ from ostensive.microworld.training.telling import (
     telling_loss,
     told_rightly,
 )
-from ostensive.microworld.training.views import PATCHES, bare_box, jittered, patch_things, patches_in, show
+from ostensive.microworld.training.views import (
+    PATCHES,
+    bare_box,
+    jittered,
+    patch_things,
+    patches_in,
+    show,
+    show_numbered,
+)
 from ostensive.microworld.training.words import (
     ANSWER_ID,
     DESCRIBE,
@@ -76,6 +94,7 @@ from ostensive.microworld.training.words import (
     IMAGE_ID,
     IN_BOX,
     PAD_ID,
+    READ_WORDS,
     START_ID,
     UNKNOWN_ID,
     WHY,
@@ -83,6 +102,7 @@ from ostensive.microworld.training.words import (
     ids_of,
     make_processor,
     make_tokenizer,
+    read_ids_of,
 )
 from ostensive.records import Box
 
@@ -479,7 +499,8 @@ def test_blip2_begins_with_the_tower_and_the_words(pool: Pool, seer: Any) -> Non
     with torch.no_grad():
         theirs = seer["tower"](pixel_values=pixels).last_hidden_state
         torch.testing.assert_close(blip2.vision_model(pixel_values=pixels).last_hidden_state, theirs)
-    torch.testing.assert_close(blip2.embeddings.word_embeddings.weight, seer["words"].weight)
+    known = len(WORDS)
+    torch.testing.assert_close(blip2.embeddings.word_embeddings.weight[:known], seer["words"].weight[:known])
 
 
 # Texts that are true or false
@@ -495,7 +516,8 @@ def test_texts_are_matched_as_the_library_does(tmp_path: Path, pool: Pool, seer:
     read, processor = load_blip2(tmp_path), AutoProcessor.from_pretrained(tmp_path)
     batch = make_queries(pool, answers_of(pool), 0, 0, 3)
     words = [
-        " ".join(WORDS[place] for place in text if place not in (PAD_ID, START_ID)) for text in batch.texts.tolist()
+        " ".join(READ_WORDS[place] for place in text if place not in (PAD_ID, START_ID))
+        for text in batch.texts.tolist()
     ]
     given = processor(text=words, padding=True, return_tensors="pt")
     assert given["input_ids"].tolist() == batch.texts.tolist()
@@ -518,16 +540,41 @@ def test_half_of_the_texts_are_true_and_the_oracle_agrees() -> None:
     assert 0.4 < float(shares) < 0.6
     verdicts: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for number, text in enumerate(queries.texts.tolist()):
-        words = " ".join(WORDS[place] for place in text if place not in (PAD_ID, START_ID))
+        words = " ".join(READ_WORDS[place] for place in text if place not in (PAD_ID, START_ID))
         question, mark, answer = words.partition("?")
-        if "box" in question:
+        if "box" in question or "[" in question:
             continue
         scene = sample_scene(seeds[int(rows[number // TEXTS_EACH])])
         verdicts[bool(queries.is_true[number])][judge_probe(question + mark, answer.strip(), scene).outcome] += 1
     assert verdicts[True]["false"] == 0
     assert verdicts[False]["true"] == 0
-    assert verdicts[True]["true"] > 150
-    assert verdicts[False]["false"] > 150
+    assert verdicts[True]["true"] > 100
+    assert verdicts[False]["false"] > 100
+
+
+def test_what_is_said_of_numbered_boxes_is_so(pool: Pool) -> None:
+    for row in range(len(pool)):
+        shown = show_numbered(pool, row, np.random.default_rng(row))
+        assert 2 <= len(shown.boxes) <= 3
+        assert set(shown.things) <= set(shown.boxes)
+        for seed in range(6):
+            for is_true in (True, False):
+                ids = _on_numbers(pool, row, shown, is_true, np.random.default_rng(seed))
+                words = [READ_WORDS[place] for place in ids or ()]
+                assert "<unk>" not in words
+                text = " ".join(words)
+                if "further left" in text:
+                    first, second = (shown.boxes[int(words[place])] for place in (1, -2))
+                    assert (first.center[0] < second.center[0]) == is_true
+
+
+def test_blip2_reads_every_word_of_the_scripted_teacher() -> None:
+    wordings = (files("builders") / "localized" / "wordings.yaml").read_text("utf-8")
+    said = [text for kind in yaml.safe_load(wordings).values() for triple in kind for text in triple]
+    assert len(said) > 60
+    for text in said:
+        words = re.findall(r"[a-z]+", re.sub(r"\{\w+\}", "", text.lower()))
+        assert UNKNOWN_ID not in read_ids_of(" ".join(words)), text
 
 
 def test_querying_loss_falls(pool: Pool) -> None:

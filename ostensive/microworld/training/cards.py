@@ -64,6 +64,7 @@ def blip2_card(figures: Blip2Figures) -> str:
             "| measure | right |",
             "|---|---|",
             f"| what is in a drawn box | {figures.on_a_box:.1%} |",
+            f"| how numbered boxes lie, and what is in them | {figures.on_numbered_boxes:.1%} |",
             f"| answers to questions on the scene | {figures.on_the_scene:.1%} |",
             "",
             "How it was trained is in `training.json`.",

@@ -136,6 +136,7 @@ class Blip2Figures:
     """How often the matching head is right about texts of which half are true."""
 
     on_a_box: float  # what is in a drawn box
+    on_numbered_boxes: float  # how they lie, and what is in one of them
     on_the_scene: float  # answers to questions on the whole picture
     texts: int
 
@@ -149,7 +150,7 @@ def measure_blip2(folder: Path, seeds: Sequence[int]) -> Blip2Figures:
     pool = make_pool(seeds)
     batch = make_queries(pool, answers_of(pool), 0, 0, len(seeds))
     right = queried_rightly(load_blip2(folder), batch)
-    return Blip2Figures(right["on a box"], right["on the scene"], len(batch.texts))
+    return Blip2Figures(right["on a box"], right["on numbered boxes"], right["on the scene"], len(batch.texts))
 
 
 class Encoder(Protocol):

@@ -15,6 +15,7 @@ from ostensive.microworld.training.words import (
     END_ID,
     IMAGE_ID,
     PAD_ID,
+    READ_WORDS,
     START_ID,
     WORDS,
     make_image_processor,
@@ -37,7 +38,7 @@ CLIP_EMBEDDING = 64
 CLIP_CONTEXT = 48
 QUERIES = 16
 MAX_QUERIED_WORDS = 256
-PADDED_WORDS = -(-len(WORDS) // 64) * 64
+PADDED_WORDS, PADDED_READ_WORDS = (-(-len(words) // 64) * 64 for words in (WORDS, READ_WORDS))
 CLIP_CONFIG_FILE = "open_clip_config.json"
 _HALF = [0.5, 0.5, 0.5]
 _VISION_EPS = 1e-5  # of the layer norms, as open_clip has it
@@ -216,7 +217,7 @@ def make_blip2() -> Any:  # Any: transformers types its models in part
     from transformers import Blip2Config, Blip2ForImageTextRetrieval, Blip2QFormerConfig
 
     queries = Blip2QFormerConfig(
-        vocab_size=PADDED_WORDS,
+        vocab_size=PADDED_READ_WORDS,
         hidden_size=WIDTH,
         num_hidden_layers=TEXT_LAYERS,
         num_attention_heads=WIDTH // HEAD_WIDTH,
@@ -245,7 +246,9 @@ def begin_with(seer: Any, blip2: Any) -> None:  # Any: of `make_seer` and `make_
 
     blip2.vision_model.load_state_dict(seer["tower"].state_dict())
     with torch.no_grad():
-        blip2.embeddings.word_embeddings.weight.copy_(seer["words"].weight)
+        words = blip2.embeddings.word_embeddings.weight
+        words.normal_(0, WIDTH**-0.5)
+        words[: len(WORDS)] = seer["words"].weight[: len(WORDS)]
         blip2.query_tokens.normal_(0, 0.5)
 
 

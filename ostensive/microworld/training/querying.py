@@ -1,23 +1,27 @@
 """The matching head of BLIP-2: is what a text says true of the picture?
 
-Texts are questions with an answer, half of them with a wrong one of the same kind, and phrases on what is in a box.
+Texts are questions with an answer, half of them with a wrong one of the same kind, phrases on what is in a box, and how
+numbered boxes lie, for the critic that begins here judges such.
 Captions against captions of other scenes were given up as the only lesson: nearly all of those are told apart by the
 place alone, and a critic has to tell a red star from a blue one. Captions are still brought near to their pictures
 (as in CLIP), so that the contrastive half of the model is of use too.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ostensive.microworld.training.lessons import SUBJECTS, Subject
 from ostensive.microworld.training.pool import Pool
-from ostensive.microworld.training.seeing import draw_rows, draw_view, pixels_of
-from ostensive.microworld.training.views import Shown, View, show
-from ostensive.microworld.training.words import PAD_ID, START_ID, word_id
+from ostensive.microworld.training.seeing import as_processed, draw_rows
+from ostensive.microworld.training.views import Numbered, show, show_numbered
+from ostensive.microworld.training.words import PAD_ID, START_ID, read_ids_of, word_id
+from ostensive.records import Box
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +29,21 @@ if TYPE_CHECKING:
 QUERIED_TOGETHER = 16  # pictures in a step
 TEXTS_EACH = 4
 TEXT_TOKENS = 48
-_VIEWS: dict[View, float] = {"whole": 0.5, "drawn": 0.5}
+QueriedView: TypeAlias = Literal["whole", "drawn", "numbered"]
+_VIEWS: Mapping[QueriedView, float] = {"whole": 0.25, "drawn": 0.25, "numbered": 0.5}
+_KINDS = tuple(_VIEWS)
+_WHAT_IS_IN_IT = 0.3  # of the texts on numbered boxes; the others are on how they lie
+_APART = 0.08  # least difference, in shares of the side, that a statement on places is made from
+_RELATIONS: Mapping[str, Callable[[Box, Box], bool]] = {
+    "lies further left than": lambda a, b: a.center[0] < b.center[0] - _APART,
+    "lies further right than": lambda a, b: a.center[0] > b.center[0] + _APART,
+    "lies higher up than": lambda a, b: a.center[1] < b.center[1] - _APART,
+    "lies lower down than": lambda a, b: a.center[1] > b.center[1] + _APART,
+    "covers more of the view than": lambda a, b: a.area > 1.3 * b.area,
+    "covers less of the view than": lambda a, b: b.area > 1.3 * a.area,
+    "lies nearer the middle than": lambda a, b: _off_middle(a) < _off_middle(b) - _APART,
+}
+"""How boxes lie, in the phrases that the scripted teacher gives as reasons."""
 # Subjects of which a question has one right answer, so that another answer of the same kind is wrong.
 _SETTLED: tuple[Subject, ...] = ("place", "existence", "count", "colour", "shape", "size", "pattern", "pose", "side")
 _BY_WORDS_ALONE = (word_id("yes"), word_id("no"))
@@ -50,24 +68,54 @@ def make_queries(pool: Pool, answers: Answers, seed: int, step: int, count: int 
     import torch
 
     rows, rng = draw_rows(pool, seed, step, count)
-    shown = [show(pool, int(row), draw_view(_VIEWS, rng), rng) for row in rows]
+    pixels: list[npt.NDArray[np.uint8]] = []
     texts: list[Ids] = []
     truth: list[bool] = []
-    for row, one in zip(rows, shown, strict=True):
+    for row in rows.tolist():
+        view: QueriedView = _KINDS[int(rng.choice(len(_KINDS), p=list(_VIEWS.values())))]
+        numbered = show_numbered(pool, row, rng) if view == "numbered" else None
+        one = show(pool, row, "whole" if view == "numbered" else view, rng)
+        pixels.append(one.pixels if numbered is None else numbered.pixels)
         for place in range(TEXTS_EACH):
             is_true = bool(rng.random() < 0.5)
-            if place == 0 and one.thing >= 0:
-                texts.append(_on_box(pool, int(row), one, is_true, rng))
+            if numbered is not None and place < TEXTS_EACH - 1:
+                text = _on_numbers(pool, row, numbered, is_true, rng)
+                texts.append(text or _on_scene(pool, answers, row, is_true, rng))
+            elif place == 0 and one.thing >= 0:
+                texts.append(_on_box(pool, row, one.thing, is_true, rng))
             else:
-                texts.append(_on_scene(pool, answers, int(row), is_true, rng))
+                texts.append(_on_scene(pool, answers, row, is_true, rng))
             truth.append(is_true)
-    captions = [_caption(pool, int(row), rng) for row in rows]
+    captions = [_caption(pool, row, rng) for row in rows.tolist()]
     return Queries(
-        pixels_of(shown),
+        as_processed(pixels),
         torch.from_numpy(padded(texts)),
         torch.tensor(truth, dtype=torch.int64),
         torch.from_numpy(padded(captions)),
     )
+
+
+def _on_numbers(pool: Pool, row: int, shown: Numbered, is_true: bool, rng: np.random.Generator) -> Ids | None:
+    """How two numbered boxes lie or what is in one of them; what is false has them exchanged, or another thing."""
+    if shown.things and rng.random() < _WHAT_IS_IN_IT:
+        number = list(shown.things)[int(rng.integers(len(shown.things)))]
+        _, phrase = _phrase(pool, row, shown.things[number], is_true, rng)
+        return (*read_ids_of(f"[{number}] is"), *phrase)
+    holding = [
+        (relation, a, b)
+        for a, b in itertools.permutations(shown.boxes, 2)
+        for relation, holds in _RELATIONS.items()
+        if holds(shown.boxes[a], shown.boxes[b])
+    ]
+    if not holding:  # boxes of about the same middle and size
+        return None
+    relation, a, b = holding[int(rng.integers(len(holding)))]
+    first, second = (a, b) if is_true else (b, a)
+    return tuple(read_ids_of(f"[{first}] {relation} [{second}]"))
+
+
+def _off_middle(box: Box) -> float:
+    return math.dist(box.center, (0.5, 0.5))
 
 
 def _on_scene(pool: Pool, answers: Answers, row: int, is_true: bool, rng: np.random.Generator) -> Ids:
@@ -83,17 +131,20 @@ def _on_scene(pool: Pool, answers: Answers, row: int, is_true: bool, rng: np.ran
     raise AssertionError("the place of every scene is asked about")
 
 
-def _on_box(pool: Pool, row: int, shown: Shown, is_true: bool, rng: np.random.Generator) -> Ids:
+def _on_box(pool: Pool, row: int, thing: int, is_true: bool, rng: np.random.Generator) -> Ids:
     """The question what is in the box with the phrase on its thing, or on another thing that looks otherwise."""
-    number = int(pool.phrase_lessons[row, shown.thing])
-    prompt, answer = _texts(pool, number)
+    prompt, phrase = _phrase(pool, row, thing, is_true, rng)
+    return prompt + phrase
+
+
+def _phrase(pool: Pool, row: int, thing: int, is_true: bool, rng: np.random.Generator) -> tuple[Ids, Ids]:
+    prompt, answer = _texts(pool, int(pool.phrase_lessons[row, thing]))
     while not is_true:
         scene = row if rng.random() < 0.5 and pool.things[row] > 1 else int(rng.integers(len(pool)))
-        thing = int(rng.integers(pool.things[scene]))
-        _, other = _texts(pool, int(pool.phrase_lessons[scene, thing]))
+        _, other = _texts(pool, int(pool.phrase_lessons[scene, int(rng.integers(pool.things[scene]))]))
         if other != answer:
-            return prompt + other
-    return prompt + answer
+            return prompt, other
+    return prompt, answer
 
 
 def _texts(pool: Pool, number: int) -> tuple[Ids, Ids]:
@@ -178,5 +229,8 @@ def queried_rightly(blip2: Any, batch: Queries) -> dict[str, float]:  # Any: as 
 
     with torch.no_grad():
         right = matched(blip2, batch.pixels, batch.texts).argmax(1) == batch.is_true
-    box = torch.tensor([word_id("box") in text for text in batch.texts.tolist()])
-    return {"on a box": float(right[box].float().mean()), "on the scene": float(right[~box].float().mean())}
+    texts = batch.texts.tolist()
+    box = torch.tensor([word_id("box") in text for text in texts])
+    numbers = torch.tensor([word_id("[") in text for text in texts])
+    parts = {"on a box": box, "on numbered boxes": numbers, "on the scene": ~box & ~numbers}
+    return {name: float(right[which].float().mean()) for name, which in parts.items()}

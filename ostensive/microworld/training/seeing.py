@@ -63,9 +63,14 @@ def draw_view(views: dict[View, float], rng: np.random.Generator) -> View:
 
 def pixels_of(shown: Sequence[Shown]) -> "torch.Tensor":
     """`(pictures, 3, side, side)` float32 in -1 to 1, as the image processor makes them."""
+    return as_processed([one.pixels for one in shown])
+
+
+def as_processed(pixels: Sequence[np.ndarray]) -> "torch.Tensor":
+    """The same of `(side, side, 3)` uint8 each."""
     import torch
 
-    return torch.from_numpy(np.stack([one.pixels for one in shown])).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def make_patches(pool: Pool, seed: int, step: int, count: int = SEEN_TOGETHER) -> Patches:

@@ -24,6 +24,8 @@ MIN_COVER = 0.1
 View: TypeAlias = Literal["whole", "drawn"]
 # The outline alone, in the colour of region 0, as region captions are asked for: `verbalizers` draws it so.
 _STYLE = DrawingStyle(fill_alpha=0, numbers=False)
+NUMBERS = 8
+_AROUND_THINGS = 0.7  # the share of numbered boxes
 _BARE = 0.08  # how often a box is drawn around nothing, as a segmenter proposes bits of ground
 _STRAY = 0.03  # the share of such a box that things may cover
 _JITTER_PX = 1.5  # standard deviation of each side of a box
@@ -58,6 +60,32 @@ def show(pool: Pool, row: int, view: View, rng: np.random.Generator) -> Shown:
         thing, box = -1, bare
     drawn = draw_regions(PIL.Image.fromarray(pixels), [Region(0, box, "", None, "")], style=_STYLE)
     return Shown(np.asarray(drawn), patch_things(cover), patches_in(box), centers, thing, view)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A picture with numbered boxes as critics are shown them."""
+
+    pixels: npt.NDArray[np.uint8]  # (side, side, 3)
+    boxes: dict[int, Box]  # by their numbers
+    things: dict[int, int]  # the thing in each box that holds one
+
+
+def show_numbered(pool: Pool, row: int, rng: np.random.Generator) -> Numbered:
+    """A scene with two or three boxes on it, around things or anywhere, numbered below `NUMBERS`."""
+    boxes: dict[int, Box] = {}
+    things: dict[int, int] = {}
+    order = rng.permutation(int(pool.things[row])).tolist()
+    for number in rng.choice(NUMBERS, int(rng.integers(2, 4)), replace=False).tolist():
+        if order and rng.random() < _AROUND_THINGS:
+            things[number] = order.pop()
+            boxes[number] = jittered(pool.boxes[row, things[number]], rng)
+        else:
+            width, height = rng.integers(10, 48, 2)
+            left, top = int(rng.integers(SIDE_PX - width + 1)), int(rng.integers(SIDE_PX - height + 1))
+            boxes[number] = Box(*(float(corner) / SIDE_PX for corner in (left, top, left + width, top + height)))
+    regions = [Region(number, box, "", None, "") for number, box in boxes.items()]
+    return Numbered(np.asarray(draw_regions(PIL.Image.fromarray(pool.pixels[row]), regions)), boxes, things)
 
 
 def patch_things(cover: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -5,7 +5,8 @@ but for capitals. A byte-pair tokenizer was given up: it would spend most of a t
 that this world does not have.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,9 @@ WORDS: tuple[str, ...] = (
 )
 """Every token; its place is its id."""
 _IDS = {word: place for place, word in enumerate(WORDS)}
+READ_WORDS: tuple[str, ...] = (*WORDS, *(files(__package__) / "teacher_words.txt").read_text("utf-8").split())
+"""Every token of BLIP-2, which is to judge what the scripted teacher writes: it has to read that one's words too."""
+_READ_IDS = {word: place for place, word in enumerate(READ_WORDS)}
 _PATTERN = r"[a-z]+|[0-9]|\S"
 # A user's turn, then what is to be answered; a system's turn is read like the user's.
 CHAT_TEMPLATE = (
@@ -48,10 +52,19 @@ CHAT_TEMPLATE = (
 
 def ids_of(text: str) -> list[int]:
     """The ids of the words of `text`, as the tokenizer gives them, many times as fast."""
+    return _looked_up(text, _IDS)
+
+
+def read_ids_of(text: str) -> list[int]:
+    """The same for BLIP-2, without the start mark."""
+    return _looked_up(text, _READ_IDS)
+
+
+def _looked_up(text: str, ids: Mapping[str, int]) -> list[int]:
     pieces: list[str] = []
     for token in tokens_of(text):
-        pieces += [token] if token in _IDS else list(token) if not token.isalpha() else [token]
-    return [_IDS.get(piece, UNKNOWN_ID) for piece in pieces]
+        pieces += [token] if token in ids else list(token) if not token.isalpha() else [token]
+    return [ids.get(piece, UNKNOWN_ID) for piece in pieces]
 
 
 def word_id(word: str) -> int:
@@ -60,12 +73,12 @@ def word_id(word: str) -> int:
 
 
 def make_tokenizer(*, starts_texts: bool = False, ends_texts: bool = False) -> "PreTrainedTokenizerFast":
-    """The tokenizer. It puts the start mark before each text, as BLIP-2 wants it, or the end mark after it, as a text
-    tower of CLIP wants it, if told so."""
+    """The tokenizer. If told so it puts the start mark before each text and knows `READ_WORDS`, as BLIP-2 wants it, or
+    the end mark after it, as a text tower of CLIP wants it."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel(dict(_IDS), unk_token=UNKNOWN))
+    tokenizer = Tokenizer(models.WordLevel(dict(_READ_IDS if starts_texts else _IDS), unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PATTERN), behavior="removed", invert=True)
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)  # words apart, marks after their words
