@@ -1,5 +1,6 @@
 import pytest
 
+from builders.table import load
 from ostensive.errors import SettingsError
 from ostensive.settings import known_keys, validate
 from verbalizers.settings import VerbalizeSettings
@@ -21,6 +22,13 @@ def test_defaults_are_all_pixels() -> None:
 def test_the_papers_numbers() -> None:
     settings = VerbalizeSettings()
     assert (settings.narratives.count, settings.probes.count, settings.regions.choice.max_people) == (5, 15, 4)
+
+
+@pytest.mark.parametrize("profile", ["open", "paper", "served"])
+def test_the_teacher_asks_until_there_are_fifteen_questions(profile: str) -> None:
+    recipe = load("localized", profile=profile, assignments=("corpus.license=other", "corpus.source=a test"))
+    probes = recipe.model_dump()["verbalize"]["probes"]
+    assert (probes["asked_by"], probes["count"]) == ("teacher", 15)
 
 
 def test_memory_is_operational() -> None:
