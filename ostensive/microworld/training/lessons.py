@@ -17,9 +17,10 @@ from ostensive.microworld.scenes import Scene, Thing
 from ostensive.microworld.sentences import write_answer
 from ostensive.microworld.training.words import ANSWER_ID, DESCRIBE, END_ID, WHY, ids_of
 
-Subject: TypeAlias = Literal[Topic, "describe", "why", "marked"]
-"""What a lesson is about: a topic of questions, a description, an answer with its reason, or a marked region."""
-SUBJECTS: tuple[Subject, ...] = (*get_args(Topic), "describe", "why", "marked")
+Subject: TypeAlias = Literal[Topic, "describe", "why", "marked", "where"]
+"""What a lesson is about: a topic of questions, a description, an answer with its reason, a marked region, or where a
+thing is in numbers, which nobody asks later: it is a step on the way to what is left of what."""
+SUBJECTS: tuple[Subject, ...] = (*get_args(Topic), "describe", "why", "marked", "where")
 
 # How many lessons a scene has on each subject, where it gives occasion.
 _COUNTS: Mapping[Topic, int] = {

@@ -285,6 +285,7 @@ def clip_config() -> dict[str, Any]:  # Any: JSON values
         "layers": VISION_LAYERS,
         "mlp_ratio": 4.0,
         "no_ln_pre": True,  # as in BLIP-2
+        "pool_type": "avg",  # patches know what they show from the first step on; a class token would have to learn it
     }
     text = {
         "context_length": CLIP_CONTEXT,

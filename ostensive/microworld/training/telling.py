@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ostensive.microworld.scenes import COLOURS, SHAPES
 from ostensive.microworld.training.lessons import SUBJECTS, Lesson, Subject, lesson
 from ostensive.microworld.training.pool import Pool
 from ostensive.microworld.training.seeing import draw_rows, draw_view, patch_features, pixels_of
@@ -33,6 +34,12 @@ _NO_ANSWER = -100  # what the loss passes over
 _EARLY: Mapping[Subject, float] = {"colour": 4, "shape": 4, "existence": 2, "count": 2, "side": 1, "place": 1}
 _LATE: Mapping[Subject, float] = {"colour": 2, "shape": 2, "existence": 3, "count": 3, "side": 4, "place": 0.5}
 _OTHERS_EARLY, _OTHERS_LATE = 0.5, 1.0
+_COMPARED: Mapping[Subject, float] = {"side": 3.0, "count": 1.5, "nearest": 2.0}
+"""From `POSITIONS_FROM` on these are drawn so many times as often as before."""
+POSITIONS_FROM = 0.42
+"""The share of the course after which it is also asked where things are. Without such lessons, after a quarter of the
+course, everything that a single thing shows was told in nine of ten cases, and what is left of what by chance."""
+_POSITIONS_EACH = 2  # lessons on where things are, in a picture
 _DESCRIPTIONS: Mapping[Subject, tuple[float, float]] = {"describe": (0.1, 0.5), "why": (0.1, 0.5)}
 _LONG_WEIGHT: Mapping[Subject, float] = {"describe": 0.4, "why": 0.5}
 """What a token of a description counts beside one of an answer: much of it is a choice among true things to say."""
@@ -59,7 +66,8 @@ def make_told(pool: Pool, seed: int, step: int, progress: float, count: int = TO
     for row in rows:
         one = show(pool, int(row), draw_view(_VIEWS, rng), rng)
         shown.append(one)
-        lessons.append(_drawn_lessons(pool, int(row), one, chances, rng))
+        begun = _begun(pool, int(row), one, progress, rng)
+        lessons.append(_drawn_lessons(pool, int(row), begun, chances, rng))
     return packed(shown, lessons)
 
 
@@ -69,17 +77,39 @@ def chances_at(progress: float) -> npt.NDArray[np.float64]:
     chances = []
     for subject in SUBJECTS:
         early_late = _DESCRIPTIONS.get(subject, (_EARLY.get(subject, _OTHERS_EARLY), _LATE.get(subject, _OTHERS_LATE)))
-        chances.append((1 - late) * early_late[0] + late * early_late[1])
+        more = _COMPARED.get(subject, 1.0) if progress >= POSITIONS_FROM else 1.0
+        chances.append(more * ((1 - late) * early_late[0] + late * early_late[1]))
     return np.array(chances)
 
 
+def _begun(pool: Pool, row: int, shown: Shown, progress: float, rng: np.random.Generator) -> list[Lesson]:
+    """The lessons that a picture begins with: that on the marked thing, and where things are."""
+    found = [_marked(pool, row, shown)] if shown.view == "drawn" else []
+    if progress >= POSITIONS_FROM:
+        things = rng.permutation(int(pool.things[row]))[:_POSITIONS_EACH]
+        found += [one for thing in things.tolist() if (one := where(pool, row, thing, rng)) is not None]
+    return found
+
+
+def where(pool: Pool, row: int, thing: int, rng: np.random.Generator) -> Lesson | None:
+    """The lesson where the middle of a thing is, in tenths of the side, x before y; None where no name is its alone."""
+    shape, colour = pool.attributes[row, :, 0], pool.attributes[row, :, 1]
+    like_shape, like_colour = shape == shape[thing], colour == colour[thing]
+    look, kind = COLOURS[colour[thing]], SHAPES[shape[thing]]
+    names = {f"{look} {kind}": like_shape & like_colour, kind: like_shape, f"{look} thing": like_colour}
+    own = [name for name, fits in names.items() if fits[: pool.things[row]].sum() == 1]
+    if not own:
+        return None
+    x1, y1, x2, y2 = pool.boxes[row, thing]
+    x, y = (min(9, int(5 * (low + high))) for low, high in ((x1, x2), (y1, y2)))
+    return lesson("where", f"where is the {own[int(rng.integers(len(own)))]} ?", f"{x} {y}")
+
+
 def _drawn_lessons(
-    pool: Pool, row: int, shown: Shown, chances: npt.NDArray[np.float64], rng: np.random.Generator
+    pool: Pool, row: int, begun: Sequence[Lesson], chances: npt.NDArray[np.float64], rng: np.random.Generator
 ) -> list[Lesson]:
-    """As many lessons as have room: first that on the marked thing, if there is one, then others in a drawn order."""
-    found = []
-    if shown.view == "drawn":
-        found.append(_marked(pool, row, shown))
+    """Those that were begun with, and as many others as have room, in a drawn order."""
+    found = list(begun)
     numbers = np.array(pool.lessons(row))
     keys = rng.exponential(size=len(numbers)) / chances[pool.subject[numbers]]  # the smaller, the earlier: a race
     room = TEXT_TOKENS - sum(len(one.prompt) + len(one.answer) for one in found)
