@@ -245,12 +245,18 @@ def microworld_render(
     count: Annotated[int, typer.Option("--count", min=1, help="How many scenes.")] = 100,
     first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="The seed of the first scene.")] = 0,
     side_px: Annotated[int, typer.Option("--side", min=32, max=1024, metavar="PIXELS", help="Side of an image.")] = 64,
+    species: Annotated[
+        bool, typer.Option("--species", help="Specimens of species, with labels.csv and concepts.json for them.")
+    ] = False,
 ) -> None:
     """Render scenes as PNG files, with truth.jsonl beside them. The same seeds give the same bytes."""
     from ostensive.microworld.folder import TRUTH_NAME, write_scenes
+    from ostensive.microworld.species_folder import LABELS_NAME, write_specimens
 
-    made = write_scenes(folder, count, first_seed=first_seed, side_px=side_px)
-    _print([f"{len(made):,} scenes in {folder}, their truth in {folder / TRUTH_NAME}"])
+    write = write_specimens if species else write_scenes
+    made = write(folder, count, first_seed=first_seed, side_px=side_px)
+    labels = f", their labels in {folder / LABELS_NAME}" if species else ""
+    _print([f"{len(made):,} scenes in {folder}, their truth in {folder / TRUTH_NAME}{labels}"])
 
 
 @microworld_app.command("grade")

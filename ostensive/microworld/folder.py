@@ -8,7 +8,7 @@ written out all the same, so that it can be read without this package and outliv
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,9 +34,17 @@ class TrueScene:
     scene: Scene
 
 
-def write_scenes(folder: Path, count: int, *, first_seed: int = 0, side_px: int = SIDE_PX) -> list[TrueScene]:
-    """Renders the scenes of `count` seeds from `first_seed` on into `folder`, which is made; returns the truth.
+def write_scenes(
+    folder: Path,
+    count: int,
+    *,
+    first_seed: int = 0,
+    side_px: int = SIDE_PX,
+    sample: Callable[[int], Scene] = sample_scene,
+) -> list[TrueScene]:
+    """Renders the scenes that `sample` makes of `count` seeds from `first_seed` on into `folder`, which is made.
 
+    Returns the truth.
     Same arguments, same bytes. Raises `SettingsError` for a folder that holds another truth, `StorageError` when the
     disk refuses.
     """
@@ -47,7 +55,7 @@ def write_scenes(folder: Path, count: int, *, first_seed: int = 0, side_px: int 
     if truth_path.exists():
         raise SettingsError(f"{truth_path} is there already; choose another folder, for it would no longer fit")
     for seed in range(first_seed, first_seed + count):
-        scene = sample_scene(seed)
+        scene = sample(seed)
         data = encoded(scene, side_px)
         name = f"scene-{seed:07d}.png"
         with storage_errors(folder / name), replacing(folder / name) as temporary:

@@ -1,13 +1,14 @@
 """Reads sentences about a scene and says true, false or not checkable, with the reason.
 
-It reads the forms of `wordings` and, when given the teacher's table, those of the scripted teacher; everything else is
-not checkable. It never guesses: a word it does not know, a word twice or missing, a name that may mean two things, a
-difference within the margin. Reading with a model was given up: the judge has to be the one who cannot be wrong.
+It reads the forms of `wordings`, those of `species_words` in texts about species, and, when given the teacher's table,
+those of the scripted teacher; everything else is not checkable. It never guesses: a word it does not know, a word twice
+or missing, a name that may mean two things, a difference within the margin. Reading with a model was given up: the
+judge has to be the one who cannot be wrong.
 
 Every function is pure and works in time linear in the length of the text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ostensive.microworld import verdicts as why
@@ -25,6 +26,8 @@ from ostensive.microworld.sentences import (
     tokens_of,
     unknown_word,
 )
+from ostensive.microworld.species_truth import decide_species, the_specimen
+from ostensive.microworld.species_words import SPECIES_WORDS, read_species, speaks_of_species
 from ostensive.microworld.taught import (
     Taught,
     read_aside,
@@ -36,7 +39,15 @@ from ostensive.microworld.truth import View, decide
 from ostensive.microworld.verdicts import Verdict, agreed, all_of, negated, unsure
 from ostensive.records import Box, Qar, Region
 
-__all__ = ["QarVerdict", "Verdict", "judge_probe", "judge_qar", "judge_region_caption", "judge_text"]
+__all__ = [
+    "QarVerdict",
+    "Verdict",
+    "judge_probe",
+    "judge_qar",
+    "judge_region_caption",
+    "judge_species_text",
+    "judge_text",
+]
 _NOTHING_TAUGHT = Taught()
 
 
@@ -56,11 +67,19 @@ class QarVerdict:
 def judge_text(text: str, scene: Scene, regions: Sequence[Region] = (), *, it: Reference | None = None) -> Verdict:
     """The verdict on one or more statements: true when each is, false when one is.
 
-    `regions` give a meaning to `[k]`, and `it` to "it".
+    `regions` give a meaning to `[k]`, and `it` to "it"; in a text about species, "it" is the specimen otherwise.
     """
-    view = _view(scene, regions, it)
-    sentences = sentences_of(tokens_of(text))
-    return all_of(_statement(sentence, view) for sentence in sentences) if sentences else unsure(why.NO_TEXT)
+    tokens = tokens_of(text)
+    if speaks_of_species(tokens):
+        return judge_species_text(text, scene, regions, it=it)
+    return _each(_statement, tokens, _view(scene, regions, it))
+
+
+def judge_species_text(
+    text: str, scene: Scene, regions: Sequence[Region] = (), *, it: Reference | None = None
+) -> Verdict:
+    """As `judge_text`, of a text that is known to be about a specimen, even where it names no species."""
+    return _each(_of_species, tokens_of(text), _view(scene, regions, it or the_specimen(scene)))
 
 
 def judge_region_caption(caption: str, box: Box, scene: Scene) -> Verdict:
@@ -113,6 +132,11 @@ def _view(scene: Scene, regions: Sequence[Region], it: Reference | None = None) 
     return View(scene, {region.number: region.box for region in regions}, it)
 
 
+def _each(judge: Callable[[Sequence[str], View], Verdict], tokens: Sequence[str], view: View) -> Verdict:
+    sentences = sentences_of(tokens)
+    return all_of(judge(sentence, view) for sentence in sentences) if sentences else unsure(why.NO_TEXT)
+
+
 def _about(verdict: Verdict, words: str) -> Verdict:
     return verdict if verdict.is_true else Verdict(verdict.outcome, verdict.reason, verdict.about or words)
 
@@ -134,6 +158,16 @@ def _statement(tokens: Sequence[str], view: View) -> Verdict:
     if clauses is None:
         return _unread(tokens, words)
     return _about(all_of(agreed(decide(one, view) for one in readings) for readings in clauses.readings), words)
+
+
+def _of_species(tokens: Sequence[str], view: View) -> Verdict:
+    """The verdict on one sentence of a text about species."""
+    told = read_species(tokens) if _short(tokens) else None
+    if told is not None:
+        return _about(decide_species(told, view), " ".join(tokens))
+    if _short(tokens) and read_statement(tokens) is None:
+        return _unread([token for token in tokens if token not in SPECIES_WORDS], " ".join(tokens))
+    return _statement(tokens, view)
 
 
 def _reason(tokens: Sequence[str], view: View, taught: Taught) -> Verdict:
