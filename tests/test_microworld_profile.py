@@ -76,7 +76,7 @@ def test_scenes_are_put_into_words_that_are_mostly_true(tmp_path: Path) -> None:
     assert sum(verdict.is_true for verdict in told) > len(told) / 2
     for text in texts:
         assert text.probes[0].question == "what place is this ?"
-        assert text.probes[0].answer.rstrip(".").lower() == truth[text.image_id].place
+        assert truth[text.image_id].place in text.probes[0].answer
 
 
 # Images that the models are not for

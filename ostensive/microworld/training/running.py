@@ -118,7 +118,7 @@ def matrices_of(*modules: "nn.Module") -> "list[nn.Parameter]":
     """The weight matrices of linear layers in `modules`."""
     from torch import nn
 
-    found = [part.weight for module in modules for part in module.modules() if isinstance(part, nn.Linear)]
+    found = [part.get_parameter("weight") for one in modules for part in one.modules() if isinstance(part, nn.Linear)]
     return [weight for weight in found if weight.requires_grad]
 
 
