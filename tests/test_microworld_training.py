@@ -345,7 +345,7 @@ def test_one_batch_can_be_overfitted(pool: Pool) -> None:
     before = told_rightly(eyes, told)
     losses = []
     for _ in range(70):
-        loss = telling_loss(eyes, told)
+        loss = telling_loss(eyes, None, told)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
@@ -514,7 +514,7 @@ def test_texts_are_matched_as_the_library_does(tmp_path: Path, pool: Pool, seer:
     begin_with(seer, blip2)
     save_blip2(blip2, tmp_path)
     read, processor = load_blip2(tmp_path), AutoProcessor.from_pretrained(tmp_path)
-    batch = make_queries(pool, answers_of(pool), 0, 0, 3)
+    batch = make_queries(pool, answers_of(pool), 0, 0, count=3)
     words = [
         " ".join(READ_WORDS[place] for place in text if place not in (PAD_ID, START_ID))
         for text in batch.texts.tolist()
@@ -534,7 +534,7 @@ def test_texts_are_matched_as_the_library_does(tmp_path: Path, pool: Pool, seer:
 def test_half_of_the_texts_are_true_and_the_oracle_agrees() -> None:
     seeds = range(FIRST_SEED, FIRST_SEED + 60)
     pool = make_pool(seeds)
-    queries = make_queries(pool, answers_of(pool), 0, 0, 200)
+    queries = make_queries(pool, answers_of(pool), 0, 0, count=200)
     rows, _ = draw_rows(pool, 0, 0, 200)
     shares = queries.is_true.float().mean()
     assert 0.4 < float(shares) < 0.6
@@ -583,7 +583,7 @@ def test_querying_loss_falls(pool: Pool) -> None:
     torch.manual_seed(0)
     blip2 = make_blip2()
     begin_with(make_seer(), blip2)
-    batch = make_queries(pool, answers_of(pool), 0, 0, 4)
+    batch = make_queries(pool, answers_of(pool), 0, 0, count=4)
     optimizer = torch.optim.AdamW(blip2.parameters(), lr=1e-3)
     losses = []
     for _ in range(40):

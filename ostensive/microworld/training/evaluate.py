@@ -148,7 +148,7 @@ def measure_blip2(folder: Path, seeds: Sequence[int]) -> Blip2Figures:
     from ostensive.microworld.training.querying import answers_of, make_queries, queried_rightly
 
     pool = make_pool(seeds)
-    batch = make_queries(pool, answers_of(pool), 0, 0, len(seeds))
+    batch = make_queries(pool, answers_of(pool), 0, 0, count=len(seeds))
     right = queried_rightly(load_blip2(folder), batch)
     return Blip2Figures(right["on a box"], right["on numbered boxes"], right["on the scene"], len(batch.texts))
 

@@ -17,10 +17,10 @@ from ostensive.microworld.scenes import Scene, Thing
 from ostensive.microworld.sentences import write_answer
 from ostensive.microworld.training.words import ANSWER_ID, DESCRIBE, END_ID, WHY, ids_of
 
-Subject: TypeAlias = Literal[Topic, "describe", "why", "marked", "where"]
-"""What a lesson is about: a topic of questions, a description, an answer with its reason, a marked region, or where a
-thing is in numbers, which nobody asks later: it is a step on the way to what is left of what."""
-SUBJECTS: tuple[Subject, ...] = (*get_args(Topic), "describe", "why", "marked", "where")
+Subject: TypeAlias = Literal[Topic, "describe", "why", "marked", "where", "compare"]
+"""What a lesson is about: a topic of questions, a description, an answer with its reason, a marked region, or, as steps
+on the way to what is left of what, where a thing is in numbers and two things with short names."""
+SUBJECTS: tuple[Subject, ...] = (*get_args(Topic), "describe", "why", "marked", "where", "compare")
 
 # How many lessons a scene has on each subject, where it gives occasion.
 _COUNTS: Mapping[Topic, int] = {
@@ -50,6 +50,7 @@ class Lesson:
     subject: Subject
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
+    places: tuple[tuple[int, float, float], ...] = ()  # (token of the prompt that ends a name, x and y of its thing)
 
 
 def lesson(subject: Subject, prompt: str, answer: str) -> Lesson:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ostensive.microworld.scenes import COLOURS, SHAPES
 from ostensive.microworld.training.lessons import SUBJECTS, Subject
 from ostensive.microworld.training.pool import Pool
 from ostensive.microworld.training.seeing import as_processed, draw_rows
@@ -47,6 +48,9 @@ _RELATIONS: Mapping[str, Callable[[Box, Box], bool]] = {
 # Subjects of which a question has one right answer, so that another answer of the same kind is wrong.
 _SETTLED: tuple[Subject, ...] = ("place", "existence", "count", "colour", "shape", "size", "pattern", "pose", "side")
 _BY_WORDS_ALONE = (word_id("yes"), word_id("no"))
+YES_OR_NO_FROM = 0.4
+"""The share of the course after which questions for yes or no are asked. What is true of them hangs on two things at
+once, what is there and what is said of it; a matching head that begins with them learns neither."""
 _CONTRAST_WEIGHT = 0.1
 _TEMPERATURE = 0.07
 Ids: TypeAlias = tuple[int, ...]
@@ -63,11 +67,14 @@ class Queries:
     captions: "torch.Tensor"  # (pictures, tokens) int64
 
 
-def make_queries(pool: Pool, answers: Answers, seed: int, step: int, count: int = QUERIED_TOGETHER) -> Queries:
-    """The batch of a step; `answers` are those of `answers_of` the pool."""
+def make_queries(
+    pool: Pool, answers: Answers, seed: int, step: int, progress: float = 1.0, count: int = QUERIED_TOGETHER
+) -> Queries:
+    """The batch of a step, when this share of the course is over; `answers` are those of `answers_of` the pool."""
     import torch
 
     rows, rng = draw_rows(pool, seed, step, count)
+    plainly = progress < YES_OR_NO_FROM
     pixels: list[npt.NDArray[np.uint8]] = []
     texts: list[Ids] = []
     truth: list[bool] = []
@@ -78,13 +85,15 @@ def make_queries(pool: Pool, answers: Answers, seed: int, step: int, count: int 
         pixels.append(one.pixels if numbered is None else numbered.pixels)
         for place in range(TEXTS_EACH):
             is_true = bool(rng.random() < 0.5)
-            if numbered is not None and place < TEXTS_EACH - 1:
+            if plainly and place % 2:
+                texts.append(_there_is(pool, row, is_true, rng))
+            elif numbered is not None and place < TEXTS_EACH - 1:
                 text = _on_numbers(pool, row, numbered, is_true, rng)
-                texts.append(text or _on_scene(pool, answers, row, is_true, rng))
+                texts.append(text or _on_scene(pool, answers, row, is_true, rng, plainly=plainly))
             elif place == 0 and one.thing >= 0:
                 texts.append(_on_box(pool, row, one.thing, is_true, rng))
             else:
-                texts.append(_on_scene(pool, answers, row, is_true, rng))
+                texts.append(_on_scene(pool, answers, row, is_true, rng, plainly=plainly))
             truth.append(is_true)
     captions = [_caption(pool, row, rng) for row in rows.tolist()]
     return Queries(
@@ -118,17 +127,30 @@ def _off_middle(box: Box) -> float:
     return math.dist(box.center, (0.5, 0.5))
 
 
-def _on_scene(pool: Pool, answers: Answers, row: int, is_true: bool, rng: np.random.Generator) -> Ids:
-    """A question on the scene with its answer, or with another of the same kind."""
+def _there_is(pool: Pool, row: int, is_true: bool, rng: np.random.Generator) -> Ids:
+    """That there is a thing of some shape and colour, or, what is false, of a pair that no thing has."""
+    shown = pool.attributes[row, : pool.things[row], :2]
+    pair = shown[int(rng.integers(len(shown)))]
+    while not is_true and (shown == pair).all(1).any():
+        pair = np.array([rng.integers(len(SHAPES)), rng.integers(len(COLOURS))])
+    return tuple(read_ids_of(f"there is a {COLOURS[pair[1]]} {SHAPES[pair[0]]}"))
+
+
+def _on_scene(
+    pool: Pool, answers: Answers, row: int, is_true: bool, rng: np.random.Generator, *, plainly: bool = False
+) -> Ids:
+    """A question on the scene with its answer, or with another of the same kind; `plainly` none for yes or no."""
     numbers = [number for number in pool.lessons(row) if SUBJECTS[pool.subject[number]] in _SETTLED]
     for number in rng.permutation(numbers):
         prompt, answer = _texts(pool, int(number))
         kind = _kind(answer)
         if kind == "open" and SUBJECTS[pool.subject[number]] == "side":
             continue  # several things may stand there
+        if kind == "yes or no" and plainly:
+            continue
         others = [one for one in answers[int(pool.subject[number]), kind] if one != answer]
         return prompt + (answer if is_true or not others else others[int(rng.integers(len(others)))])
-    raise AssertionError("the place of every scene is asked about")
+    return _there_is(pool, row, is_true, rng)
 
 
 def _on_box(pool: Pool, row: int, thing: int, is_true: bool, rng: np.random.Generator) -> Ids:

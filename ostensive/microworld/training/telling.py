@@ -6,18 +6,19 @@ several times as many answers for the same time, and what is learned is exactly 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ostensive.microworld.scenes import COLOURS, SHAPES
+from ostensive.microworld.scenes import COLOURS, MARGIN, SHAPES
 from ostensive.microworld.training.lessons import SUBJECTS, Lesson, Subject, lesson
+from ostensive.microworld.training.models import TEXT_LAYERS
 from ostensive.microworld.training.pool import Pool
 from ostensive.microworld.training.seeing import draw_rows, draw_view, patch_features, pixels_of
 from ostensive.microworld.training.views import PATCHES, Shown, View, show
-from ostensive.microworld.training.words import IN_BOX, NOTHING, PAD_ID, START_ID
+from ostensive.microworld.training.words import IN_BOX, NOTHING, PAD_ID, START_ID, ids_of
 
 if TYPE_CHECKING:
     import torch
@@ -36,10 +37,22 @@ _LATE: Mapping[Subject, float] = {"colour": 2, "shape": 2, "existence": 3, "coun
 _OTHERS_EARLY, _OTHERS_LATE = 0.5, 1.0
 _COMPARED: Mapping[Subject, float] = {"side": 3.0, "count": 1.5, "nearest": 2.0}
 """From `POSITIONS_FROM` on these are drawn so many times as often as before."""
-POSITIONS_FROM = 0.42
+POSITIONS_FROM = 0.3
 """The share of the course after which it is also asked where things are. Without such lessons, after a quarter of the
 course, everything that a single thing shows was told in nine of ten cases, and what is left of what by chance."""
+COMPARED_FROM = 0.53
+"""The share after which two things are compared by short names, and the model is held to know where a thing is at the
+very word that ends its name: half of the layers are then left to compare two."""
+_HALF_WAY = TEXT_LAYERS // 2
+_WHEREABOUTS_WEIGHT = 1.0
 _POSITIONS_EACH = 2  # lessons on where things are, in a picture
+_COMPARISONS_EACH = 3
+_SIDES: Mapping[str, tuple[int, int]] = {  # the axis, and on which side of the other the first thing is
+    "to the left of": (0, -1),
+    "to the right of": (0, 1),
+    "above": (1, -1),
+    "below": (1, 1),
+}
 _DESCRIPTIONS: Mapping[Subject, tuple[float, float]] = {"describe": (0.1, 0.5), "why": (0.1, 0.5)}
 _LONG_WEIGHT: Mapping[Subject, float] = {"describe": 0.4, "why": 0.5}
 """What a token of a description counts beside one of an answer: much of it is a choice among true things to say."""
@@ -56,6 +69,8 @@ class Told:
     block: "torch.Tensor"  # (pictures, tokens) int64: the number of the lesson in its picture; -1 for padding
     positions: "torch.Tensor"  # (pictures, tokens) int64
     subjects: "torch.Tensor"  # (pictures, tokens) int64, place in `SUBJECTS`; -1 for padding
+    named: "torch.Tensor"  # (pictures, tokens) bool: whether the name of a thing ends here whose place is known
+    places: "torch.Tensor"  # (pictures, tokens, 2) float32, the middle of that thing, -1 to 1
 
 
 def make_told(pool: Pool, seed: int, step: int, progress: float, count: int = TOLD_TOGETHER) -> Told:
@@ -88,21 +103,56 @@ def _begun(pool: Pool, row: int, shown: Shown, progress: float, rng: np.random.G
     if progress >= POSITIONS_FROM:
         things = rng.permutation(int(pool.things[row]))[:_POSITIONS_EACH]
         found += [one for thing in things.tolist() if (one := where(pool, row, thing, rng)) is not None]
+    if progress >= COMPARED_FROM:
+        compared = [compare(pool, row, rng) for _ in range(_COMPARISONS_EACH)]
+        found += dict.fromkeys(one for one in compared if one is not None)
     return found
 
 
 def where(pool: Pool, row: int, thing: int, rng: np.random.Generator) -> Lesson | None:
     """The lesson where the middle of a thing is, in tenths of the side, x before y; None where no name is its alone."""
-    shape, colour = pool.attributes[row, :, 0], pool.attributes[row, :, 1]
+    name = _short_name(pool, row, thing, rng)
+    if name is None:
+        return None
+    x, y = _middle(pool, row, thing)
+    asked = lesson("where", f"where is {name} ?", f"{min(9, int(10 * x))} {min(9, int(10 * y))}")
+    return replace(asked, places=((len(asked.prompt) - 3, x, y),))
+
+
+def compare(pool: Pool, row: int, rng: np.random.Generator) -> Lesson | None:
+    """Whether one thing is on a side of another, by short names; None where none are found or neither side is clear."""
+    if pool.things[row] < 2:
+        return None
+    one, other = rng.permutation(int(pool.things[row]))[:2].tolist()
+    names = [_short_name(pool, row, thing, rng) for thing in (one, other)]
+    relation = list(_SIDES)[int(rng.integers(len(_SIDES)))]
+    axis, sign = _SIDES[relation]
+    middles = [_middle(pool, row, thing) for thing in (one, other)]
+    difference = middles[0][axis] - middles[1][axis]
+    if None in names or abs(difference) < MARGIN:
+        return None
+    asked = lesson("compare", f"is {names[0]} {relation} {names[1]} ?", "yes" if difference * sign > 0 else "no")
+    ends = (len(ids_of(f"is {names[0]}")) - 1, len(asked.prompt) - 3)
+    return replace(asked, places=tuple((end, x, y) for end, (x, y) in zip(ends, middles, strict=True)))
+
+
+def _middle(pool: Pool, row: int, thing: int) -> tuple[float, float]:
+    x1, y1, x2, y2 = pool.boxes[row, thing].tolist()
+    return (x1 + x2) / 2, (y1 + y2) / 2
+
+
+def _short_name(pool: Pool, row: int, thing: int, rng: np.random.Generator) -> str | None:
+    """By shape, colour or both, whatever fits no other thing; None where nothing does."""
+    shape, colour = (pool.attributes[row, : pool.things[row], column] for column in (0, 1))
     like_shape, like_colour = shape == shape[thing], colour == colour[thing]
     look, kind = COLOURS[colour[thing]], SHAPES[shape[thing]]
-    names = {f"{look} {kind}": like_shape & like_colour, kind: like_shape, f"{look} thing": like_colour}
-    own = [name for name, fits in names.items() if fits[: pool.things[row]].sum() == 1]
-    if not own:
-        return None
-    x1, y1, x2, y2 = pool.boxes[row, thing]
-    x, y = (min(9, int(5 * (low + high))) for low, high in ((x1, x2), (y1, y2)))
-    return lesson("where", f"where is the {own[int(rng.integers(len(own)))]} ?", f"{x} {y}")
+    names = {
+        f"the {look} {kind}": like_shape & like_colour,
+        f"the {kind}": like_shape,
+        f"the {look} thing": like_colour,
+    }
+    own = [name for name, fits in names.items() if fits.sum() == 1]
+    return own[int(rng.integers(len(own)))] if own else None
 
 
 def _drawn_lessons(
@@ -139,6 +189,7 @@ def packed(shown: Sequence[Shown], lessons: Sequence[Sequence[Lesson]]) -> Told:
     ids, targets = np.full(shape, PAD_ID), np.full(shape, _NO_ANSWER)
     weights, block = np.zeros(shape, np.float32), np.full(shape, -1)
     positions, subjects = np.zeros(shape, np.int64), np.full(shape, -1)
+    named, places = np.zeros(shape, bool), np.zeros((*shape, 2), np.float32)
     for row, some in enumerate(lessons):
         start = 0
         for number, one in enumerate(some):
@@ -149,8 +200,10 @@ def packed(shown: Sequence[Shown], lessons: Sequence[Sequence[Lesson]]) -> Told:
             weights[row, said] = _LONG_WEIGHT.get(one.subject, 1.0)
             positions[row, here] = PREFIX + np.arange(len(words))
             subjects[row, here] = SUBJECTS.index(one.subject)
+            for token, x, y in one.places:
+                named[row, start + token], places[row, start + token] = True, (2 * x - 1, 2 * y - 1)
             start += len(words)
-    arrays = (ids, targets, weights, block, positions, subjects)
+    arrays = (ids, targets, weights, block, positions, subjects, named, places)
     return Told(pixels_of(shown), *(torch.from_numpy(array) for array in arrays))
 
 
@@ -165,8 +218,8 @@ def attention_of(block: "torch.Tensor") -> "torch.Tensor":
     return torch.where((same & causal)[:, None], 0.0, _UNSEEN)
 
 
-def logits_of(eyes: Any, told: Told) -> "torch.Tensor":  # Any: of transformers
-    """`(answers' tokens, words)`: what the model would say at each place where something is to be said, in order."""
+def hidden_of(eyes: Any, told: Told) -> "tuple[torch.Tensor, torch.Tensor]":  # Any: of transformers
+    """`(pictures, tokens, width)` of the lessons' tokens: what the last layer makes of them, and the middle one."""
     import torch
 
     features = patch_features(eyes, told.pixels)
@@ -174,27 +227,37 @@ def logits_of(eyes: Any, told: Told) -> "torch.Tensor":  # Any: of transformers
     start = words(torch.full((len(told.ids), 1), START_ID))
     embedded = torch.cat([start, features.to(start.dtype), words(told.ids)], 1)
     first = torch.arange(PREFIX).expand(len(told.ids), PREFIX)
-    hidden = eyes.model.language_model(
+    made = eyes.model.language_model(
         inputs_embeds=embedded,
         attention_mask=attention_of(told.block),
         position_ids=torch.cat([first, told.positions], 1),
         use_cache=False,
-    ).last_hidden_state[:, PREFIX:]
-    logits: torch.Tensor = eyes.lm_head(hidden[told.targets != _NO_ANSWER])
+        output_hidden_states=True,
+    )
+    return made.last_hidden_state[:, PREFIX:], made.hidden_states[_HALF_WAY][:, PREFIX:]
+
+
+def logits_of(eyes: Any, told: Told) -> "torch.Tensor":  # Any: as above
+    """`(answers' tokens, words)`: what the model would say at each place where something is to be said, in order."""
+    logits: torch.Tensor = eyes.lm_head(hidden_of(eyes, told)[0][told.targets != _NO_ANSWER])
     return logits
 
 
-def telling_loss(eyes: Any, told: Told) -> "torch.Tensor":  # Any: as above
-    """Cross entropy of the answers' words, by their weights."""
+def telling_loss(eyes: Any, whereabouts: Any, told: Told) -> "torch.Tensor":  # Any: as above, and a linear layer
+    """Cross entropy of the answers' words by their weights, and how far off `whereabouts` is where things are named."""
     import torch
     from torch.nn import functional
 
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = logits_of(eyes, told)
     said = told.targets != _NO_ANSWER
+    with torch.autocast("cpu", torch.bfloat16):
+        last, half_way = hidden_of(eyes, told)
+        logits = eyes.lm_head(last[said])
     by_word = functional.cross_entropy(logits.float(), told.targets[said], reduction="none")
     weights = told.weights[said]
     loss: torch.Tensor = (by_word * weights).sum() / weights.sum()
+    if told.named.any():
+        off = functional.mse_loss(whereabouts(half_way[told.named].float()), told.places[told.named])
+        loss = loss + _WHEREABOUTS_WEIGHT * off
     return loss
 
 

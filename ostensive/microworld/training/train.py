@@ -66,7 +66,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 MINUTES: Mapping[Stage, float] = {
     "pool": 4.0,
     "seeing": 22.0,
-    "telling": 55.0,
+    "telling": 72.0,
     "matching": 15.0,
     "querying": 20.0,
 }
@@ -186,9 +186,12 @@ def _see(plan: Plan) -> dict[str, Any]:  # Any: JSON values
 
 
 def _tell(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+    from torch import nn
+
     pool, eyes = _pool(plan), make_eyes()
     explained = give_sight(_seer(plan), eyes, make_patches(pool, plan.seed + 1, 0, _FITTED_PICTURES).pixels)
     check = make_told(pool, plan.seed + 1, 0, 1.0, 128)
+    learner = nn.ModuleDict({"eyes": eyes, "whereabouts": nn.Linear(WIDTH, 2)})
     eyes.model.vision_tower.requires_grad_(False)
     hasten(eyes, compiled=plan.compiled)
 
@@ -201,9 +204,9 @@ def _tell(plan: Plan) -> dict[str, Any]:  # Any: JSON values
 
     course: Course[Told] = Course(
         "telling",
-        eyes,
+        learner,
         lambda step, progress: make_told(pool, plan.seed, step, progress),
-        lambda batch: telling_loss(eyes, batch),
+        lambda batch: telling_loss(eyes, learner["whereabouts"], batch),
         _TELLING_RATE,
         matrices_of(eyes.model.language_model.layers),
         at,
@@ -242,7 +245,7 @@ def _query(plan: Plan) -> dict[str, Any]:  # Any: JSON values
     blip2.vision_model.set_attn_implementation("eager")  # see `hasten`
     blip2.qformer.set_attn_implementation("eager")
     answers = answers_of(pool)
-    check = make_queries(pool, answers, plan.seed + 1, 0, 256)
+    check = make_queries(pool, answers, plan.seed + 1, 0, count=256)
 
     def at(step: int, _progress: float) -> None:
         if step % _CHECK_EVERY == 0:
@@ -251,7 +254,7 @@ def _query(plan: Plan) -> dict[str, Any]:  # Any: JSON values
     course: Course[Queries] = Course(
         "querying",
         blip2,
-        lambda step, _: make_queries(pool, answers, plan.seed, step),
+        lambda step, progress: make_queries(pool, answers, plan.seed, step, progress),
         lambda batch: querying_loss(blip2, batch),
         _MATCHING_RATE,
         matrices_of(blip2.vision_model.encoder, blip2.qformer.encoder),
