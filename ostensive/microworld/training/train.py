@@ -76,9 +76,9 @@ EASY_SCENES = 4_000
 """How many scenes the pools hold: that of everything, and each of the easier ones."""
 LEVELS_BEGIN: Mapping[Level, float] = {"large": 0.0, "plain": 0.1, "all": 0.2}
 """The share of a course of seeing after which it goes on to scenes of each level."""
-SNAPSHOTS = (0.04, 0.08, 0.15, 0.25, 0.4)
+SNAPSHOTS = (0.03, 0.06, 0.11, 0.18, 0.29)
 """Shares of the course of `telling` after which the model is kept, to choose the base model from."""
-BASE_AT = 0.15
+BASE_AT = 0.06
 MEASURED_SCENES = 400
 _SEEING_RATE, _TELLING_RATE, _MATCHING_RATE = 2e-3, 1.2e-3, 1e-3
 _CHECK_EVERY = 400  # steps
