@@ -424,7 +424,7 @@ def test_a_course_that_was_stopped_goes_on(tmp_path: Path) -> None:
             seen.append(step)
             return learner(torch.ones(1, 2)).pow(2).sum()
 
-        return Course("tiny", learner, make, loss, 0.01, [learner.weight])
+        return Course("tiny", learner, make, loss, 0.01, matrices_of(learner))
 
     first: list[int] = []
     ran = run_course(course(first, -1), 0.005, tmp_path)
@@ -513,7 +513,8 @@ def test_texts_are_matched_as_the_library_does(tmp_path: Path, pool: Pool, seer:
     blip2 = make_blip2().eval()
     begin_with(seer, blip2)
     save_blip2(blip2, tmp_path)
-    read, processor = load_blip2(tmp_path), AutoProcessor.from_pretrained(tmp_path)
+    processors: Any = AutoProcessor  # transformers types it in part
+    read, processor = load_blip2(tmp_path), processors.from_pretrained(tmp_path)
     batch = make_queries(pool, answers_of(pool), 0, 0, count=3)
     words = [
         " ".join(READ_WORDS[place] for place in text if place not in (PAD_ID, START_ID))

@@ -149,7 +149,7 @@ def vision_config() -> Any:  # Any: transformers types its configurations in par
     )
 
 
-def make_seer() -> "nn.ModuleDict":
+def make_seer() -> Any:  # Any: a dictionary of modules, each of which is used as what it is
     """A vision transformer with what it needs to be taught to see: `tower`, `projector` and `words`."""
     import torch
     from torch import nn
