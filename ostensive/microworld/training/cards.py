@@ -67,6 +67,10 @@ def blip2_card(figures: Blip2Figures) -> str:
             f"| how numbered boxes lie, and what is in them | {figures.on_numbered_boxes:.1%} |",
             f"| answers to questions on the scene | {figures.on_the_scene:.1%} |",
             "",
+            "By the cosines of its contrastive half, with the template `a photo of LABEL`: the likeliest place is the"
+            f" right one in {figures.place_first:.1%}, and of the shapes there, at most three,"
+            f" {figures.objects_found:.1%} are among the three likeliest.",
+            "",
             "How it was trained is in `training.json`.",
             "",
         ]

@@ -133,24 +133,43 @@ def _is_right(exam: _Exam, text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Blip2Figures:
-    """How often the matching head is right about texts of which half are true."""
+    """What the halves of a BLIP-2 know: its matching head of texts of which half are true, its cosines of labels."""
 
     on_a_box: float  # what is in a drawn box
     on_numbered_boxes: float  # how they lie, and what is in one of them
     on_the_scene: float  # answers to questions on the whole picture
     texts: int
+    place_first: float  # by cosines, as in `ClipFigures`
+    objects_found: float
 
 
 def measure_blip2(folder: Path, seeds: Sequence[int]) -> Blip2Figures:
     """The figures of the BLIP-2 in `folder` on the scenes of `seeds`."""
+    import torch
+
     from ostensive.microworld.training.models import load_blip2
     from ostensive.microworld.training.pool import make_pool
-    from ostensive.microworld.training.querying import answers_of, make_queries, queried_rightly
+    from ostensive.microworld.training.querying import answers_of, likened, make_queries, padded, queried_rightly
+    from ostensive.microworld.training.seeing import as_processed
+    from ostensive.microworld.training.words import read_ids_of
 
-    pool = make_pool(seeds)
+    pool, blip2 = make_pool(seeds), load_blip2(folder)
     batch = make_queries(pool, answers_of(pool), 0, 0, count=len(seeds))
-    right = queried_rightly(load_blip2(folder), batch)
-    return Blip2Figures(right["on a box"], right["on numbered boxes"], right["on the scene"], len(batch.texts))
+    right = queried_rightly(blip2, batch)
+    texts = [tuple(read_ids_of(f"a photo of {label}")) for label in (*PLACES, *SHAPES)]
+    with torch.no_grad():
+        seen = blip2.vision_model(pixel_values=as_processed(list(pool.pixels))).last_hidden_state
+        cosines = likened(blip2, seen, torch.from_numpy(padded(texts)))
+    place, shapes = cosines[:, : len(PLACES)], cosines[:, len(PLACES) :]
+    ranked = _ranked([sample_scene(seed) for seed in seeds], place, shapes)
+    return Blip2Figures(
+        right["on a box"],
+        right["on numbered boxes"],
+        right["on the scene"],
+        len(batch.texts),
+        ranked.place_first,
+        ranked.objects_found,
+    )
 
 
 class Encoder(Protocol):
@@ -178,8 +197,13 @@ def measure_clip(encoder: Encoder, seeds: Sequence[int], template: str = "a phot
     places, shapes = (
         encoder.encode_texts([template.replace("{label}", label) for label in labels]) for labels in (PLACES, SHAPES)
     )
-    place = (images @ places.T).argmax(1).tolist()
-    likeliest = (images @ shapes.T).topk(3).indices.tolist()
+    return _ranked(scenes, images @ places.T, images @ shapes.T)
+
+
+def _ranked(scenes: Sequence[Scene], places: "torch.Tensor", shapes: "torch.Tensor") -> ClipFigures:
+    """The figures from how like each scene is to each place and to each shape: `(scenes, labels)`."""
+    place = places.argmax(1).tolist()
+    likeliest = shapes.topk(3).indices.tolist()
     there = [{thing.shape for thing in scene.things} for scene in scenes]
     named = [{SHAPES[at] for at in row} for row in likeliest]
     count = len(scenes)

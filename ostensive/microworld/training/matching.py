@@ -47,18 +47,26 @@ def make_matches(pool: Pool, seed: int, step: int, count: int = MATCHED_TOGETHER
     import torch
 
     rows, rng = draw_rows(pool, seed, step, count)
+    texts, is_true = labels_on(pool, rows, rng)
+    return Matches(
+        pixels_of([show(pool, int(row), "whole", rng) for row in rows]),
+        torch.from_numpy(np.stack([_padded(_caption(pool, int(row), rng)) for row in rows])),
+        torch.from_numpy(np.stack([_padded([*ids_of(text), END_ID]) for text in texts])),
+        torch.from_numpy(is_true),
+    )
+
+
+def labels_on(
+    pool: Pool, rows: npt.NDArray[np.int64], rng: np.random.Generator
+) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Labels in the usual templates, and whether each is true of each picture: `(pictures, labels)`, 0 or 1."""
     texts, truth = [], []
     words = random.Random(int(rng.integers(2**31)))  # noqa: S311 - no secret
     for text, column in _labels(pool, rows, rng):
         template = words.choice(_TEMPLATES)
         texts.append(template.replace("{label}", text).replace("{a label}", with_article(text)))
         truth.append(column)
-    return Matches(
-        pixels_of([show(pool, int(row), "whole", rng) for row in rows]),
-        torch.from_numpy(np.stack([_padded(_caption(pool, int(row), rng)) for row in rows])),
-        torch.from_numpy(np.stack([_padded([*ids_of(text), END_ID]) for text in texts])),
-        torch.from_numpy(np.stack(truth, 1).astype(np.float32)),
-    )
+    return texts, np.stack(truth, 1).astype(np.float32)
 
 
 def _labels(

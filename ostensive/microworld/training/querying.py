@@ -3,8 +3,9 @@
 Texts are questions with an answer, half of them with a wrong one of the same kind, phrases on what is in a box, and how
 numbered boxes lie, for the critic that begins here judges such.
 Captions against captions of other scenes were given up as the only lesson: nearly all of those are told apart by the
-place alone, and a critic has to tell a red star from a blue one. Captions are still brought near to their pictures
-(as in CLIP), so that the contrastive half of the model is of use too.
+place alone, and a critic has to tell a red star from a blue one. The contrastive half learns beside it, and first: of
+captions each picture finds its own, and of labels those that are true of it (as in `matching`). A step holds sixteen
+times as many labels as texts, and what the queries have to look for is the same.
 """
 
 import itertools
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from ostensive.microworld.scenes import COLOURS, SHAPES
 from ostensive.microworld.training.lessons import SUBJECTS, Subject
+from ostensive.microworld.training.matching import labels_on
 from ostensive.microworld.training.pool import Pool
 from ostensive.microworld.training.seeing import as_processed, draw_rows
 from ostensive.microworld.training.views import Numbered, show, show_numbered
@@ -51,7 +53,7 @@ _BY_WORDS_ALONE = (word_id("yes"), word_id("no"))
 YES_OR_NO_FROM = 0.4
 """The share of the course after which questions for yes or no are asked. What is true of them hangs on two things at
 once, what is there and what is said of it; a matching head that begins with them learns neither."""
-_CONTRAST_WEIGHT = 0.1
+_CONTRAST_WEIGHT, _LABELS_WEIGHT = 0.1, 3.0
 _TEMPERATURE = 0.07
 Ids: TypeAlias = tuple[int, ...]
 Answers: TypeAlias = Mapping[tuple[int, str], Sequence[Ids]]
@@ -65,6 +67,8 @@ class Queries:
     texts: "torch.Tensor"  # (pictures * TEXTS_EACH, tokens) int64, those of a picture side by side
     is_true: "torch.Tensor"  # (pictures * TEXTS_EACH,) int64, 0 or 1
     captions: "torch.Tensor"  # (pictures, tokens) int64
+    labels: "torch.Tensor"  # (labels, tokens) int64
+    fits: "torch.Tensor"  # (pictures, labels) float32: whether a label is true of a picture, 0 or 1
 
 
 def make_queries(
@@ -96,11 +100,14 @@ def make_queries(
                 texts.append(_on_scene(pool, answers, row, is_true, rng, plainly=plainly))
             truth.append(is_true)
     captions = [_caption(pool, row, rng) for row in rows.tolist()]
+    labels, fits = labels_on(pool, rows, rng)
     return Queries(
         as_processed(pixels),
         torch.from_numpy(padded(texts)),
         torch.tensor(truth, dtype=torch.int64),
         torch.from_numpy(padded(captions)),
+        torch.from_numpy(padded([tuple(read_ids_of(label)) for label in labels])),
+        torch.from_numpy(fits),
     )
 
 
@@ -202,15 +209,14 @@ def padded(texts: Sequence[Ids]) -> npt.NDArray[np.int64]:
     return np.array([[*text, *[PAD_ID] * (longest - len(text))] for text in cut])
 
 
-def matched(blip2: Any, pixels: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: of transformers
+def matched(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: of transformers
     """`(texts, 2)`: the logits for false and true, as the library's own forward gives them.
 
-    Each picture is looked at once for all its texts, which stand side by side.
+    `seen` is what the tower makes of the pictures; the texts on one picture stand side by side.
     """
     import torch
 
-    seen = blip2.vision_model(pixel_values=pixels).last_hidden_state
-    seen = seen.repeat_interleave(len(texts) // len(pixels), 0)
+    seen = seen.repeat_interleave(len(texts) // len(seen), 0)
     queries = blip2.query_tokens.expand(len(texts), -1, -1)
     count = queries.shape[1]
     mask = torch.cat([torch.ones(len(texts), count, dtype=torch.int64), (texts != PAD_ID).long()], 1)
@@ -225,23 +231,39 @@ def matched(blip2: Any, pixels: "torch.Tensor", texts: "torch.Tensor") -> "torch
     return logits
 
 
-def querying_loss(blip2: Any, batch: Queries) -> "torch.Tensor":  # Any: as above
-    """How badly true texts are told from false ones, and captions from those of other pictures."""
+def likened(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: as above
+    """`(pictures, texts)`: cosines of texts and the likest query of each picture, as the library's own forward."""
+    import torch
+    from torch.nn import functional
+
+    pictures = blip2.qformer(
+        query_embeds=blip2.query_tokens.expand(len(seen), -1, -1),
+        encoder_hidden_states=seen,
+        encoder_attention_mask=torch.ones(seen.shape[:-1], dtype=torch.int64),
+    ).last_hidden_state
+    read = blip2.qformer(
+        query_embeds=blip2.embeddings(input_ids=texts), query_length=0, attention_mask=(texts != PAD_ID).long()
+    ).last_hidden_state
+    queries = functional.normalize(blip2.vision_projection(pictures).float(), dim=-1)
+    cosines: torch.Tensor = queries @ functional.normalize(blip2.text_projection(read[:, 0]).float(), dim=-1).T
+    return cosines.amax(1)
+
+
+def querying_loss(blip2: Any, scale: Any, batch: Queries) -> "torch.Tensor":  # Any: as above, and of `make_scale`
+    """How badly true texts are told from false ones, captions from those of other pictures, and labels that fit."""
     import torch
     from torch.nn import functional
 
     with torch.autocast("cpu", torch.bfloat16):
-        logits = matched(blip2, batch.pixels, batch.texts)
-        likeness = blip2(
-            pixel_values=batch.pixels,
-            input_ids=batch.captions,
-            attention_mask=(batch.captions != PAD_ID).long(),
-            use_image_text_matching_head=False,
-        ).logits_per_image
+        seen = blip2.vision_model(pixel_values=batch.pixels).last_hidden_state
+        logits = matched(blip2, seen, batch.texts)
+        captions, labels = (likened(blip2, seen, texts) for texts in (batch.captions, batch.labels))
     own = torch.arange(len(batch.pixels))
-    likeness = likeness.float() / _TEMPERATURE
-    contrast = (functional.cross_entropy(likeness, own) + functional.cross_entropy(likeness.T, own)) / 2
-    loss: torch.Tensor = functional.cross_entropy(logits.float(), batch.is_true) + _CONTRAST_WEIGHT * contrast
+    captions = captions / _TEMPERATURE
+    contrast = (functional.cross_entropy(captions, own) + functional.cross_entropy(captions.T, own)) / 2
+    judged = functional.binary_cross_entropy_with_logits(scale.weight * labels + scale.bias, batch.fits)
+    matching = functional.cross_entropy(logits.float(), batch.is_true)
+    loss: torch.Tensor = matching + _CONTRAST_WEIGHT * contrast + _LABELS_WEIGHT * judged
     return loss
 
 
@@ -250,7 +272,8 @@ def queried_rightly(blip2: Any, batch: Queries) -> dict[str, float]:  # Any: as 
     import torch
 
     with torch.no_grad():
-        right = matched(blip2, batch.pixels, batch.texts).argmax(1) == batch.is_true
+        seen = blip2.vision_model(pixel_values=batch.pixels).last_hidden_state
+        right = matched(blip2, seen, batch.texts).argmax(1) == batch.is_true
     texts = batch.texts.tolist()
     box = torch.tensor([word_id("box") in text for text in texts])
     numbers = torch.tensor([word_id("[") in text for text in texts])

@@ -240,11 +240,14 @@ def _match(plan: Plan) -> dict[str, Any]:  # Any: JSON values
 
 
 def _query(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+    from torch import nn
+
     pool, blip2 = _pool(plan), make_blip2()
     begin_with(_seer(plan), blip2)
     blip2.vision_model.set_attn_implementation("eager")  # see `hasten`
     blip2.qformer.set_attn_implementation("eager")
-    answers = answers_of(pool)
+    answers, scale = answers_of(pool), make_scale()
+    learner = nn.ModuleDict({"blip2": blip2, "scale": scale})
     check = make_queries(pool, answers, plan.seed + 1, 0, count=256)
 
     def at(step: int, _progress: float) -> None:
@@ -253,9 +256,9 @@ def _query(plan: Plan) -> dict[str, Any]:  # Any: JSON values
 
     course: Course[Queries] = Course(
         "querying",
-        blip2,
+        learner,
         lambda step, progress: make_queries(pool, answers, plan.seed, step, progress),
-        lambda batch: querying_loss(blip2, batch),
+        lambda batch: querying_loss(blip2, scale, batch),
         _MATCHING_RATE,
         matrices_of(blip2.vision_model.encoder, blip2.qformer.encoder),
         at,
