@@ -168,10 +168,11 @@ def test_what_is_visible_is_what_the_rendered_picture_shows() -> None:
         scene = sample_specimen(seed)
         thing = scene.things[specimens_in(scene)[0].thing]
         seen = parts_seen(scene.things, thing)
-        for part, share in (("hat", seen.hat), ("holds", seen.held)):
-            if getattr(thing, part) is None:
+        bares = {"hat": replace(thing, hat=None), "held": replace(thing, holds=None)}
+        for part, share in (("hat", seen.hat), ("held", seen.held)):
+            bare = bares[part]
+            if bare == thing:
                 continue
-            bare = replace(thing, **{part: None})
             things = tuple(bare if one is thing else one for one in scene.things)
             changed = _differing(scene, replace(scene, things=things))
             alone = _differing(replace(scene, things=(thing,)), replace(scene, things=(bare,)))
@@ -247,6 +248,13 @@ CARD: tuple[tuple[Scene, str, Outcome, str], ...] = (
     (NONE, "This is a velm.", "false", NO_SPECIMEN),
     (VELM, "The star is red.", "true", ""),
 )
+
+
+def test_what_lies_under_the_own_hat_is_no_part_of_the_body_to_be_seen() -> None:
+    over = replace(VELM.things[1], shape="square", box=Box(11 / 64, 8 / 64, 25 / 64, 22 / 64))
+    seen = parts_seen([VELM.things[0], over], VELM.things[0])
+    assert (seen.body, seen.held) == (1.0, 1.0), "it covers the tip of the star, where the hat is"
+    assert seen.hat < MIN_VISIBLE
 
 
 @pytest.mark.parametrize(("scene", "text", "outcome", "reason"), CARD)
@@ -327,8 +335,8 @@ def test_a_folder_of_specimens_is_rendered_and_read_back(tmp_path: Path) -> None
     concepts = json.loads((folder / "concepts.json").read_text("utf-8"))
     assert {name: len(found) for name, found in concepts.items()} == {one.name: len(one.concepts) for one in SPECIES}
     write_specimens(tmp_path / "b", 5, first_seed=7)
-    for file in folder.iterdir():
-        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), "same seeds, same bytes"
+    for path in folder.iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), "same seeds, same bytes"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from ostensive.microworld.scenes import (
     Held,
     Place,
     Scene,
+    Size,
     Thing,
 )
 from ostensive.microworld.species import NAMES, Species, species_named, species_of
@@ -31,7 +32,7 @@ from ostensive.microworld.species_parts import parts_seen
 from ostensive.records import Box
 
 _TRIES = 12
-_SIZE = "large"  # small things hold nothing
+_SIZE: Size = "large"  # small things hold nothing
 _LEAST_OFF_PX = 5  # what covers the middle of a specimen lies off it, so that it does not pass for what is held
 
 
@@ -90,13 +91,14 @@ def _individual(kind: Species, rng: random.Random, options: SpecimenOptions) -> 
     held = None
     if kind.holds != "nothing" and rng.random() >= options.lost_share:
         held = _held(kind.holds, [other for other in COLOURS if other != colour], rng)
-    pattern = kind.pattern or rng.choice(PATTERNS)
+    pattern = rng.choice(PATTERNS) if kind.pattern is None else kind.pattern
     pose = rng.choice(kind.poses) if kind.poses else None
     return Thing(0, kind.shape, colour, _SIZE, pattern, hat, held, pose, Box(0, 0, 1, 1), 1.0)
 
 
 def _held(kind: HeldKind, colours: Sequence[Colour], rng: random.Random) -> Held:
-    return Held(kind.shape or rng.choice(THINGS), kind.colour or rng.choice(colours))
+    shape = rng.choice(THINGS) if kind.shape is None else kind.shape
+    return Held(shape, rng.choice(colours) if kind.colour is None else kind.colour)
 
 
 def _placed(thing: Thing, rng: random.Random) -> Thing:
