@@ -48,7 +48,11 @@ Images = Annotated[
 ]
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="What fills in the models: offline, open, open-small, paper, served, microworld."),
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="What fills in the models: offline, open, open-small, paper, served, microworld.",
+    ),
 ]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting of the recipe; may be repeated.")
