@@ -210,6 +210,58 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command()
+def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one record at once
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")],
+    task: Annotated[
+        str, typer.Option("--task", metavar="TASK", help="triple, rating, pairwise or preference.")
+    ] = "triple",
+    items: Annotated[
+        Path | None, typer.Option("--items", metavar="FILE", help="JSON Lines or Parquet with what is to be judged.")
+    ] = None,
+    images: Annotated[int, typer.Option("--images", min=1, metavar="N", help="Judge a sample of N images.")] = 200,
+    per_image: Annotated[int, typer.Option("--per-image", min=1, metavar="N", help="Triples of each image.")] = 5,
+    annotators: Annotated[int, typer.Option("--annotators", min=1, metavar="N", help="People for each item.")] = 2,
+    host: Annotated[str, typer.Option("--host", help="Address to bind; any but loopback needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    token: Annotated[
+        str | None, typer.Option("--token", metavar="TEXT", help="What visitors need; made up where it is needed.")
+    ] = None,
+    allow_hosts: Annotated[
+        list[str] | None, typer.Option("--allow-host", metavar="NAME", help="A name of this machine; may be repeated.")
+    ] = None,
+    show_agreement: Annotated[
+        bool, typer.Option("--agreement", help="Print how far annotators agree, and leave.")
+    ] = False,
+    only_export: Annotated[bool, typer.Option("--export", help="Write judgements and labels, and leave.")] = False,
+    to_studio: Annotated[
+        Path | None,
+        typer.Option("--to-label-studio", metavar="FOLDER", help="Write tasks for Label Studio, and leave."),
+    ] = None,
+    from_studio: Annotated[
+        Path | None, typer.Option("--from-label-studio", metavar="FILE", help="Take its JSON export in, and leave.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a page on which people judge a run's candidates; stop it with Ctrl-C to export what they said."""
+    from ostensive.commands.annotate import AnnotateOptions
+    from ostensive.commands.annotate_lines import Wish, carry_out
+
+    options = AnnotateOptions(
+        task=task,
+        items=items,
+        images=images,
+        per_image=per_image,
+        annotators_per_item=annotators,
+        host=host,
+        port=port,
+        token=token,
+        also_hosts=tuple(allow_hosts or ()),
+    )
+    wish = Wish(show_agreement, only_export, to_studio, from_studio)
+    _print(carry_out(run, wish, options=options, as_json=as_json, say=_say))
+
+
 @app.command("serve-scripted")
 def serve_scripted(
     host: Annotated[
@@ -340,6 +392,11 @@ def main() -> None:
 
 def _complain(message: str) -> None:
     sys.stderr.write(f"ostensive: {message}\n")
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
 
 
 def _print(lines: Iterable[str]) -> None:
