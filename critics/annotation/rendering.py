@@ -22,6 +22,7 @@ _STATIC: Final = {
     "annotate.css": "text/css",
     "annotate.js": "text/javascript",
     "regions.css": "text/css",
+    "icon.svg": "image/svg+xml",
 }
 
 
