@@ -12,6 +12,7 @@ _STEPS = {
     "verbalized": "images put into words",
     "candidates": "candidates asked of the teacher",
     "unique": "repeats removed",
+    "scored": "scored by the critics",
     "judged": "accepted by the critics",
 }
 

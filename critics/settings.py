@@ -1,16 +1,43 @@
 """The `critics` section of a recipe: a list of critics, each with its `kind` and its own settings."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from ostensive.settings import Settings
 
+CriticName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
-class RulesSettings(Settings):
+
+class ScoringSettings(Settings):
+    """What all critics that score have: a name, and the threshold, which scores never depend on."""
+
+    kind: str
+    name: CriticName | None = None
+    """What scores and judgements call it; None takes the kind. Two critics of one kind need two names."""
+    min_accept_probability: float = Field(default=0.5, ge=0, le=1)
+    """A candidate is accepted from this probability on."""
+
+    @property
+    def title(self) -> str:
+        """Its name, or its kind where it has none."""
+        return self.name or self.kind
+
+    def scoring_identity(self) -> dict[str, Any]:  # Any: JSON values of any depth
+        """The settings that scores depend on: all that rows depend on but the name and the threshold."""
+        values = self.identity()
+        return {key: value for key, value in values.items() if key not in ("name", "min_accept_probability")}
+
+    def decision(self) -> list[Any]:  # Any: JSON values
+        """What decisions depend on besides the scores."""
+        return [self.title, self.min_accept_probability]
+
+
+class RulesSettings(ScoringSettings):
     """The prompt's own rules, as far as a program can check them. Each switch is one rule; see `critics.rules`."""
 
     kind: Literal["rules"] = "rules"
+    name: CriticName | None = None
     min_accept_probability: float = Field(default=0.5, ge=0, le=1)
     """A candidate is accepted from this probability on; rules give 0 or 1."""
     not_a_question: bool = True
