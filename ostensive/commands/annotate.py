@@ -98,6 +98,10 @@ def stock(run: RunFolder, store: "AnnotationStore", recipe: "LocalizedRecipe", o
         if task.name != "triple":
             raise SettingsError(f"the task {task.name} needs --items FILE; only triples are taken from the run itself")
         return _stock_triples(run, store, recipe, options)
+    if task.name == "triple":
+        raise SettingsError(
+            "--items is for the tasks rating, pairwise and preference; triples come from the run itself"
+        )
     items = read_items(options.items, task)
     known = read_subjects(run, {item.image_id for item in items})
     missing = [item for item in items if item.image_id not in known]
