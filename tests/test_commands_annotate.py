@@ -87,6 +87,8 @@ def test_what_cannot_be_put_up(run: RunFolder, tmp_path: Path) -> None:
     items.write_text(json.dumps({**row, "image_id": image_id}))
     assert stocked(run, task="rating", items=items)[0] == ["1 items of the task rating, 1 of them new"]
     assert stocked(run, task="rating", items=items)[0] == ["1 items of the task rating, 0 of them new"]
+    with pytest.raises(SettingsError, match="--items is for the tasks rating, pairwise and preference; triples come"):
+        stocked(run, items=items)
     for path in run.partition_paths("unique"):
         path.unlink()
     with pytest.raises(
