@@ -1,20 +1,17 @@
 """From scores to decisions: the one place where a threshold is applied. Pure; costs no model.
 
-Only what the settings call a critic of its own has scores (`leaves`); `all_of` and `any_of` are ways to decide on the
+Critics that score are the leaves of a tree (`critics.settings.leaves`); `all_of` and `any_of` are ways to decide on the
 scores of their members, each at its own threshold, and so can be changed as freely as a threshold. Their probability is
 the least or the greatest of their members'. Comparing that one number with one threshold was given up: the overlap of
 texts and the probability of a trained critic are not on one scale.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from critics.settings import CriticSettings, ScoringSettings
+from critics.scoring_settings import ScoringSettings
+from critics.settings import AllOfSettings, AnyOfSettings, CriticSettings
+from ostensive.fingerprint import fingerprint
 from ostensive.records import CriticScore, Judgement
-
-
-def leaves(critics: Iterable[CriticSettings]) -> Iterator[ScoringSettings]:
-    """The settings of every critic that scores, in order."""
-    yield from critics
 
 
 def judgements(critics: Sequence[CriticSettings], scores: Iterable[CriticScore]) -> tuple[Judgement, ...]:
@@ -31,4 +28,17 @@ def decide(score: CriticScore, min_accept_probability: float) -> Judgement:
 
 
 def _judgement(critic: CriticSettings, scores: Mapping[str, CriticScore]) -> Judgement:
+    if isinstance(critic, AllOfSettings | AnyOfSettings):
+        return _combined(critic, [_judgement(member, scores) for member in critic.critics])
+    assert isinstance(critic, ScoringSettings), f"{critic.kind} neither scores nor combines"
     return decide(scores[critic.title], critic.min_accept_probability)
+
+
+def _combined(critic: AllOfSettings | AnyOfSettings, members: Sequence[Judgement]) -> Judgement:
+    """The reason is that of the first member that rejects: all have to accept, or none does."""
+    needs_all = isinstance(critic, AllOfSettings)
+    accepted = (all if needs_all else any)(member.accepted for member in members)
+    probability = (min if needs_all else max)(member.accept_probability for member in members)
+    version = fingerprint([critic.kind, [[member.critic, member.critic_version] for member in members]])[:12]
+    reason = "" if accepted else next(member.reason for member in members if not member.accepted)
+    return Judgement(critic.title, version, probability, accepted, reason)

@@ -11,21 +11,26 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from critics.combine import judgements, leaves
+from critics.combine import judgements
 from critics.critic import Critic, CriticMeans, NoScore, Score
+from critics.evidence import EvidenceCritic
+from critics.feedback import FeedbackCritic
+from critics.judge import JudgeCritic
+from critics.overlap import OverlapCritic
 from critics.rules import RulesCritic
-from critics.settings import CriticSettings, RulesSettings
+from critics.settings import CriticSettings, leaves, titles
+from critics.trained.critic import TrainedCritic
 from ostensive.errors import SettingsError
 from ostensive.records import NO_SPEND, CriticScore, Judged, Judgement, Qar, Scored
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
 
-
-def _rules(settings: RulesSettings, _means: CriticMeans) -> Critic[Qar]:
-    return RulesCritic(settings)
-
-
 CRITICS: dict[str, Callable[[Any, CriticMeans], Critic[Qar]]] = {  # Any: each takes the settings of its kind
-    "rules": _rules,
+    "rules": lambda settings, _means: RulesCritic(settings),
+    "overlap": lambda settings, _means: OverlapCritic(settings),
+    "feedback": lambda settings, _means: FeedbackCritic(settings),
+    "judge": JudgeCritic,
+    "evidence": lambda settings, _means: EvidenceCritic(settings),
+    "trained": lambda settings, means: TrainedCritic(settings, means.services.images.load),
 }
 """Every critic that scores, by its `kind`."""
 
@@ -35,15 +40,14 @@ _JUDGE_STAGE_VERSION = 2
 
 def make_critics(settings: Sequence[CriticSettings], means: CriticMeans) -> tuple[Critic[Qar], ...]:
     """The critics of a recipe, in its order; nothing is loaded yet. Raises `SettingsError` for a name given twice."""
-    found = list(leaves(settings))
-    names = [one.title for one in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingsError(
-                f"critics: {names.count(name)} critics are called {name!r}; give each a `name` of its own, e.g."
-                f" {{kind: {found[names.index(name)].kind}, name: {name}-2}}"
-            )
-    return tuple(CRITICS[one.kind](one, means) for one in found)
+    names = titles(settings)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SettingsError(
+            f"critics: {names.count(twice)} critics are called {twice!r}; give each a `name` of its own, e.g."
+            f" name: {twice}-2"
+        )
+    return tuple(CRITICS[one.kind](one, means) for one in leaves(settings))
 
 
 def scored(candidate: Qar, critics: Sequence[Critic[Qar]], found: Sequence[Score | NoScore]) -> Outcome[Scored[Qar]]:

@@ -144,7 +144,7 @@ class Qar:
     rationale: str
     mentions: tuple[int, ...]
     teacher: str  # the model's name as the reply gave it
-    prompt_hash: str  # of the prompt templates, see `builders.prompts`
+    prompt_hash: str  # of the prompt templates, see `ostensive.prompts`
     request_key: str  # of the journal's entry that holds the request and the reply
 
     @property

@@ -11,7 +11,7 @@ from builders.localized.scripted import make_script
 from builders.localized.settings import LocalizedSettings
 from builders.localized.stage import CandidatesStage
 from critics.critic import CriticMeans
-from critics.settings import CriticSettings, RulesSettings
+from critics.settings import CriticSettings, JudgeSettings, RulesSettings, leaves
 from critics.stage import JudgeStage, ScoreStage
 from ostensive.recipe import Recipe, ScriptedTeacherSettings, ServedModelSettings, ServedTeacherSettings
 from ostensive.services import Services
@@ -48,9 +48,11 @@ class LocalizedRecipe(Recipe):
 
     @property
     def endpoints(self) -> tuple[ServedModelSettings, ...]:
-        """The teacher's server and, where it is asked, that of the verbalizers."""
+        """The teacher's server and, where they are asked, those of the verbalizers and of critics."""
         own = self.verbalize.endpoint if self.verbalize.asks_endpoint else None
-        return super().endpoints if own is None else (*super().endpoints, own)
+        critics = (critic.chat for critic in leaves(self.critics) if isinstance(critic, JudgeSettings))
+        others = (own, *(chat for chat in critics if isinstance(chat, ServedTeacherSettings)))
+        return (*super().endpoints, *(other for other in others if other is not None))
 
 
 RECIPE = LocalizedRecipe

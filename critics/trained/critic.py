@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import PIL.Image
 
-from critics.critic import Score
+from critics.critic import NoScore, Score
 from critics.trained.calibration import Calibration
 from critics.trained.folder import CriticFile, critic_version, load_critic, read_critic
 from critics.trained.scoring import Found, Scorer, TooLong
@@ -41,7 +41,7 @@ class TrainedCritic:
 
     @property
     def name(self) -> str:
-        return "trained"
+        return self._settings.title
 
     @property
     def version(self) -> str:
@@ -62,8 +62,8 @@ class TrainedCritic:
         self._scorer = None
         give_back_memory()
 
-    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score]:
-        """One score for each row, in order. A text that the model cannot take scores 0 and says so.
+    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score | NoScore]:
+        """One score for each row, in order, and none for a text that the model cannot take.
 
         Raises `CriticFailedError` when the model fails with a row alone, `ImageChangedError` for an image that is no
         longer what was taken in.
@@ -104,8 +104,9 @@ class TrainedCritic:
         )
 
 
-def score_of(found: Found | TooLong, calibration: Calibration) -> Score:
+def score_of(found: Found | TooLong, calibration: Calibration) -> Score | NoScore:
     """The score that follows from what the model said."""
     if isinstance(found, TooLong):
-        return Score(0.0, TOO_LONG)
-    return Score(calibration.probability(found.accept_logit), UNLIKELY)
+        return NoScore(TOO_LONG, f"{found.tokens} tokens; the model takes {found.max_tokens}")
+    ratings = f"ratings {found.qa_rating:.2f} of the answer, {found.rationale_rating:.2f} of the rationale"
+    return Score(calibration.probability(found.accept_logit), UNLIKELY, ratings)

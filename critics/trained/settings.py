@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from critics.scoring_settings import ScoringSettings
 from ostensive.needs import ModelNeed
 from ostensive.settings import Operational, Settings
 
@@ -106,7 +107,7 @@ class TrainSettings(Settings):
         return (ModelNeed(role="critic", kind="hub", name=self.model, revision=self.revision, device=device),)
 
 
-class TrainedSettings(Settings):
+class TrainedSettings(ScoringSettings):
     """A critic that `ostensive critic train` made."""
 
     kind: Literal["trained"] = "trained"
