@@ -3,7 +3,8 @@
 Two steps, both on the logit of accept against reject. What was trained with classes of equal weight believes in as
 many accepted as rejected: the logarithm of the weights' ratio is taken off, which is exact for the loss's own optimum.
 Then a temperature (Guo et al., On Calibration of Modern Neural Networks, ICML 2017) is fitted to held-out labels; it
-changes no order. Isotonic regression was given up: a few hundred labels make steps of it, and ties where the order was known.
+changes no order. Isotonic regression was given up: a few hundred labels make steps of it, and ties where the order was
+known.
 """
 
 import math

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import PIL.Image
 
+from critics.annotation.export import run_labels
 from critics.labels import read_labels
 from critics.trained.backbone import Source, load_backbone
 from critics.trained.calibration import fit_temperature
@@ -37,7 +38,6 @@ from ostensive.records import ImageRecord
 from ostensive.runfolder import RunFolder
 from ostensive.settings import validate
 
-LABELS: Final = "labels.parquet"
 RECORD: Final = "training.json"
 CARD: Final = "README.md"
 _UNFINISHED: Final = "unfinished"
@@ -55,14 +55,15 @@ def train_critic(
     labels: Path | None = None,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> TrainedFigures:
-    """Trains a critic on the labels of `run` (`labels`, or its `labels.parquet`) and writes it into the folder `out`.
+    """Trains a critic on what people said of the triples of `run` and writes it into the folder `out`.
 
-    The same call goes on where a killed one was, and only tells the figures of one that was finished. Raises
-    `SettingsError` for labels, settings or a model that cannot be trained on, before any training, and for a folder
-    that holds something else.
+    `labels` is a file of labels to be taken instead, as `critics.labels.write_labels` writes it. The same call
+    goes on where a killed one was, and only tells the figures of one that was finished. Raises `SettingsError` for
+    labels, settings or a model that cannot be trained on, before any training, and for a folder that holds something
+    else.
     """
     folder = RunFolder(run)
-    known_labels = read_labels(labels if labels is not None else run / LABELS)
+    known_labels = run_labels(folder) if labels is None else read_labels(labels)
     examples = read_examples(folder, known_labels)
     parts = split(examples, held_out_share=settings.held_out_share, test_share=settings.test_share, seed=settings.seed)
     base = model_version(settings.model, settings.revision)
