@@ -20,7 +20,7 @@ from ostensive.images.loader import ImageLoader
 from ostensive.recipe import IntakeSettings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
@@ -93,6 +93,11 @@ def answer(page: "Page", *keys: str) -> None:
     with page.expect_navigation():
         for key in keys:
             page.keyboard.press(key)
+
+
+def option(page: "Page", question: int, value: str) -> "Locator":
+    """The button of an answer, which is a radio button all over."""
+    return page.locator("fieldset").nth(question).locator(f"input[value={value}]")
 
 
 def place(page: "Page") -> str:
@@ -198,17 +203,17 @@ def test_the_page_fits(browser: "Browser", address: str, width: int) -> None:
 
 def test_by_touch(browser: "Browser", address: str, store: AnnotationStore) -> None:
     page = open_page(browser, address, "Ada", width=390, height=844)
-    page.get_by_text("Save").tap()  # nothing is answered yet
+    page.get_by_role("button", name="Save").tap()  # nothing is answered yet
     assert store.answers("triple") == {}
-    page.locator("fieldset").nth(0).get_by_text("Maybe").tap()
-    page.locator("fieldset").nth(1).get_by_text("Accept").tap()
+    option(page, 0, "maybe").tap()
+    option(page, 1, "accept").tap()
     with page.expect_navigation():
-        page.get_by_text("Save").tap()
+        page.get_by_role("button", name="Save").tap()
     (given,) = store.answers("triple").values()
     assert given == {"Ada": {"qa": "maybe", "rationale": "accept"}}
-    page.locator("fieldset").nth(0).get_by_text("Reject").tap()
+    option(page, 0, "reject").tap()
     assert page.locator("fieldset").nth(1).locator("input:checked").get_attribute("value") == "reject"
-    page.locator("fieldset").nth(0).get_by_text("Accept").tap()
+    option(page, 0, "accept").tap()
     assert page.locator("fieldset").nth(1).locator("input:checked").count() == 0
 
 
@@ -219,7 +224,7 @@ def test_without_the_script(browser: "Browser", address: str, store: AnnotationS
     page.fill("#name", "Ada")
     page.click("text=Begin")
     page.click("a.task")
-    page.locator("fieldset").nth(0).get_by_text("Reject").click()
-    page.click("text=Save")
+    option(page, 0, "reject").click()
+    page.get_by_role("button", name="Save").click()
     assert place(page) == "Triple 2 of 5 on this picture"
     assert next(iter(store.answers("triple").values())) == {"Ada": {"qa": "reject", "rationale": "reject"}}
