@@ -1,4 +1,4 @@
-"""Backbones of real architectures: what a row is said to be depends on its picture and its text, and on nothing else."""
+"""Backbones of real architectures: what is said of a row depends on its picture and its text, and on nothing else."""
 
 import random
 from collections.abc import Callable

@@ -1,5 +1,6 @@
 """The arithmetic of the trained critic: what is drawn, parts by whole images, calibration, figures, and its card."""
 
+import json
 import logging
 import math
 import random
@@ -97,7 +98,7 @@ def test_no_image_is_in_two_parts_and_no_example_is_lost(rows: list[tuple[int, b
         return
     found = (parts.train, parts.held_out, parts.test)
     images = [{one.image.image_id for one in part} for part in found]
-    assert not (images[0] & images[1] or images[0] & images[2] or images[1] & images[2])
+    assert sum(map(len, images)) == len(set().union(*images))
     assert sorted(one.label.row_id for part in found for one in part) == sorted(one.label.row_id for one in examples)
     assert split(examples, held_out_share=0.2, test_share=0.2, seed=seed) == parts
 
@@ -303,3 +304,18 @@ def test_the_card_says_what_was_reached() -> None:
         "numbers up to 7.",
     ):
         assert line in card
+
+
+def test_the_page_lists_every_setting_with_its_default() -> None:
+    page = Path(__file__).parent.parent / "docs" / "critic-training.md"
+    lines = page.read_text("utf-8").partition("<!-- settings of training -->")[2].strip().splitlines()[2:]
+    cells = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    made = TrainSettings(backbone="vlm", model="m").model_dump(mode="json")
+    flat = {
+        f"{key}.{part}": value for key, more in made.items() if isinstance(more, dict) for part, value in more.items()
+    }
+    flat |= {key: value for key, value in made.items() if not isinstance(value, dict)}
+    shown = {name: default for name, _, default in cells}
+    assert shown.pop("backbone") == shown.pop("model") == "required"
+    del flat["backbone"], flat["model"]
+    assert shown == {key: value if isinstance(value, str) else json.dumps(value) for key, value in flat.items()}

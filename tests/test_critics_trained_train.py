@@ -1,4 +1,4 @@
-"""Training a critic: one batch can be learned by heart, parts of a step add up, a killed training ends as a straight one.
+"""Training a critic: labels can be learned by heart, parts of a step add up, a kill changes nothing.
 
 Dropout is off where two trainings are compared number by number, and on where one is killed.
 """
@@ -103,7 +103,7 @@ def test_labels_can_be_learned_by_heart_and_the_folder_is_applied(place: Path, t
     right = sum((one >= 0.5) == labels[row.row_id].accepted for row, one in zip(rows, found, strict=True))
     assert right >= 0.9 * len(rows)
     assert figures.train.rows + figures.held_out.rows + figures.test.part.rows == len(labels)
-    assert set(path.name for path in (tmp_path / "critic").iterdir()) == {
+    assert {path.name for path in (tmp_path / "critic").iterdir()} == {
         "README.md",
         "backbone",
         "critic.json",
@@ -140,7 +140,8 @@ from critics.trained.train import train_critic
 import torch
 torch.set_num_threads(1)
 place, out, values = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-train_critic(place / "run", settings=TrainSettings.model_validate_json(values), out=out, labels=place / "labels.parquet")
+settings = TrainSettings.model_validate_json(values)
+train_critic(place / "run", settings=settings, out=out, labels=place / "labels.parquet")
 """
 
 
