@@ -58,10 +58,10 @@ def serve(store: AnnotationStore, subjects: Pictures) -> Iterator[Serve]:
     """Starts the page over the test's store and returns its address."""
     with ExitStack() as running:
 
-        def start(**door: str) -> str:
+        def start(token: str | None = None) -> str:
             tasks = tuple(task for task in TASKS.values() if store.items(task.name))
             desk = Desk(store, subjects, tasks, 2)
-            page = PageThread(desk, Door(store.secret(), host="127.0.0.1", **door))
+            page = PageThread(desk, Door(store.secret(), host="127.0.0.1", token=token))
             return running.enter_context(page).address
 
         yield start

@@ -117,7 +117,7 @@ def test_stars_are_ratings() -> None:
 
 def test_what_is_left_out_is_named() -> None:
     known = {"data": {"item_id": ITEMS[0].item_id}}
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"data": {"item_id": "gone"}, "annotations": [annotation()]},
         {"data": {"item_id": ["x"]}, "annotations": [annotation()]},
         {**known, "annotations": [annotation(was_cancelled=True), annotation(result=[]), annotation(result=[3, {}])]},

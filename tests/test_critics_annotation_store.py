@@ -57,7 +57,7 @@ def store(tmp_path: Path, clock: Clock) -> Iterator[AnnotationStore]:
 
 def work(store: AnnotationStore, annotator: str, count: int = 99, *, per_item: int = 2) -> list[str]:
     """Judges what comes next, up to `count` items; returns their ids."""
-    done = []
+    done: list[str] = []
     while len(done) < count and (item := store.next_item("triple", annotator, per_item)) is not None:
         store.record("triple", item.item_id, annotator, FINE)
         done.append(item.item_id)
