@@ -29,6 +29,7 @@ class ThresholdFigures:
     precision_high: float
     recall: float
     f1: float
+    are_unseen: bool  # whether the critic is known to have learned nothing from these rows
 
 
 @dataclass(frozen=True, slots=True)
