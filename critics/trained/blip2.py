@@ -86,7 +86,8 @@ class Blip2Backbone:
         return head.weight.detach().float(), head.bias.detach().float()
 
     def save(self, folder: Path) -> None:
-        self._model.save_pretrained(folder)
+        with without_bars():
+            self._model.save_pretrained(folder)
         self._processor.save_pretrained(folder)
 
 

@@ -20,7 +20,7 @@ from critics.trained.texts import TEXT_VERSION
 from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
 from ostensive.file_digests import files_digest
-from ostensive.files import replacing, write_text
+from ostensive.files import replacing, storage_errors, write_text
 from ostensive.fingerprint import fingerprint
 from ostensive.model_files import model_version
 
@@ -75,9 +75,12 @@ def write_critic(folder: Path, learner: Learner, file: CriticFile) -> None:
     from pydantic import TypeAdapter
     from safetensors.torch import save_file
 
-    learner.backbone.save(folder / BACKBONE)
+    with storage_errors(folder / BACKBONE):
+        learner.backbone.save(folder / BACKBONE)
     with replacing(folder / HEADS) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in learner.heads.state_dict().items()}, temporary)
+    for path in (folder / HEADS, *(folder / BACKBONE).glob("*.safetensors")):
+        path.chmod(0o644)  # safetensors writes for its owner alone, and a critic is there to be shared
     write_text(folder / CRITIC, TypeAdapter(CriticFile).dump_json(file, indent=1).decode() + "\n")
 
 

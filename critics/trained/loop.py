@@ -64,14 +64,15 @@ def run_course(course: Course) -> Progress:
     with torch.random.fork_rng(devices=[torch.device(course.learner.device)] if on_gpu else []):
         trainer = _Trainer(course)
         progress = trainer.restore()
-        while not _is_over(progress, course.settings):
+        while not is_over(progress, course.settings):
             progress = trainer.round(progress)
     course.learner.restore(load_best(course.folder))
     course.learner.set_training(course.settings, on=False)
     return progress
 
 
-def _is_over(progress: Progress, settings: TrainSettings) -> bool:
+def is_over(progress: Progress, settings: TrainSettings) -> bool:
+    """Whether all rounds were made, or none of the last `patience` was better than the best before."""
     best = progress.best
     stale = 0 if best is None else len(progress.rounds) - 1 - best.epoch
     return len(progress.rounds) >= settings.max_epochs or stale >= settings.patience

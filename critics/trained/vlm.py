@@ -18,6 +18,7 @@ from ostensive.generation.images import presentable
 from ostensive.generation.loading import LoadedModel, load_model
 from ostensive.generation.records import GenerationRequest, Turn
 from ostensive.generation.settings import GeneratorSettings
+from ostensive.pretrained import without_bars
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +85,8 @@ class VlmBackbone:
         return None
 
     def save(self, folder: Path) -> None:
-        self._loaded.model.save_pretrained(folder)
+        with without_bars():
+            self._loaded.model.save_pretrained(folder)
         self._loaded.processor.save_pretrained(folder)
 
 
