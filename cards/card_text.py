@@ -82,7 +82,7 @@ def _threshold(choice: ThresholdChoice) -> str:
     doubt = "" if known.are_unseen else " The critic may have learned from some of them, so this may be too good."
     return (
         f"{told} Of {known.rows:,} candidates of {known.images:,} images that people labelled, they accepted"
-        f" {known.accepted_share:.1%}; of those among them that this threshold keeps ({known.kept_share:.1%}),"
+        f" {known.accepted_share:.1%}; of the {known.kept:,} among them that this threshold keeps,"
         f" {known.precision:.1%} (95 %: {known.precision_low:.1%} to {known.precision_high:.1%}). Recall"
         f" {known.recall:.1%}, F1 {known.f1:.3f}. Filtering at random would leave the first share as it is.{doubt}"
     )

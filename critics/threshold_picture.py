@@ -11,6 +11,7 @@ from html import escape
 from critics.threshold import Curve, Point, Share
 
 WIDTH, HEIGHT = 720, 470
+MAX_POINTS = 160
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 150, 56, 76
 _INK, _GREY, _GRID = "#222222", "#767676", "#e4e4e4"
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -51,7 +52,7 @@ def picture(curve: Curve, *, critic: str, chosen: float | None) -> str:
         *_axes(),
         *_random(curve),
     ]
-    by_kept = sorted(curve.points, key=lambda point: point.kept_share.value)
+    by_kept = _thinned(sorted(curve.points, key=lambda point: point.kept_share.value))
     parts += [_band(by_kept, line) for line in _LINES]
     parts += [_path(by_kept, line) for line in _LINES]
     parts += _legend()
@@ -77,6 +78,12 @@ def _random(curve: Curve) -> list[str]:
         f'<path d="M{_x(0)} {base}H{_x(1)}" stroke="{_LINES[0].colour}" stroke-dasharray="5 4" fill="none"/>',
         f'<path d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}" stroke="{_LINES[1].colour}" stroke-dasharray="5 4" fill="none"/>',
     ]
+
+
+def _thinned(points: Sequence[Point]) -> list[Point]:
+    """As many of the points, first and last among them, as a picture this wide can show."""
+    steps = min(len(points), MAX_POINTS) - 1
+    return [points[round(step * (len(points) - 1) / steps)] for step in range(steps + 1)] if steps else list(points)
 
 
 def _points(points: Sequence[Point], height: Callable[[Point], float]) -> str:
@@ -115,7 +122,7 @@ def _mark(curve: Curve, chosen: float) -> list[str]:
     point = curve.at(chosen)
     share = 0.0 if point is None else point.kept_share.value
     x = _x(share)
-    label = f"chosen: {chosen:.4g}, keeps {share:.1%}"
+    label = f"chosen: {chosen:.4g}, keeps {share:.1%} of the labelled rows"
     anchor = "start" if share < 0.6 else "end"
     return [
         f'<path d="M{x} {_y(0) + 4}V{_y(1) - 2}" stroke="{_INK}" stroke-width="1.5" fill="none"/>',

@@ -23,6 +23,7 @@ class ThresholdFigures:
     rows: int
     images: int
     accepted_share: float  # of all labelled rows: what random filtering would keep
+    kept: int  # labelled rows
     kept_share: float
     precision: float
     precision_low: float

@@ -14,7 +14,7 @@ from critics.threshold import (
     threshold_for_precision,
     threshold_to_keep,
 )
-from critics.threshold_picture import picture
+from critics.threshold_picture import MAX_POINTS, picture
 from ostensive.errors import SettingsError
 
 GRID = st.integers(0, 8).map(lambda eighths: eighths / 8)
@@ -147,6 +147,9 @@ def test_the_picture_is_whole_and_text_in_it_is_text() -> None:
     assert len(lines) == 3
     for line in lines:
         pairs = [pair.split(",") for pair in line.attrib["points"].split()]
-        assert len(pairs) == len(curve.points)
+        assert len(pairs) == MAX_POINTS < len(curve.points)
+        assert pairs[-1][0] == "570.0", "the last point keeps everything"
         assert all(0 <= float(x) <= 720 and 0 <= float(y) <= 470 for x, y in pairs)
-    assert picture(curve, critic="x", chosen=1.0).count("chosen: 1, keeps 0.0%") == 1
+    assert picture(curve, critic="x", chosen=1.0).count("chosen: 1, keeps 0.0% of the labelled rows") == 1
+    small = curve_of([*ten(0.5, 5)], seed=0, resamples=10)
+    assert picture(small, critic="x", chosen=None).count("<circle") == 3, "one point has no line, so it has a dot"

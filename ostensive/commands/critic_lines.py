@@ -27,6 +27,8 @@ def trained_lines(figures: "TrainedFigures", out: Path) -> Iterator[str]:
 
 def threshold_lines(chosen: Chosen) -> Iterator[str]:
     """The curve as a table, the choice marked, and what follows from it."""
+    from critics.threshold import MIN_KEPT
+
     choice, curve = chosen.choice, chosen.curve
     if chosen.gone:
         of = "1 label of a candidate" if chosen.gone == 1 else f"{chosen.gone:,} labels of candidates"
@@ -49,9 +51,12 @@ def threshold_lines(chosen: Chosen) -> Iterator[str]:
     else:
         found, base = choice.figures, choice.figures.accepted_share
         yield (
-            f"people accept {found.precision:.1%} of what it keeps (95 %: {found.precision_low:.1%} to"
-            f" {found.precision_high:.1%}), and {base:.1%} of all, which is what filtering at random would keep"
+            f"people accept {found.precision:.1%} of the {found.kept:,} labelled rows among it (95 %:"
+            f" {found.precision_low:.1%} to {found.precision_high:.1%}), and {base:.1%} of all {found.rows:,}, which is"
+            " what filtering at random would keep"
         )
+        if found.kept < MIN_KEPT:
+            yield f"that is too few to believe: label more, or take a threshold that keeps {MIN_KEPT} of them or more"
     if chosen.picture is not None:
         yield f"picture     {chosen.picture}"
     if chosen.corpus is None:

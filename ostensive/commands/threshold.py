@@ -213,6 +213,7 @@ def _figures(curve: "Curve", threshold: float, are_unseen: bool) -> ThresholdFig
         rows=curve.rows,
         images=curve.images,
         accepted_share=curve.accepted_share.value,
+        kept=point.kept,
         kept_share=point.kept_share.value,
         precision=point.precision.value,
         precision_low=point.precision.low,
