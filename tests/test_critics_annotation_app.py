@@ -344,6 +344,30 @@ def test_agreement_is_shown_when_it_tells_nobodys_answer(serve: Serve) -> None:
         assert "<bdi>Ada</bdi>, <bdi>Bo</bdi></td><td>10</td><td>100 %</td><td>1.00</td>" in page
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_has_its_page_and_its_guide(
+    name: str, serve: Serve, store: AnnotationStore, subjects: Pictures
+) -> None:
+    task, image_id = TASKS[name], next(iter(subjects.subjects))
+    store.retire_items("triple", [item.item_id for item in store.items("triple")])
+    texts = tuple(Text(field, f"the {field} of [1]") for field in task.fields)
+    store.add_items([Item(name, "one", image_id, texts)])
+    answers = {question.name: question.values[0] for question in task.questions}
+    with PageClient(serve()) as ada:
+        ada.enter("Ada")
+        assert f'href="/label/{name}"' in ada.page
+        page = ada.get(f"/label/{name}").text
+        for field in task.fields:
+            assert f'the {field} of <span class="tag region-1">[1]</span>' in page
+        for question in task.questions:
+            assert f"<legend>{question.text}</legend>" in page
+        assert page.count('type="radio"') == sum(len(question.options) for question in task.questions)
+        assert page.count("<em>") >= len(task.questions), "the guide speaks of the answers"
+        assert ada.judge(name, **answers) == "one"
+        assert ada.judge(name) == ""
+    assert store.answers(name) == {"one": {"Ada": answers}}
+
+
 def test_pairs_are_shown_in_the_order_that_is_stored(serve: Serve, store: AnnotationStore, subjects: Pictures) -> None:
     image_id = next(iter(subjects.subjects))
     texts = (Text("prompt", "Say."), Text("first", "FIRST TEXT"), Text("second", "SECOND TEXT"))
