@@ -7,7 +7,7 @@ import pytest
 from test_critics_trained_parts import example
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
-from critics.trained.checkpoints import Progress, Round
+from critics.trained.checkpoints import HeldOut, Progress, Round
 from critics.trained.heads import Balance, make_heads
 from critics.trained.learner import Learner
 from critics.trained.loop import Course, TrainingDivergedError, is_over, run_course
@@ -69,7 +69,7 @@ def course(folder: Path, backbone: SmallBackbone, **values: Any) -> Course:  # A
         balance=Balance(),
         folder=folder,
         made_from="x",
-        measure=lambda: 0.5,
+        measure=lambda: HeldOut(0.5, 0.5),
         tell=lambda _line: None,
     )
 
@@ -128,5 +128,5 @@ def test_the_global_generator_is_left_as_it_was(tmp_path: Path) -> None:
 )
 def test_it_ends_when_no_round_is_better(reached: list[float], over: bool) -> None:
     settings = TrainSettings(backbone="vlm", model="m", max_epochs=5, patience=2)
-    rounds = tuple(Round(epoch, 1.0, value, 1.0) for epoch, value in enumerate(reached))
+    rounds = tuple(Round(epoch, 1.0, HeldOut(value, 0.5), 1.0) for epoch, value in enumerate(reached))
     assert is_over(Progress(epoch=len(rounds), rounds=rounds), settings) is over

@@ -15,7 +15,7 @@ from tiny_critics import make_run, qar, regions
 from critics.labels import Label
 from critics.trained.calibration import Calibration, calibration_error, fit_temperature
 from critics.trained.card import TrainedFigures, critic_card
-from critics.trained.checkpoints import Progress, Round
+from critics.trained.checkpoints import HeldOut, Progress, Round
 from critics.trained.examples import Example, check_labels, read_examples, split
 from critics.trained.figures import Part, accepted_in_best, average_precision, figures_of
 from critics.trained.folder import Known, known_regions, read_critic
@@ -231,8 +231,10 @@ def test_each_round_has_every_example_once_in_an_order_of_its_own(count: int, si
 
 
 def test_the_best_round_is_the_first_of_the_best() -> None:
-    rounds = tuple(Round(epoch, 1.0, reached, 1.0) for epoch, reached in enumerate((0.5, 0.7, 0.6, 0.7)))
-    assert Progress(epoch=4, rounds=rounds).best == rounds[1]
+    reached = [HeldOut(0.5, 0.1), HeldOut(0.7, 0.6), HeldOut(0.7, 0.4), HeldOut(0.7, 0.4), HeldOut(0.7, 0.5)]
+    rounds = tuple(Round(epoch, 1.0, held_out, 1.0) for epoch, held_out in enumerate(reached))
+    assert Progress(epoch=5, rounds=rounds).best == rounds[2]
+    assert Progress(epoch=2, rounds=rounds[:2]).best == rounds[1]
     assert Progress().best is None
 
 
@@ -291,7 +293,7 @@ def test_the_card_says_what_was_reached() -> None:
         held_out=Part(10, 4, 5),
         test=figures_of(found, labels, Calibration(0.1, 1.7)),
         calibration=Calibration(0.1, 1.7),
-        rounds=(Round(0, 0.7, 0.6, 12.0), Round(1, 0.6, 0.8, 11.0)),
+        rounds=(Round(0, 0.7, HeldOut(0.6, 0.6), 12.0), Round(1, 0.6, HeldOut(0.8, 0.5), 11.0)),
         best_epoch=1,
         seconds=23.0,
     )

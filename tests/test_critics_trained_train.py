@@ -21,6 +21,7 @@ from critics.critic import NoScore, Score
 from critics.labels import read_labels, write_labels
 from critics.trained.card import TrainedFigures
 from critics.trained.critic import TOO_LONG, UNLIKELY, TrainedCritic
+from critics.trained.figures import average_precision
 from critics.trained.learner import Learner
 from critics.trained.scoring import CriticFailedError, Scorer
 from critics.trained.settings import TrainedSettings, TrainSettings
@@ -95,13 +96,14 @@ def probabilities(out: Path, place: Path, **values: Any) -> list[float]:  # Any:
 @pytest.mark.parametrize("backbone", ["blip2", "vlm"])
 def test_labels_can_be_learned_by_heart_and_the_folder_is_applied(place: Path, tmp_path: Path, backbone: str) -> None:
     """Neither the text nor the picture alone tells what is right, so that both have to be used."""
-    figures = train(place, tmp_path / "critic", settings(place, backbone, max_epochs=25, patience=25, batch_size=8))
-    assert figures.rounds[-1].train_loss < 0.5 * figures.rounds[0].train_loss
+    made = settings(place, backbone, max_epochs=18, patience=18, batch_size=4)
+    figures = train(place, tmp_path / "critic", made)
+    assert figures.rounds[-1].train_loss < 0.1 * figures.rounds[0].train_loss
     labels = {label.row_id: label for label in read_labels(place / "labels.parquet")}
     rows, _ = rows_of(place)
     found = probabilities(tmp_path / "critic", place)
-    right = sum((one >= 0.5) == labels[row.row_id].accepted for row, one in zip(rows, found, strict=True))
-    assert right >= 0.9 * len(rows)
+    # The weights are those of the best round on few held-out rows.
+    assert average_precision(found, [labels[row.row_id].accepted for row in rows]) > 0.8
     assert figures.train.rows + figures.held_out.rows + figures.test.part.rows == len(labels)
     assert {path.name for path in (tmp_path / "critic").iterdir()} == {
         "README.md",
@@ -130,6 +132,9 @@ def test_any_batch_size_gives_the_same_scores(place: Path, tmp_path: Path) -> No
     assert one == pytest.approx(three, abs=1e-5)
     assert one == pytest.approx(many, abs=1e-5)
     assert probabilities(tmp_path / "critic", place, batch_size=3) == three
+    halved = probabilities(tmp_path / "critic", place, precision="bfloat16")
+    assert halved == pytest.approx(one, abs=0.1)
+    assert halved != one
 
 
 _KILLED = """

@@ -40,14 +40,17 @@ def fit_temperature(accept_logits: Sequence[float], accepted: Sequence[bool], lo
     """The calibration with the least cross-entropy on held-out rows, of which there is at least one."""
     from scipy.optimize import minimize_scalar
 
-    logits = np.asarray(accept_logits, np.float64) - logit_offset
-    signs = np.where(np.asarray(accepted), -1.0, 1.0)
-
     def entropy(log_temperature: float) -> float:
-        return float(np.logaddexp(0.0, signs * logits / math.exp(log_temperature)).mean())
+        return cross_entropy(accept_logits, accepted, Calibration(logit_offset, math.exp(log_temperature)))
 
     best = minimize_scalar(entropy, bounds=_LOG_TEMPERATURE, method="bounded", options={"xatol": 1e-6})
     return Calibration(logit_offset, math.exp(float(best.x)))
+
+
+def cross_entropy(accept_logits: Sequence[float], accepted: Sequence[bool], calibration: Calibration) -> float:
+    """The mean cross-entropy, in nats, of calibrated probabilities: small where they are right and sure of it."""
+    scaled = (np.asarray(accept_logits, np.float64) - calibration.logit_offset) / calibration.temperature
+    return float(np.logaddexp(0.0, np.where(np.asarray(accepted), -scaled, scaled)).mean())
 
 
 def calibration_error(probabilities: Sequence[float], accepted: Sequence[bool]) -> float:

@@ -22,12 +22,20 @@ _KEY: Final = "ostensive"
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOut:
+    """How well a round tells accepted from rejected rows of the held-out part."""
+
+    average_precision: float  # by order alone
+    cross_entropy: float  # of the accept head, with the temperature that suits it best
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """How one round through the labels went."""
 
     epoch: int
     train_loss: float  # mean over its steps
-    held_out_average_precision: float
+    held_out: HeldOut
     seconds: float
 
 
@@ -43,8 +51,15 @@ class Progress:
 
     @property
     def best(self) -> Round | None:
-        """The first round with the best order of the held-out rows."""
-        return max(self.rounds, key=lambda one: (one.held_out_average_precision, -one.epoch), default=None)
+        """The round with the best order of the held-out rows; of several, the surest of it, and of those the first.
+
+        A few held-out rows are soon in perfect order, and a critic that still learns would be taken too early.
+        """
+        return max(
+            self.rounds,
+            key=lambda one: (one.held_out.average_precision, -one.held_out.cross_entropy, -one.epoch),
+            default=None,
+        )
 
 
 def save_checkpoint(
@@ -92,7 +107,7 @@ def load_checkpoint(
     if moments:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
     values = state["progress"]
-    rounds = tuple(Round(**one) for one in values.pop("rounds"))
+    rounds = tuple(Round(**{**one, "held_out": HeldOut(**one["held_out"])}) for one in values.pop("rounds"))
     return Progress(**{**values, "losses": tuple(values["losses"]), "rounds": rounds}), _under("weights/", tensors)
 
 

@@ -105,8 +105,8 @@ def split(examples: Sequence[Example], *, held_out_share: float, test_share: flo
     parts: dict[PartName, list[Example]] = {"test": [], "held-out": [], "train": []}
     shares: Mapping[PartName, float] = {"test": test_share, "held-out": held_out_share}
     for image_id in order:
-        name = next((name for name, share in shares.items() if len(parts[name]) < share * len(examples)), "train")
-        parts[name] += by_image[image_id]
+        wanting: list[PartName] = [name for name, share in shares.items() if len(parts[name]) < share * len(examples)]
+        parts[wanting[0] if wanting else "train"] += by_image[image_id]
     for part, found in parts.items():
         accepted = sum(example.label.accepted for example in found)
         if accepted in (0, len(found)):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from critics.trained.checkpoints import Progress, Round, load_best, load_checkpoint, save_best, save_checkpoint
+from critics.trained.checkpoints import HeldOut, Progress, Round, load_best, load_checkpoint, save_best, save_checkpoint
 from critics.trained.examples import Example
 from critics.trained.heads import Balance, loss_of, whole_of
 from critics.trained.learner import Learner
@@ -45,7 +45,7 @@ class Course:
     balance: Balance
     folder: Path
     made_from: str  # the fingerprint of all that the outcome depends on
-    measure: Callable[[], float]  # average precision on the held-out part, by the weights as they are
+    measure: Callable[[], HeldOut]  # by the weights as they are
     tell: Callable[[str], None]
 
 
@@ -147,7 +147,7 @@ class _Trainer:
         one = Round(progress.epoch, sum(losses) / len(losses), reached, seconds)
         course.tell(
             f"round {one.epoch + 1} of at most {course.settings.max_epochs}: loss {one.train_loss:.4f}, average"
-            f" precision on held-out labels {reached:.3f}, {seconds:.0f} s"
+            f" precision on held-out labels {reached.average_precision:.3f}, {seconds:.0f} s"
         )
         done = Progress(epoch=progress.epoch + 1, rounds=(*progress.rounds, one))
         if done.best is one:

@@ -78,7 +78,8 @@ class TrainSettings(Settings):
     max_epochs: int = Field(default=10, ge=1)
     """Most rounds through the labels. LSKD: ten."""
     patience: int = Field(default=3, ge=1)
-    """Rounds without a better order of the held-out triples (average precision) after which training ends."""
+    """Rounds that tell the held-out triples apart no better after which training ends: by their order (average
+    precision), and where it is as good, by how sure it is (cross-entropy)."""
     dropout: bool = True
     """Whether the model's own dropout is on in training."""
     precision: Literal["auto", "bfloat16", "float32"] = "auto"

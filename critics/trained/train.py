@@ -14,8 +14,9 @@ import PIL.Image
 from critics.annotation.export import run_labels
 from critics.labels import read_labels
 from critics.trained.backbone import Source, load_backbone
-from critics.trained.calibration import fit_temperature
+from critics.trained.calibration import cross_entropy, fit_temperature
 from critics.trained.card import TrainedFigures, critic_card
+from critics.trained.checkpoints import HeldOut
 from critics.trained.examples import Example, Parts, read_examples, split
 from critics.trained.figures import average_precision, figures_of, part_of
 from critics.trained.folder import CRITIC, critic_version, known_regions, make_file, write_critic
@@ -100,12 +101,14 @@ class _Training:
         self._learner.set_training(settings, on=False)
         self._scorer = Scorer(self._learner, pictures, BatchSize(max(1, settings.rows_at_once), settings.model))
         self._parts = Parts(*(self._fitting(part) for part in (parts.train, parts.held_out, parts.test)))
+        train_labels = [example.label for example in self._parts.train]
+        self._balance = balance_of(train_labels) if settings.class_balance else Balance()
+        self._logit_offset = math.log(self._balance.accepted / self._balance.rejected)
 
     def carry_out(self, out: Path, made_from: str, base: str, labels_hash: str) -> TrainedFigures:
         """Trains, calibrates, measures and writes; the record of it last but for `critic.json`."""
         settings, parts = self._settings, self._parts
         train_labels = [example.label for example in parts.train]
-        balance = balance_of(train_labels) if settings.class_balance else Balance()
         unfinished = out / _UNFINISHED
         with storage_errors(out):
             unfinished.mkdir(parents=True, exist_ok=True)
@@ -115,7 +118,7 @@ class _Training:
             examples=parts.train,
             showing=self._showing,
             pictures=self._pictures,
-            balance=balance,
+            balance=self._balance,
             folder=unfinished,
             made_from=made_from,
             measure=self._measure,
@@ -126,7 +129,7 @@ class _Training:
         calibration = fit_temperature(
             [one.accept_logit for one in held_out],
             [example.label.accepted for example in parts.held_out],
-            math.log(balance.accepted / balance.rejected),
+            self._logit_offset,
         )
         known = known_regions(parts.train, settings.show)
         test_labels = [example.label for example in parts.test]
@@ -174,10 +177,11 @@ class _Training:
         assert len(fitting) == len(examples), "texts that are too long were left out before"
         return fitting
 
-    def _measure(self) -> float:
-        found = self._found(self._parts.held_out)
+    def _measure(self) -> HeldOut:
+        logits = [one.accept_logit for one in self._found(self._parts.held_out)]
         accepted = [example.label.accepted for example in self._parts.held_out]
-        return average_precision([one.accept_logit for one in found], accepted)
+        entropy = cross_entropy(logits, accepted, fit_temperature(logits, accepted, self._logit_offset))
+        return HeldOut(average_precision(logits, accepted), entropy)
 
 
 def _identity(example: Example) -> Any:  # Any: JSON values
