@@ -1,6 +1,6 @@
 """A critic in the microworld: how true what it keeps is, and how fast it is applied.
 
-    python benchmarks/critic.py data WORK [--images 1600] [--labels 4000] [--error-rate 0.8] [--noise 0.1]
+    python benchmarks/critic.py data WORK [--images 1600] [--labels 4000] [--error-rate 0.8] [--noise 0.05]
     python benchmarks/critic.py train WORK --backbone blip2 [--model FOLDER] [--variant three] [--seed 0] [--set A.B=C]
     python benchmarks/critic.py report WORK
     python benchmarks/critic.py rate WORK CRITIC [--rounds 5] [--batch-size 32]
@@ -288,7 +288,7 @@ def main() -> None:
     made["data"].add_argument("--test-images", type=int, default=400)
     made["data"].add_argument("--labels", type=int, default=4000)
     made["data"].add_argument("--error-rate", type=float, default=0.8)
-    made["data"].add_argument("--noise", type=float, default=0.1)
+    made["data"].add_argument("--noise", type=float, default=0.05)
     made["train"].add_argument("--backbone", choices=("blip2", "vlm"), required=True)
     made["train"].add_argument("--model", type=Path, default=None)
     made["train"].add_argument("--variant", choices=tuple(VARIANTS), default="three")
