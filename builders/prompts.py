@@ -1,138 +1,22 @@
-"""Prompt templates: loading, checking, rendering and the hash that every row carries.
+"""The prompt sets of the builders; loading, checking and rendering them is in `ostensive.prompts`."""
 
-A prompt set is a folder of Jinja files, one that ships here or one of the user's own. All sources are read once and
-held as text, so that what was hashed is what is rendered; a loader that reads files at each rendering was given up,
-because a template edited during a run would then write rows under the hash of another. Only templates are ever
-compiled: captions, answers and other text of models are values, and braces in them mean nothing.
-"""
-
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
 from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ostensive.errors import SettingsError
-from ostensive.settings import nearest_key
+from ostensive import prompts
+from ostensive.prompts import SUFFIX, Prompts, PromptValue
 
-if TYPE_CHECKING:
-    from jinja2.sandbox import SandboxedEnvironment
-
-SUFFIX = ".j2"
-PromptValue = str | int
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """The templates of one set, as pairs of name (without `.j2`) and source, sorted by name."""
-
-    origin: str  # the set's name or folder, for messages
-    sources: tuple[tuple[str, str], ...]
-
-    @property
-    def prompt_hash(self) -> str:
-        """SHA-256 over the names and sources of the set, the first 16 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for name, source in self.sources:
-            for part in (name, source):
-                data = part.encode("utf-8", "surrogatepass")
-                digest.update(len(data).to_bytes(8, "big") + data)
-        return digest.hexdigest()[:16]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The templates' names, without `.j2`."""
-        return tuple(name for name, _ in self.sources)
-
-    def render(self, name: str, values: Mapping[str, PromptValue]) -> str:
-        """Template `name` filled with `values`, without white space at either end.
-
-        Raises `SettingsError` when the template fails, e.g. uses a value that there is not.
-        """
-        from jinja2 import TemplateError
-
-        try:
-            return _environment(self.sources).get_template(name).render(**values).strip()
-        except (TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
-            # The last five are what expressions of a user's template may come to.
-            raise SettingsError(f"{self.origin}: the template {name}{SUFFIX} cannot be rendered: {error}") from error
+__all__ = ["SUFFIX", "PromptValue", "Prompts", "built_in_sets", "load_prompts"]
 
 
 def load_prompts(name_or_folder: str, *, required: Sequence[str], variables: Sequence[str]) -> Prompts:
     """The prompt set that ships under this name, or the one in this folder; a name with a slash is always a folder.
 
-    Raises `SettingsError` when there is none, a `required` template is missing, one is not valid Jinja, or one uses a
-    variable that is not among `variables`.
+    Raises `SettingsError` as `ostensive.prompts.load_prompts` does.
     """
-    folder = _folder(name_or_folder)
-    entries = sorted((e for e in folder.iterdir() if e.name.endswith(SUFFIX) and e.is_file()), key=lambda e: e.name)
-    try:
-        sources = tuple((entry.name.removesuffix(SUFFIX), entry.read_text("utf-8")) for entry in entries)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name_or_folder}: a template cannot be read as UTF-8 text: {error}") from error
-    prompts = Prompts(name_or_folder, sources)
-    for name in required:
-        if name not in prompts.names:
-            there = ", ".join(f"{known}{SUFFIX}" for known in prompts.names) or f"no {SUFFIX} file"
-            raise SettingsError(f"{name_or_folder}: the template {name}{SUFFIX} is missing; there is {there}")
-    _check(prompts, variables)
-    return prompts
+    return prompts.load_prompts(name_or_folder, files("builders") / "templates", required=required, variables=variables)
 
 
 def built_in_sets() -> list[str]:
-    """The names of the prompt sets that ship with the project."""
-    return sorted(entry.name for entry in _shipped().iterdir() if entry.is_dir())
-
-
-def _shipped() -> Traversable:
-    return files("builders") / "templates"
-
-
-def _folder(name_or_folder: str) -> Traversable:
-    if name_or_folder in built_in_sets():
-        return _shipped() / name_or_folder
-    folder = Path(name_or_folder)
-    if folder.is_dir():
-        return folder
-    near = nearest_key(name_or_folder, iter(built_in_sets()))
-    hint = f"; did you mean {near}?" if near else ""
-    raise SettingsError(
-        f"{name_or_folder}: neither a built-in prompt set ({', '.join(built_in_sets())}) nor a folder{hint}"
-    )
-
-
-def _check(prompts: Prompts, variables: Sequence[str]) -> None:
-    from jinja2 import TemplateSyntaxError, meta
-
-    environment = _environment(prompts.sources)
-    for name, source in prompts.sources:
-        try:
-            unknown = meta.find_undeclared_variables(environment.parse(source)) - set(variables)
-        except TemplateSyntaxError as error:
-            place = f"{prompts.origin}: {name}{SUFFIX}, line {error.lineno}"
-            raise SettingsError(f"{place}: not valid Jinja: {error.message}") from error
-        if unknown:
-            raise SettingsError(
-                f"{prompts.origin}: {name}{SUFFIX} uses the unknown variable {min(unknown)!r}; "
-                f"known are {', '.join(variables)}"
-            )
-
-
-@lru_cache(maxsize=32)
-def _environment(sources: tuple[tuple[str, str], ...]) -> "SandboxedEnvironment":
-    # Kept out of `Prompts`, which stays plain data that can be compared and sent to another process.
-    from jinja2 import DictLoader, StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    # Prompts are plain text: HTML escapes would spoil them.
-    return ImmutableSandboxedEnvironment(
-        loader=DictLoader(dict(sources)),
-        undefined=StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """The names of the prompt sets that ship with the builders."""
+    return prompts.built_in_sets(files("builders") / "templates")

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from cards.card_text import cost, funnel, limits, losses, models, statistics
+from cards.card_text import cost, funnel, limits, losses, models, statistics, thresholds
 from cards.fields import describe
 from cards.manifest import CorpusManifest
 from cards.markdown import fenced_json, fenced_yaml, inline, table
@@ -86,6 +86,7 @@ def render_card(
         models=models(facts),
         funnel=funnel(facts.stages),
         losses=losses(facts.stages),
+        thresholds=thresholds(facts),
         cost=cost(facts.stages),
         statistics=statistics(manifest.statistics),
         examples=[fenced_json(example) for example in manifest.statistics.examples],

@@ -6,12 +6,14 @@ from cards.markdown import inline, table
 from cards.statistics import SMALL_BOX_AREA, CorpusStatistics
 from ostensive.records import NO_SPEND
 from ostensive.summary import RunFacts, StageSummary
+from ostensive.thresholds import ThresholdChoice
 
 _STEPS = {
     "images": "images found and taken in",
     "verbalized": "images put into words",
     "candidates": "candidates asked of the teacher",
     "unique": "repeats removed",
+    "scored": "scored by the critics",
     "judged": "accepted by the critics",
 }
 
@@ -62,6 +64,28 @@ def models(facts: RunFacts) -> str:
     """Teachers, prompts and critics, as a list."""
     named = (("Teachers", facts.teachers), ("Prompt hashes", facts.prompt_hashes), ("Critics", facts.critics))
     return "\n".join(f"- {title}: {', '.join(map(inline, names)) or 'none'}" for title, names in named)
+
+
+def thresholds(facts: RunFacts) -> str:
+    """What is known of the thresholds that were chosen by figures, as sentences; empty where none was."""
+    return "\n\n".join(map(_threshold, facts.thresholds))
+
+
+def _threshold(choice: ThresholdChoice) -> str:
+    told = (
+        f"The threshold of the critic {inline(choice.critic)} was chosen by {inline(choice.chosen_by)}: rows are kept"
+        f" from {choice.min_accept_probability:.4g} on, {choice.kept_share:.1%} of {choice.candidates:,} candidates."
+    )
+    known = choice.figures
+    if known is None:
+        return f"{told} No candidate was labelled, so it is not known how good these are."
+    doubt = "" if known.are_unseen else " The critic may have learned from some of them, so this may be too good."
+    return (
+        f"{told} Of {known.rows:,} candidates of {known.images:,} images that people labelled, they accepted"
+        f" {known.accepted_share:.1%}; of the {known.kept:,} among them that this threshold keeps,"
+        f" {known.precision:.1%} (95 %: {known.precision_low:.1%} to {known.precision_high:.1%}). Recall"
+        f" {known.recall:.1%}, F1 {known.f1:.3f}. Filtering at random would leave the first share as it is.{doubt}"
+    )
 
 
 def statistics(figures: CorpusStatistics) -> str:

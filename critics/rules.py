@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Self
 
 from critics import lexicon
-from critics.critic import Score, decide
+from critics.critic import Score
 from critics.settings import RulesSettings
 from ostensive.fingerprint import fingerprint
-from ostensive.records import Judgement, Qar
+from ostensive.records import Qar
 from ostensive.stage import Evidence
 
 CODE_VERSION = 1
@@ -205,11 +205,11 @@ class RulesCritic:
 
     def __init__(self, settings: RulesSettings) -> None:
         self._settings = settings
-        self._version = fingerprint({"code": CODE_VERSION, "settings": settings.identity()})[:12]
+        self._version = fingerprint({"code": CODE_VERSION, "settings": settings.scoring_identity()})[:12]
 
     @property
     def name(self) -> str:
-        return "rules"
+        return self._settings.title
 
     @property
     def version(self) -> str:
@@ -222,21 +222,13 @@ class RulesCritic:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def score(self, row: Qar, evidence: Evidence) -> Score:
+    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score]:
+        return [self._score(row, evidence) for row in rows]
+
+    def _score(self, row: Qar, evidence: Evidence) -> Score:
         """The score of one candidate beside the probes that its teacher was shown."""
         known = evidence.get(row.image_id)
         probes = known.verbalization.probes if known and known.verbalization else ()
         parts = Parts(row.question, row.answer, row.rationale, tuple(probe.question for probe in probes))
         reason = first_broken_rule(parts, self._settings)
         return Score(0.0 if reason else 1.0, reason)
-
-    def judge(self, rows: Sequence[Qar], evidence: Evidence) -> list[Judgement]:
-        return [
-            decide(
-                self.score(row, evidence),
-                critic=self.name,
-                version=self.version,
-                min_accept_probability=self._settings.min_accept_probability,
-            )
-            for row in rows
-        ]

@@ -1,16 +1,22 @@
 """The `critics` section of a recipe: a list of critics, each with its `kind` and its own settings."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, field_validator, model_validator
 
+from critics.scoring_settings import CriticName, ScoringSettings
+from critics.trained.settings import TrainedSettings
+from ostensive.needs import ModelNeed
+from ostensive.recipe import TeacherSettings
 from ostensive.settings import Settings
 
 
-class RulesSettings(Settings):
+class RulesSettings(ScoringSettings):
     """The prompt's own rules, as far as a program can check them. Each switch is one rule; see `critics.rules`."""
 
     kind: Literal["rules"] = "rules"
+    name: CriticName | None = None
     min_accept_probability: float = Field(default=0.5, ge=0, le=1)
     """A candidate is accepted from this probability on; rules give 0 or 1."""
     not_a_question: bool = True
@@ -78,5 +84,131 @@ class RulesSettings(Settings):
         return self
 
 
-CriticSettings = Annotated[RulesSettings, Field(discriminator="kind")]
+class OverlapSettings(ScoringSettings):
+    """Likeness to reference texts: ROUGE-L, as ILLUME simulates people's feedback with it."""
+
+    kind: Literal["overlap"] = "overlap"
+    min_accept_probability: float = Field(default=0.7, ge=0, le=1)
+    """ILLUME, section 4: a rationale from 0.7 on counts as fitting."""
+    references: str = Field(min_length=1)
+    """A Parquet or JSON Lines file: `reference` or `references`, and `row_id`, `image_id` with `question`, or
+    `image_id` alone."""
+    compare: Literal["rationale", "answer"] = "rationale"
+    """Which text of a candidate is compared."""
+    recall_weight: float = Field(default=1.2, gt=0)
+    """Beta of the F-measure: what recall counts beside precision. 1.2 is that of the COCO caption metrics, by which
+    ILLUME was measured; 1 counts both alike."""
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The file of references."""
+        return (ModelNeed(role="references", kind="file", name=self.references),)
+
+
+class FeedbackSettings(ScoringSettings):
+    """What people said of a candidate: its label, or a rating from 1 (excellent) to 5."""
+
+    kind: Literal["feedback"] = "feedback"
+    min_accept_probability: float = Field(default=0.75, ge=0, le=1)
+    """Ratings 1 to 5 are 1, 0.75, 0.5, 0.25 and 0; ILLUME: 1 and 2 are fitting. A label is 1 or 0."""
+    ratings: str = Field(min_length=1)
+    """A Parquet or JSON Lines file with `row_id` and `accepted` or `rating`, such as the labels and judgements that
+    `ostensive annotate` exports."""
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The file of ratings."""
+        return (ModelNeed(role="ratings", kind="file", name=self.ratings),)
+
+
+class JudgeSettings(ScoringSettings):
+    """A chat model with a written rubric, through the journal and the budget of the run."""
+
+    kind: Literal["judge"] = "judge"
+    min_accept_probability: float = Field(default=0.75, ge=0, le=1)
+    """Ratings 1 to 5 are 0, 0.25, 0.5, 0.75 and 1; the lower of answer and rationale counts."""
+    chat: TeacherSettings | None = None
+    """The model that judges; None takes the recipe's teacher, which then judges its own work."""
+    prompt_set: str = "judge"
+    """A built-in rubric, or a folder of your own templates; start from a copy of the built-in one."""
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    """In place of the model's own: the same candidate should be judged the same way twice."""
+    max_tokens: int = Field(default=300, ge=1)
+    """Longest reply, in tokens, in place of the model's own."""
+
+
+class EvidenceSettings(ScoringSettings):
+    """What answer and rationale name, checked against the verbalization of the image."""
+
+    kind: Literal["evidence"] = "evidence"
+    min_accept_probability: float = Field(default=0.5, ge=0, le=1)
+    """Share of the claims that the verbalization has to support."""
+
+
+class _CombiningSettings(Settings):
+    """A way to decide on the scores of several critics; it has no score and no threshold of its own."""
+
+    kind: str
+    name: CriticName | None = None
+    """What judgements call it; None takes the kind."""
+    critics: tuple["CriticSettings", ...] = Field(min_length=1)
+    """Its members, each with its own threshold; they may be combinations themselves."""
+
+    @property
+    def title(self) -> str:
+        """Its name, or its kind where it has none."""
+        return self.name or self.kind
+
+    def decision(self) -> list[Any]:  # Any: JSON values of any depth
+        """What decisions depend on besides the scores."""
+        return [self.kind, self.title, [critic.decision() for critic in self.critics]]
+
+
+class AllOfSettings(_CombiningSettings):
+    """Accepts what every member accepts."""
+
+    kind: Literal["all_of"] = "all_of"
+
+
+class AnyOfSettings(_CombiningSettings):
+    """Accepts what at least one member accepts."""
+
+    kind: Literal["any_of"] = "any_of"
+
+
+CriticSettings = Annotated[
+    Union[  # noqa: UP007 - further kinds stand on lines of their own
+        RulesSettings,
+        OverlapSettings,
+        FeedbackSettings,
+        JudgeSettings,
+        EvidenceSettings,
+        TrainedSettings,
+        AllOfSettings,
+        AnyOfSettings,
+    ],
+    Field(discriminator="kind"),
+]
 """The settings of one critic, told apart by `kind`. Further kinds join this union."""
+
+for _combining in (AllOfSettings, AnyOfSettings):
+    _combining.model_rebuild()
+
+
+def leaves(critics: Sequence[CriticSettings]) -> tuple[ScoringSettings, ...]:
+    """The settings of every critic that scores, in order, those inside combinations too."""
+    found: list[ScoringSettings] = []
+    for critic in critics:
+        if isinstance(critic, AllOfSettings | AnyOfSettings):
+            found += leaves(critic.critics)
+        else:
+            found.append(critic)
+    return tuple(found)
+
+
+def titles(critics: Sequence[CriticSettings]) -> list[str]:
+    """What every critic and every combination is called."""
+    found = []
+    for critic in critics:
+        found.append(critic.title)
+        if isinstance(critic, AllOfSettings | AnyOfSettings):
+            found += titles(critic.critics)
+    return found

@@ -1,7 +1,8 @@
 """The command line: each command is a thin layer over the function of the same name in `ostensive.commands`.
 
 Results go to standard output, progress and errors to standard error. Exit status: 0 done, 1 failed, 2 misused,
-130 interrupted. Nothing heavy is imported before a command needs it, so that `--help` answers at once.
+130 interrupted. Nothing heavy is imported before a command needs it, so that `--help` answers at once. It stays in one
+module, though it is long, because it is a list: what a command may be told, and whom it asks.
 """
 
 import contextlib
@@ -42,6 +43,11 @@ microworld_app = typer.Typer(
 )
 app.add_typer(microworld_app, name="microworld")
 
+critic_app = typer.Typer(
+    help="Train a critic on people's labels, score a run with it, and choose a threshold.", no_args_is_help=True
+)
+app.add_typer(critic_app, name="critic")
+
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe (`localized`) or a YAML file.")]
 Images = Annotated[
     str, typer.Option("--images", metavar="PATH", help="A folder, a list file, a tar, Parquet, or a `datasets` folder.")
@@ -72,6 +78,11 @@ MaxRequests = Annotated[
 ]
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Try failed rows again; answers that are there are not paid again.")
+]
+RunFolderPath = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", metavar="FILE", help="Labels as Parquet; by default those given in the run."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print results as one line of JSON.")]
@@ -214,6 +225,130 @@ def doctor(
     _print([to_json(doctor_values(found))] if as_json else doctor_lines(found))
     if not found.is_complete:
         raise typer.Exit(1)
+
+
+@app.command()
+def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one record at once
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")],
+    task: Annotated[
+        str, typer.Option("--task", metavar="TASK", help="triple, rating, pairwise or preference.")
+    ] = "triple",
+    items: Annotated[
+        Path | None, typer.Option("--items", metavar="FILE", help="JSON Lines or Parquet with what is to be judged.")
+    ] = None,
+    images: Annotated[int, typer.Option("--images", min=1, metavar="N", help="Judge a sample of N images.")] = 200,
+    per_image: Annotated[int, typer.Option("--per-image", min=1, metavar="N", help="Triples of each image.")] = 5,
+    annotators: Annotated[int, typer.Option("--annotators", min=1, metavar="N", help="People for each item.")] = 2,
+    host: Annotated[str, typer.Option("--host", help="Address to bind; any but loopback needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    token: Annotated[
+        str | None, typer.Option("--token", metavar="TEXT", help="What visitors need; made up where it is needed.")
+    ] = None,
+    allow_hosts: Annotated[
+        list[str] | None, typer.Option("--allow-host", metavar="NAME", help="A name of this machine; may be repeated.")
+    ] = None,
+    show_agreement: Annotated[
+        bool, typer.Option("--agreement", help="Print how far annotators agree, and leave.")
+    ] = False,
+    only_export: Annotated[bool, typer.Option("--export", help="Write judgements and labels, and leave.")] = False,
+    to_studio: Annotated[
+        Path | None,
+        typer.Option("--to-label-studio", metavar="FOLDER", help="Write tasks for Label Studio, and leave."),
+    ] = None,
+    from_studio: Annotated[
+        Path | None, typer.Option("--from-label-studio", metavar="FILE", help="Take its JSON export in, and leave.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a page on which people judge a run's candidates; stop it with Ctrl-C to export what they said."""
+    from ostensive.commands.annotate import AnnotateOptions
+    from ostensive.commands.annotate_lines import Wish, carry_out
+
+    options = AnnotateOptions(
+        task=task,
+        items=items,
+        images=images,
+        per_image=per_image,
+        annotators_per_item=annotators,
+        host=host,
+        port=port,
+        token=token,
+        also_hosts=tuple(allow_hosts or ()),
+    )
+    wish = Wish(show_agreement, only_export, to_studio, from_studio)
+    _print(carry_out(run, wish, options=options, as_json=as_json, say=_say))
+
+
+@critic_app.command("train")
+def critic_train(
+    run: RunFolderPath,
+    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="The critic's folder; run again to go on.")],
+    backbone: Annotated[str, typer.Option("--backbone", metavar="KIND", help="blip2 or vlm.")],
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="The model to start from: on the Hub, or here.")
+    ],
+    labels: Labels = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting of the training.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a critic on what people said of a run's candidates; the same command goes on after a kill."""
+    from ostensive.commands.critic import train_critic
+    from ostensive.commands.critic_lines import trained_lines
+    from ostensive.commands.show import to_json
+
+    asked = {"backbone": backbone, "model": model}
+    found = train_critic(run, out=out, asked=asked, settings=settings or [], labels=labels, tell=_say)
+    _print([to_json(asdict(found))] if as_json else trained_lines(found, out))
+
+
+@critic_app.command("apply")
+def critic_apply(
+    run: RunFolderPath,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder that `critic train` wrote.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="What its scores are called; `trained` by default.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", min=0, max=1, help="Accept from this probability on.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a finished run's candidates with a trained critic, beside its others, and write the corpus anew."""
+    from ostensive.commands.critic import apply_critic
+
+    with _corpus_shown(run, as_json), _at_work(quiet) as (reporter, stop):
+        apply_critic(run, model, name=name, min_accept_probability=threshold, reporter=reporter, stop=stop)
+
+
+@critic_app.command("threshold")
+def critic_threshold(  # noqa: PLR0913, PLR0917 - one parameter an option
+    run: RunFolderPath,
+    labels: Labels = None,
+    critic: Annotated[str | None, typer.Option("--critic", metavar="NAME", help="Whose threshold.")] = None,
+    keep: Annotated[
+        float | None, typer.Option("--keep", min=0, max=1, metavar="SHARE", help="Keep this share of the candidates.")
+    ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option("--precision", min=0, max=1, metavar="SHARE", help="Keep most of which people accept this share."),
+    ] = None,
+    threshold: Annotated[float | None, typer.Option("--threshold", min=0, max=1, help="Take this one.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Put it in force and write the corpus anew.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what each threshold of a critic keeps and how good that is, and choose one; no model is needed."""
+    from ostensive.commands.critic_lines import threshold_lines, threshold_values
+    from ostensive.commands.show import to_json
+    from ostensive.commands.threshold import Wish, choose_threshold
+
+    wish = Wish(keep=keep, precision=precision, threshold=threshold)
+    with _at_work(quiet or not apply) as (reporter, stop):
+        found = choose_threshold(run, wish, critic=critic, labels=labels, apply=apply, reporter=reporter, stop=stop)
+    _print([to_json(threshold_values(found))] if as_json else threshold_lines(found))
 
 
 @app.command("serve-scripted")
@@ -374,6 +509,11 @@ def main() -> None:
 
 def _complain(message: str) -> None:
     sys.stderr.write(f"ostensive: {message}\n")
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
 
 
 def _print(lines: Iterable[str]) -> None:

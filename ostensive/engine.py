@@ -12,7 +12,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,17 +78,47 @@ class LocalEngine:
         """
         names = [self._intake.name, *(stage.name for stage in self._stages)]
         self._reporter.plan(names, sum(len(items) for items in plan.values()))
-        self._found = {name: self._run.all_partitions(name) for name in names}
-        self._sure_of_work = {name: bool(plan.keys() - self._found[name].keys()) for name in names}
+        self._look_up(names, plan.keys())
         for name in names:
             for index in self._found[name].keys() - plan.keys():
                 self._remove_others(name, index, keep=None)
-        queues: list[queue.Queue[_Ticket | None]] = [queue.Queue(QUEUED_PARTITIONS) for _ in range(len(names))]
-        workers = [threading.Thread(target=self._produce, args=(plan, queues[0]), name=names[0])]
-        for index, stage in enumerate(self._stages):
-            tickets = _Tickets(queues[index], queues[index + 1], stage.partitions_at_once)
+        self._drive(0, lambda out: self._produce(plan, out))
+
+    def run_from(self, stage: str) -> None:
+        """Takes the partitions on disk through `stage` and those after it; what comes before is taken as it is.
+
+        No source image is looked for and no earlier stage is asked for its identity, so that a new threshold needs
+        neither the images' folder nor the models and keys of a teacher. Raises as `run` does.
+        """
+        names = [self._intake.name, *(one.name for one in self._stages)]
+        first = names.index(stage) - 1  # among the stages, of which intake is none
+        tickets = self._tickets_before(first)
+        self._reporter.plan(names[first + 1 :], sum(ticket.items for ticket in tickets))
+        self._look_up(names[first + 1 :], {ticket.index for ticket in tickets})
+        self._drive(first, lambda out: self._hand_out(tickets, out))
+
+    def _tickets_before(self, first: int) -> list[_Ticket]:
+        names = [self._intake.name, *(stage.name for stage in self._stages[:first])]
+        infos = [{info.index: info for info in self._run.infos(name)} for name in names]
+        whole = sorted(set.intersection(*(set(of_stage) for of_stage in infos)))
+        return [
+            _Ticket(index, infos[0][index].summary.inputs, tuple(of_stage[index] for of_stage in infos))
+            for index in whole
+        ]
+
+    def _look_up(self, names: Sequence[str], indices: Collection[int]) -> None:
+        self._found = {name: self._run.all_partitions(name) for name in names}
+        self._sure_of_work = {name: bool(set(indices) - self._found[name].keys()) for name in names}
+
+    def _drive(self, first: int, produce: Callable[[queue.Queue[_Ticket | None]], None]) -> None:
+        """Runs the stages from the one at place `first` on, fed by `produce`, until all is done or stopped."""
+        stages = list(enumerate(self._stages))[first:]
+        queues: list[queue.Queue[_Ticket | None]] = [queue.Queue(QUEUED_PARTITIONS) for _ in range(len(stages) + 1)]
+        workers = [threading.Thread(target=produce, args=(queues[0],), name="source")]
+        for place, (position, stage) in enumerate(stages):
+            tickets = _Tickets(queues[place], queues[place + 1], stage.partitions_at_once)
             workers += [
-                threading.Thread(target=self._work, args=(index, stage, tickets), name=stage.name)
+                threading.Thread(target=self._work, args=(position, stage, tickets), name=stage.name)
                 for _ in range(stage.partitions_at_once)
             ]
         with self._resources:
@@ -148,6 +178,13 @@ class LocalEngine:
             self._fail(-1, error)
         finally:
             out.put(_END)
+
+    def _hand_out(self, tickets: Sequence[_Ticket], out: queue.Queue[_Ticket | None]) -> None:
+        for ticket in tickets:
+            if self._halted(-1):
+                break
+            out.put(ticket)
+        out.put(_END)
 
     def _take_in(self, index: int, items: Sequence[SourceItem], seen: set[str], chain: str) -> PartitionInfo:
         # `chain` stands for what was seen before: an image is a duplicate or not depending on it.

@@ -144,7 +144,7 @@ class Qar:
     rationale: str
     mentions: tuple[int, ...]
     teacher: str  # the model's name as the reply gave it
-    prompt_hash: str  # of the prompt templates, see `builders.prompts`
+    prompt_hash: str  # of the prompt templates, see `ostensive.prompts`
     request_key: str  # of the journal's entry that holds the request and the reply
 
     @property
@@ -157,18 +157,45 @@ class Qar:
         return f"{self.question} {self.answer} {self.rationale}"
 
 
+CandidateT = TypeVar("CandidateT", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class CriticScore:
+    """What one critic found of one candidate, before any threshold. One polarity everywhere: 1 is accept."""
+
+    critic: str
+    critic_version: str  # a hash of all that the score depends on; the threshold is none of it
+    accept_probability: float  # 0-1; rules give 0 or 1
+    reason: str  # what speaks against it, to count by where the candidate is rejected
+    detail: str  # what was found, in free words
+
+
+@dataclass(frozen=True, slots=True)
+class Scored(Generic[CandidateT]):
+    """A candidate beside the score of every critic."""
+
+    candidate: CandidateT
+    scores: tuple[CriticScore, ...]
+
+    @property
+    def record_id(self) -> str:
+        return self.candidate.record_id
+
+    @property
+    def image_id(self) -> str:
+        return self.candidate.image_id
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one critic says of one candidate. One polarity everywhere: 1 is accept."""
+    """What follows from one critic's score and its threshold. One polarity everywhere: 1 is accept."""
 
     critic: str
     critic_version: str
     accept_probability: float  # 0-1; rules give 0 or 1
     accepted: bool
     reason: str  # empty when accepted
-
-
-CandidateT = TypeVar("CandidateT", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,12 +108,16 @@ def _without_kinds(parts: Sequence[str], known: Sequence[str]) -> str:
     return ".".join(path)
 
 
-def known_keys(model: type[Settings], prefix: str = "") -> Iterator[str]:
-    """Every key that `model` and its sections accept, dotted."""
+def known_keys(model: type[Settings], prefix: str = "", within: tuple[type[Settings], ...] = ()) -> Iterator[str]:
+    """Every key that `model` and its sections accept, dotted; of a section inside one of its own kind, once.
+
+    `within` are the sections that `model` stands in.
+    """
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
         for section in sections_of(field.annotation):
-            yield from known_keys(section, f"{prefix}{name}.")
+            if section not in (*within, model):
+                yield from known_keys(section, f"{prefix}{name}.", (*within, model))
 
 
 def sections_of(annotation: Any) -> Iterator[type[Settings]]:  # Any: type annotations have no common type

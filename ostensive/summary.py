@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ostensive.records import NO_SPEND, Spend
+from ostensive.thresholds import ThresholdChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,4 @@ class RunFacts:
     prompt_hashes: tuple[str, ...]
     critics: tuple[str, ...]  # "name version"
     ostensive_version: str
+    thresholds: tuple[ThresholdChoice, ...] = ()  # those that were chosen by figures and are in force

@@ -15,7 +15,7 @@ from ostensive.cli import main
 from ostensive.runfolder import RunFolder
 from ostensive.summary import StageSummary
 
-STAGES = ("images", "verbalized", "candidates", "unique", "judged")
+STAGES = ("images", "verbalized", "candidates", "unique", "scored", "judged")
 TRIPLES_AN_IMAGE = 2 * 3 * 3  # modes, turns, triples a turn
 REQUESTS_AN_IMAGE = 2 * 3
 

@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
     values = json.loads(done.stdout)
     assert values["rows"] > 0
     names = [stage["name"] for stage in values["stages"]]
-    assert names == ["images", "verbalized", "candidates", "unique", "judged"]
+    assert names == ["images", "verbalized", "candidates", "unique", "scored", "judged"]
     for before, stage in zip(values["stages"], values["stages"][1:], strict=False):
         assert stage["inputs"] == before["kept"]
     for stage in values["stages"]:
@@ -54,6 +54,7 @@ def test_the_run_folder_is_what_the_design_says(run: Path) -> None:
         "verbalized",
         "candidates",
         "unique",
+        "scored",
         "judged",
         "journal.sqlite",
         "corpus",

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from critics.critic import Score
 from critics.rules import RULES, Parts, RulesCritic, first_broken_rule, sentence_count, without_phrases
 from critics.settings import RulesSettings
 from ostensive.errors import SettingsError
@@ -250,26 +251,27 @@ def qar(question: str, image_id: str = "a" * 64) -> Qar:
     return Qar("r", image_id, "ids", question, GOOD.answer, GOOD.rationale, (0,), "t", "p", "k")
 
 
-def test_the_critic_scores_and_decides_and_reads_the_probes() -> None:
+def test_the_critic_scores_and_reads_the_probes() -> None:
     critic = RulesCritic(SETTINGS)
     image = ImageRecord("a" * 64, 10, 10, "PNG", "RGB", 5, "a.png", Location("/a.png"))
     probes = (Probe("What is [1] about to do now?", "sleep"),)
     evidence = {"a" * 64: ImageEvidence(image, Verbalization("a" * 64, (), (), (), probes))}
     rows = [qar(GOOD.question), qar("Is it wet or dry?"), qar("What is [1] about to do?")]
     with critic:
-        judgements = critic.judge(rows, evidence)
-    assert [(j.accept_probability, j.accepted, j.reason) for j in judgements] == [
-        (1.0, True, ""),
-        (0.0, False, "alternatives in the question"),
-        (0.0, False, "question already answered in the context"),
+        scores = critic.score(rows, evidence)
+    assert scores == [
+        Score(1.0, ""),
+        Score(0.0, "alternatives in the question"),
+        Score(0.0, "question already answered in the context"),
     ]
-    assert {(j.critic, j.critic_version) for j in judgements} == {("rules", critic.version)}
-    assert [j.accepted for j in critic.judge(rows, {})] == [True, False, True]  # no evidence, nothing to repeat
+    assert [one.accept_probability for one in critic.score(rows, {})] == [1, 0, 1]  # no evidence, nothing to repeat
 
 
-def test_the_version_follows_the_settings() -> None:
-    assert RulesCritic(SETTINGS).version == RulesCritic(RulesSettings()).version
-    assert RulesCritic(SETTINGS).version != RulesCritic(RulesSettings(max_sentences=3)).version
+def test_the_version_follows_the_settings_and_neither_name_nor_threshold() -> None:
+    version = RulesCritic(SETTINGS).version
+    assert version == RulesCritic(RulesSettings()).version
+    assert version == RulesCritic(RulesSettings(name="mine", min_accept_probability=0.9)).version
+    assert version != RulesCritic(RulesSettings(max_sentences=3)).version
 
 
 @pytest.mark.parametrize(
@@ -280,6 +282,7 @@ def test_the_version_follows_the_settings() -> None:
             {"min_answer_words": 9, "max_answer_words": 3},
             "min_answer_words at most max_answer_words is expected, not 9 and 3",
         ),
+        ({"name": "a b"}, "critic: name: string should match pattern"),
         ({"allowed_phrases": [" x"]}, "phrases that begin with a letter or digit are expected"),
     ],
 )

@@ -1,28 +1,60 @@
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, get_args
+
 import pytest
+from critic_means import means, qar
 
-from critics.critic import Score, decide
-from critics.settings import RulesSettings
-from critics.stage import CRITICS, JudgeStage, make_critics, outcome
+from critics.critic import NoScore, Score
+from critics.settings import CriticSettings, RulesSettings
+from critics.stage import CRITICS, JudgeStage, ScoreStage, make_critics, outcome, scored
 from ostensive import arrow
-from ostensive.records import Judged, Judgement, Qar
-from ostensive.stage import Dropped, Kept
+from ostensive.errors import SettingsError
+from ostensive.records import CriticScore, Judged, Judgement, Qar, Scored, Spend
+from ostensive.stage import Dropped, Evidence, Failed, Kept
 
-GOOD = Qar("r0", "a" * 64, "ids", "What does [0] do?", "[0] swims.", "[0] is deep in the water.", (0,), "t", "p", "k")
-HEDGED = Qar(
-    "r1", "a" * 64, "ids", "What does [0] do?", "Maybe swim.", "[0] is deep in the water.", (0,), "t", "p", "k"
-)
+GOOD = qar()
+HEDGED = qar(answer="Maybe swim.", row_id="r1")
+TWO = (RulesSettings(), RulesSettings(name="lenient", hedging=False))
 
 
-@pytest.mark.parametrize(("probability", "accepted"), [(0.0, False), (0.79, False), (0.8, True), (1.0, True)])
-def test_the_threshold_itself_is_accepted(probability: float, accepted: bool) -> None:
-    judgement = decide(Score(probability, "why"), critic="c", version="v", min_accept_probability=0.8)
-    assert judgement == Judgement("c", "v", probability, accepted, "" if accepted else "why")
+class Named:
+    """A critic with nothing but a name and a version, for the functions that ask no more of it."""
+
+    version = "v"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score]:
+        return [Score(1.0, "")] * len(rows)
+
+
+def test_every_critic_scores_every_row_and_nothing_is_decided() -> None:
+    with ScoreStage(TWO, means()) as stage:
+        first, second = stage.process([GOOD, HEDGED], {})
+    assert isinstance(first, Kept)
+    assert isinstance(second, Kept)
+    assert first.records[0].candidate is GOOD
+    assert [(one.critic, one.accept_probability, one.reason) for one in second.records[0].scores] == [
+        ("rules", 0.0, "hedging"),
+        ("lenient", 1.0, ""),
+    ]
+    assert len({one.critic_version for one in second.records[0].scores}) == 2
 
 
 def test_rows_are_kept_or_dropped_with_every_judgement_beside_them() -> None:
-    two = (RulesSettings(), RulesSettings(hedging=False))
-    with JudgeStage(two) as stage:
-        first, second = stage.process([GOOD, HEDGED], {})
+    with ScoreStage(TWO, means()) as stage:
+        rows = [record for one in stage.process([GOOD, HEDGED], {}) if isinstance(one, Kept) for record in one.records]
+    with JudgeStage(TWO) as judge:
+        first, second = judge.process(rows, {})
     assert isinstance(first, Kept)
     assert first.records[0].candidate is GOOD
     assert [judgement.accepted for judgement in first.records[0].judgements] == [True, True]
@@ -34,8 +66,20 @@ def test_rows_are_kept_or_dropped_with_every_judgement_beside_them() -> None:
 
 
 def test_no_rows_give_no_outcomes() -> None:
-    with JudgeStage((RulesSettings(),)) as stage:
+    with ScoreStage((RulesSettings(),), means()) as stage:
         assert stage.process([], {}) == []
+    with JudgeStage((RulesSettings(),)) as judge:
+        assert judge.process([], {}) == []
+
+
+def test_a_row_that_cannot_be_scored_has_failed_with_its_cost_and_its_other_scores() -> None:
+    paid, other = Spend(1, 20, 3, 0.5), Spend(1, 5, 5, 0.25)
+    found = scored(
+        GOOD, [Named("a"), Named("b")], [Score(0.25, "dull", "so dull", other), NoScore("no JSON", "bla", paid)]
+    )
+    record = Scored(GOOD, (CriticScore("a", "v", 0.25, "dull", "so dull"),))
+    assert found == Kept((), (Failed("no JSON", "b: bla", record),), paid + other)
+    assert scored(GOOD, [Named("b")], [NoScore("timeout")]) == Kept((), (Failed("timeout", "b", Scored(GOOD, ())),))
 
 
 def test_the_first_rejection_gives_the_reason() -> None:
@@ -43,20 +87,42 @@ def test_the_first_rejection_gives_the_reason() -> None:
     assert outcome(GOOD, judgements) == Dropped("dull", "b 0.250", Judged(GOOD, tuple(judgements)))
 
 
-def test_identity_names_every_critic_and_changes_with_its_settings() -> None:
-    plain = JudgeStage((RulesSettings(),))
-    assert plain.identity["critics"] == [["rules", make_critics([RulesSettings()])[0].version]]
-    assert plain.identity != JudgeStage((RulesSettings(length=False),)).identity
-    assert plain.identity == JudgeStage((RulesSettings(),)).identity
+def test_a_threshold_is_of_the_second_stage_alone_and_all_else_of_the_first() -> None:
+    plain, moved = (RulesSettings(),), (RulesSettings(min_accept_probability=0.75),)
+    other = (RulesSettings(length=False),)
+    (critic,) = make_critics(plain, means())
+    assert ScoreStage(plain, means()).identity["critics"] == [["rules", critic.version]]
+    assert ScoreStage(plain, means()).identity == ScoreStage(moved, means()).identity
+    assert JudgeStage(plain).identity != JudgeStage(moved).identity
+    assert ScoreStage(plain, means()).identity != ScoreStage(other, means()).identity
+    assert JudgeStage(plain).identity == JudgeStage(other).identity
 
 
 def test_records_go_through_arrow() -> None:
-    with JudgeStage((RulesSettings(),)) as stage:
+    with ScoreStage((RulesSettings(),), means()) as stage, JudgeStage((RulesSettings(),)) as judge:
         kept = stage.process([GOOD], {})[0]
         assert isinstance(kept, Kept)
-        table = arrow.to_table(kept.records, stage.record_out)
-    assert arrow.from_table(table, Judged[Qar]) == list(kept.records)
+        accepted = judge.process(kept.records, {})[0]
+        assert isinstance(accepted, Kept)
+        assert arrow.from_table(arrow.to_table(kept.records, stage.record_out), Scored[Qar]) == list(kept.records)
+        table = arrow.to_table(accepted.records, judge.record_out)
+    assert arrow.from_table(table, Judged[Qar]) == list(accepted.records)
+
+
+def test_two_critics_of_one_name_are_refused() -> None:
+    with pytest.raises(SettingsError) as caught:
+        make_critics([RulesSettings(), RulesSettings(hedging=False)], means())
+    assert str(caught.value) == (
+        "critics: 2 critics are called 'rules'; give each a `name` of its own, e.g. name: rules-2"
+    )
+
+
+@pytest.mark.parametrize(("probability", "reason"), [(-0.1, "x"), (1.1, "x"), (float("nan"), "x"), (0.5, "")])
+def test_what_is_no_score(probability: float, reason: str) -> None:
+    with pytest.raises(AssertionError, match="a score"):
+        Score(probability, reason)
 
 
 def test_every_kind_of_settings_has_a_critic() -> None:
-    assert set(CRITICS) == {"rules"} == {RulesSettings().kind}
+    kinds = {settings.model_fields["kind"].default for settings in get_args(get_args(CriticSettings)[0])}
+    assert kinds == {*CRITICS, "all_of", "any_of"}

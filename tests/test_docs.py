@@ -29,7 +29,8 @@ from builders.localized.recipe import LocalizedRecipe
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
 from cards.samples import PublicForm
-from critics import rules
+from critics import evidence, feedback, judge, overlap, rules
+from critics.trained import critic as trained
 from ostensive.chat import retry
 from ostensive.chat.faults import FAULT_KINDS
 from ostensive.chat.prices import load_prices
@@ -171,7 +172,9 @@ def test_the_row_in_the_readme_has_the_fields_of_a_row() -> None:
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "yaml"], ids=str)
 def test_yaml_is_a_recipe_or_a_price_table(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
-    file.write_text(block.text, "utf-8")
+    part_of_recipe = "recipe: localized\ncorpus: {license: other, source: a test}\n"
+    is_part = yaml.safe_load(block.text).keys() == {"critics"}
+    file.write_text(f"{part_of_recipe if is_part else ''}{block.text}", "utf-8")
     if "models" in yaml.safe_load(block.text):
         assert load_prices(file).own
     else:
@@ -364,6 +367,12 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})
     assert names_in("reasons: judged") == rule_reasons()
     assert {row[1].strip("`") for row in table_after("reasons: judged")} == set(rules.RULES)
+    assert names_in("reasons: critics") == {
+        *(evidence.UNKNOWN_REGION, evidence.UNSUPPORTED, evidence.NO_EVIDENCE),
+        *(judge.WRONG_ANSWER, judge.WEAK_RATIONALE, judge.UNREADABLE, judge.NO_EVIDENCE),
+        *(overlap.UNLIKE, overlap.NO_REFERENCE, overlap.TOO_SHORT),
+        *(feedback.REJECTED, feedback.UNRATED, trained.UNLIKELY, trained.TOO_LONG),
+    }
     assert names_in("reasons: teacher failed") == teacher_reasons(stops=False)
     assert names_in("reasons: teacher stops") == teacher_reasons(stops=True)
     assert names_in("faults") == set(FAULT_KINDS)

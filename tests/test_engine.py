@@ -206,6 +206,32 @@ def test_a_change_redoes_only_what_depends_on_it(run: RunFolder, images: Path) -
     assert len(list((run.path / "candidates").iterdir())) == 3, "what the old setting made is gone"
 
 
+def test_from_a_stage_on_nothing_before_it_is_looked_at(run: RunFolder, images: Path) -> None:
+    carry_out(run, images, [verbalize(), ask()])
+    before = files_of(run)
+    for path in images.iterdir():
+        path.unlink()
+
+    def again(asking: TestStage) -> tuple[TestStage, TestStage]:
+        stages = (verbalize(setting=9), asking)  # another identity, which nobody is to ask for
+        with run.locked():
+            engine = LocalEngine(run, Intake(IntakeSettings(), 2), stages, reporter=Silence(), stop=threading.Event())
+            engine.run_from("candidates")
+        return stages
+
+    for stage in again(ask()):
+        assert (stage.entered, stage.seen) == (0, []), "nothing depends on a change"
+    assert files_of(run) == before
+    untouched, changed = again(ask(setting=1))
+    assert (untouched.entered, changed.entered, len(changed.seen)) == (0, 1, 8)
+    after = files_of(run)
+    assert {n: d for n, d in after.items() if "candidates" not in n} == {
+        n: d for n, d in before.items() if "candidates" not in n
+    }
+    assert {n for n in after if "candidates" in n}.isdisjoint(before)
+    assert len(after) == len(before)
+
+
 def test_a_stage_whose_rows_come_out_the_same_redoes_nothing_after_it(run: RunFolder, images: Path) -> None:
     carry_out(run, images, [verbalize(), ask()])
     stages = [verbalize(setting=1), ask()]

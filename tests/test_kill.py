@@ -133,7 +133,7 @@ def test_three_kills(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_twenty_kills(tmp_path: Path) -> None:
     phases = [STARTING, "images", "images", STARTING, "verbalized", ASKING, "candidates", ASKING, "candidates"]
-    phases += [ASKING, ASKING, "unique", ASKING, "unique", "judged", "judged"] + [WRITING_CORPUS] * 4
+    phases += [ASKING, ASKING, "unique", ASKING, "unique", "scored", "judged"] + [WRITING_CORPUS] * 4
     assert len(phases) == 20
     met = kill_and_resume(tmp_path, phases, seed=2)
     assert met.total() >= 17, met

@@ -20,6 +20,7 @@ MODULES = sorted(path for room in ALLOWED for path in (ROOT / room).rglob("*.py"
 HEAVY = {
     "aiohttp",
     "datasets",
+    "fastapi",
     "huggingface_hub",
     "open_clip",
     "openai",
@@ -28,9 +29,11 @@ HEAVY = {
     "sentence_transformers",
     "skimage",
     "sklearn",
+    "starlette",
     "torch",
     "torchvision",
     "transformers",
+    "uvicorn",
     "webdataset",
 }
 

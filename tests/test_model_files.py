@@ -274,7 +274,7 @@ def test_the_offline_profile_asks_nobody(hub: Hub, machine: Machine) -> None:
             print(stage.name, bool(stage.identity))
         """
     )
-    assert lines == ["verbalized True", "candidates True", "unique True", "judged True"]
+    assert lines == ["verbalized True", "candidates True", "unique True", "scored True", "judged True"]
     assert hub.asked == []
 
 

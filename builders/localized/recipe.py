@@ -10,8 +10,9 @@ from builders.localized.probing import TeacherAsker, load_probing_prompts
 from builders.localized.scripted import make_script
 from builders.localized.settings import LocalizedSettings
 from builders.localized.stage import CandidatesStage
-from critics.settings import CriticSettings, RulesSettings
-from critics.stage import JudgeStage
+from critics.critic import CriticMeans
+from critics.settings import CriticSettings, JudgeSettings, RulesSettings, leaves
+from critics.stage import JudgeStage, ScoreStage
 from ostensive.recipe import Recipe, ScriptedTeacherSettings, ServedModelSettings, ServedTeacherSettings
 from ostensive.services import Services
 from ostensive.stage import Stage
@@ -47,16 +48,18 @@ class LocalizedRecipe(Recipe):
 
     @property
     def endpoints(self) -> tuple[ServedModelSettings, ...]:
-        """The teacher's server and, where it is asked, that of the verbalizers."""
+        """The teacher's server and, where they are asked, those of the verbalizers and of critics."""
         own = self.verbalize.endpoint if self.verbalize.asks_endpoint else None
-        return super().endpoints if own is None else (*super().endpoints, own)
+        critics = (critic.chat for critic in leaves(self.critics) if isinstance(critic, JudgeSettings))
+        others = (own, *(chat for chat in critics if isinstance(chat, ServedTeacherSettings)))
+        return (*super().endpoints, *(other for other in others if other is not None))
 
 
 RECIPE = LocalizedRecipe
 
 
 def make_stages(recipe: LocalizedRecipe, services: Services) -> Sequence[Stage[Any, Any]]:  # Any: different records
-    """Verbalize, ask the teacher, dedupe, judge."""
+    """Verbalize, ask the teacher, dedupe, score, judge."""
     error_rate = recipe.teacher.error_rate if isinstance(recipe.teacher, ScriptedTeacherSettings) else 0.0
     script = make_script(error_rate)
     models = Models(
@@ -78,5 +81,6 @@ def make_stages(recipe: LocalizedRecipe, services: Services) -> Sequence[Stage[A
             seed=recipe.seed,
         ),
         DedupeStage(recipe.dedupe),
+        ScoreStage(recipe.critics, CriticMeans(services, recipe.teacher, recipe.seed)),
         JudgeStage(recipe.critics),
     )

@@ -87,7 +87,7 @@ class CandidatesStage:
 
     @property
     def prompt_hash(self) -> str:
-        """The hash of the prompt set, see `builders.prompts`."""
+        """The hash of the prompt set, see `ostensive.prompts`."""
         return self._prompt_hash
 
     @property

@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ostensive.records import ImageRecord, Judged, Verbalization
 from ostensive.runfolder import RunFolder
 from ostensive.stage import Stage
 from ostensive.summary import RunFacts
+from ostensive.thresholds import in_force, read_choices
 
 AnyStage = Stage[Any, Any]  # Any: stages of different records
 PICTURES_AHEAD = 32  # read and cleaned before they are written; bounds memory
@@ -49,7 +50,12 @@ def assemble(run: RunFolder, recipe: Recipe, stages: Sequence[AnyStage], materia
 
     names = ["images", *(stage.name for stage in stages)]
     made_from = fingerprint(
-        [recipe.identity(), ostensive.__version__, *([i.fingerprint, i.digest] for n in names for i in run.infos(n))]
+        [
+            recipe.identity(),
+            ostensive.__version__,
+            [asdict(choice) for choice in read_choices(run.path)],
+            *([info.fingerprint, info.digest] for name in names for info in run.infos(name)),
+        ]
     )
     whole = (run.corpus_path / MANIFEST_NAME).exists() and (run.corpus_path / "README.md").exists()
     if not whole or run.read_state().get("corpus") != made_from:
@@ -74,14 +80,31 @@ def _facts(run: RunFolder, recipe: Recipe, names: Sequence[str]) -> RunFacts:
         prompt_hashes=_distinct(table.column("prompt_hash") for table in judged),
         critics=_distinct(table.column("critic") for table in judged),
         ostensive_version=ostensive.__version__,
+        thresholds=in_force(read_choices(run.path), recipe.identity(), _critic_versions(run)),
     )
 
 
+def _critic_versions(run: RunFolder) -> dict[str, str]:
+    """The version of each critic whose scores the run holds, by name."""
+    found: dict[str, str] = {}
+    for path in run.partition_paths("scored"):
+        scores = pc.list_flatten(pq.read_table(path, columns=["scores"]).column("scores")).combine_chunks()
+        names, versions = pc.struct_field(scores, "critic"), pc.struct_field(scores, "critic_version")
+        found.update(zip(names.to_pylist(), versions.to_pylist(), strict=True))
+    return found
+
+
 def _publishable(recipe: Recipe) -> dict[str, Any]:  # Any: JSON values of any depth
-    """The settings that rows depend on, without the address of the teacher's server, which may be nobody's business."""
-    values = recipe.identity()
-    values["teacher"].pop("base_url", None)
+    """The settings that rows depend on, without the addresses of servers, which may be nobody's business."""
+    values = _without_addresses(recipe.identity())
+    assert isinstance(values, dict), "a recipe is a mapping"
     return values
+
+
+def _without_addresses(value: Any) -> Any:  # Any: as above
+    if isinstance(value, dict):
+        return {key: _without_addresses(item) for key, item in value.items() if key != "base_url"}
+    return [_without_addresses(item) for item in value] if isinstance(value, list) else value
 
 
 def _lineage(path: Path) -> pa.Table:

@@ -1,7 +1,7 @@
 """`ostensive build`: carry out a recipe in a run folder, from wherever an earlier command left it."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
 from ostensive.chat.preflight import check_key
 from ostensive.chat.prices import load_prices
-from ostensive.commands.assemble import Materials, assemble
+from ostensive.commands.assemble import AnyStage, Materials, assemble
 from ostensive.commands.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.corpus import Corpus
 from ostensive.engine import LocalEngine
@@ -70,6 +70,47 @@ def build(
         return build_.carry_out(recipe_kind(resolved.recipe), plan)
 
 
+def rebuild(
+    out: Path | str,
+    *,
+    change: Callable[[Recipe], Recipe],
+    start: str,
+    options: BuildOptions = DEFAULT_OPTIONS,
+    reporter: Reporter | None = None,
+    stop: threading.Event | None = None,
+) -> Corpus:
+    """Does the stage `start` and what comes after it again in the finished run `out`, by its own recipe after `change`.
+
+    What the stages before left on disk is taken as it is: no image is taken in and no teacher is asked. Where nothing
+    depends on the change, nothing is done again. Raises `SettingsError` where there is no finished run, and otherwise
+    as `build` does.
+    """
+    from builders.table import load, recipe_kind
+
+    run = finished_run(out)
+    with run.locked():
+        recipe = change(load(str(run.recipe_path)))
+        build_ = _Build(run, recipe, options, reporter or Silence(), stop or threading.Event())
+        return build_.carry_out(recipe_kind(recipe.recipe), start)
+
+
+def finished_run(out: Path | str) -> RunFolder:
+    """The run in `out`; raises `SettingsError` when there is none, or one that was stopped before its end."""
+    run = RunFolder(Path(out))
+    state = run.read_state()
+    if not state:
+        raise SettingsError(f"{out}: there is no run here; give the folder that was --out of `ostensive build`")
+    if state.get("outcome") not in _FINISHED:
+        raise SettingsError(
+            f"{out}: this run is not finished ({state.get('outcome')}), and its partitions may be of two recipes; let"
+            " `ostensive build` finish it first"
+        )
+    return run
+
+
+_FINISHED = ("done", TooManyFailedError.__name__)
+
+
 @dataclass(frozen=True, slots=True)
 class _Build:
     run: RunFolder
@@ -93,14 +134,14 @@ class _Build:
             )
         return plan_partitions(items, previous, self.recipe.run.partition_size)
 
-    def carry_out(self, kind: "RecipeKind", plan: Mapping[int, Sequence[SourceItem]]) -> Corpus:
-        """Runs every stage, then writes the corpus from all that is whole."""
+    def carry_out(self, kind: "RecipeKind", work: "Work") -> Corpus:
+        """Does the work, then writes the corpus from all that is whole."""
         write_text(self.run.recipe_path, dump(self.recipe))
         self.run.write_state(version=ostensive.__version__, recipe=self.recipe.recipe, outcome="unfinished", message="")
-        images = sum(len(items) for items in plan.values())
-        self.run.log("start", {"images": images, "recipe_hash": recipe_hash(self.recipe)})
+        begins = {"from": work} if isinstance(work, str) else {"images": _item_count(work)}
+        self.run.log("start", {**begins, "recipe_hash": recipe_hash(self.recipe)})
         try:
-            corpus = self._stages_and_corpus(kind, plan)
+            corpus = self._stages_and_corpus(kind, work)
             check_failures(corpus.stages, self.recipe.run.max_failed_share)
         except OstensiveError as error:
             self._remember(error)
@@ -117,7 +158,7 @@ class _Build:
         except OstensiveError:
             return
 
-    def _stages_and_corpus(self, kind: "RecipeKind", plan: Mapping[int, Sequence[SourceItem]]) -> Corpus:
+    def _stages_and_corpus(self, kind: "RecipeKind", work: "Work") -> Corpus:
         loader = ImageLoader(self.recipe.intake)
         threads = thread_count(self.recipe.run)
         prices = load_prices(self.options.prices)
@@ -145,26 +186,34 @@ class _Build:
                 stop=self.stop,
             )
             stages = kind.make_stages(self.recipe, services)
-            for stage in stages:
-                _ = stage.identity  # says what is wrong with a model's files, before hours of other work
             names = ["images", *(stage.name for stage in stages)]
             if self.options.retry_failed:
                 self._forget_failed(names)
-            self._check_access(services, names, len(plan))
-            self.run.write_state(
-                stages=names,
-                images=sum(len(items) for items in plan.values()),
-                partitions=len(plan),
+            self._prepare(stages, services, work)
+            engine = LocalEngine(
+                self.run, Intake(self.recipe.intake, threads), stages, reporter=self.reporter, stop=self.stop
             )
-            intake = Intake(self.recipe.intake, threads)
-            engine = LocalEngine(self.run, intake, stages, reporter=self.reporter, stop=self.stop)
             try:
-                engine.run(plan)
+                if isinstance(work, str):
+                    engine.run_from(work)
+                else:
+                    engine.run(work)
             except BudgetReached:
                 # What has been paid for is worth a corpus.
                 assemble(self.run, self.recipe, stages, Materials(loader, threads, threading.Event()))
                 raise
             return assemble(self.run, self.recipe, stages, Materials(loader, threads, self.stop))
+
+    def _prepare(self, stages: Sequence[AnyStage], services: Services, work: "Work") -> None:
+        """Finds out what is wrong before hours of work, and says in the run's state what there is to do."""
+        names = ["images", *(stage.name for stage in stages)]
+        first = names.index(work) - 1 if isinstance(work, str) else 0
+        for stage in stages[first:]:
+            _ = stage.identity  # says what is wrong with a model's files
+        self.run.write_state(stages=names)
+        if not isinstance(work, str):
+            self._check_access(services, names, len(work))
+            self.run.write_state(images=_item_count(work), partitions=len(work))
 
     def _check_access(self, services: Services, stages: Sequence[str], partitions_: int) -> None:
         """Finds out what is wrong with a key or an address before hours of other work, if there is work at all."""
@@ -195,6 +244,14 @@ def check_world(items: Sequence[SourceItem], settings: IntakeSettings) -> None:
             " else; make some with `ostensive microworld render FOLDER`, choose another --profile, or take any images"
             " with --set intake.world=any"
         )
+
+
+Work = Mapping[int, Sequence[SourceItem]] | str
+"""What a build does: source items by partition, or the stage from which finished partitions are done again."""
+
+
+def _item_count(plan: Mapping[int, Sequence[SourceItem]]) -> int:
+    return sum(len(items) for items in plan.values())
 
 
 def check_failures(stages: Sequence[StageSummary], max_failed_share: float) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from ostensive.commands.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.commands.rehearse import Rehearsal, RehearsedStage, rehearse
 from ostensive.images.sources import list_items
-from ostensive.records import ImageRecord, Judged, Qar, Verbalization
+from ostensive.records import ImageRecord, Judged, Qar, Scored, Verbalization
 from ostensive.stage import Kept
 
 
@@ -78,6 +78,9 @@ def _record_lines(record: Any) -> Iterator[str]:  # Any: records of any stage
             yield f"{probe.question} {probe.answer}"
     elif isinstance(record, Qar):
         yield from (f"Q: {record.question}", f"A: {record.answer}", f"R: {record.rationale}", "")
+    elif isinstance(record, Scored):
+        scores = (f"{score.critic} {score.accept_probability:.3f}" for score in record.scores)
+        yield f"{', '.join(scores)}: {record.candidate.question}"
     elif isinstance(record, Judged):
         yield f"accepted: {record.candidate.question}"
     else:

@@ -1,0 +1,39 @@
+"""Which candidates of an image people are asked about: a few that differ most, the roots of its clusters (LSKD: five).
+
+The clusters are those of `builders.dedupe` with their number fixed, and the same embeddings; an image that has no more
+candidates than are wanted needs no model.
+"""
+
+from collections.abc import Sequence
+
+from builders.dedupe import DedupeSettings, near_duplicates
+from builders.embeddings import SentenceEmbedder
+from ostensive.records import Qar
+
+
+def representatives(rows: Sequence[Qar], per_image: int, settings: DedupeSettings) -> list[Qar]:
+    """At most `per_image` rows of each image, in the order of `rows`; those left out repeat one that stays.
+
+    Loads the embedding model that `settings` name, if any image has more; raises `SettingsError` if that cannot be.
+    """
+    by_image: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        by_image.setdefault(row.image_id, []).append(place)
+    crowded = [places for places in by_image.values() if len(places) > per_image]
+    if not crowded:
+        return list(rows)
+    flat = [place for places in crowded for place in places]
+    embedder = SentenceEmbedder(
+        settings.model, revision=settings.revision, batch_size=settings.batch_size, device=settings.device
+    )
+    with embedder:
+        vectors = embedder.embed([rows[place].text for place in flat])
+    clustering = settings.model_copy(update={"clusters": per_image})
+    left_out: set[int] = set()
+    start = 0
+    for places in crowded:
+        row_ids = [rows[place].row_id for place in places]
+        found = near_duplicates(row_ids, vectors[start : start + len(places)], clustering)
+        left_out.update(places[duplicate.place] for duplicate in found)
+        start += len(places)
+    return [row for place, row in enumerate(rows) if place not in left_out]

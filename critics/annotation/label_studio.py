@@ -1,0 +1,168 @@
+"""To Label Studio and back: its task JSON, and the labeling config that shows our questions there.
+
+A task has the item in `data` and one annotation for each annotator; each answer is a result of type `choices` whose
+`from_name` is our question. Label Studio knows annotators by numbers of its own, so that the name travels in the `meta`
+of the results, where there is one, and in `completed_by` otherwise. The format is that of its documentation, "Label
+Studio JSON format of annotated tasks"; the flattened JSON-MIN was given up, because it has one annotator a task.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from xml.sax.saxutils import quoteattr
+
+from critics.annotation.items import Item
+from critics.annotation.store import Standing
+from critics.annotation.tasks import TASKS, AnswerError, Question, Task, check_answers
+from ostensive.errors import SettingsError
+from ostensive.fingerprint import fingerprint
+
+_IMAGE: Final = "image"  # the name of the image in `data` and in the config
+
+Json = dict[str, Any]  # Any: JSON values
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignJudgement:
+    """What somebody said of an item in Label Studio."""
+
+    item: Item
+    annotator: str
+    answers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a file of tasks holds for us, and one line for each annotation or task that was left out."""
+
+    judgements: tuple[ForeignJudgement, ...]
+    left_out: tuple[str, ...]
+
+
+def to_tasks(items: Iterable[Item], standing: Iterable[Standing], image_address: Callable[[Item], str]) -> list[Json]:
+    """Label Studio tasks for items, with what annotators have said of them."""
+    by_item: dict[str, list[Standing]] = {}
+    for one in standing:
+        by_item.setdefault(one.item.item_id, []).append(one)
+    return [
+        {
+            "id": number,
+            "data": {
+                _IMAGE: image_address(item),
+                "task": item.task,
+                "item_id": item.item_id,
+                "image_id": item.image_id,
+                **{text.name: text.text for text in item.texts},
+            },
+            "annotations": [_annotation(one) for one in by_item.get(item.item_id, [])],
+            "predictions": [],
+        }
+        for number, item in enumerate(items, 1)
+    ]
+
+
+def _annotation(one: Standing) -> Json:
+    results = [
+        {
+            "id": fingerprint([one.item.task, one.item.item_id, one.annotator, name])[:10],
+            "from_name": name,
+            "to_name": _IMAGE,
+            "type": "choices",
+            "value": {"choices": [value]},
+            "meta": {"annotator": one.annotator},
+        }
+        for name, value in one.answers.items()
+    ]
+    moment = datetime.fromtimestamp(one.judged_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"result": results, "was_cancelled": False, "ground_truth": False, "created_at": moment}
+
+
+def labeling_config(task: Task) -> str:
+    """The labeling config (XML) with which Label Studio asks the questions of `task`."""
+    lines = ["<View>", f'  <Image name="{_IMAGE}" value="${_IMAGE}"/>']
+    for name in task.fields:
+        lines.append(f"  <Header value={quoteattr(name.capitalize())}/>")
+        lines.append(f'  <Text name="{name}_text" value="${name}"/>')
+    for question in task.questions:
+        lines.append(f"  <Header value={quoteattr(question.text)}/>")
+        lines.append(f'  <Choices name="{question.name}" toName="{_IMAGE}" choice="single-radio" showInLine="true">')
+        lines += [f"    <Choice value={quoteattr(value)}/>" for value in question.values]
+        lines.append("  </Choices>")
+    return "\n".join([*lines, "</View>", ""])
+
+
+def read_tasks(path: Path) -> list[Json]:
+    """The tasks in an export of Label Studio; raises `SettingsError` for what is none."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise SettingsError(f"{path} is not JSON ({error}); an export of Label Studio as JSON is expected") from error
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise SettingsError(f"{path}: a list of tasks is expected; export as JSON in Label Studio")
+    if values and not any("annotations" in value and isinstance(value.get("data"), dict) for value in values):
+        raise SettingsError(f"{path}: no task has data and annotations; export as JSON, not JSON-MIN or CSV")
+    return values
+
+
+def from_tasks(tasks: Sequence[Json], items: Mapping[str, Item]) -> Imported:
+    """The judgements in Label Studio tasks on those of `items`, which are given by item id."""
+    judgements: list[ForeignJudgement] = []
+    left_out: list[str] = []
+    for number, task in enumerate(tasks, 1):
+        item = items.get(item_id_of(task) or "")
+        if item is None:
+            left_out.append(f"task {number}: its item_id is {item_id_of(task)!r}, which this run does not have")
+            continue
+        for place, annotation in enumerate(task.get("annotations") or [], 1):
+            where = f"task {number}, annotation {place}"
+            if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
+                left_out.append(f"{where}: it was skipped")
+                continue
+            results = [result for result in annotation.get("result") or [] if isinstance(result, dict)]
+            try:
+                answers = check_answers(TASKS[item.task], dict(_given(TASKS[item.task], results)))
+            except AnswerError as error:
+                left_out.append(f"{where}: {error}")
+                continue
+            judgements.append(ForeignJudgement(item, _annotator(annotation, results), answers))
+    return Imported(tuple(judgements), tuple(left_out))
+
+
+def item_id_of(task: Json) -> str | None:
+    """Which item a task is about, `item_id` or `row_id` in its data; None where it does not say."""
+    data = task.get("data")
+    item_id = data.get("item_id", data.get("row_id")) if isinstance(data, dict) else None
+    return item_id if isinstance(item_id, str) else None
+
+
+def _given(task: Task, results: Iterable[Json]) -> Iterator[tuple[str, str]]:
+    questions = {question.name: question for question in task.questions}
+    for result in results:
+        question, value = questions.get(str(result.get("from_name"))), result.get("value")
+        if question is not None and isinstance(value, dict):
+            said = value.get("choices", value.get("rating"))
+            first = said[0] if isinstance(said, list) and said else said
+            yield question.name, _value(question, str(first))
+
+
+def _value(question: Question, said: str) -> str:
+    """The value that is meant: configs of others may show our options by their text."""
+    plain = said.strip().casefold()
+    return next((one.value for one in question.options if plain in (one.value, one.text.casefold())), said)
+
+
+def _annotator(annotation: Json, results: Iterable[Json]) -> str:
+    for result in results:
+        meta = result.get("meta")
+        if isinstance(meta, dict) and isinstance(meta.get("annotator"), str):
+            return str(meta["annotator"])
+    by = annotation.get("completed_by")
+    if isinstance(by, dict):
+        names = [str(by[key]) for key in ("email", "username", "first_name") if by.get(key)]
+        by = names[0] if names else by.get("id")
+    return by if isinstance(by, str) else f"Label Studio {by}" if by is not None else "Label Studio"

@@ -1,0 +1,93 @@
+"""From records to HTML: Jinja templates in files, everything escaped, and what they are given.
+
+Teachers and other models write the texts that are shown, so nothing of them is ever trusted: they reach a page only
+through Jinja's escaping, in elements that keep their writing direction to themselves.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from critics.annotation.assignment import is_swapped
+from critics.annotation.items import Item, parts_of
+from critics.annotation.tasks import Option, Question, Task
+from ostensive.drawing import PALETTE, contrasting
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HERE: Final = Path(__file__).parent
+_STATIC: Final = {
+    "annotate.css": "text/css",
+    "annotate.js": "text/javascript",
+    "regions.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownText:
+    """A text of an item under its heading; `role` is the name of its field, or of its side."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file of the page itself."""
+
+    text: str
+    media_type: str
+
+
+def shown_texts(task: Task, item: Item, annotator: str) -> list[ShownText]:
+    """The item's texts in the order in which this annotator sees them."""
+    if task.sides is None:
+        return [ShownText(name, item.text(name)) for name in task.fields]
+    left, right = task.sides[::-1] if is_swapped(item.item_id, annotator) else task.sides
+    others = [ShownText(name, item.text(name)) for name in task.fields if name not in task.sides]
+    return [*others, ShownText("left", item.text(left)), ShownText("right", item.text(right))]
+
+
+def asked_question(task: Task, question: Question, item: Item, annotator: str) -> Question:
+    """The question as it is put to this annotator: where the sides change places, so do the values behind them."""
+    if task.sides is None or not is_swapped(item.item_id, annotator):
+        return question
+    values = question.values[::-1]
+    options = [Option(value, one.text, one.key) for value, one in zip(values, question.options, strict=True)]
+    return Question(question.name, question.text, tuple(options), question.is_ordered)
+
+
+def static_file(name: str) -> StaticFile:
+    """A style or the script, by its name in a table: no name ever becomes a path. Raises `KeyError` for any other."""
+    media_type = _STATIC[name]
+    text = region_colours() if name == "regions.css" else (_HERE / "static" / name).read_text("utf-8")
+    return StaticFile(text, media_type)
+
+
+@functools.cache
+def region_colours() -> str:
+    """A rule for each colour of a region, so that a tag in a text looks like its region in the picture."""
+    rules = []
+    for place, colour in enumerate(PALETTE):
+        ink = contrasting(colour)
+        rules.append(f".region-{place} {{ background: rgb{tuple(colour)}; color: rgb{tuple(ink)}; }}\n")
+    return "".join(rules)
+
+
+def make_templates() -> "Environment":
+    """The page's templates."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["parts_of"] = parts_of
+    environment.globals["colour_count"] = len(PALETTE)
+    return environment

@@ -1,0 +1,306 @@
+"""The store of a run's judgements: who was given what, what they said, and what they took back.
+
+Each judgement is one row and is never changed or removed; taking one back adds a row that says so. A call returns when
+what it wrote is on the disk. All methods may be called from any thread between `__enter__` and `__exit__`, and several
+processes may have the same file open.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from critics.annotation.assignment import Seat, choose_image, is_swapped
+from critics.annotation.database import connect, storage_error
+from critics.annotation.items import Item, Text
+from critics.annotation.tasks import TASKS, AnswerError, check_answers
+from ostensive.errors import SettingsError
+
+STORE_NAME: Final = "annotations.sqlite"
+"""The file's name in a run folder."""
+MAX_NAME_LENGTH: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an annotator thinks of an item now. `answers` by question."""
+
+    sequence: int
+    item: Item
+    annotator: str
+    answers: Mapping[str, str]
+    swapped: bool  # whether the two sides were shown in the other order; the answers are in the item's own
+    source: str  # "page", or the file that was imported
+    judged_at: float  # seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an annotator is in a task, and all annotators together."""
+
+    judged: int  # by this annotator
+    items: int  # of the task, not retired
+    done: int  # items with as many judgements as are wanted
+
+
+class AnnotationStore:
+    """The judgements in the SQLite file at `path`. Raises `StorageError` in one line where the disk refuses."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._clock = clock  # seconds since the epoch
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._connection = connect(self.path)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that sees and makes a whole; nothing of it stays when the block ends badly."""
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    # A full disk makes SQLite roll back by itself.
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise storage_error(self.path, error) from error
+
+    def secret(self) -> bytes:
+        """What form tokens and cookies are signed with; made with the file, so that a page outlives a restart."""
+        with self._transaction() as db:
+            return bytes.fromhex(db.execute("SELECT value FROM secrets WHERE name = 'forms'").fetchone()[0])
+
+    def enter_annotator(self, name: str) -> str:
+        """The annotator of that name as first written, entered if new. Raises `AnswerError` for what is no name.
+
+        Case, width and spaces do not count, so that one person is not taken for two.
+        """
+        shown = " ".join(unicodedata.normalize("NFC", name).split())
+        if not shown or len(shown) > MAX_NAME_LENGTH or any(unicodedata.category(c)[0] == "C" for c in shown):
+            raise AnswerError(f"a name of 1 to {MAX_NAME_LENGTH} visible characters is expected")
+        folded = unicodedata.normalize("NFKC", shown).casefold()
+        with self._transaction() as db:
+            db.execute("INSERT OR IGNORE INTO annotators VALUES (?, ?, ?)", (shown, folded, self._clock()))
+            return str(db.execute("SELECT name FROM annotators WHERE folded = ?", (folded,)).fetchone()[0])
+
+    def add_items(self, items: Sequence[Item]) -> int:
+        """Adds items after those that are there, and brings retired ones back; returns how many are new.
+
+        Raises `SettingsError` where an item of that id was judged with other texts.
+        """
+        with self._transaction() as db:
+            place = db.execute("SELECT coalesce(max(place), 0) FROM items").fetchone()[0]
+            before = db.execute("SELECT count(*) FROM items").fetchone()[0]
+            for offset, item in enumerate(items, 1):
+                texts = _stored(json.dumps({text.name: text.text for text in item.texts}, ensure_ascii=False))
+                db.execute(_ADD, (item.task, item.item_id, item.image_id, place + offset, texts))
+                key = (item.task, item.item_id)
+                if db.execute(f"SELECT texts FROM items WHERE {_KEY}", key).fetchone()[0] != texts:  # noqa: S608 - constants
+                    raise SettingsError(
+                        f"{self.path}: the item {item.item_id!r} was judged with other texts; give the new ones an"
+                        " item_id of their own"
+                    )
+            return int(db.execute("SELECT count(*) FROM items").fetchone()[0]) - int(before)
+
+    def retire_items(self, task: str, item_ids: Iterable[str]) -> None:
+        """Items that are not to be given out any more; what was said of them stays."""
+        keys = [(task, item_id) for item_id in item_ids]
+        with self._transaction() as db:
+            db.executemany("UPDATE items SET is_retired = 1 WHERE task = ? AND item_id = ?", keys)
+
+    def items(self, task: str, *, with_retired: bool = False) -> list[Item]:
+        """The items of a task in the order in which they are given out."""
+        query = f"SELECT {_ITEM} FROM items WHERE task = ? AND is_retired <= ? ORDER BY place"  # noqa: S608 - constants
+        with self._transaction() as db:
+            return [_item(row) for row in db.execute(query, (task, int(with_retired)))]
+
+    def item(self, task: str, item_id: str) -> Item | None:
+        """One item; None if there is none of that id."""
+        query = f"SELECT {_ITEM} FROM items WHERE task = ? AND item_id = ?"  # noqa: S608 - constants
+        with self._transaction() as db:
+            row = db.execute(query, (task, item_id)).fetchone()
+        return None if row is None else _item(row)
+
+    def next_item(self, task: str, annotator: str, annotators_per_item: int) -> Item | None:
+        """The next to judge: the rest of the images already given, then a new one; None at the end."""
+        with self._transaction() as db:
+            row = db.execute(_NEXT, {"task": task, "annotator": annotator}).fetchone()
+            if row is None:
+                sizes = dict(
+                    db.execute(
+                        "SELECT image_id, count(*) FROM items WHERE task = ? AND is_retired = 0"
+                        " GROUP BY image_id ORDER BY min(place)",
+                        (task,),
+                    )
+                )
+                seats = [Seat(*seat) for seat in db.execute(_SEATS, (task,))]
+                now = self._clock()
+                image_id = choose_image(sizes, seats, annotator, annotators_per_item=annotators_per_item, now=now)
+                if image_id is None:
+                    return None
+                db.execute("INSERT INTO seats VALUES (?, ?, ?, ?)", (task, image_id, annotator, now))
+                row = db.execute(_NEXT, {"task": task, "annotator": annotator}).fetchone()
+        assert row is not None, "an image that was given out has an item to judge"
+        return _item(row)
+
+    def record(self, task: str, item_id: str, annotator: str, given: Mapping[str, str]) -> None:
+        """Adds what the annotator says of an item that was given to them; raises `AnswerError` where it was not.
+
+        `given` is checked as `check_answers` does. Saying the same again changes nothing.
+        """
+        answers = check_answers(TASKS[task], given)
+        swapped = TASKS[task].sides is not None and is_swapped(item_id, annotator)
+        with self._transaction() as db:
+            query = (
+                "SELECT 1 FROM items JOIN seats USING (task, image_id) WHERE task = ? AND item_id = ? AND annotator = ?"
+            )
+            if db.execute(query, (task, item_id, annotator)).fetchone() is None:
+                raise AnswerError(
+                    f"the item {item_id[:40]!r} was not given to {annotator}; go back to the list of tasks"
+                )
+            self._insert(db, (task, item_id, annotator), answers, swapped=swapped, source="page")
+
+    def record_imported(self, item: Item, annotator: str, given: Mapping[str, str], source: str) -> bool:
+        """Adds a judgement that was given elsewhere, its item and annotator known; False where it was there already."""
+        answers = check_answers(TASKS[item.task], given)
+        with self._transaction() as db:
+            seat = (item.task, item.image_id, annotator, self._clock())
+            db.execute("INSERT OR IGNORE INTO seats VALUES (?, ?, ?, ?)", seat)
+            return self._insert(db, (item.task, item.item_id, annotator), answers, swapped=False, source=source)
+
+    def _insert(
+        self,
+        db: sqlite3.Connection,
+        key: tuple[str, str, str],  # task, item, annotator
+        answers: Mapping[str, str],
+        *,
+        swapped: bool,
+        source: str,
+    ) -> bool:
+        text = json.dumps(answers, sort_keys=True)
+        last = db.execute(f"{_STANDING_ANSWERS} AND item_id = ? AND annotator = ?", key).fetchone()
+        if last is not None and last[0] == text:
+            return False
+        db.execute(_INSERT, (*key, text, None, swapped, source, self._clock()))
+        return True
+
+    def take_back(self, task: str, annotator: str) -> Item | None:
+        """Takes back the annotator's last standing judgement in a task and returns its item; None if there is none."""
+        with self._transaction() as db:
+            query = (
+                "SELECT sequence, item_id, swapped FROM standing WHERE task = ? AND annotator = ?"
+                " AND source = 'page' ORDER BY sequence DESC LIMIT 1"
+            )
+            last = db.execute(query, (task, annotator)).fetchone()
+            if last is None:
+                return None
+            sequence, item_id, swapped = last
+            row = (task, item_id, annotator, None, sequence, swapped, "page", self._clock())
+            db.execute(_INSERT, row)
+            query = f"SELECT {_ITEM} FROM items WHERE task = ? AND item_id = ?"  # noqa: S608 - constants
+            return _item(db.execute(query, (task, item_id)).fetchone())
+
+    def standing(self, task: str) -> list[Standing]:
+        """Everything that stands in a task, by item in the order of giving out, then by annotator."""
+        with self._transaction() as db:
+            return [
+                Standing(row[4], _item(row), row[5], json.loads(row[6]), bool(row[7]), row[8], row[9])
+                for row in db.execute(_STANDING, (task,))
+            ]
+
+    def answers(self, task: str) -> dict[str, dict[str, Mapping[str, str]]]:
+        """The answers that stand in a task, by item and annotator."""
+        found: dict[str, dict[str, Mapping[str, str]]] = {}
+        for standing in self.standing(task):
+            found.setdefault(standing.item.item_id, {})[standing.annotator] = standing.answers
+        return found
+
+    def progress(self, task: str, annotator: str, annotators_per_item: int) -> Progress:
+        """How far the annotator and all together are."""
+        with self._transaction() as db:
+            items = db.execute("SELECT count(*) FROM items WHERE task = ? AND is_retired = 0", (task,)).fetchone()[0]
+            mine = db.execute(_JUDGED_BY, (task, annotator)).fetchone()[0]
+            done = db.execute(_DONE, (task, annotators_per_item)).fetchone()[0]
+        return Progress(mine, items, done)
+
+    def judged_in_image(self, item: Item, annotator: str) -> tuple[int, int]:
+        """How many items of the item's image the annotator has judged, and how many there are."""
+        query = (
+            "SELECT count(standing.sequence), count(*) FROM items LEFT JOIN standing ON standing.task = items.task"
+            " AND standing.item_id = items.item_id AND standing.annotator = ?"
+            " WHERE items.task = ? AND items.image_id = ? AND is_retired = 0"
+        )
+        with self._transaction() as db:
+            judged, items = db.execute(query, (annotator, item.task, item.image_id)).fetchone()
+        return judged, items
+
+
+_ITEM: Final = "task, item_id, image_id, texts"
+_KEY: Final = "task = ? AND item_id = ?"
+# Texts that nobody has judged yet may change, those that somebody has stay as they were shown.
+_ADD: Final = """
+INSERT INTO items VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (task, item_id) DO UPDATE SET is_retired = 0, texts = CASE
+    WHEN EXISTS (SELECT 1 FROM judgements WHERE judgements.task = items.task AND judgements.item_id = items.item_id)
+    THEN items.texts ELSE excluded.texts END
+"""
+_INSERT: Final = (
+    "INSERT INTO judgements (task, item_id, annotator, answers, takes_back, swapped, source, judged_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_STANDING_ANSWERS: Final = "SELECT answers FROM standing WHERE task = ?"
+_NEXT: Final = f"""
+SELECT {_ITEM} FROM items JOIN seats USING (task, image_id)
+WHERE task = :task AND annotator = :annotator AND is_retired = 0 AND NOT EXISTS (
+    SELECT 1 FROM standing WHERE standing.task = items.task AND standing.annotator = :annotator
+    AND standing.item_id = items.item_id)
+ORDER BY taken_at, place LIMIT 1
+"""  # noqa: S608 - constants
+_SEATS: Final = """
+SELECT seats.image_id, seats.annotator, count(standing.sequence), max(seats.taken_at, coalesce(max(judged_at), 0))
+FROM seats LEFT JOIN items ON items.task = seats.task AND items.image_id = seats.image_id AND is_retired = 0
+LEFT JOIN standing ON standing.task = seats.task AND standing.annotator = seats.annotator
+    AND standing.item_id = items.item_id
+WHERE seats.task = ? GROUP BY seats.image_id, seats.annotator
+"""
+_STANDING: Final = """
+SELECT items.task, items.item_id, items.image_id, items.texts, sequence, annotator, answers, swapped, source, judged_at
+FROM standing JOIN items USING (task, item_id) WHERE items.task = ? ORDER BY items.place, annotator
+"""
+_JUDGED_BY: Final = """
+SELECT count(*) FROM standing JOIN items USING (task, item_id)
+WHERE items.task = ? AND annotator = ? AND is_retired = 0
+"""
+_DONE: Final = """
+SELECT count(*) FROM (SELECT 1 FROM standing JOIN items USING (task, item_id)
+WHERE items.task = ? AND is_retired = 0 GROUP BY item_id HAVING count(*) >= ?)
+"""
+
+
+def _stored(text: str) -> str:
+    """`text` with lone surrogates, which SQLite refuses, shown as `?`."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _item(row: Sequence[str]) -> Item:
+    task, item_id, image_id, texts = row[:4]
+    return Item(task, item_id, image_id, tuple(Text(name, text) for name, text in json.loads(texts).items()))

@@ -1,0 +1,86 @@
+"""The critic `feedback`: what people said of a candidate is its score.
+
+A label counts 1 or 0; a rating from 1 (excellent) to 5 (useless), as ILLUME asks for it, is spread evenly over 1 to 0,
+so that its "fitting", 1 or 2, is a threshold like any other. Where several people rated, the worst rating counts, as
+one rejection is enough for a label. A candidate that nobody looked at has the score 0: a corpus of what people
+accepted holds nothing else.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from critics.critic import Score
+from critics.settings import FeedbackSettings
+from critics.tables import TableRow, content_hash, read_rows, text_in
+from ostensive.errors import SettingsError
+from ostensive.fingerprint import fingerprint
+from ostensive.records import Qar
+from ostensive.stage import Evidence
+
+REJECTED: Final = "rejected by people"
+UNRATED: Final = "not rated"
+CODE_VERSION: Final = 1
+"""Goes up when the same ratings would give another score."""
+RATINGS: Final = {1: 1.0, 2: 0.75, 3: 0.5, 4: 0.25, 5: 0.0}
+"""ILLUME, its study with people: 1 excellent, 2 sufficient, 3 weak, 4 poor, 5 no language; 1 and 2 are fitting."""
+
+
+def read_ratings(path: str) -> dict[str, float]:
+    """The worst that was said of each row, 0-1 (1 is accept); raises `SettingsError` for what is no rating.
+
+    Knows the labels that `ostensive annotate` exports, its judgements of rationales, and rows of `row_id` and `rating`.
+    """
+    found: dict[str, float] = {}
+    for row in read_rows(path):
+        if row.values.get("task", "rating") != "rating":
+            continue  # judgements of other kinds in the same export
+        row_id = text_in(row, "item_id" if "item_id" in row.values else "row_id")
+        if row_id is None:
+            raise SettingsError(f"{row.place}: row_id is missing; it says which candidate was rated")
+        found[row_id] = min(found.get(row_id, 1.0), _probability(row))
+    return found
+
+
+def _probability(row: TableRow) -> float:
+    accepted = row.values.get("accepted")
+    if isinstance(accepted, bool):
+        return float(accepted)
+    rating = row.values.get("rating", row.values.get("answer"))
+    if isinstance(rating, str) and rating.isdecimal():
+        rating = int(rating)
+    if isinstance(rating, bool) or not isinstance(rating, int | float) or rating not in RATINGS:
+        raise SettingsError(f"{row.place}: accepted (true or false) or rating (1 to 5) is expected, not {rating!r:.40}")
+    return RATINGS[int(rating)]
+
+
+class FeedbackCritic:
+    """`critics.critic.Critic` by people's ratings."""
+
+    def __init__(self, settings: FeedbackSettings) -> None:
+        self._settings = settings
+        self._ratings: dict[str, float] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._settings.title
+
+    @property
+    def version(self) -> str:
+        return fingerprint({"code": CODE_VERSION, "ratings": content_hash(self._settings.ratings)})[:12]
+
+    def __enter__(self) -> Self:
+        self._ratings = read_ratings(self._settings.ratings)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ratings = None
+
+    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score]:  # noqa: ARG002 - of the protocol
+        assert self._ratings is not None, "a critic is entered before it is asked"
+        return [
+            Score(self._ratings[row.row_id], REJECTED) if row.row_id in self._ratings else Score(0.0, UNRATED)
+            for row in rows
+        ]

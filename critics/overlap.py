@@ -1,0 +1,138 @@
+"""The critic `overlap`: how like a candidate's text is to texts that people wrote, by ROUGE-L.
+
+ROUGE-L (Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004, section 3.1) is the F-measure of the
+longest common subsequence of two texts' words. ILLUME stands it in for people's feedback, from 0.7 on. Where a
+candidate has several references the best one counts; the COCO caption metrics take the best precision and the best
+recall of different references, which no one of them need bear out, and that was given up. So was the package
+`rouge-score`: it has no weight for recall, and brings nltk along for twenty lines.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+from critics.critic import Score
+from critics.lexicon import words_of
+from critics.settings import OverlapSettings
+from critics.tables import TableRow, content_hash, read_rows, text_in
+from ostensive.errors import SettingsError
+from ostensive.fingerprint import fingerprint
+from ostensive.records import Qar
+from ostensive.stage import Evidence
+
+UNLIKE: Final = "unlike the references"
+NO_REFERENCE: Final = "no reference"
+TOO_SHORT: Final = "too short to compare"
+MIN_CHARACTERS: Final = 3  # ILLUME's repository: shorter hypotheses score 0
+CODE_VERSION: Final = 1
+"""Goes up when the same texts would give another score."""
+
+
+def common_length(first: Sequence[str], second: Sequence[str]) -> int:
+    """The length of the longest common subsequence, in time and memory of a row of the usual table."""
+    row = [0] * (len(second) + 1)
+    for word in first:
+        diagonal = 0
+        for place, other in enumerate(second, 1):
+            above = row[place]
+            row[place] = diagonal + 1 if word == other else max(above, row[place - 1])
+            diagonal = above
+    return row[-1]
+
+
+def rouge_l(text: str, reference: str, *, recall_weight: float = 1.0) -> float:
+    """ROUGE-L of a text, 0-1: ((1 + b^2) P R) / (R + b^2 P) with b the `recall_weight`; 0 where nothing is shared."""
+    said, meant = words_of(text), words_of(reference)
+    shared = common_length(said, meant)
+    if shared == 0:
+        return 0.0
+    precision, recall = shared / len(said), shared / len(meant)
+    weight = recall_weight**2
+    # Rounding may carry the quotient of equal texts a hair beyond 1.
+    return min(1.0, (1 + weight) * precision * recall / (recall + weight * precision))
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Reference texts by what they belong to; the closest thing that is known of a candidate counts."""
+
+    by_row: dict[str, list[str]] = field(default_factory=dict)
+    by_question: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # image id, question
+    by_image: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, row: TableRow) -> None:
+        """Takes the texts of one row of a file; raises `SettingsError` for one that says not whose they are."""
+        texts = _texts(row)
+        row_id, image_id, question = (text_in(row, name) for name in ("row_id", "image_id", "question"))
+        if row_id is not None:
+            self.by_row.setdefault(row_id, []).extend(texts)
+        elif image_id is not None and question is not None:
+            self.by_question.setdefault((image_id, " ".join(words_of(question))), []).extend(texts)
+        elif image_id is not None:
+            self.by_image.setdefault(image_id, []).extend(texts)
+        else:
+            raise SettingsError(f"{row.place}: row_id, or image_id with or without question, is expected")
+
+    def of(self, row: Qar) -> Sequence[str]:
+        """The references of a candidate: its own, else those of its image and question, else those of its image."""
+        question = (row.image_id, " ".join(words_of(row.question)))
+        return self.by_row.get(row.row_id) or self.by_question.get(question) or self.by_image.get(row.image_id) or ()
+
+
+def _texts(row: TableRow) -> list[str]:
+    if "references" in row.values:
+        given = row.values["references"]
+    else:
+        given = [row.values["reference"]] if "reference" in row.values else None
+    if not isinstance(given, list) or not given or not all(isinstance(text, str) for text in given):
+        raise SettingsError(f"{row.place}: reference (a text) or references (a list of texts) is expected")
+    return given
+
+
+def read_references(path: str) -> References:
+    """The references in a file; raises `SettingsError` for one that cannot be read or says not whose they are."""
+    references = References()
+    for row in read_rows(path):
+        references.add(row)
+    return references
+
+
+class OverlapCritic:
+    """`critics.critic.Critic` by likeness to references."""
+
+    def __init__(self, settings: OverlapSettings) -> None:
+        self._settings = settings
+        self._references: References | None = None
+
+    @property
+    def name(self) -> str:
+        return self._settings.title
+
+    @property
+    def version(self) -> str:
+        settings = {**self._settings.scoring_identity(), "references": content_hash(self._settings.references)}
+        return fingerprint({"code": CODE_VERSION, "settings": settings})[:12]
+
+    def __enter__(self) -> Self:
+        self._references = read_references(self._settings.references)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._references = None
+
+    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score]:  # noqa: ARG002 - of the protocol
+        assert self._references is not None, "a critic is entered before it is asked"
+        return [self._score(row, self._references.of(row)) for row in rows]
+
+    def _score(self, row: Qar, references: Sequence[str]) -> Score:
+        text = row.rationale if self._settings.compare == "rationale" else row.answer
+        if not references:
+            return Score(0.0, NO_REFERENCE)
+        if len(text.strip()) < MIN_CHARACTERS:
+            return Score(0.0, TOO_SHORT)
+        weight = self._settings.recall_weight
+        best, nearest = max((rouge_l(text, reference, recall_weight=weight), reference) for reference in references)
+        return Score(best, UNLIKE, f"nearest: {nearest}")

@@ -1,0 +1,72 @@
+"""Files of people's: rows of a Parquet or JSON Lines file, with the columns that are asked for checked by name.
+
+What is read is small beside a corpus, references and ratings of its rows, and is held in memory as dictionaries.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ostensive.errors import SettingsError
+from ostensive.file_digests import files_digest
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row as plain values, and where it stands, for messages."""
+
+    values: dict[str, Any]  # Any: JSON values
+    place: str
+
+
+def content_hash(path: str) -> str:
+    """What scores by the file depend on: its name and content; raises `SettingsError` where there is none."""
+    file = Path(path)
+    if not file.is_file():
+        raise SettingsError(f"{path}: there is no such file; a Parquet or JSON Lines file is expected")
+    return files_digest([file])
+
+
+def read_rows(path: str) -> Iterator[TableRow]:
+    """The rows of a Parquet file (`.parquet`) or a JSON Lines file; raises `SettingsError` with the line."""
+    file = Path(path)
+    if file.suffix == ".parquet":
+        yield from _parquet_rows(file)
+        return
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            values = json.loads(line)
+        except ValueError as error:
+            raise SettingsError(f"{place}: not JSON ({error}); a JSON object on each line is expected") from error
+        if not isinstance(values, dict):
+            raise SettingsError(f"{place}: a JSON object is expected, not {line.strip()[:40]}")
+        yield TableRow(values, place)
+
+
+def _parquet_rows(file: Path) -> Iterator[TableRow]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(file).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise SettingsError(f"{file}: cannot be read as a Parquet file") from error
+    for number, values in enumerate(rows):
+        yield TableRow({key: value for key, value in values.items() if value is not None}, f"{file}, row {number}")
+
+
+def text_in(row: TableRow, name: str) -> str | None:
+    """The text of a column; None where the row has none. Raises `SettingsError` where it is no text."""
+    value = row.values.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise SettingsError(f"{row.place}: {name} is {value!r:.60}; text is expected")

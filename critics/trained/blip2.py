@@ -1,0 +1,126 @@
+"""BLIP-2's image-text matching model as a critic's backbone: the states of its query tokens, read by heads at each.
+
+As in LSKD, section on the critic, and its repository: the matching head says accept or reject at every query token, and
+what it says is averaged. That head's own weights are where the accept head begins, its class 1 (a match) being accept.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import PIL.Image
+
+from critics.trained.backbone import Source
+from ostensive.errors import SettingsError
+from ostensive.generation.images import presentable
+from ostensive.model_files import pinned_commit
+from ostensive.pretrained import check_folder, check_weights, first_line, without_bars
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_MODEL_TYPE = "blip-2"
+
+
+class Blip2Backbone:
+    """`critics.trained.backbone.Backbone` around `Blip2ForImageTextRetrieval`."""
+
+    def __init__(self, model: Any, processor: Any, device: str) -> None:  # Any: transformers types both in part
+        self._model = model
+        self._processor = processor
+        self._device = device
+        self._queries = int(model.config.num_query_tokens)
+
+    @property
+    def model(self) -> "nn.Module":
+        module: nn.Module = self._model
+        return module
+
+    @property
+    def image_tower(self) -> "nn.Module":
+        tower: nn.Module = self._model.vision_model
+        return tower
+
+    @property
+    def width(self) -> int:
+        return int(self._model.config.qformer_config.hidden_size)
+
+    @property
+    def max_tokens(self) -> int | None:
+        return int(self._model.config.qformer_config.max_position_embeddings)
+
+    def token_count(self, text: str, picture: PIL.Image.Image) -> int:  # noqa: ARG002 - the image takes none of them
+        return len(self._processor.tokenizer(text)["input_ids"])
+
+    def prepare(self, pictures: Sequence[PIL.Image.Image], texts: Sequence[str]) -> Any:  # Any: tensors by name
+        images = [presentable(picture) for picture in pictures]
+        pixels = self._processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
+        # The processor's own call would put image tokens before the text or not, as its files say; what the model
+        # wants is decided by its configuration, and is done below.
+        tokens = self._processor.tokenizer(list(texts), padding=True, return_tensors="pt")
+        return {
+            "pixel_values": pixels,
+            "input_ids": tokens["input_ids"],
+            "attention_mask": tokens["attention_mask"],
+        }
+
+    def states(self, inputs: Any) -> "torch.Tensor":  # Any: as above
+        import torch
+
+        ids, mask = inputs["input_ids"].to(self._device), inputs["attention_mask"].to(self._device)
+        image_token = self._model.config.image_token_index
+        if image_token is not None:
+            shape = (len(ids), self._queries)
+            ids = torch.cat([torch.full(shape, image_token, dtype=ids.dtype, device=ids.device), ids], dim=1)
+            mask = torch.cat([torch.ones(shape, dtype=mask.dtype, device=mask.device), mask], dim=1)
+        pixels = inputs["pixel_values"].to(self._device, self._model.vision_model.dtype)
+        found = self._model(
+            pixel_values=pixels, input_ids=ids, attention_mask=mask, use_image_text_matching_head=True, return_dict=True
+        )
+        states: torch.Tensor = found.text_embeds[:, : self._queries]  # text tokens follow the queries
+        return states
+
+    def first_accept_weights(self) -> "tuple[torch.Tensor, torch.Tensor] | None":
+        head = self._model.itm_head
+        return head.weight.detach().float(), head.bias.detach().float()
+
+    def save(self, folder: Path) -> None:
+        with without_bars():
+            self._model.save_pretrained(folder)
+        self._processor.save_pretrained(folder)
+
+
+def load_blip2(source: Source) -> Blip2Backbone:
+    """The model of `source`; raises `SettingsError` in one line if it cannot be had or is not one for matching."""
+    import torch
+    import transformers
+
+    library: Any = transformers  # Any: its automatic classes are typed in part only
+    name = source.name
+    check_folder(name)
+    where = {"revision": pinned_commit(name, source.revision) or "main", "trust_remote_code": False}
+    try:
+        config = library.AutoConfig.from_pretrained(name, **where)
+        if config.model_type != _MODEL_TYPE:
+            raise SettingsError(
+                f"{name}: is a model of type {config.model_type!r}; the backbone blip2 takes BLIP-2 for image-text"
+                " retrieval (Salesforce/blip2-itm-vit-g or one trained from it); for others set backbone=vlm"
+            )
+        processor = library.AutoProcessor.from_pretrained(name, **where)
+        with without_bars():
+            model, loading = library.Blip2ForImageTextRetrieval.from_pretrained(
+                name,
+                dtype=getattr(torch, source.dtype),
+                use_safetensors=True,
+                output_loading_info=True,
+                **where,
+            )
+    except SettingsError:
+        raise
+    except Exception as error:  # each model's classes raise what they like when files are missing or broken
+        raise SettingsError(f"{name}: cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
+    check_weights(name, loading)
+    processor.tokenizer.padding_side = "right"  # positions are counted from the first token
+    model.to(source.device).eval()
+    return Blip2Backbone(model, processor, source.device)

@@ -1,0 +1,105 @@
+"""Any image-text-to-text model as a critic's backbone: the state of the last token, before the layer that writes words.
+
+Texts are padded on the right. A decoder looks back only, so that padding cannot be seen from the last token of a text,
+and its place is counted from the first, as in training; with padding on the left, which writing needs, models that
+count places themselves would be off by the padding.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import PIL.Image
+
+from critics.trained.backbone import Source
+from ostensive.errors import SettingsError
+from ostensive.generation.forms import prompt_text
+from ostensive.generation.images import presentable
+from ostensive.generation.loading import LoadedModel, load_model
+from ostensive.generation.records import GenerationRequest, Turn
+from ostensive.generation.settings import GeneratorSettings
+from ostensive.pretrained import without_bars
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class VlmBackbone:
+    """`critics.trained.backbone.Backbone` around a model that `ostensive.generation` loaded."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+
+    @property
+    def model(self) -> "nn.Module":
+        module: nn.Module = self._loaded.model
+        return module
+
+    @property
+    def image_tower(self) -> "nn.Module":
+        tower: nn.Module = self._loaded.model.get_encoder(modality="image")
+        return tower
+
+    @property
+    def width(self) -> int:
+        return int(self._loaded.model.config.get_text_config(decoder=True).hidden_size)
+
+    @property
+    def max_tokens(self) -> int | None:
+        return self._loaded.max_positions
+
+    def token_count(self, text: str, picture: PIL.Image.Image) -> int:
+        return int(self.prepare([picture], [text])["input_ids"].shape[-1])
+
+    def prepare(self, pictures: Sequence[PIL.Image.Image], texts: Sequence[str]) -> Any:  # Any: tensors by name
+        processor, form = self._loaded.processor, self._loaded.form
+        images = [presentable(picture) for picture in pictures]
+        prompts = [
+            prompt_text(GenerationRequest((Turn("user", text, (image,)),)), form, processor)
+            for text, image in zip(texts, images, strict=True)
+        ]
+        start = processor.tokenizer.bos_token
+        # A start token that the template wrote must not be written twice.
+        is_started = start is not None and all(prompt.startswith(start) for prompt in prompts)
+        return processor(
+            text=prompts,
+            images=[[image] for image in images],
+            padding=True,
+            return_tensors="pt",
+            **({"add_special_tokens": False} if is_started else {}),
+        )
+
+    def states(self, inputs: Any) -> "torch.Tensor":  # Any: as above
+        import torch
+
+        model = self._loaded.model
+        there = inputs.to(self._loaded.device, model.dtype)
+        states: torch.Tensor = model.base_model(**there, use_cache=False, return_dict=True).last_hidden_state
+        mask = there["attention_mask"]
+        places = torch.arange(mask.shape[-1], device=mask.device)
+        last = (mask * places).argmax(-1)  # of the text, wherever its padding is
+        return states[torch.arange(len(states), device=states.device), last].unsqueeze(1)
+
+    def first_accept_weights(self) -> "tuple[torch.Tensor, torch.Tensor] | None":
+        return None
+
+    def save(self, folder: Path) -> None:
+        with without_bars():
+            self._loaded.model.save_pretrained(folder)
+        self._loaded.processor.save_pretrained(folder)
+
+
+def load_vlm(source: Source) -> VlmBackbone:
+    """The model of `source`; raises `SettingsError` in one line if it cannot be had or has no last token to read."""
+    settings = GeneratorSettings.model_validate(
+        {"model": source.name, "revision": source.revision, "dtype": source.dtype, "device": source.device}
+    )
+    loaded = load_model(settings)
+    if loaded.form != "chat" or loaded.encodes or loaded.model.base_model is loaded.model:
+        raise SettingsError(
+            f"{source.name}: is a model of type {loaded.model.config.model_type!r}; the backbone vlm takes a decoder"
+            " with a chat template (LLaVA, SmolVLM, Qwen-VL, ...); for BLIP-2's matching model set backbone=blip2"
+        )
+    loaded.processor.tokenizer.padding_side = "right"
+    return VlmBackbone(loaded)

@@ -1,0 +1,91 @@
+"""Thresholds that were chosen for a run, with what was known when they were: kept in the run, told on its card.
+
+The recipe decides; a choice is only told as long as the recipe has the threshold that was chosen and the critic scores
+as it did then. A choice that overrides the recipe was given up: two places would say what a corpus was made by.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ostensive.errors import SettingsError
+from ostensive.files import write_text
+
+FILE_NAME = "thresholds.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdFigures:
+    """What a threshold gave on labelled rows, shares 0-1 with 95 % intervals from resampled images."""
+
+    rows: int
+    images: int
+    accepted_share: float  # of all labelled rows: what random filtering would keep
+    kept: int  # labelled rows
+    kept_share: float
+    precision: float
+    precision_low: float
+    precision_high: float
+    recall: float
+    f1: float
+    are_unseen: bool  # whether the critic is known to have learned nothing from these rows
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdChoice:
+    """A threshold, how it was chosen, and what it gave; `figures` is None where nothing was labelled."""
+
+    critic: str
+    critic_version: str
+    min_accept_probability: float
+    chosen_by: str  # as it was asked for: "--keep 0.2"
+    candidates: int  # all that were scored
+    kept_share: float  # of these
+    figures: ThresholdFigures | None
+
+
+def read_choices(run: Path) -> tuple[ThresholdChoice, ...]:
+    """The choices of a run, by critic; raises `SettingsError` for a file that was changed by hand."""
+    path = run / FILE_NAME
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        return tuple(_choice(value) for value in values["choices"])
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SettingsError(f"{path}: not a file of chosen thresholds; remove it and choose again") from error
+
+
+def write_choice(run: Path, choice: ThresholdChoice) -> None:
+    """Adds a choice to those of a run, in place of an earlier one for the same critic; raises `StorageError`."""
+    others = [one for one in read_choices(run) if one.critic != choice.critic]
+    choices = sorted([*others, choice], key=lambda one: one.critic)
+    values = {"kind": "ostensive-thresholds", "version": 1, "choices": [asdict(one) for one in choices]}
+    write_text(run / FILE_NAME, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def in_force(
+    choices: Iterable[ThresholdChoice], recipe: Mapping[str, Any], versions: Mapping[str, str]
+) -> tuple[ThresholdChoice, ...]:  # Any: JSON values
+    """The choices that hold in `recipe`, its settings as plain values; `versions` are those of the critics by name."""
+    thresholds = dict(_thresholds(recipe.get("critics", ())))
+    return tuple(
+        choice
+        for choice in choices
+        if thresholds.get(choice.critic) == choice.min_accept_probability
+        and versions.get(choice.critic) == choice.critic_version
+    )
+
+
+def _thresholds(critics: Any) -> Iterator[tuple[str, float]]:  # Any: JSON values of any depth
+    for critic in critics:
+        if "min_accept_probability" in critic:
+            yield critic.get("name") or critic["kind"], critic["min_accept_probability"]
+        yield from _thresholds(critic.get("critics", ()))
+
+
+def _choice(values: Mapping[str, Any]) -> ThresholdChoice:  # Any: JSON values
+    figures = values["figures"]
+    return ThresholdChoice(**{**values, "figures": None if figures is None else ThresholdFigures(**figures)})

@@ -1,0 +1,69 @@
+"""The whole way with a trained critic: build, train on labels, apply, choose by labels it did not learn from."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from drawing import write_scenes
+from hardship import call, outcomes, stages_of, tree
+from test_commands_critic import build, label
+from tiny_critics import save_matching
+from tiny_models import one_thread  # noqa: F401 - a fixture
+
+from ostensive.commands.critic_lines import threshold_lines
+from ostensive.commands.threshold import Wish, choose_threshold
+
+TRAINING = (
+    "max_epochs=1",
+    "batch_size=16",
+    "held_out_share=0.3",
+    "test_share=0.3",
+    "show.image_side_px=56",
+    "device=cpu",
+)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_from_a_run_to_a_corpus_filtered_by_a_critic_that_was_trained_on_it(tmp_path: Path) -> None:
+    run, model, labels = tmp_path / "run", tmp_path / "critic", tmp_path / "labels.parquet"
+    build(write_scenes(tmp_path / "images", 12), run, "[{kind: rules}, {kind: evidence, min_accept_probability: 0}]")
+    label(run, labels, "evidence")
+    save_matching(tmp_path / "blip2")
+    sets = [part for one in TRAINING for part in ("--set", one)]
+    arguments = ["--out", model, "--backbone", "blip2", "--model", tmp_path / "blip2", "--labels", labels, *sets]
+    trained = call("critic", "train", run, *arguments)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.startswith(f"critic      {model} (version ")
+
+    before, counted = tree(run), stages_of(run)
+    applied = call("critic", "apply", run, model, "--threshold", 0, "--quiet", "--json")
+    assert applied.returncode == 0, applied.stderr
+    after, summaries = tree(run), stages_of(run)
+    assert summaries["judged"].kept == counted["judged"].kept == json.loads(applied.stdout)["rows"]
+    for stage in ("images/", "verbalized/", "candidates/", "unique/"):
+        assert {n: d for n, d in after.items() if n.startswith(stage)} == {
+            n: d for n, d in before.items() if n.startswith(stage)
+        }
+    for row in outcomes(run, "scored"):
+        assert [score["critic"] for score in row["scores"]] == ["rules", "evidence", "trained"]
+        assert 0 < row["scores"][2]["accept_probability"] < 1
+    critics = yaml.safe_load((run / "recipe.yaml").read_text())["critics"]
+    assert [one["kind"] for one in critics] == ["rules", "evidence", "trained"]
+    assert critics[2]["model"] == str(model)
+    again = call("critic", "apply", run, model, "--threshold", 0, "--quiet")
+    assert again.returncode == 0, again.stderr
+    assert {n for n in tree(run) if n.startswith("scored/")} == {n for n in after if n.startswith("scored/")}
+
+    chosen = choose_threshold(run, Wish(keep=0.5), critic="trained", labels=labels)
+    assert chosen.learned_from > 0
+    assert chosen.curve is not None
+    assert chosen.curve.rows + chosen.learned_from == summaries["unique"].kept
+    assert chosen.choice.figures is None or chosen.choice.figures.are_unseen
+    assert f"left out: {chosen.learned_from} labels that the critic was trained on" in list(threshold_lines(chosen))
+    label(run, labels, "evidence", seed=1)
+    doubtful = choose_threshold(run, Wish(threshold=0.0), critic="trained", labels=labels)
+    assert doubtful.learned_from == 0
+    assert "The critic may have been trained on some of these labels: the figures may be better than it is" in list(
+        threshold_lines(doubtful)
+    )

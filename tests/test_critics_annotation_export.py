@@ -1,0 +1,82 @@
+"""Judgements as Parquet, and the labels that follow from them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from annotated_run import candidate
+
+from critics.annotation.export import AnswerRow, answer_rows, export, labels_path, run_labels, triple_judgements
+from critics.annotation.items import Item, Text, triple_item
+from critics.annotation.store import STORE_NAME, AnnotationStore
+from critics.labels import Label, read_labels
+from ostensive.errors import SettingsError
+from ostensive.runfolder import RunFolder
+
+IMAGE = "ab" * 32
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+@pytest.fixture
+def store(run: RunFolder) -> Iterator[AnnotationStore]:
+    with AnnotationStore(run.path / STORE_NAME, clock=lambda: 1_700_000_000.25) as store:
+        store.add_items([triple_item(candidate(IMAGE, number)) for number in range(3)])
+        yield store
+
+
+def judge(store: AnnotationStore, annotator: str, *pairs: tuple[str, str]) -> None:
+    for qa, rationale in pairs:
+        item = store.next_item("triple", annotator, 2)
+        assert item is not None
+        store.record("triple", item.item_id, annotator, {"qa": qa, "rationale": rationale})
+
+
+def test_one_row_an_answer(run: RunFolder, store: AnnotationStore) -> None:
+    judge(store, "Ada", ("accept", "maybe"))
+    first = store.items("triple")[0]
+    common = {"annotator": "Ada", "swapped": False, "source": "page", "judged_at": "2023-11-14T22:13:20.250+00:00"}
+    assert list(answer_rows(store.standing("triple"))) == [
+        AnswerRow("triple", first.item_id, IMAGE, question="qa", answer="accept", **common),  # type: ignore[arg-type] # of one dict
+        AnswerRow("triple", first.item_id, IMAGE, question="rationale", answer="maybe", **common),  # type: ignore[arg-type] # likewise
+    ]
+
+
+def test_labels_follow_from_what_stands(run: RunFolder, store: AnnotationStore) -> None:
+    judge(store, "Ada", ("accept", "accept"), ("accept", "maybe"), ("reject", "reject"))
+    judge(store, "Bo", ("maybe", "accept"), ("accept", "reject"))
+    store.take_back("triple", "Ada")
+    texts = (Text("question", "q"), Text("answer", "a"), Text("rationale", "r"))
+    store.add_items([Item("rating", "one", IMAGE, texts)])
+    store.next_item("rating", "Ada", 2)
+    store.record("rating", "one", "Ada", {"rating": "2"})
+    exported = export(run, store)
+    first, second, _ = (item.item_id for item in store.items("triple"))
+    wanted = [Label(first, IMAGE, True, 2.5, 3.0, 2), Label(second, IMAGE, False, 3.0, 0.0, 2)]
+    assert read_labels(labels_path(run)) == sorted(wanted, key=lambda label: label.row_id) == run_labels(run)
+    assert (exported.judgement_count, exported.label_count, exported.labels) == (5, 2, labels_path(run))
+    table = pq.read_table(exported.judgements)
+    assert table.num_rows == 4 * 2 + 1
+    assert table.column("task").to_pylist().count("rating") == 1
+    assert len(triple_judgements(store.standing("triple"))) == 4
+    assert triple_judgements(store.standing("rating")) == []
+
+
+def test_without_triples_there_are_no_labels(run: RunFolder, store: AnnotationStore) -> None:
+    exported = export(run, store)
+    assert (exported.judgement_count, exported.labels, exported.label_count) == (0, None, 0)
+    assert not labels_path(run).exists()
+    with pytest.raises(
+        SettingsError, match="no triple of this run was judged yet; label with `ostensive annotate RUN`"
+    ):
+        run_labels(run)
+
+
+def test_asking_for_labels_makes_no_store(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no triple of this run was judged yet"):
+        run_labels(RunFolder(tmp_path))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,157 @@
+"""To Label Studio and back."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+from annotated_run import candidate
+from hypothesis import given
+from hypothesis import strategies as st
+
+from critics.annotation.items import Item, Text, triple_item
+from critics.annotation.label_studio import (
+    ForeignJudgement,
+    from_tasks,
+    item_id_of,
+    labeling_config,
+    read_tasks,
+    to_tasks,
+)
+from critics.annotation.store import Standing
+from critics.annotation.tasks import TASKS, check_answers
+from ostensive.errors import SettingsError
+
+IMAGE = "ab" * 32
+ITEMS = [triple_item(candidate(IMAGE, number, answer="<b> & \u202e \u05d0")) for number in range(3)]
+BY_ID = {item.item_id: item for item in ITEMS}
+
+
+def stand(item: Item, annotator: str, **answers: str) -> Standing:
+    return Standing(1, item, annotator, check_answers(TASKS[item.task], answers), False, "page", 1_700_000_000.0)
+
+
+answers = st.sampled_from(
+    [{"qa": "reject"}, {"qa": "accept", "rationale": "maybe"}, {"qa": "maybe", "rationale": "reject"}]
+)
+
+
+@given(st.dictionaries(st.tuples(st.integers(0, 2), st.sampled_from(["Ada", "Bo", "王"])), answers))
+def test_what_goes_there_comes_back(given_: dict[tuple[int, str], dict[str, str]]) -> None:
+    standing = [stand(ITEMS[place], name, **said) for (place, name), said in given_.items()]
+    tasks = json.loads(json.dumps(to_tasks(ITEMS, standing, lambda item: f"images/{item.item_id}.jpg")))
+    found = from_tasks(tasks, BY_ID)
+    assert found.left_out == ()
+    key = lambda one: (one.item.item_id, one.annotator)  # noqa: E731 - used twice, here
+    assert sorted(found.judgements, key=key) == sorted(
+        (ForeignJudgement(one.item, one.annotator, one.answers) for one in standing), key=key
+    )
+
+
+def test_a_task_as_it_is_written() -> None:
+    (task,) = to_tasks(ITEMS[:1], [stand(ITEMS[0], "Ada", qa="accept", rationale="maybe")], lambda _: "images/x.jpg")
+    assert task["data"] == {
+        "image": "images/x.jpg",
+        "task": "triple",
+        "item_id": ITEMS[0].item_id,
+        "image_id": IMAGE,
+        **{text.name: text.text for text in ITEMS[0].texts},
+    }
+    (annotation,) = task["annotations"]
+    assert annotation["created_at"] == "2023-11-14T22:13:20.000Z"
+    assert [(one["from_name"], one["to_name"], one["type"], one["value"]) for one in annotation["result"]] == [
+        ("qa", "image", "choices", {"choices": ["accept"]}),
+        ("rationale", "image", "choices", {"choices": ["maybe"]}),
+    ]
+    assert len({one["id"] for one in annotation["result"]}) == 2
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+def test_the_config_asks_the_same_questions(task: Any) -> None:
+    view = ET.fromstring(labeling_config(task))
+    (image,) = view.findall("Image")
+    assert image.attrib == {"name": "image", "value": "$image"}
+    assert [text.get("value") for text in view.findall("Text")] == [f"${name}" for name in task.fields]
+    asked = {one.get("name"): [choice.get("value") for choice in one] for one in view.findall("Choices")}
+    assert asked == {question.name: list(question.values) for question in task.questions}
+    assert {one.get("toName") for one in view.findall("Choices")} == {"image"}
+    names = [one.get("name") for one in view.iter() if one.get("name")]
+    assert len(set(names)) == len(names)
+
+
+def annotation(**changes: Any) -> dict[str, Any]:
+    """As Label Studio's documentation shows one, with the answers of a person who labelled there."""
+    results = [
+        {"id": "a1", "from_name": "qa", "to_name": "img", "type": "choices", "value": {"choices": ["Accept"]}},
+        {"id": "a2", "from_name": "rationale", "to_name": "img", "type": "choices", "value": {"choices": ["Maybe"]}},
+    ]
+    return {"id": 1001, "result": results, "was_cancelled": False, "ground_truth": False, "lead_time": 4.2} | changes
+
+
+@pytest.mark.parametrize(
+    ("by", "name"),
+    [
+        (10, "Label Studio 10"),
+        ({"id": 3, "email": "ada@example.org", "first_name": "Ada"}, "ada@example.org"),
+        ({"id": 3, "email": "", "first_name": "Ada"}, "Ada"),
+        ({"id": 3}, "Label Studio 3"),
+        ("ada", "ada"),
+        (None, "Label Studio"),
+    ],
+)
+def test_annotators_of_label_studio(by: object, name: str) -> None:
+    task = {"id": 7, "data": {"row_id": ITEMS[0].item_id}, "annotations": [annotation(completed_by=by)]}
+    (found,) = from_tasks([task], BY_ID).judgements
+    assert found == ForeignJudgement(ITEMS[0], name, {"qa": "accept", "rationale": "maybe"})
+
+
+def test_stars_are_ratings() -> None:
+    texts = (Text("question", "q"), Text("answer", "a"), Text("rationale", "r"))
+    item = Item("rating", "one", IMAGE, texts)
+    result = [{"from_name": "rating", "to_name": "img", "type": "rating", "value": {"rating": 2}}]
+    task = {"data": {"item_id": "one"}, "annotations": [annotation(result=result)]}
+    (found,) = from_tasks([task], {"one": item}).judgements
+    assert found.answers == {"rating": "2"}
+
+
+def test_what_is_left_out_is_named() -> None:
+    known = {"data": {"item_id": ITEMS[0].item_id}}
+    tasks: list[dict[str, Any]] = [
+        {"data": {"item_id": "gone"}, "annotations": [annotation()]},
+        {"data": {"item_id": ["x"]}, "annotations": [annotation()]},
+        {**known, "annotations": [annotation(was_cancelled=True), annotation(result=[]), annotation(result=[3, {}])]},
+        {**known, "annotations": None},
+        {**known, "annotations": [annotation()]},
+    ]
+    found = from_tasks(tasks, BY_ID)
+    assert found.left_out == (
+        "task 1: its item_id is 'gone', which this run does not have",
+        "task 2: its item_id is None, which this run does not have",
+        "task 3, annotation 1: it was skipped",
+        "task 3, annotation 2: no answer to qa; one of accept, maybe, reject is expected",
+        "task 3, annotation 3: no answer to qa; one of accept, maybe, reject is expected",
+    )
+    assert len(found.judgements) == 1
+    assert item_id_of({"data": 3}) is None
+
+
+def test_files_that_hold_no_tasks(tmp_path: Path) -> None:
+    path = tmp_path / "export.json"
+    with pytest.raises(SettingsError, match=r"export\.json cannot be read: No such file or directory"):
+        read_tasks(path)
+    path.write_text("[{")
+    with pytest.raises(
+        SettingsError, match=r"export\.json is not JSON \(.*\); an export of Label Studio as JSON is exp"
+    ):
+        read_tasks(path)
+    path.write_text('{"data": 1}')
+    with pytest.raises(
+        SettingsError, match=r"export\.json: a list of tasks is expected; export as JSON in Label Studio"
+    ):
+        read_tasks(path)
+    path.write_text('[{"image": "x", "qa": "accept"}]')
+    with pytest.raises(SettingsError, match="no task has data and annotations; export as JSON, not JSON-MIN or CSV"):
+        read_tasks(path)
+    path.write_text("[]")
+    assert read_tasks(path) == []

@@ -1,0 +1,321 @@
+"""Training a critic: labels can be learned by heart, parts of a step add up, a kill changes nothing.
+
+Dropout is off where two trainings are compared number by number, and on where one is killed.
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_critics
+from tiny_models import one_thread, save_llava  # noqa: F401 - a fixture among them
+
+from critics.critic import NoScore, Score
+from critics.labels import read_labels, write_labels
+from critics.trained.card import TrainedFigures
+from critics.trained.critic import TOO_LONG, UNLIKELY, TrainedCritic
+from critics.trained.figures import average_precision
+from critics.trained.learner import Learner
+from critics.trained.scoring import CriticFailedError, Scorer
+from critics.trained.settings import TrainedSettings, TrainSettings
+from critics.trained.showing import Pictures, Showing, Shown
+from critics.trained.train import train_critic
+from ostensive import partitions
+from ostensive.batching import BatchSize
+from ostensive.errors import SettingsError
+from ostensive.images.loader import ImageLoader
+from ostensive.recipe import IntakeSettings
+from ostensive.records import ImageRecord, Qar, Verbalization
+from ostensive.runfolder import RunFolder
+from ostensive.stage import Evidence, ImageEvidence
+
+IMAGES = 16
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with labels, and a tiny model of each backbone."""
+    folder = tmp_path_factory.mktemp("training")
+    tiny_critics.make_run(folder, images=IMAGES)
+    tiny_critics.save_matching(folder / "blip2")
+    save_llava(folder / "vlm")
+    return folder
+
+
+def settings(place: Path, backbone: str, **values: Any) -> TrainSettings:  # Any: values of settings
+    plain = {
+        "backbone": backbone,
+        "model": str(place / backbone),
+        "device": "cpu",
+        "batch_size": 8,
+        "max_epochs": 2,
+        "held_out_share": 0.15,
+        "test_share": 0.15,
+        "learning_rate": 2e-3,
+        "head_learning_rate": 2e-3,
+        "dropout": False,
+    }
+    return TrainSettings.model_validate({**plain, **values})
+
+
+def train(place: Path, out: Path, made: TrainSettings, told: list[str] | None = None) -> TrainedFigures:
+    tell = (lambda _line: None) if told is None else told.append
+    return train_critic(place / "run", settings=made, out=out, labels=place / "labels.parquet", tell=tell)
+
+
+def rows_of(place: Path) -> tuple[list[Qar], Evidence]:
+    run = RunFolder(place / "run")
+
+    def kept(stage: str, record: Any) -> list[Any]:  # Any: record classes and records
+        return [row for path in run.partition_paths(stage) for row in partitions.read_kept(path, record)]
+
+    texts = {text.image_id: text for text in kept("verbalized", Verbalization)}
+    images = kept("images", ImageRecord)
+    return kept("unique", Qar), {one.image_id: ImageEvidence(one, texts[one.image_id]) for one in images}
+
+
+def critic(out: Path, **values: Any) -> TrainedCritic:  # Any: values of settings
+    made = TrainedSettings.model_validate({"model": str(out), "device": "cpu", **values})
+    return TrainedCritic(made, ImageLoader(IntakeSettings()).load)
+
+
+def probabilities(out: Path, place: Path, **values: Any) -> list[float]:  # Any: as above
+    rows, evidence = rows_of(place)
+    with critic(out, **values) as one:
+        found = [score for score in one.score(rows, evidence) if isinstance(score, Score)]
+    return [score.accept_probability for score in found]
+
+
+@pytest.mark.parametrize("backbone", ["blip2", "vlm"])
+def test_labels_can_be_learned_by_heart_and_the_folder_is_applied(place: Path, tmp_path: Path, backbone: str) -> None:
+    """Neither the text nor the picture alone tells what is right, so that both have to be used."""
+    made = settings(place, backbone, max_epochs=18, patience=18, batch_size=4)
+    figures = train(place, tmp_path / "critic", made)
+    assert figures.rounds[-1].train_loss < 0.1 * figures.rounds[0].train_loss
+    labels = {label.row_id: label for label in read_labels(place / "labels.parquet")}
+    rows, _ = rows_of(place)
+    found = probabilities(tmp_path / "critic", place)
+    # The weights are those of the best round on few held-out rows.
+    assert average_precision(found, [labels[row.row_id].accepted for row in rows]) > 0.8
+    assert figures.train.rows + figures.held_out.rows + figures.test.part.rows == len(labels)
+    assert {path.name for path in (tmp_path / "critic").iterdir()} == {
+        "README.md",
+        "backbone",
+        "critic.json",
+        "heads.safetensors",
+        "training.json",
+    }
+    assert f"| training | {figures.train.rows} |" in (tmp_path / "critic" / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("backbone", ["blip2", "vlm"])
+def test_batch_1_by_8_is_batch_8(place: Path, tmp_path: Path, backbone: str) -> None:
+    whole = train(place, tmp_path / "whole", settings(place, backbone, rows_at_once=8))
+    parts = train(place, tmp_path / "parts", settings(place, backbone, rows_at_once=1))
+    for one, other in zip(whole.rounds, parts.rounds, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-4)
+    found = probabilities(tmp_path / "parts", place)
+    assert found == pytest.approx(probabilities(tmp_path / "whole", place), abs=2e-3)
+    assert max(found) - min(found) > 0.01
+
+
+def test_any_batch_size_gives_the_same_scores(place: Path, tmp_path: Path) -> None:
+    train(place, tmp_path / "critic", settings(place, "vlm"))
+    one, three, many = (probabilities(tmp_path / "critic", place, batch_size=size) for size in (1, 3, 64))
+    assert one == pytest.approx(three, abs=1e-5)
+    assert one == pytest.approx(many, abs=1e-5)
+    assert probabilities(tmp_path / "critic", place, batch_size=3) == three
+    halved = probabilities(tmp_path / "critic", place, precision="bfloat16")
+    assert halved == pytest.approx(one, abs=0.1)
+    assert halved != one
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+from critics.trained.settings import TrainSettings
+from critics.trained.train import train_critic
+import torch
+torch.set_num_threads(1)
+place, out, values = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+settings = TrainSettings.model_validate_json(values)
+train_critic(place / "run", settings=settings, out=out, labels=place / "labels.parquet")
+"""
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_very_weights_of_a_straight_one(
+    place: Path, tmp_path: Path
+) -> None:
+    made = settings(place, "blip2", dropout=True, max_epochs=4, patience=4, batch_size=2, checkpoint_every_s=0)
+    train(place, tmp_path / "straight", made)
+    out = tmp_path / "killed"
+    checkpoint = out / "unfinished" / "checkpoint.safetensors"
+    command = [sys.executable, "-c", _KILLED, str(place), str(out), made.model_dump_json()]
+    process = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
+    try:
+        deadline = time.monotonic() + 200
+        while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert process.poll() is None, "it was over before it could be killed"
+        os.kill(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    told: list[str] = []
+    train(place, out, made, told)
+    assert told[0].startswith("goes on at step ")
+    for name in ("heads.safetensors", "backbone/model.safetensors", "critic.json"):
+        assert (out / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
+    assert not (out / "unfinished").exists()
+
+
+def test_a_finished_critic_is_told_again_and_another_one_is_refused(place: Path, tmp_path: Path) -> None:
+    made, told = settings(place, "vlm", max_epochs=1), []  # type: ignore[var-annotated]  # of lines
+    first = train(place, tmp_path / "critic", made)
+    before = (tmp_path / "critic" / "critic.json").stat().st_mtime_ns
+    assert train(place, tmp_path / "critic", made, told) == first
+    assert told == [f"{tmp_path / 'critic'}: is trained already, with these settings and labels"]
+    assert (tmp_path / "critic" / "critic.json").stat().st_mtime_ns == before
+    # How it runs is no part of what comes out.
+    assert train(place, tmp_path / "critic", made.model_copy(update={"rows_at_once": 2})) == first
+    with pytest.raises(SettingsError) as other:
+        train(place, tmp_path / "critic", made.model_copy(update={"seed": 1}))
+    assert str(other.value) == (
+        f"{tmp_path / 'critic'} holds a critic with other settings, labels or weights; choose another --out, or remove"
+        " the folder"
+    )
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine", "utf-8")
+    with pytest.raises(SettingsError) as mine:
+        train(place, tmp_path / "mine", made)
+    assert str(mine.value) == f"{tmp_path / 'mine'} holds other files; choose an empty folder for the critic"
+    assert (tmp_path / "mine" / "thesis.txt").read_text("utf-8") == "mine"
+    record = json.loads((tmp_path / "critic" / "training.json").read_text("utf-8"))
+    assert record["settings"]["model"] == str(place / "vlm")
+
+
+def test_frozen_parts_stay_as_they_were(place: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    train(place, tmp_path / "critic", settings(place, "blip2", max_epochs=1, image_tower="frozen"))
+    before = load_file(place / "blip2" / "model.safetensors")
+    after = load_file(tmp_path / "critic" / "backbone" / "model.safetensors")
+    changed = {name for name, tensor in before.items() if not tensor.equal(after[name])}
+    assert not any(name.startswith("vision_model.") for name in changed)
+    assert any(name.startswith("qformer.") for name in changed)
+
+
+def test_a_threshold_is_no_part_of_the_version_and_weights_are(place: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        train(place, tmp_path / f"critic-{seed}", settings(place, "vlm", max_epochs=1, seed=seed))
+    one = critic(tmp_path / "critic-0")
+    assert one.name == "trained"
+    assert one.version == critic(tmp_path / "critic-0", min_accept_probability=0.1, batch_size=3).version
+    assert one.version != critic(tmp_path / "critic-1").version
+    assert critic(tmp_path / "critic-0", name="mine").name == "mine"
+
+
+def test_more_regions_than_it_knows_are_told_once_with_what_to_do(
+    place: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(place, tmp_path / "critic", settings(place, "vlm", max_epochs=1))
+    rows, evidence = rows_of(place)
+    image = evidence[rows[0].image_id].image
+    strange = tiny_critics.qar(image, "strange", "So.", (3, 4))
+    text = Verbalization(image.image_id, (), (), tiny_critics.regions(6), ())
+    with caplog.at_level(logging.WARNING), critic(tmp_path / "critic") as one:
+        one.score(rows, evidence)
+        assert not caplog.messages
+        for _ in range(2):
+            one.score([rows[0], strange], {image.image_id: ImageEvidence(image, text)})
+    assert caplog.messages == [
+        f"{tmp_path / 'critic'}: in 1 of 2 rows regions are drawn that this critic never saw: up to 2 at a time with"
+        " numbers up to 4, and it was trained on at most 1 with numbers up to 1. Its scores there are guesses: train it"
+        " on labels of this corpus, or let fewer regions be chosen"
+    ]
+
+
+def test_a_text_that_is_too_long_has_no_score_and_costs_no_neighbour(place: Path, tmp_path: Path) -> None:
+    train(place, tmp_path / "critic", settings(place, "blip2", max_epochs=1))
+    rows, evidence = rows_of(place)
+    image = evidence[rows[0].image_id].image
+    long = tiny_critics.qar(image, "long", "It is bright, as was said. " * 40, (0,))
+    with critic(tmp_path / "critic") as one:
+        found = one.score([rows[0], long, rows[1]], evidence)
+        alone = one.score(rows[:2], evidence)
+    assert isinstance(found[1], NoScore)
+    assert found[1].reason == TOO_LONG
+    assert found[1].detail.endswith("tokens; the model takes 256")
+    for score, other in zip((found[0], found[2]), alone, strict=True):
+        assert isinstance(score, Score)
+        assert isinstance(other, Score)
+        assert score.accept_probability == pytest.approx(other.accept_probability, abs=1e-5)
+        assert score.reason == UNLIKELY
+        assert score.detail.startswith("ratings ")
+
+
+def test_labels_of_too_few_are_refused_before_any_model_is_loaded(place: Path, tmp_path: Path) -> None:
+    labels = read_labels(place / "labels.parquet")
+    write_labels(tmp_path / "few.parquet", labels[:10])
+    made = settings(place, "vlm", model=str(tmp_path / "no-such-model"))
+    with pytest.raises(SettingsError, match="10 labels of candidates that are there, and 20 at least are needed"):
+        train_critic(place / "run", settings=made, out=tmp_path / "critic", labels=tmp_path / "few.parquet")
+    with pytest.raises(SettingsError, match="there is no such folder"):
+        train(place, tmp_path / "critic", made)
+    assert not (tmp_path / "critic").exists()
+
+
+class _SmallMemory:
+    """A backbone on a device that holds `most` rows, or none at all; it says of each how long its text is."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.sizes: list[int] = []
+
+    max_tokens = None
+    width = 4
+
+    def prepare(self, pictures: Any, texts: Any) -> Any:  # Any: as the protocol has it
+        return list(texts)
+
+    def states(self, inputs: Any) -> Any:  # Any: as above
+        import torch
+
+        self.sizes.append(len(inputs))
+        if len(inputs) > self.most:
+            raise torch.OutOfMemoryError("full")
+        return torch.tensor([[[float(len(text)), 0, 0, 0]] for text in inputs])
+
+
+@pytest.mark.parametrize("most", [3, 0])
+def test_batches_halve_when_memory_is_full(place: Path, most: int) -> None:
+    import torch
+
+    from critics.trained.heads import make_heads
+
+    backbone: Any = _SmallMemory(most)  # Any: it has only what scoring uses
+    heads = make_heads(4, 0, (torch.tensor([[0.0] * 4, [1.0, 0, 0, 0]]), torch.zeros(2)))
+    rows, evidence = rows_of(place)
+    showing = Showing("vlm", settings(place, "vlm").show, 0)
+    shown: list[Shown] = [showing.show(row, evidence[row.image_id].image, ()) for row in rows]
+    pictures = Pictures(ImageLoader(IntakeSettings()).load, 56)
+    size = BatchSize(8, "a model")
+    scorer = Scorer(Learner(backbone, heads, "cpu", "float32"), pictures, size)
+    if most:
+        told: list[int] = []
+        found = scorer.find(shown, told.append)
+        assert [one.accept_logit for one in found] == [len(one.text) for one in shown]  # type: ignore[union-attr]
+        assert size.rows == 2
+        assert backbone.sizes[:3] == [8, 4, 2]
+        assert told[-1] == len(rows)
+        return
+    with pytest.raises(CriticFailedError) as failed:
+        scorer.find(shown)
+    assert "out of memory with one row at a time; set precision=bfloat16 or another device" in str(failed.value)
