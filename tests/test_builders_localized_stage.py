@@ -8,20 +8,21 @@ from types import TracebackType
 from typing import Self
 
 import pytest
+from critic_means import means
 
 from builders.localized.outcomes import REASONS
 from builders.localized.scripted import make_script
 from builders.localized.settings import LocalizedSettings
 from builders.localized.stage import CandidatesStage
 from critics.settings import RulesSettings
-from critics.stage import JudgeStage
+from critics.stage import JudgeStage, ScoreStage
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
 from ostensive.chat.records import Chat, Conversation, Exchange, NoReply, Reply
 from ostensive.chat.scripted import ScriptedChat
 from ostensive.recipe import ScriptedTeacherSettings, ServedTeacherSettings, TeacherSettings
-from ostensive.records import Box, Probe, Qar, Region, Spend, Verbalization
-from ostensive.stage import Dropped, Evidence, Failed, Kept
+from ostensive.records import Box, Judged, Probe, Qar, Region, Spend, Verbalization
+from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
 
 NO_EVIDENCE: Evidence = {}
 
@@ -73,19 +74,27 @@ def test_eighteen_triples_an_image_with_their_lineage(tmp_path: Path) -> None:
     assert all(len(row_id) == 16 for row_id in ids)
 
 
+def judged_by_rules(rows: Sequence[Qar]) -> list[Outcome[Judged[Qar]]]:
+    critics = (RulesSettings(),)
+    with ScoreStage(critics, means()) as score, JudgeStage(critics) as judge:
+        scored = [outcome for outcome in score.process(rows, NO_EVIDENCE) if isinstance(outcome, Kept)]
+        assert len(scored) == len(rows)
+        return judge.process([outcome.records[0] for outcome in scored], NO_EVIDENCE)
+
+
 def test_the_rules_critic_keeps_all_that_the_scripted_teacher_says(tmp_path: Path) -> None:
-    with scripted_stage(tmp_path) as stage, JudgeStage((RulesSettings(),)) as judge:
+    with scripted_stage(tmp_path) as stage:
         records = [record for outcome in stage.process([scene(1)], NO_EVIDENCE) for record in kept(outcome).records]
-        judged = judge.process(records, NO_EVIDENCE)
+    judged = judged_by_rules(records)
     assert len(judged) == 18
     assert all(isinstance(outcome, Kept) for outcome in judged)
 
 
 def test_with_errors_everything_is_still_counted(tmp_path: Path) -> None:
     rows = [scene(number) for number in range(12)]
-    with scripted_stage(tmp_path, error_rate=0.5) as stage, JudgeStage((RulesSettings(),)) as judge:
+    with scripted_stage(tmp_path, error_rate=0.5) as stage:
         found = [kept(outcome) for outcome in stage.process(rows, NO_EVIDENCE)]
-        judged = judge.process([record for one in found for record in one.records], NO_EVIDENCE)
+    judged = judged_by_rules([record for one in found for record in one.records])
     assert all(len(one.records) + len(one.losses) == 18 for one in found)
     losses = [loss for one in found for loss in one.losses]
     assert {loss.reason for loss in losses} == {
