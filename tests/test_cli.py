@@ -145,7 +145,7 @@ def test_recipes_are_listed_shown_copied_and_described(tmp_path: Path) -> None:
         ),
         (
             ["build", "localized", *LICENCE, "--profile", "ofline"],
-            "profile: there is no profile called 'ofline'; known are offline",
+            "profile: there is no profile called 'ofline'; known are microworld, offline",
         ),
         (["build", "localized", *LICENCE, "--set", "recipe=locl"], "recipe: there is no recipe called 'locl'"),
         (["build", "localized", *LICENCE, "--prices", "none.yaml"], "none.yaml"),

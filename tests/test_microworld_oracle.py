@@ -454,13 +454,18 @@ def test_any_text_has_a_verdict(text: str) -> None:
     "piece", ["the ", "a red ", "“", "” . ", "there is a red circle. ", ", and ", "[0] ", "\\", "? "]
 )
 def test_long_texts_take_time_in_proportion(piece: str) -> None:
+    """Of the processor and side by side, so that other work on the machine does not matter; squares would take 16."""
     taught = teacher_table()
-    began = time.perf_counter()
-    text = piece * (30_000 // len(piece))
-    judge_text(text, BEACH)
-    judge_region_caption(text, BEACH.things[0].box, BEACH)
-    judge_qar(qar(text, text, text), REGIONS, BEACH, taught)
-    assert time.perf_counter() - began < 5
+
+    def seconds(length: int) -> float:
+        text = piece * (length // len(piece))
+        began = time.process_time()
+        judge_text(text, BEACH)
+        judge_region_caption(text, BEACH.things[0].box, BEACH)
+        judge_qar(qar(text, text, text), REGIONS, BEACH, taught)
+        return time.process_time() - began
+
+    assert seconds(24_000) < 10 * seconds(6_000) + 0.5
 
 
 @given(st.integers(0, 10**6))

@@ -13,7 +13,7 @@ from ostensive import partitions
 from ostensive.cli import app
 from ostensive.errors import SettingsError
 from ostensive.microworld.folder import read_truth, write_scenes
-from ostensive.microworld.oracle import judge_text
+from ostensive.microworld.oracle import judge_probe
 from ostensive.model_files import located, model_version, packaged_names
 from ostensive.records import Verbalization
 from ostensive.runfolder import RunFolder
@@ -71,9 +71,13 @@ def test_scenes_are_put_into_words_that_are_mostly_true(tmp_path: Path) -> None:
     ]
     assert len(texts) == 10
     places = sum(truth[text.image_id].place in text.concepts[0] for text in texts)
-    told = [judge_text(narrative, truth[text.image_id]) for text in texts for narrative in text.narratives]
+    answered = [
+        judge_probe(probe.question, probe.answer, truth[text.image_id]) for text in texts for probe in text.probes
+    ]
     assert places == 10, "the likeliest two of five places hold the right one"
-    assert sum(verdict.is_true for verdict in told) > len(told) / 2
+    assert len(answered) == 70
+    assert sum(verdict.is_true for verdict in answered) > 0.8 * len(answered)
+    assert all(text.narratives and all(region.caption for region in text.regions) for text in texts)
     for text in texts:
         assert text.probes[0].question == "what place is this ?"
         assert truth[text.image_id].place in text.probes[0].answer

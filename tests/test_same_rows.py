@@ -119,7 +119,7 @@ def test_neither_batches_nor_partitions_change_a_row(
     assert len(one.verbalized) >= 2, "random weights may say nothing of an image"
     assert len({text.narratives for text in one.verbalized.values()}) == len(one.verbalized), "each is told as itself"
     assert len(one.replies) >= 2, "the teacher was asked for questions"
-    assert max(len(text.regions) for text in one.verbalized.values()) == 3
+    assert max(len(text.regions) for text in one.verbalized.values()) > 1, "captions after the first are drawn too"
     other = built(images, tmp_path / "other", settings, partition_size=2, batch_size=3)
     assert words(other) == words(one)
     # A number on the edge between two steps of rounding may fall to either side: by a step, on another processor.

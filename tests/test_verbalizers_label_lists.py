@@ -100,7 +100,7 @@ def refusal(source: str) -> str:
 def test_files_that_are_no_lists(tmp_path: Path) -> None:
     assert refusal("place") == "labels: there is no file place; the nearest built-in list is places"
     gone = tmp_path / "x.txt"
-    assert refusal(str(gone)) == f"labels: there is no file {gone}; built in are places, imagenet, concepts"
+    assert refusal(str(gone)) == f"labels: there is no file {gone}; built in are {', '.join(BUILT_IN)}"
     assert refusal(str(tmp_path)) == f"labels: {tmp_path} cannot be read: Is a directory"
     gone.write_bytes(b"caf\xe9\n")
     assert refusal(str(gone)) == f"labels: {gone} is not UTF-8 text (byte 3); convert it to UTF-8"

@@ -58,10 +58,10 @@ def blip2_card(figures: Blip2Figures) -> str:
             "# Microworld: the tiny BLIP-2\n",
             _HONESTY + "\n",
             "A vision transformer and a Q-Former, 2 million parameters, as BLIP-2 has them in its first stage, read by"
-            " `Blip2ForImageTextRetrieval` and `AutoProcessor`. Its matching head says whether a text is true of a"
-            " picture; a critic or a student begins here.\n",
+            " `Blip2ForImageTextRetrieval` and `AutoProcessor`. A critic or a student begins here: its contrastive half"
+            " knows the world, and what its matching head knows is below.\n",
             f"Measured on {figures.texts:,} texts about scenes it was not trained on, of which half are true:\n",
-            "| measure | right |",
+            "| measure | right (guessing: 50 %) |",
             "|---|---|",
             f"| what is in a drawn box | {figures.on_a_box:.1%} |",
             f"| how numbered boxes lie, and what is in them | {figures.on_numbered_boxes:.1%} |",

@@ -1,9 +1,9 @@
 """Trains the tiny models of the microworld, stage by stage, each for as many minutes as it is given.
 
-`pool` makes scenes, `seeing` teaches a vision transformer, which is where all the others begin: `telling` teaches the
-image-text model, `matching` the contrastive one and `querying` BLIP-2; `saving` writes them all with their cards and
-`training.json`. A stage that was stopped goes on where it was saved; one that has had its minutes is passed over. Two
-processes can share the stages after `seeing`, each with a core.
+`pool` makes scenes, `seeing` teaches a vision transformer, which is where all the others begin: `telling` and then
+`comparing` teach the image-text model, `matching` the contrastive one and `querying` BLIP-2; `saving` writes them all
+with their cards and `training.json`. A stage that was stopped goes on where it was saved; one that has had its minutes
+is passed over. Two processes can share the stages after `seeing`, each with a core.
 """
 
 import json
@@ -61,12 +61,13 @@ from ostensive.microworld.training.seeing import (
 from ostensive.microworld.training.telling import Told, make_told, telling_loss, told_rightly
 
 SCRIPT_VERSION = "2"
-Stage: TypeAlias = Literal["pool", "seeing", "telling", "matching", "querying", "saving"]
+Stage: TypeAlias = Literal["pool", "seeing", "telling", "comparing", "matching", "querying", "saving"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 MINUTES: Mapping[Stage, float] = {
     "pool": 4.0,
     "seeing": 22.0,
     "telling": 72.0,
+    "comparing": 12.0,
     "matching": 15.0,
     "querying": 20.0,
 }
@@ -80,7 +81,7 @@ SNAPSHOTS = (0.03, 0.06, 0.11, 0.18, 0.29)
 """Shares of the course of `telling` after which the model is kept, to choose the base model from."""
 BASE_AT = 0.06
 MEASURED_SCENES = 400
-_SEEING_RATE, _TELLING_RATE, _MATCHING_RATE = 2e-3, 1.2e-3, 1e-3
+_SEEING_RATE, _TELLING_RATE, _COMPARING_RATE, _MATCHING_RATE = 2e-3, 1.2e-3, 6e-4, 1e-3
 _CHECK_EVERY = 400  # steps
 _FITTED_PICTURES = 400
 _MEASURED_FROM = 0  # first seed of the scenes that are measured on
@@ -186,34 +187,50 @@ def _see(plan: Plan) -> dict[str, Any]:  # Any: JSON values
 
 
 def _tell(plan: Plan) -> dict[str, Any]:  # Any: JSON values
-    from torch import nn
-
     pool, eyes = _pool(plan), make_eyes()
     explained = give_sight(_seer(plan), eyes, make_patches(pool, plan.seed + 1, 0, _FITTED_PICTURES).pixels)
+    return {**_taught_to_tell(plan, "telling", pool, eyes, _TELLING_RATE), "projector_explains": round(explained, 4)}
+
+
+def _compare(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+    """Goes on from `telling` with a lower rate and its last mixture of lessons, in which most is compared."""
+    eyes = make_eyes()
+    eyes.load_state_dict(_learned(plan, "telling", "eyes"))
+    return _taught_to_tell(plan, "comparing", _pool(plan), eyes, _COMPARING_RATE)
+
+
+def _taught_to_tell(
+    plan: Plan, name: Literal["telling", "comparing"], pool: Pool, eyes: Any, rate: float
+) -> dict[str, Any]:  # Any: a model of transformers, and JSON values
+    from torch import nn
+
     check = make_told(pool, plan.seed + 1, 0, 1.0, 128)
     learner = nn.ModuleDict({"eyes": eyes, "whereabouts": nn.Linear(WIDTH, 2)})
+    if name == "comparing":
+        learner["whereabouts"].load_state_dict(_learned(plan, "telling", "whereabouts"))
+    first = 0.0 if name == "telling" else 1.0
     eyes.model.vision_tower.requires_grad_(False)
     hasten(eyes, compiled=plan.compiled)
 
     def at(step: int, progress: float) -> None:
         for share in SNAPSHOTS:
-            if progress >= share and not _snapshot(plan, share).exists():
+            if name == "telling" and progress >= share and not _snapshot(plan, share).exists():
                 save_eyes(eyes, _snapshot(plan, share))
         if step % _CHECK_EVERY == 0:
-            _log.info("telling: %s", _rounded(told_rightly(eyes, check)))
+            _log.info("%s: %s", name, _rounded(told_rightly(eyes, check)))
 
     course: Course[Told] = Course(
-        "telling",
+        name,
         learner,
-        lambda step, progress: make_told(pool, plan.seed, step, progress),
+        lambda step, progress: make_told(pool, plan.seed + 2 * int(first), step, max(first, progress)),
         lambda batch: telling_loss(eyes, learner["whereabouts"], batch),
-        _TELLING_RATE,
+        rate,
         matrices_of(eyes.model.language_model.layers),
         at,
     )
-    ran = run_course(course, plan.minutes["telling"], plan.work)
+    ran = run_course(course, plan.minutes[name], plan.work)
     save_eyes(eyes, plan.work / "strong")
-    return {**_record(ran), "projector_explains": round(explained, 4), "answers": _rounded(told_rightly(eyes, check))}
+    return {**_record(ran), "answers": _rounded(told_rightly(eyes, check))}
 
 
 def _snapshot(plan: Plan, share: float) -> Path:
@@ -332,7 +349,7 @@ def _measured(
 
 
 _STAGES_OF: Mapping[str, Sequence[Stage]] = {
-    "eyes": ("pool", "seeing", "telling"),
+    "eyes": ("pool", "seeing", "telling", "comparing"),
     "eyes-base": ("pool", "seeing", "telling"),
     "clip": ("pool", "seeing", "matching"),
     "blip2": ("pool", "seeing", "querying"),
@@ -357,6 +374,7 @@ _RUN = {
     "pool": _make_pools,
     "seeing": _see,
     "telling": _tell,
+    "comparing": _compare,
     "matching": _match,
     "querying": _query,
     "saving": _save,
