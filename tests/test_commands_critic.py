@@ -16,6 +16,8 @@ from ostensive.chat.server import ServerThread
 from ostensive.records import Qar, Scored
 from ostensive.runfolder import RunFolder
 
+pytestmark = pytest.mark.timeout(600)  # whole builds, on a machine that may be busy
+
 LICENCE = ["--set", "corpus.license=cc0-1.0", "--set", "corpus.source=drawn by a test"]
 SMALL = ["--set", "localized.turns=1", "--set", "run.partition_size=2"]
 
