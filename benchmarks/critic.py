@@ -54,7 +54,7 @@ KEPT_SHARE = 0.2
 GOAL_POINTS = 25
 VARIANTS = {"three": {"qa": 0.5, "rationale": 0.5}, "accept": {"qa": 0.0, "rationale": 0.0}}
 # A tiny model with random weights learns faster than a large one that has learned already.
-TINY = {"batch_size": 32, "learning_rate": 5e-4, "head_learning_rate": 5e-4, "max_epochs": 30, "patience": 6}
+TINY = {"batch_size": 32, "learning_rate": 5e-4, "head_learning_rate": 5e-4, "max_epochs": 20, "patience": 5}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from ostensive.chat.server import ServerThread
 from ostensive.records import Qar, Scored
 from ostensive.runfolder import RunFolder
 
+pytestmark = pytest.mark.timeout(600)  # whole builds, on a machine that may be busy
+
 LICENCE = ["--set", "corpus.license=cc0-1.0", "--set", "corpus.source=drawn by a test"]
 SMALL = ["--set", "localized.turns=1", "--set", "run.partition_size=2"]
 
@@ -186,7 +188,7 @@ def test_wishes_and_labels_that_cannot_be(judged_run: tuple[Path, ServerThread],
     some = [*few(run)[:30], Label("gone", "x", True, 3, 3, 2)]
     write_labels(labels, some)
     shown = call("critic", "threshold", run, "--critic", "evidence", "--keep", 0.2, "--labels", labels).stdout
-    assert shown.startswith("left out: 1 label of a candidate that this run has not, or no longer\n")
+    assert shown.startswith("left out: 1 label of a candidate that this run has no score of (any more)\n")
 
 
 def test_critics_and_runs_that_are_not_there(judged_run: tuple[Path, ServerThread], tmp_path: Path) -> None:

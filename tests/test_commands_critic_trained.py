@@ -14,6 +14,8 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 from ostensive.commands.critic_lines import threshold_lines
 from ostensive.commands.threshold import Wish, choose_threshold
 
+pytestmark = pytest.mark.timeout(600)  # whole builds, on a machine that may be busy
+
 TRAINING = (
     "max_epochs=1",
     "batch_size=16",
@@ -40,12 +42,15 @@ def test_from_a_run_to_a_corpus_filtered_by_a_critic_that_was_trained_on_it(tmp_
     applied = call("critic", "apply", run, model, "--threshold", 0, "--quiet", "--json")
     assert applied.returncode == 0, applied.stderr
     after, summaries = tree(run), stages_of(run)
-    assert summaries["judged"].kept == counted["judged"].kept == json.loads(applied.stdout)["rows"]
+    assert summaries["judged"].kept == summaries["scored"].kept == json.loads(applied.stdout)["rows"] > 0
+    # The tiny model's tokens are letters, so that some triples are too long for it.
+    assert set(summaries["scored"].failed) <= {"too long for the critic"}
+    assert summaries["scored"].rows == counted["judged"].kept
     for stage in ("images/", "verbalized/", "candidates/", "unique/"):
         assert {n: d for n, d in after.items() if n.startswith(stage)} == {
             n: d for n, d in before.items() if n.startswith(stage)
         }
-    for row in outcomes(run, "scored"):
+    for row in (row for row in outcomes(run, "scored") if row["outcome"] == "kept"):
         assert [score["critic"] for score in row["scores"]] == ["rules", "evidence", "trained"]
         assert 0 < row["scores"][2]["accept_probability"] < 1
     critics = yaml.safe_load((run / "recipe.yaml").read_text())["critics"]
@@ -58,7 +63,7 @@ def test_from_a_run_to_a_corpus_filtered_by_a_critic_that_was_trained_on_it(tmp_
     chosen = choose_threshold(run, Wish(keep=0.5), critic="trained", labels=labels)
     assert chosen.learned_from > 0
     assert chosen.curve is not None
-    assert chosen.curve.rows + chosen.learned_from == summaries["unique"].kept
+    assert chosen.curve.rows + chosen.learned_from + chosen.gone == summaries["unique"].kept
     assert chosen.choice.figures is None or chosen.choice.figures.are_unseen
     assert f"left out: {chosen.learned_from} labels that the critic was trained on" in list(threshold_lines(chosen))
     label(run, labels, "evidence", seed=1)

@@ -160,8 +160,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_very_weights_of_a_straight_
     command = [sys.executable, "-c", _KILLED, str(place), str(out), made.model_dump_json()]
     process = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
     try:
-        deadline = time.monotonic() + 200
-        while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        while not checkpoint.exists() and process.poll() is None:
             time.sleep(0.005)
         assert process.poll() is None, "it was over before it could be killed"
         os.kill(process.pid, signal.SIGKILL)

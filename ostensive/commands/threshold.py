@@ -48,7 +48,7 @@ class Chosen:
     choice: ThresholdChoice
     curve: "Curve | None"  # None where nothing is labelled
     picture: Path | None
-    gone: int  # labels of candidates that the run has not, or no longer
+    gone: int  # labels of candidates that the run has no score of, or no longer
     learned_from: int  # labels left out because the critic was trained on them
     corpus: Corpus | None  # None where the choice was not applied
 
