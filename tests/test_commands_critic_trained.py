@@ -14,7 +14,7 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 from ostensive.commands.critic_lines import threshold_lines
 from ostensive.commands.threshold import Wish, choose_threshold
 
-pytestmark = pytest.mark.timeout(600)  # whole builds, on a machine that may be busy
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # whole builds, on a machine that may be busy
 
 TRAINING = (
     "max_epochs=1",

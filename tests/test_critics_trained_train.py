@@ -36,6 +36,8 @@ from ostensive.records import ImageRecord, Qar, Verbalization
 from ostensive.runfolder import RunFolder
 from ostensive.stage import Evidence, ImageEvidence
 
+pytestmark = pytest.mark.slow  # critics are trained, killed and trained on
+
 IMAGES = 16
 
 
