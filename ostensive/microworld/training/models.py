@@ -125,14 +125,6 @@ def save_eyes(model: Any, folder: Path) -> None:  # Any: as above
         path.chmod(0o644)  # safetensors writes for its owner alone; these are files of a package
 
 
-def load_eyes(folder: Path) -> Any:  # Any: as above
-    """The image-text model in single precision, to be trained on or measured."""
-    import torch
-    from transformers import AutoModelForImageTextToText
-
-    return AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-
-
 def vision_config() -> Any:  # Any: transformers types its configurations in part
     """The vision transformer of BLIP-2, whose shape is that of the contrastive model's too."""
     from transformers import Blip2VisionConfig

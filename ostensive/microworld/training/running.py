@@ -5,7 +5,8 @@ serves a slow machine and a fast one, and each gets a whole course. The price is
 weights; what was made is recorded, step by step.
 
 The matrices of transformer layers are taught by Muon (Jordan et al., 2024), all else by AdamW: after 90 seconds of one
-core a vision transformer had a loss of 1.5 on the easiest scenes so, and of 5 by AdamW alone.
+core a vision transformer had a loss of 1.5 on the easiest scenes so. By AdamW alone one that was given the next level
+after 54 seconds had a loss of 5 by then; each was tried once.
 """
 
 import json

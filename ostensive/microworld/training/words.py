@@ -5,9 +5,8 @@ but for capitals. A byte-pair tokenizer was given up: it would spend most of a t
 that this world does not have.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostensive.microworld.scenes import SIDE_PX
@@ -124,13 +123,3 @@ def make_processor(patch_px: int) -> Any:  # Any: as above
         num_additional_image_tokens=1,
         chat_template=CHAT_TEMPLATE,
     )
-
-
-def texts_of(ids: Sequence[int]) -> str:
-    """The words of `ids`, apart; for people who look into a training."""
-    return " ".join(WORDS[place] for place in ids)
-
-
-def write_card(folder: Path, text: str) -> None:
-    """Puts a model card beside the weights."""
-    (folder / "README.md").write_text(text, "utf-8")
