@@ -4,7 +4,7 @@ import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import one_thread  # noqa: F401 - a fixture that pytest finds by its name
 
+from builders.localized.facts import NotedBox, facts_of
 from ostensive.microworld.grammar import caption, narrative
 from ostensive.microworld.oracle import judge_probe, judge_region_caption
 from ostensive.microworld.render import render
@@ -30,6 +31,7 @@ from ostensive.microworld.training.models import (
     begin_with,
     give_sight,
     give_vision,
+    give_words,
     load_blip2,
     make_blip2,
     make_clip,
@@ -70,9 +72,11 @@ from ostensive.microworld.training.seeing import (
     seen_patches,
     seen_rightly,
 )
+from ostensive.microworld.training.statements import statements_on
 from ostensive.microworld.training.telling import (
     PREFIX,
     TEXT_TOKENS,
+    Mixture,
     chances_at,
     logits_of,
     make_told,
@@ -278,8 +282,8 @@ def test_lessons_packed_together_are_answered_as_each_alone(pool: Pool, eyes: An
     shown = show(pool, 0, "whole", np.random.default_rng(0))
     lessons = lessons_of(sample_scene(SEEDS[0]), random.Random(1))[:5]
     with torch.no_grad():
-        together = logits_of(eyes, packed([shown], [lessons]))
-        alone = torch.cat([logits_of(eyes, packed([shown], [[one]])) for one in lessons])
+        together = logits_of(eyes, packed([shown.pixels], [lessons]))
+        alone = torch.cat([logits_of(eyes, packed([shown.pixels], [[one]])) for one in lessons])
     torch.testing.assert_close(together, alone, atol=2e-4, rtol=1e-3)
 
 
@@ -290,7 +294,7 @@ def test_training_asks_the_model_as_the_library_does(pool: Pool, eyes: Any) -> N
     one = lessons_of(sample_scene(SEEDS[0]), random.Random(1))[0]
     ids = torch.tensor([[START_ID, *[IMAGE_ID] * (PREFIX - 1), *one.prompt, *one.answer]])
     with torch.no_grad():
-        ours = logits_of(eyes, packed([shown], [[one]]))
+        ours = logits_of(eyes, packed([shown.pixels], [[one]]))
         whole = eyes(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels_of([shown])).logits[0]
     theirs = whole[-len(one.answer) - 1 : -1]
     torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=1e-3)
@@ -336,6 +340,17 @@ def test_batches_follow_from_seed_and_step(pool: Pool) -> None:
     assert torch.equal(one.ids, same.ids)
     assert torch.equal(one.pixels, same.pixels)
     assert not torch.equal(one.ids, other.ids)
+
+
+def test_words_that_are_given_change_nothing_of_what_was_known(pool: Pool, eyes: Any) -> None:
+    import torch
+
+    told = make_told(pool, 0, 0, 0.5, 2)
+    wider = give_words(eyes).eval()
+    with torch.no_grad():
+        before, after = logits_of(eyes, told), logits_of(wider, told)
+    torch.testing.assert_close(after[:, : len(WORDS)], before[:, : len(WORDS)])
+    assert after.shape[1] >= len(READ_WORDS)
 
 
 def test_one_batch_can_be_overfitted(pool: Pool) -> None:
@@ -401,6 +416,22 @@ def test_a_minute_of_teaching_beats_chance(tmp_path: Path) -> None:
 # Running
 
 
+def test_what_knows_most_already_is_taught_gently(tmp_path: Path) -> None:
+    from torch import nn
+
+    learner = nn.ModuleDict({"quick": nn.Linear(1, 1), "gentle": nn.Linear(1, 1)})
+    before = {name: part.weight.item() for name, part in learner.items()}
+
+    def loss(_step: int) -> Any:
+        return learner["quick"].weight.sum() + learner["gentle"].weight.sum()
+
+    gently = list(learner["gentle"].parameters())
+    course: Course[int] = Course("gentle", learner, lambda step, _progress: step, loss, 0.01, gently=gently)
+    assert run_course(course, 0.005, tmp_path).steps > 5
+    moved = {name: before[name] - part.weight.item() for name, part in learner.items()}
+    assert 0 < moved["gentle"] < 0.5 * moved["quick"]
+
+
 def test_the_rate_rises_and_falls() -> None:
     rates = [rate_at(progress / 100) for progress in range(101)]
     assert rates[2] == pytest.approx(1.0)
@@ -445,12 +476,15 @@ def test_a_course_that_was_stopped_goes_on(tmp_path: Path) -> None:
 # Models
 
 
-def test_saved_eyes_are_read_as_they_were(tmp_path: Path, pool: Pool, eyes: Any) -> None:
+@pytest.mark.parametrize("words", [WORDS, READ_WORDS], ids=["own", "teacher"])
+def test_saved_eyes_are_read_as_they_were(tmp_path: Path, pool: Pool, eyes: Any, words: Sequence[str]) -> None:
     import torch
-    from transformers import AutoModelForImageTextToText
+    from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    eyes = give_words(eyes) if words is READ_WORDS else eyes
     save_eyes(eyes, tmp_path)
     read = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
+    assert len(AutoProcessor.from_pretrained(tmp_path).tokenizer) == len(words)
     told = make_told(pool, 0, 0, 0.5, 2)
     with torch.no_grad():
         torch.testing.assert_close(logits_of(read, told), logits_of(eyes, told), atol=0.02, rtol=0.02)
@@ -563,7 +597,7 @@ def test_half_of_the_texts_are_true_and_the_oracle_agrees() -> None:
 def test_what_is_said_of_numbered_boxes_is_so(pool: Pool) -> None:
     for row in range(len(pool)):
         shown = show_numbered(pool, row, np.random.default_rng(row))
-        assert 2 <= len(shown.boxes) <= 3
+        assert 1 <= len(shown.boxes) <= 3
         assert set(shown.things) <= set(shown.boxes)
         for seed in range(6):
             for is_true in (True, False):
@@ -571,9 +605,65 @@ def test_what_is_said_of_numbered_boxes_is_so(pool: Pool) -> None:
                 words = [READ_WORDS[place] for place in ids or ()]
                 assert "<unk>" not in words
                 text = " ".join(words)
-                if "further left" in text:
-                    first, second = (shown.boxes[int(words[place])] for place in (1, -2))
-                    assert (first.center[0] < second.center[0]) == is_true
+                if " is " in text:
+                    assert text.split(" is ")[0][1:-1].strip() in {str(number) for number in shown.things}
+                elif text:
+                    said = {" ".join(read_words(one)) for one in all_of(statements_on(shown.boxes)[is_true])}
+                    assert text in said
+
+
+def read_words(text: str) -> list[str]:
+    return [READ_WORDS[place] for place in read_ids_of(text)]
+
+
+def all_of(statements: dict[str, list[str]]) -> list[str]:
+    return list(itertools.chain.from_iterable(statements.values()))
+
+
+BOXES = st.builds(
+    lambda x, y, width, height: Box(x, y, min(1.0, x + width), min(1.0, y + height)),
+    *[st.floats(0, 0.9)] * 2,
+    *[st.floats(0.06, 1)] * 2,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(boxes=st.lists(BOXES, min_size=1, max_size=3))
+def test_statements_agree_with_what_the_teacher_knows(boxes: list[Box]) -> None:
+    found = statements_on(dict(enumerate(boxes)))
+    said = {is_true: {one.lower() for one in all_of(statements)} for is_true, statements in found.items()}
+    assert not said[True] & said[False]
+    wordings = yaml.safe_load((files("builders") / "localized" / "wordings.yaml").read_text("utf-8"))
+    noted = [NotedBox(*(round(corner, 2) for corner in (box.x1, box.y1, box.x2, box.y2))) for box in boxes]
+    for fact in facts_of(noted):
+        reason = wordings[fact.kind][0][2].split(", so")[0].format(a=f"[{fact.a}]", b=f"[{fact.b}]").lower()
+        assert reason not in said[False]
+
+
+def test_each_phrase_of_the_teacher_on_boxes_is_taught() -> None:
+    wordings = yaml.safe_load((files("builders") / "localized" / "wordings.yaml").read_text("utf-8"))
+    of_others = {"is", "told", "leftmost", "rightmost", "largest", "smallest"}
+    taught: set[str] = set()
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        corners = np.sort(rng.random((2, 2, 2)), axis=1).reshape(2, 4)
+        taught |= {one.lower() for one in all_of(statements_on({k: Box(*c) for k, c in enumerate(corners)})[True])}
+    for kind in wordings.keys() - of_others:
+        reason = wordings[kind][0][2].split(", so")[0].lower()
+        assert any(reason.format(a=f"[{a}]", b=f"[{1 - a}]") in taught for a in (0, 1)), kind
+
+
+def test_a_picture_with_numbers_has_lessons_on_them(pool: Pool) -> None:
+    told = make_told(pool, 0, 0, 1.0, 24, Mixture({"numbered": 1.0}, {}))
+    for row in range(24):
+        words = [READ_WORDS[place] for place in told.ids[row].tolist()]
+        assert UNKNOWN_ID not in told.ids[row]
+        assert "[" in words
+        assert told.named[row].any()
+    texts = " ".join(READ_WORDS[place] for place in told.ids.flatten().tolist())
+    answers = Counter(re.findall(r"is it true that [^?]+ \? <answer> (\w+)", texts))
+    assert set(answers) == {"yes", "no"}
+    assert 0.3 < answers["yes"] / answers.total() < 0.7
 
 
 def test_blip2_reads_every_word_of_the_scripted_teacher() -> None:

@@ -15,12 +15,12 @@ from ostensive.microworld.naming import all_said_of
 from ostensive.microworld.nouns import with_article, write_noun
 from ostensive.microworld.scenes import Scene, Thing
 from ostensive.microworld.sentences import write_answer
-from ostensive.microworld.training.words import ANSWER_ID, DESCRIBE, END_ID, WHY, ids_of
+from ostensive.microworld.training.words import ANSWER_ID, DESCRIBE, END_ID, WHY, read_ids_of
 
-Subject: TypeAlias = Literal[Topic, "describe", "why", "marked", "where", "compare"]
-"""What a lesson is about: a topic of questions, a description, an answer with its reason, a marked region, or, as steps
-on the way to what is left of what, where a thing is in numbers and two things with short names."""
-SUBJECTS: tuple[Subject, ...] = (*get_args(Topic), "describe", "why", "marked", "where", "compare")
+Subject: TypeAlias = Literal[Topic, "describe", "why", "marked", "where", "compare", "numbered"]
+"""What a lesson is about: a topic of questions, a description, an answer with its reason, a marked region, a numbered
+one, or, as steps on the way to what is left of what, where a thing is in numbers and two things with short names."""
+SUBJECTS: tuple[Subject, ...] = (*get_args(Topic), "describe", "why", "marked", "where", "compare", "numbered")
 
 # How many lessons a scene has on each subject, where it gives occasion.
 _COUNTS: Mapping[Topic, int] = {
@@ -55,7 +55,7 @@ class Lesson:
 
 def lesson(subject: Subject, prompt: str, answer: str) -> Lesson:
     """A lesson from texts."""
-    return Lesson(subject, (*ids_of(prompt), ANSWER_ID), (*ids_of(answer), END_ID))
+    return Lesson(subject, (*read_ids_of(prompt), ANSWER_ID), (*read_ids_of(answer), END_ID))
 
 
 def lessons_of(scene: Scene, rng: random.Random) -> list[Lesson]:

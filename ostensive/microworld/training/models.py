@@ -38,15 +38,22 @@ CLIP_EMBEDDING = 64
 CLIP_CONTEXT = 48
 QUERIES = 16
 MAX_QUERIED_WORDS = 256
-PADDED_WORDS, PADDED_READ_WORDS = (-(-len(words) // 64) * 64 for words in (WORDS, READ_WORDS))
 CLIP_CONFIG_FILE = "open_clip_config.json"
 _HALF = [0.5, 0.5, 0.5]
 _VISION_EPS = 1e-5  # of the layer norms, as open_clip has it
 _FAR = 8.0  # from here on GELU leaves a number as it is, to single precision
 
 
-def make_eyes() -> Any:  # Any: transformers types its models in part
-    """The image-text model, with random weights: LLaVA of a ViT, a two-layer projector and a Llama."""
+def _padded(words: Sequence[str]) -> int:
+    """How many rows an embedding of `words` has: a multiple of 64."""
+    return -(-len(words) // 64) * 64
+
+
+def make_eyes(words: Sequence[str] = WORDS) -> Any:  # Any: transformers types its models in part
+    """The image-text model, with random weights: LLaVA of a ViT, a two-layer projector and a Llama.
+
+    It knows `words`, which are `WORDS` or `READ_WORDS`.
+    """
     import torch
     from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, ViTConfig
 
@@ -65,7 +72,7 @@ def make_eyes() -> Any:  # Any: transformers types its models in part
         intermediate_size=3 * WIDTH,
         num_hidden_layers=TEXT_LAYERS,
         max_position_embeddings=MAX_POSITIONS,
-        vocab_size=PADDED_WORDS,
+        vocab_size=_padded(words),
         tie_word_embeddings=True,
         pad_token_id=PAD_ID,
         bos_token_id=START_ID,
@@ -99,6 +106,22 @@ def make_eyes() -> Any:  # Any: transformers types its models in part
     return model
 
 
+def give_words(eyes: Any) -> Any:  # Any: as above
+    """The image-text model as `eyes` is, with `READ_WORDS` for `WORDS`: those that are new mean nothing yet."""
+    import torch
+
+    wider = make_eyes(READ_WORDS)
+    embedded = wider.get_input_embeddings().weight
+    known, given = embedded.detach().clone(), eyes.state_dict()
+    wider.load_state_dict(
+        {name: one for name, one in given.items() if one.shape[:1] != (_padded(WORDS),)}, strict=False
+    )
+    with torch.no_grad():
+        embedded.copy_(known)
+        embedded[: len(WORDS)] = eyes.get_input_embeddings().weight[: len(WORDS)]
+    return wider
+
+
 def hasten(model: Any, *, compiled: bool) -> None:  # Any: as above
     """Readies the image-text model for training on a CPU: plain attention, and, if asked for, layers compiled.
 
@@ -117,10 +140,12 @@ def save_eyes(model: Any, folder: Path) -> None:  # Any: as above
     """Weights in half precision, configuration and processor."""
     import torch
 
-    halved = make_eyes()  # a fresh one, for a model in training may have been compiled, which cannot be copied
+    rows = model.get_input_embeddings().num_embeddings
+    words = WORDS if rows == _padded(WORDS) else READ_WORDS
+    halved = make_eyes(words)  # a fresh one, for a model in training may have been compiled, which cannot be copied
     halved.load_state_dict(model.state_dict())
     halved.to(torch.float16).save_pretrained(folder)
-    make_processor(PATCH_PX).save_pretrained(folder)
+    make_processor(PATCH_PX, words).save_pretrained(folder)
     for path in folder.glob("*.safetensors"):
         path.chmod(0o644)  # safetensors writes for its owner alone; these are files of a package
 
@@ -150,7 +175,7 @@ def make_seer() -> Any:  # Any: a dictionary of modules, each of which is used a
     kind: Any = Blip2VisionModel
     tower = kind(vision_config())
     tower.set_attn_implementation("eager")  # see `hasten`
-    words = nn.Embedding(PADDED_WORDS, WIDTH)
+    words = nn.Embedding(_padded(WORDS), WIDTH)
     with torch.no_grad():
         words.weight.normal_(0, WIDTH**-0.5)
     return nn.ModuleDict({"tower": tower, "projector": nn.Linear(WIDTH, WIDTH), "words": words})
@@ -209,7 +234,7 @@ def make_blip2() -> Any:  # Any: transformers types its models in part
     from transformers import Blip2Config, Blip2ForImageTextRetrieval, Blip2QFormerConfig
 
     queries = Blip2QFormerConfig(
-        vocab_size=PADDED_READ_WORDS,
+        vocab_size=_padded(READ_WORDS),
         hidden_size=WIDTH,
         num_hidden_layers=TEXT_LAYERS,
         num_attention_heads=WIDTH // HEAD_WIDTH,
@@ -272,7 +297,7 @@ def save_blip2(model: Any, folder: Path) -> None:  # Any: as above
     halved.load_state_dict(model.state_dict())
     halved.to(torch.float16).save_pretrained(folder)
     kind: Any = Blip2Processor
-    kind(make_image_processor(), make_tokenizer(starts_texts=True)).save_pretrained(folder)
+    kind(make_image_processor(), make_tokenizer(READ_WORDS, starts_texts=True)).save_pretrained(folder)
     for path in folder.glob("*.safetensors"):
         path.chmod(0o644)  # see `save_eyes`
 
@@ -300,7 +325,7 @@ def clip_config() -> dict[str, Any]:  # Any: JSON values
     }
     text = {
         "context_length": CLIP_CONTEXT,
-        "vocab_size": PADDED_WORDS,
+        "vocab_size": _padded(WORDS),
         "hf_tokenizer_name": "microworld",  # any name: with `local-dir:` the tokenizer is read from the folder itself
         "width": CLIP_TEXT_WIDTH,
         "heads": CLIP_TEXT_WIDTH // HEAD_WIDTH,

@@ -8,9 +8,7 @@ captions each picture finds its own, and of labels those that are true of it (as
 times as many labels as texts, and what the queries have to look for is the same.
 """
 
-import itertools
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -22,9 +20,9 @@ from ostensive.microworld.training.lessons import SUBJECTS, Subject
 from ostensive.microworld.training.matching import labels_on
 from ostensive.microworld.training.pool import Pool
 from ostensive.microworld.training.seeing import as_processed, draw_rows
+from ostensive.microworld.training.statements import draw_statement
 from ostensive.microworld.training.views import Numbered, show, show_numbered
 from ostensive.microworld.training.words import PAD_ID, START_ID, read_ids_of, word_id
-from ostensive.records import Box
 
 if TYPE_CHECKING:
     import torch
@@ -36,17 +34,6 @@ QueriedView: TypeAlias = Literal["whole", "drawn", "numbered"]
 _VIEWS: Mapping[QueriedView, float] = {"whole": 0.25, "drawn": 0.25, "numbered": 0.5}
 _KINDS = tuple(_VIEWS)
 _WHAT_IS_IN_IT = 0.3  # of the texts on numbered boxes; the others are on how they lie
-_APART = 0.08  # least difference, in shares of the side, that a statement on places is made from
-_RELATIONS: Mapping[str, Callable[[Box, Box], bool]] = {
-    "lies further left than": lambda a, b: a.center[0] < b.center[0] - _APART,
-    "lies further right than": lambda a, b: a.center[0] > b.center[0] + _APART,
-    "lies higher up than": lambda a, b: a.center[1] < b.center[1] - _APART,
-    "lies lower down than": lambda a, b: a.center[1] > b.center[1] + _APART,
-    "covers more of the view than": lambda a, b: a.area > 1.3 * b.area,
-    "covers less of the view than": lambda a, b: b.area > 1.3 * a.area,
-    "lies nearer the middle than": lambda a, b: _off_middle(a) < _off_middle(b) - _APART,
-}
-"""How boxes lie, in the phrases that the scripted teacher gives as reasons."""
 # Subjects of which a question has one right answer, so that another answer of the same kind is wrong.
 _SETTLED: tuple[Subject, ...] = ("place", "existence", "count", "colour", "shape", "size", "pattern", "pose", "side")
 _BY_WORDS_ALONE = (word_id("yes"), word_id("no"))
@@ -112,26 +99,13 @@ def make_queries(
 
 
 def _on_numbers(pool: Pool, row: int, shown: Numbered, is_true: bool, rng: np.random.Generator) -> Ids | None:
-    """How two numbered boxes lie or what is in one of them; what is false has them exchanged, or another thing."""
+    """How numbered boxes lie or what is in one of them; what is false has another thing in it."""
     if shown.things and rng.random() < _WHAT_IS_IN_IT:
         number = list(shown.things)[int(rng.integers(len(shown.things)))]
         _, phrase = _phrase(pool, row, shown.things[number], is_true, rng)
         return (*read_ids_of(f"[{number}] is"), *phrase)
-    holding = [
-        (relation, a, b)
-        for a, b in itertools.permutations(shown.boxes, 2)
-        for relation, holds in _RELATIONS.items()
-        if holds(shown.boxes[a], shown.boxes[b])
-    ]
-    if not holding:  # boxes of about the same middle and size
-        return None
-    relation, a, b = holding[int(rng.integers(len(holding)))]
-    first, second = (a, b) if is_true else (b, a)
-    return tuple(read_ids_of(f"[{first}] {relation} [{second}]"))
-
-
-def _off_middle(box: Box) -> float:
-    return math.dist(box.center, (0.5, 0.5))
+    text = draw_statement(shown.boxes, is_true, rng)
+    return None if text is None else tuple(read_ids_of(text))
 
 
 def _there_is(pool: Pool, row: int, is_true: bool, rng: np.random.Generator) -> Ids:

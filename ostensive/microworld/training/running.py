@@ -30,6 +30,7 @@ _WARM_UP, _LEAST_RATE = 0.02, 0.02  # of the time; of the highest rate
 _MAX_GRADIENT = 1.0
 _BETAS, _DECAY = (0.9, 0.98), 0.01
 _MATRIX_RATE = 2.5  # of Muon, as a multiple of AdamW's
+_GENTLE = 0.15
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Course(Generic[B]):
     rate: float  # the highest learning rate, of AdamW
     matrices: "Sequence[nn.Parameter]" = ()  # those of transformer layers, taught by Muon
     at: Callable[[int, float], None] = lambda _step, _progress: None  # called after each step
+    gently: "Sequence[nn.Parameter]" = ()  # by AdamW too, at a `_GENTLE` part of the rate: what knows most already
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,11 @@ def run_course(course: Course[B], minutes: float, folder: Path) -> Ran:
 def _make_optimizers(course: Course[B], trained: "Sequence[nn.Parameter]") -> "dict[str, torch.optim.Optimizer]":
     import torch
 
-    matrices = {id(one) for one in course.matrices}
-    others = [one for one in trained if id(one) not in matrices]
-    made: dict[str, torch.optim.Optimizer] = {
-        "adamw": torch.optim.AdamW(others, lr=course.rate, betas=_BETAS, weight_decay=_DECAY)
-    }
+    matrices, gently = ({id(one) for one in some} for some in (course.matrices, course.gently))
+    groups = [{"params": [one for one in trained if id(one) not in matrices | gently], "lr": course.rate}]
+    if course.gently:
+        groups.append({"params": list(course.gently), "lr": _GENTLE * course.rate})
+    made: dict[str, torch.optim.Optimizer] = {"adamw": torch.optim.AdamW(groups, betas=_BETAS, weight_decay=_DECAY)}
     if course.matrices:
         rate = _MATRIX_RATE * course.rate
         made["muon"] = torch.optim.Muon(

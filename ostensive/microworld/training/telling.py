@@ -7,7 +7,7 @@ several times as many answers for the same time, and what is learned is exactly 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,10 @@ from ostensive.microworld.scenes import COLOURS, MARGIN, SHAPES
 from ostensive.microworld.training.lessons import SUBJECTS, Lesson, Subject, lesson
 from ostensive.microworld.training.models import TEXT_LAYERS
 from ostensive.microworld.training.pool import Pool
-from ostensive.microworld.training.seeing import draw_rows, draw_view, patch_features, pixels_of
-from ostensive.microworld.training.views import PATCHES, Shown, View, show
-from ostensive.microworld.training.words import IN_BOX, NOTHING, PAD_ID, START_ID, ids_of
+from ostensive.microworld.training.seeing import as_processed, draw_rows, patch_features
+from ostensive.microworld.training.statements import draw_statement
+from ostensive.microworld.training.views import PATCHES, Numbered, Shown, show, show_numbered
+from ostensive.microworld.training.words import IN_BOX, IS_TRUE, NOTHING, NUMBERED, PAD_ID, START_ID, read_ids_of
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 TOLD_TOGETHER = 16  # pictures in a step
 TEXT_TOKENS = 160  # of a picture's lessons together
 PREFIX = 1 + PATCHES * PATCHES  # the start mark and the patches
-_VIEWS: dict[View, float] = {"whole": 0.5, "drawn": 0.5}
+ToldView: TypeAlias = Literal["whole", "drawn", "numbered"]
 _UNSEEN = -1e4
 _NO_ANSWER = -100  # what the loss passes over
 
@@ -35,8 +36,6 @@ _NO_ANSWER = -100  # what the loss passes over
 _EARLY: Mapping[Subject, float] = {"colour": 4, "shape": 4, "existence": 2, "count": 2, "side": 1, "place": 1}
 _LATE: Mapping[Subject, float] = {"colour": 2, "shape": 2, "existence": 3, "count": 3, "side": 4, "place": 0.5}
 _OTHERS_EARLY, _OTHERS_LATE = 0.5, 1.0
-_COMPARED: Mapping[Subject, float] = {"side": 3.0, "count": 1.5, "nearest": 2.0}
-"""From `POSITIONS_FROM` on these are drawn so many times as often as before."""
 POSITIONS_FROM = 0.3
 """The share of the course after which it is also asked where things are. Without such lessons, after a quarter of the
 course, everything that a single thing shows was told in nine of ten cases, and what is left of what by chance."""
@@ -47,6 +46,7 @@ _HALF_WAY = TEXT_LAYERS // 2
 _WHEREABOUTS_WEIGHT = 1.0
 _POSITIONS_EACH = 2  # lessons on where things are, in a picture
 _COMPARISONS_EACH = 3
+_STATEMENTS_EACH = 4
 _SIDES: Mapping[str, tuple[int, int]] = {  # the axis, and on which side of the other the first thing is
     "to the left of": (0, -1),
     "to the right of": (0, 1),
@@ -56,6 +56,23 @@ _SIDES: Mapping[str, tuple[int, int]] = {  # the axis, and on which side of the 
 _DESCRIPTIONS: Mapping[Subject, tuple[float, float]] = {"describe": (0.1, 0.5), "why": (0.1, 0.5)}
 _LONG_WEIGHT: Mapping[Subject, float] = {"describe": 0.4, "why": 0.5}
 """What a token of a description counts beside one of an answer: much of it is a choice among true things to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """How often pictures are shown in each way, and how many times as often a subject comes from `POSITIONS_FROM` on.
+
+    The marked and the numbered have lessons that come first, whatever these chances are.
+    """
+
+    views: Mapping[ToldView, float]  # shares that add up to 1
+    more: Mapping[Subject, float]
+
+
+TELLING = Mixture({"whole": 0.5, "drawn": 0.5}, {"side": 3.0, "count": 1.5, "nearest": 2.0})
+COMPARING = Mixture(
+    {"whole": 0.4, "drawn": 0.2, "numbered": 0.4}, {"side": 3.0, "count": 3.0, "nearest": 3.0, "describe": 1.5}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +90,36 @@ class Told:
     places: "torch.Tensor"  # (pictures, tokens, 2) float32, the middle of that thing, -1 to 1
 
 
-def make_told(pool: Pool, seed: int, step: int, progress: float, count: int = TOLD_TOGETHER) -> Told:
+def make_told(
+    pool: Pool, seed: int, step: int, progress: float, count: int = TOLD_TOGETHER, mixture: Mixture = TELLING
+) -> Told:
     """The batch of a step, when this share of the course is over."""
     rows, rng = draw_rows(pool, seed, step, count)
-    chances = chances_at(progress)
-    shown, lessons = [], []
-    for row in rows:
-        one = show(pool, int(row), draw_view(_VIEWS, rng), rng)
-        shown.append(one)
-        begun = _begun(pool, int(row), one, progress, rng)
-        lessons.append(_drawn_lessons(pool, int(row), begun, chances, rng))
-    return packed(shown, lessons)
+    chances = chances_at(progress, mixture)
+    views = list(mixture.views)
+    pixels, lessons = [], []
+    for row in rows.tolist():
+        view = views[int(rng.choice(len(views), p=list(mixture.views.values())))]
+        if view == "numbered":
+            numbered = show_numbered(pool, row, rng)
+            pixels.append(numbered.pixels)
+            begun = _on_numbers(pool, row, numbered, rng)
+        else:
+            one = show(pool, row, view, rng)
+            pixels.append(one.pixels)
+            begun = _begun(pool, row, one, progress, rng)
+        lessons.append(_drawn_lessons(pool, row, begun, chances, rng))
+    return packed(pixels, lessons)
 
 
-def chances_at(progress: float) -> npt.NDArray[np.float64]:
+def chances_at(progress: float, mixture: Mixture = TELLING) -> npt.NDArray[np.float64]:
     """How often each subject is drawn, in the order of `SUBJECTS`."""
     late = min(1.0, 2 * progress)
     chances = []
     for subject in SUBJECTS:
         early_late = _DESCRIPTIONS.get(subject, (_EARLY.get(subject, _OTHERS_EARLY), _LATE.get(subject, _OTHERS_LATE)))
-        more = _COMPARED.get(subject, 1.0) if progress >= POSITIONS_FROM else 1.0
-        chances.append(more * ((1 - late) * early_late[0] + late * early_late[1]))
+        times = mixture.more.get(subject, 1.0) if progress >= POSITIONS_FROM else 1.0
+        chances.append(times * ((1 - late) * early_late[0] + late * early_late[1]))
     return np.array(chances)
 
 
@@ -109,12 +135,32 @@ def _begun(pool: Pool, row: int, shown: Shown, progress: float, rng: np.random.G
     return found
 
 
+def _on_numbers(pool: Pool, row: int, shown: Numbered, rng: np.random.Generator) -> list[Lesson]:
+    """Where numbered boxes are, what is in one of them, and whether it is so what is said of them."""
+    found = [_place_of(f"[{number}]", box.center) for number, box in list(shown.boxes.items())[:_POSITIONS_EACH]]
+    if shown.things:
+        number = list(shown.things)[int(rng.integers(len(shown.things)))]
+        _, phrase = pool.lesson(int(pool.phrase_lessons[row, shown.things[number]]))
+        asked = lesson("numbered", NUMBERED.format(number=number), "")
+        found.append(replace(asked, answer=tuple(phrase.tolist())))
+    for _ in range(_STATEMENTS_EACH):
+        is_true = bool(rng.random() < 0.5)
+        said = draw_statement(shown.boxes, is_true, rng)
+        if said is not None:
+            found.append(lesson("numbered", IS_TRUE.format(statement=said), "yes" if is_true else "no"))
+    return list(dict.fromkeys(found))
+
+
 def where(pool: Pool, row: int, thing: int, rng: np.random.Generator) -> Lesson | None:
     """The lesson where the middle of a thing is, in tenths of the side, x before y; None where no name is its alone."""
     name = _short_name(pool, row, thing, rng)
     if name is None:
         return None
-    x, y = _middle(pool, row, thing)
+    return _place_of(name, _middle(pool, row, thing))
+
+
+def _place_of(name: str, middle: tuple[float, float]) -> Lesson:
+    x, y = middle
     asked = lesson("where", f"where is {name} ?", f"{min(9, int(10 * x))} {min(9, int(10 * y))}")
     return replace(asked, places=((len(asked.prompt) - 3, x, y),))
 
@@ -132,7 +178,7 @@ def compare(pool: Pool, row: int, rng: np.random.Generator) -> Lesson | None:
     if None in names or abs(difference) < MARGIN:
         return None
     asked = lesson("compare", f"is {names[0]} {relation} {names[1]} ?", "yes" if difference * sign > 0 else "no")
-    ends = (len(ids_of(f"is {names[0]}")) - 1, len(asked.prompt) - 3)
+    ends = (len(read_ids_of(f"is {names[0]}")) - 1, len(asked.prompt) - 3)
     return replace(asked, places=tuple((end, x, y) for end, (x, y) in zip(ends, middles, strict=True)))
 
 
@@ -181,7 +227,7 @@ def _marked(pool: Pool, row: int, shown: Shown) -> Lesson:
     return Lesson("marked", tuple(prompt.tolist()), tuple(answer.tolist()))
 
 
-def packed(shown: Sequence[Shown], lessons: Sequence[Sequence[Lesson]]) -> Told:
+def packed(pictures: Sequence[npt.NDArray[np.uint8]], lessons: Sequence[Sequence[Lesson]]) -> Told:
     """Pictures with their lessons as tensors, padded to `TEXT_TOKENS`: with one shape the model is compiled once."""
     import torch
 
@@ -204,7 +250,7 @@ def packed(shown: Sequence[Shown], lessons: Sequence[Sequence[Lesson]]) -> Told:
                 named[row, start + token], places[row, start + token] = True, (2 * x - 1, 2 * y - 1)
             start += len(words)
     arrays = (ids, targets, weights, block, positions, subjects, named, places)
-    return Told(pixels_of(shown), *(torch.from_numpy(array) for array in arrays))
+    return Told(as_processed(pictures), *(torch.from_numpy(array) for array in arrays))
 
 
 def attention_of(block: "torch.Tensor") -> "torch.Tensor":

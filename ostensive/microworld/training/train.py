@@ -24,6 +24,7 @@ from ostensive.microworld.training.models import (
     begin_with,
     give_sight,
     give_vision,
+    give_words,
     hasten,
     make_blip2,
     make_clip,
@@ -58,21 +59,21 @@ from ostensive.microworld.training.seeing import (
     seeing_loss,
     seen_rightly,
 )
-from ostensive.microworld.training.telling import Told, make_told, telling_loss, told_rightly
+from ostensive.microworld.training.telling import COMPARING, TELLING, Told, make_told, telling_loss, told_rightly
 
-SCRIPT_VERSION = "2"
+SCRIPT_VERSION = "3"
 Stage: TypeAlias = Literal["pool", "seeing", "telling", "comparing", "matching", "querying", "saving"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 MINUTES: Mapping[Stage, float] = {
-    "pool": 4.0,
+    "pool": 8.0,
     "seeing": 22.0,
     "telling": 72.0,
-    "comparing": 12.0,
+    "comparing": 50.0,
     "matching": 15.0,
     "querying": 20.0,
 }
 """How long each stage takes by default, on one core."""
-MAX_SCENES = 20_000
+MAX_SCENES = 40_000
 EASY_SCENES = 4_000
 """How many scenes the pools hold: that of everything, and each of the easier ones."""
 LEVELS_BEGIN: Mapping[Level, float] = {"large": 0.0, "plain": 0.1, "all": 0.2}
@@ -81,7 +82,7 @@ SNAPSHOTS = (0.03, 0.06, 0.11, 0.18, 0.29)
 """Shares of the course of `telling` after which the model is kept, to choose the base model from."""
 BASE_AT = 0.06
 MEASURED_SCENES = 400
-_SEEING_RATE, _TELLING_RATE, _COMPARING_RATE, _MATCHING_RATE = 2e-3, 1.2e-3, 6e-4, 1e-3
+_SEEING_RATE, _TELLING_RATE, _COMPARING_RATE, _MATCHING_RATE = 2e-3, 1.2e-3, 8e-4, 1e-3
 _CHECK_EVERY = 400  # steps
 _FITTED_PICTURES = 400
 _MEASURED_FROM = 0  # first seed of the scenes that are measured on
@@ -193,10 +194,13 @@ def _tell(plan: Plan) -> dict[str, Any]:  # Any: JSON values
 
 
 def _compare(plan: Plan) -> dict[str, Any]:  # Any: JSON values
-    """Goes on from `telling` with a lower rate and its last mixture of lessons, in which most is compared."""
+    """Goes on from `telling` with a lower rate and another mixture of lessons, in which most is compared or numbered.
+
+    The tower goes on learning too, gently: it has seen no numbers yet.
+    """
     eyes = make_eyes()
     eyes.load_state_dict(_learned(plan, "telling", "eyes"))
-    return _taught_to_tell(plan, "comparing", _pool(plan), eyes, _COMPARING_RATE)
+    return _taught_to_tell(plan, "comparing", _pool(plan), give_words(eyes), _COMPARING_RATE)
 
 
 def _taught_to_tell(
@@ -204,13 +208,17 @@ def _taught_to_tell(
 ) -> dict[str, Any]:  # Any: a model of transformers, and JSON values
     from torch import nn
 
-    check = make_told(pool, plan.seed + 1, 0, 1.0, 128)
+    check = make_told(pool, plan.seed + 1, 0, 1.0, 128, TELLING if name == "telling" else COMPARING)
     learner = nn.ModuleDict({"eyes": eyes, "whereabouts": nn.Linear(WIDTH, 2)})
     if name == "comparing":
         learner["whereabouts"].load_state_dict(_learned(plan, "telling", "whereabouts"))
-    first = 0.0 if name == "telling" else 1.0
-    eyes.model.vision_tower.requires_grad_(False)
+    eyes.model.vision_tower.requires_grad_(name == "comparing")
     hasten(eyes, compiled=plan.compiled)
+
+    def make(step: int, progress: float) -> Told:
+        if name == "telling":
+            return make_told(pool, plan.seed, step, progress)
+        return make_told(pool, plan.seed + 2, step, 1.0, mixture=COMPARING)
 
     def at(step: int, progress: float) -> None:
         for share in SNAPSHOTS:
@@ -222,11 +230,12 @@ def _taught_to_tell(
     course: Course[Told] = Course(
         name,
         learner,
-        lambda step, progress: make_told(pool, plan.seed + 2 * int(first), step, max(first, progress)),
+        make,
         lambda batch: telling_loss(eyes, learner["whereabouts"], batch),
         rate,
         matrices_of(eyes.model.language_model.layers),
         at,
+        gently=list(eyes.model.vision_tower.parameters()) if name == "comparing" else (),
     )
     ran = run_course(course, plan.minutes[name], plan.work)
     save_eyes(eyes, plan.work / "strong")

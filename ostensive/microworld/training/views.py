@@ -25,7 +25,7 @@ View: TypeAlias = Literal["whole", "drawn"]
 # The outline alone, in the colour of region 0, as region captions are asked for: `verbalizers` draws it so.
 _STYLE = DrawingStyle(fill_alpha=0, numbers=False)
 NUMBERS = 8
-_AROUND_THINGS = 0.7  # the share of numbered boxes
+_AROUND_THINGS = 0.5  # the share of numbered boxes
 _BARE = 0.08  # how often a box is drawn around nothing, as a segmenter proposes bits of ground
 _STRAY = 0.03  # the share of such a box that things may cover
 _JITTER_PX = 1.5  # standard deviation of each side of a box
@@ -72,16 +72,16 @@ class Numbered:
 
 
 def show_numbered(pool: Pool, row: int, rng: np.random.Generator) -> Numbered:
-    """A scene with two or three boxes on it, around things or anywhere, numbered below `NUMBERS`."""
+    """A scene with one to three boxes on it, around things or anywhere, numbered below `NUMBERS`."""
     boxes: dict[int, Box] = {}
     things: dict[int, int] = {}
     order = rng.permutation(int(pool.things[row])).tolist()
-    for number in rng.choice(NUMBERS, int(rng.integers(2, 4)), replace=False).tolist():
+    for number in rng.choice(NUMBERS, int(rng.integers(1, 4)), replace=False).tolist():
         if order and rng.random() < _AROUND_THINGS:
             things[number] = order.pop()
             boxes[number] = jittered(pool.boxes[row, things[number]], rng)
         else:
-            width, height = rng.integers(10, 48, 2)
+            width, height = rng.integers(8, SIDE_PX + 1, 2)
             left, top = int(rng.integers(SIDE_PX - width + 1)), int(rng.integers(SIDE_PX - height + 1))
             boxes[number] = Box(*(float(corner) / SIDE_PX for corner in (left, top, left + width, top + height)))
     regions = [Region(number, box, "", None, "") for number, box in boxes.items()]

@@ -5,7 +5,7 @@ but for capitals. A byte-pair tokenizer was given up: it would spend most of a t
 that this world does not have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 DESCRIBE = "describe"
 IN_BOX = "what is in the box ?"
+NUMBERED = "what is [{number}] ?"
+IS_TRUE = "is it true that {statement} ?"
 WHY = "{question} why ?"
-"""What is asked for a narrative, for the caption of a region that is drawn, and for an answer with its reason. Anything
-else is a question as the grammar writes it."""
+"""What is asked for a narrative, for the caption of a region that is drawn, for that of one of several numbered ones,
+whether something is so that is said of these, and for an answer with its reason. Anything else is a question as the
+grammar writes it."""
 NOTHING = "nothing"
 """What is said of a box that is drawn around bare ground."""
 
@@ -37,7 +40,8 @@ WORDS: tuple[str, ...] = (
 """Every token; its place is its id."""
 _IDS = {word: place for place, word in enumerate(WORDS)}
 READ_WORDS: tuple[str, ...] = (*WORDS, *(files(__package__) / "teacher_words.txt").read_text("utf-8").split())
-"""Every token of BLIP-2, which is to judge what the scripted teacher writes: it has to read that one's words too."""
+"""Every token of what is to judge the scripted teacher, or learn from it, and so has to read that one's words too: of
+BLIP-2, and of the image-text model from `comparing` on."""
 _READ_IDS = {word: place for place, word in enumerate(READ_WORDS)}
 _PATTERN = r"[a-z]+|[0-9]|\S"
 # A user's turn, then what is to be answered; a system's turn is read like the user's.
@@ -71,13 +75,18 @@ def word_id(word: str) -> int:
     return _IDS[word]
 
 
-def make_tokenizer(*, starts_texts: bool = False, ends_texts: bool = False) -> "PreTrainedTokenizerFast":
-    """The tokenizer. If told so it puts the start mark before each text and knows `READ_WORDS`, as BLIP-2 wants it, or
-    the end mark after it, as a text tower of CLIP wants it."""
+def make_tokenizer(
+    words: Sequence[str] = WORDS, *, starts_texts: bool = False, ends_texts: bool = False
+) -> "PreTrainedTokenizerFast":
+    """The tokenizer of `words`, which are `WORDS` or `READ_WORDS`.
+
+    If told so it puts the start mark before each text, as BLIP-2 wants it, or the end mark after it, as a text tower of
+    CLIP wants it.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel(dict(_READ_IDS if starts_texts else _IDS), unk_token=UNKNOWN))
+    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PATTERN), behavior="removed", invert=True)
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)  # words apart, marks after their words
@@ -110,14 +119,14 @@ def make_image_processor() -> Any:  # Any: transformers types its processors in 
     return kind(size=side, crop_size=side, do_center_crop=False, image_mean=half, image_std=half)
 
 
-def make_processor(patch_px: int) -> Any:  # Any: as above
-    """The processor of the image-text model."""
+def make_processor(patch_px: int, words: Sequence[str] = WORDS) -> Any:  # Any: as above
+    """The processor of the image-text model that knows `words`."""
     from transformers import LlavaProcessor
 
     kind: Any = LlavaProcessor
     return kind(
         image_processor=make_image_processor(),
-        tokenizer=make_tokenizer(),
+        tokenizer=make_tokenizer(words),
         patch_size=patch_px,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
