@@ -41,13 +41,17 @@ def load_rubric(prompt_set: str, *, required: str) -> Prompts:
 
 
 class Judging:
-    """What judging triples and judging pairs share: the model, the rubric, and how they are asked."""
+    """What judging triples and judging pairs share: the model, the rubric, and how they are asked.
+
+    A context manager: the model is opened on entry.
+    """
 
     def __init__(self, settings: JudgeSettings, means: CriticMeans, *, template: str) -> None:
         """Stores and validates; raises `SettingsError` for a rubric that cannot be used."""
         self._settings = settings
         self._means = means
         self._template = template
+        self._chat: Chat | None = None
         self.teacher = means.teacher if settings.chat is None else settings.chat
         self.prompts = load_rubric(settings.prompt_set, required=template)
         trial = dict.fromkeys(_VARIABLES, "")
@@ -69,9 +73,21 @@ class Judging:
             }
         )[:12]
 
-    def open(self) -> Chat:
-        """Access to the model, not entered yet."""
-        return self._means.services.open_chat(self.teacher, scripted_judge)
+    def __enter__(self) -> Self:
+        self._chat = self._means.services.open_chat(self.teacher, scripted_judge).__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        chat, self._chat = self._chat, None
+        if chat is not None:
+            chat.__exit__(kind, error, trace)
+
+    def ask(self, conversations: Sequence[Conversation]) -> list[Exchange]:
+        """What the model replies, in order."""
+        assert self._chat is not None, "a judge is entered before it is asked"
+        return self._chat.chat(conversations)
 
     def conversation(self, known: Verbalization, texts: dict[str, str]) -> Conversation:
         """The conversation about one candidate, exactly as it will be held."""
@@ -97,7 +113,6 @@ class JudgeCritic:
         """Stores and validates; raises `SettingsError` for a rubric that cannot be used."""
         self._settings = settings
         self._judging = Judging(settings, means, template=TRIPLE)
-        self._chat: Chat | None = None
 
     @property
     def name(self) -> str:
@@ -108,18 +123,15 @@ class JudgeCritic:
         return self._judging.version
 
     def __enter__(self) -> Self:
-        self._chat = self._judging.open().__enter__()
+        self._judging.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        chat, self._chat = self._chat, None
-        if chat is not None:
-            chat.__exit__(kind, error, trace)
+        self._judging.__exit__(kind, error, trace)
 
     def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score | NoScore]:
-        assert self._chat is not None, "a critic is entered before it is asked"
         known = [evidence[row.image_id].verbalization if row.image_id in evidence else None for row in rows]
         asked = [
             self._judging.conversation(
@@ -128,7 +140,7 @@ class JudgeCritic:
             for row, text in zip(rows, known, strict=True)
             if text is not None
         ]
-        exchanges = iter(self._chat.chat(asked))
+        exchanges = iter(self._judging.ask(asked))
         return [NoScore(NO_EVIDENCE) if text is None else score_of(next(exchanges)) for text in known]
 
 

@@ -14,7 +14,7 @@ from critics.critic import CriticMeans, NoScore
 from critics.judge import UNREADABLE, Judging
 from critics.settings import JudgeSettings
 from critics.verdicts import PairVerdict, Side, UnreadableVerdictError, read_pair
-from ostensive.chat.records import Chat, Exchange, NoReply
+from ostensive.chat.records import Exchange, NoReply
 from ostensive.records import NO_SPEND, Spend, Verbalization
 
 PAIR: Final = "pair"
@@ -47,7 +47,6 @@ class PairJudge:
     def __init__(self, settings: JudgeSettings, means: CriticMeans) -> None:
         """Stores and validates; raises `SettingsError` for a rubric that cannot be used."""
         self._judging = Judging(settings, means, template=PAIR)
-        self._chat: Chat | None = None
 
     @property
     def version(self) -> str:
@@ -55,25 +54,22 @@ class PairJudge:
         return self._judging.version
 
     def __enter__(self) -> Self:
-        self._chat = self._judging.open().__enter__()
+        self._judging.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        chat, self._chat = self._chat, None
-        if chat is not None:
-            chat.__exit__(kind, error, trace)
+        self._judging.__exit__(kind, error, trace)
 
     def compare(self, pairs: Sequence[Pair]) -> list[Comparison | NoScore]:
         """One comparison for each pair, in order, after asking in both orders; none where a reply cannot be read."""
-        assert self._chat is not None, "a judge is entered before it is asked"
         asked = []
         for pair in pairs:
             for first, second in ((pair.first, pair.second), (pair.second, pair.first)):
                 texts = {"question": pair.question, "first": first, "second": second}
                 asked.append(self._judging.conversation(pair.known, texts))
-        exchanges = self._chat.chat(asked)
+        exchanges = self._judging.ask(asked)
         return [compared(*both) for both in zip(exchanges[::2], exchanges[1::2], strict=True)]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ostensive.chat.journal import SCHEMA_VERSION, Answer, Entry, Journal, storage_error
+from ostensive.chat.journal import JOURNAL, Answer, Entry, Journal
 from ostensive.errors import StorageError
 from ostensive.records import NO_SPEND, Spend
 
@@ -174,8 +174,8 @@ def test_another_version_is_refused(path: Path) -> None:
         connection.execute("PRAGMA user_version = 9")
     connection.close()
     assert refused(path) == (
-        f"{path}: a journal of format 9, this version of ostensive works with format {SCHEMA_VERSION};"
-        " name another file with --journal"
+        f"{path}: a journal in format 9, this version of ostensive works with format {JOURNAL.version};"
+        " use the version that made the file, or name another file with --journal"
     )
 
 
@@ -205,7 +205,7 @@ def test_a_damaged_journal_is_named(path: Path) -> None:
     path.write_bytes(whole[:4096] + b"\x5a" * (len(whole) - 4096))
     with pytest.raises(StorageError) as caught, Journal(path, "r") as journal:
         journal.lookup(["k1"])
-    assert str(caught.value).startswith(f"{path}: the journal is damaged; move it away")
+    assert str(caught.value).startswith(f"{path}: the file is damaged; move it away")
 
 
 FILLER = """
@@ -227,7 +227,7 @@ with Journal(Path(sys.argv[1]), "r") as journal:
 def test_without_room_it_says_so_and_goes_on_when_there_is(path: Path) -> None:
     command = [sys.executable, "-c", FILLER, str(path)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    problem = "the disk is full, broken or over a file size limit; make room and run the command again"
+    problem = "the disk is full, broken or over a file size limit; make room and run the same command again"
     assert lines[-1] == f"{path}: {problem}"
     kept = [f"k{line}" for line in lines[:-1]]
     assert kept
@@ -254,12 +254,12 @@ def test_a_full_disk_and_a_read_only_file_are_told_by_their_codes(path: Path) ->
     connection.execute("PRAGMA max_page_count = 2")
     with pytest.raises(sqlite3.OperationalError) as full:
         connection.executescript("CREATE TABLE a (b); CREATE TABLE c (d); CREATE TABLE e (f);")
-    assert str(storage_error(path, full.value)) == (
+    assert str(JOURNAL.storage_error(path, full.value)) == (
         f"{path}: the disk is full; make room and run the same command again"
     )
     reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     with pytest.raises(sqlite3.OperationalError) as read_only:
         reader.execute("CREATE TABLE x (y)")
-    assert str(storage_error(path, read_only.value)) == (
-        f"{path}: the file or its folder is read-only; make it writable or name another with --journal"
+    assert str(JOURNAL.storage_error(path, read_only.value)) == (
+        f"{path}: the file or its folder is read-only; make it writable, or name another file with --journal"
     )

@@ -284,14 +284,14 @@ def test_files_that_hold_something_else(tmp_path: Path) -> None:
         AnnotationStore(tmp_path / "text").__enter__()
     with closing(sqlite3.connect(tmp_path / "other")) as connection:
         connection.execute("CREATE TABLE t (x)")
-    with pytest.raises(StorageError, match="other: an SQLite file, but not one of judgements; move it away"):
+    with pytest.raises(StorageError, match="other: an SQLite file, but not a file of judgements; move it away"):
         AnnotationStore(tmp_path / "other").__enter__()
     with AnnotationStore(tmp_path / "new"):
         pass
     with closing(sqlite3.connect(tmp_path / "new")) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(
-        StorageError, match="new: judgements in format 99, this version of ostensive works with format 1"
+        StorageError, match="new: a file of judgements in format 99, this version of ostensive works with format 1"
     ):
         AnnotationStore(tmp_path / "new").__enter__()
     with pytest.raises(

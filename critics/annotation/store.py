@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from critics.annotation.assignment import Seat, choose_image, is_swapped
-from critics.annotation.database import connect, storage_error
+from critics.annotation.database import JUDGEMENTS
 from critics.annotation.items import Item, Text
 from critics.annotation.tasks import TASKS, AnswerError, check_answers
 from ostensive.errors import SettingsError
@@ -59,7 +59,7 @@ class AnnotationStore:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._connection = connect(self.path)
+        self._connection = JUDGEMENTS.connect(self.path)
         return self
 
     def __exit__(
@@ -83,7 +83,7 @@ class AnnotationStore:
                         self._connection.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                raise storage_error(self.path, error) from error
+                raise JUDGEMENTS.storage_error(self.path, error) from error
 
     def secret(self) -> bytes:
         """What form tokens and cookies are signed with; made with the file, so that a page outlives a restart."""

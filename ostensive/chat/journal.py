@@ -13,20 +13,15 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import closing
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ostensive.errors import StorageError
 from ostensive.records import Spend
+from ostensive.sqlite_files import FileKind
 
-SCHEMA_VERSION = 1
-BUSY_TIMEOUT_S = 60.0
-"""Longest wait for another process that is writing to the same journal."""
-_APPLICATION_ID = 0x6F737431  # "ost1", in the file's header: tells a journal from any other SQLite file
 _KEYS_A_QUERY = 500
 _ROWS_AN_INSERT = 256
 
@@ -43,6 +38,16 @@ CREATE TABLE spoiled (
     run_id TEXT NOT NULL, answered_at TEXT NOT NULL, request TEXT NOT NULL, reason TEXT NOT NULL);
 CREATE INDEX spoiled_by_run ON spoiled (run_id);
 """
+
+JOURNAL = FileKind(
+    what="a journal",
+    application_id=0x6F737431,  # "ost1"
+    version=1,
+    schema=_SCHEMA,
+    instead="name another file with --journal",
+    again="run the same command again",
+    busy_timeout_s=60.0,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +97,12 @@ class Journal:
         self._reading = threading.Lock()
 
     def __enter__(self) -> Self:
+        self._writer = JOURNAL.connect(self.path)
         try:
-            self._writer = _connect(self.path)
-            try:
-                _prepare(self._writer, self.path)
-                self._reader = _connect(self.path)
-            except BaseException:
-                self._writer.close()
-                raise
-        except sqlite3.Error as error:
-            raise storage_error(self.path, error) from error
+            self._reader = JOURNAL.connect(self.path)
+        except BaseException:
+            self._writer.close()
+            raise
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
         return self
@@ -122,7 +123,7 @@ class Journal:
             try:
                 return _select(self._reader, wanted)
             except sqlite3.Error as error:
-                raise storage_error(self.path, error) from error
+                raise JOURNAL.storage_error(self.path, error) from error
 
     def request(self, key: str) -> str | None:
         """The request with this key as JSON; None if it was not answered."""
@@ -130,7 +131,7 @@ class Journal:
             try:
                 row = self._reader.execute("SELECT request FROM answers WHERE key = ?", (key,)).fetchone()
             except sqlite3.Error as error:
-                raise storage_error(self.path, error) from error
+                raise JOURNAL.storage_error(self.path, error) from error
         return None if row is None else str(row[0])
 
     def totals(self, run_id: str) -> Spend:
@@ -145,7 +146,7 @@ class Journal:
             try:
                 requests, prompt, completion, usd, unknown = self._reader.execute(query, {"run": run_id}).fetchone()
             except sqlite3.Error as error:
-                raise storage_error(self.path, error) from error
+                raise JOURNAL.storage_error(self.path, error) from error
         return Spend(requests, prompt, completion, None if unknown else usd)
 
     def record(self, entries: Sequence[Entry]) -> _CommitFuture:
@@ -178,7 +179,7 @@ class Journal:
         except Exception as error:  # noqa: BLE001 - whoever waits for the commit has to hear of it, whatever it is
             problem: Exception = error
             if isinstance(error, sqlite3.Error):
-                problem = storage_error(self.path, error)
+                problem = JOURNAL.storage_error(self.path, error)
                 problem.__cause__ = error
             for order in orders:
                 order.future.set_exception(problem)
@@ -186,46 +187,6 @@ class Journal:
         for order in orders:
             keys = [entry.answer.key for entry in order.entries if not entry.spoiled]
             order.future.set_result({key: standing[key] for key in keys})
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=32
-    )
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Makes the tables in a new file; raises `StorageError` if the file is not a journal of this version."""
-    with closing(connection.cursor()) as cursor:
-        cursor.execute("BEGIN IMMEDIATE")
-        try:
-            version = cursor.execute("PRAGMA user_version").fetchone()[0]
-            application = cursor.execute("PRAGMA application_id").fetchone()[0]
-            tables = cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if not (version or application or tables):
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    cursor.execute(statement)
-                cursor.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif application != _APPLICATION_ID:
-                raise StorageError(f"{path}: an SQLite file, but not a journal; name another file with --journal")
-            elif version != SCHEMA_VERSION:
-                raise StorageError(
-                    f"{path}: a journal of format {version}, this version of ostensive works with format"
-                    f" {SCHEMA_VERSION}; name another file with --journal"
-                )
-        except BaseException:
-            cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
-        mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
-        raise StorageError(
-            f"{path}: the file system cannot hold a write-ahead log (network folders often cannot);"
-            " name a file on a local disk with --journal"
-        )
 
 
 def _store(connection: sqlite3.Connection, entries: Sequence[Entry], run_id: str) -> dict[str, Answer]:
@@ -287,21 +248,3 @@ def _select(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, An
         rows = connection.execute(f"SELECT {_COLUMNS} FROM answers WHERE key IN ({marks})", part)  # noqa: S608 - marks
         answers.update({row[0]: Answer(*row) for row in rows.fetchall()})
     return answers
-
-
-_PROBLEMS = {
-    sqlite3.SQLITE_FULL: "the disk is full; make room and run the same command again",
-    sqlite3.SQLITE_READONLY: "the file or its folder is read-only; make it writable or name another with --journal",
-    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened or made; look at its folder and permissions",
-    sqlite3.SQLITE_NOTADB: "not a journal (not an SQLite file); name another file with --journal",
-    sqlite3.SQLITE_CORRUPT: "the journal is damaged; move it away, or save what `sqlite3 FILE .recover` can read",
-    sqlite3.SQLITE_IOERR: "the disk is full, broken or over a file size limit; make room and run the command again",
-    sqlite3.SQLITE_BUSY: f"another process has held the journal for over {BUSY_TIMEOUT_S:.0f} s; run again later",
-}
-
-
-def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
-    """`error` in one line that names the file and says what to do, by SQLite's error code."""
-    code = getattr(error, "sqlite_errorcode", None)  # set on errors that come from SQLite itself
-    problem = _PROBLEMS.get(code & 0xFF) if isinstance(code, int) else None  # the low byte is the primary code
-    return StorageError(f"{path}: {problem or ' '.join(str(error).split())}")

@@ -1,0 +1,105 @@
+"""SQLite files that several processes may write to: opened, told from other files, and their errors in one line.
+
+Write-ahead log and synchronous=FULL: what a statement has confirmed is on the disk, and a process that is killed leaves
+a file that the next one opens.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostensive.errors import StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """What a file holds, and what its errors tell the user to do."""
+
+    what: str  # with its article: "a journal"
+    application_id: int  # in the file's header: tells it from any other SQLite file
+    version: int  # of the tables
+    schema: str  # statements that make the tables, with ";" between them
+    instead: str  # what to do about a file that cannot serve: "name another file with --journal"
+    again: str  # what to do when there is room again: "run the same command again"
+    busy_timeout_s: float  # longest wait for another process that is writing to the same file
+    fill: Callable[[sqlite3.Cursor], None] = lambda _cursor: None  # first rows of a new file
+
+    def connect(self, path: Path) -> sqlite3.Connection:
+        """An open connection to the file at `path`, made with its tables if it is not there.
+
+        May be used from any thread, one at a time. Raises `StorageError` in one line when the file cannot be opened or
+        made, holds something else, or was made by another version.
+        """
+        try:
+            connection = sqlite3.connect(
+                path,
+                timeout=self.busy_timeout_s,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=32,
+            )
+        except sqlite3.Error as error:
+            raise self.storage_error(path, error) from error
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            self._prepare(connection, path)
+        except sqlite3.Error as error:
+            connection.close()
+            raise self.storage_error(path, error) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection, path: Path) -> None:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                version = cursor.execute("PRAGMA user_version").fetchone()[0]
+                application = cursor.execute("PRAGMA application_id").fetchone()[0]
+                tables = cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+                if not (version or application or tables):
+                    for statement in filter(str.strip, self.schema.split(";")):
+                        cursor.execute(statement)
+                    self.fill(cursor)
+                    cursor.execute(f"PRAGMA application_id = {self.application_id}")
+                    cursor.execute(f"PRAGMA user_version = {self.version}")
+                elif application != self.application_id:
+                    raise StorageError(f"{path}: an SQLite file, but not {self.what}; {self.instead}")
+                elif version != self.version:
+                    raise StorageError(
+                        f"{path}: {self.what} in format {version}, this version of ostensive works with format"
+                        f" {self.version}; use the version that made the file, or {self.instead}"
+                    )
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+            mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StorageError(
+                f"{path}: the file system cannot hold a write-ahead log (network folders often cannot); it has to be on"
+                " a local disk"
+            )
+
+    def storage_error(self, path: Path, error: sqlite3.Error) -> StorageError:
+        """`error` in one line that names the file and says what to do, by SQLite's error code."""
+        code = getattr(error, "sqlite_errorcode", None)  # set on errors that come from SQLite itself
+        problem = self._problem(code & 0xFF) if isinstance(code, int) else None  # the low byte is the primary code
+        return StorageError(f"{path}: {problem or ' '.join(str(error).split())}")
+
+    def _problem(self, code: int) -> str | None:
+        problems = {
+            sqlite3.SQLITE_FULL: f"the disk is full; make room and {self.again}",
+            sqlite3.SQLITE_READONLY: f"the file or its folder is read-only; make it writable, or {self.instead}",
+            sqlite3.SQLITE_CANTOPEN: "the file cannot be opened or made; look at its folder and permissions",
+            sqlite3.SQLITE_NOTADB: f"not {self.what} (not an SQLite file); {self.instead}",
+            sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away, or save what `sqlite3 FILE .recover` can read",
+            sqlite3.SQLITE_IOERR: f"the disk is full, broken or over a file size limit; make room and {self.again}",
+            sqlite3.SQLITE_BUSY: (
+                f"another process has held the file for over {self.busy_timeout_s:.0f} s; later, {self.again}"
+            ),
+        }
+        return problems.get(code)
