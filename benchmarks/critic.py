@@ -1,16 +1,16 @@
 """A critic in the microworld: how true what it keeps is, and how fast it is applied.
 
     python benchmarks/critic.py data WORK [--images 1600] [--labels 4000] [--error-rate 0.8] [--noise 0.05]
-    python benchmarks/critic.py train WORK --backbone blip2 [--model FOLDER] [--variant three] [--seed 0] [--set A.B=C]
+    python benchmarks/critic.py train WORK --backbone blip2 [--variant three] [--seed 0] [--set A.B=C]
     python benchmarks/critic.py report WORK
     python benchmarks/critic.py rate WORK CRITIC [--rounds 5] [--batch-size 32]
 
 `data` renders scenes, has the scripted teacher write of them with faults, and has the oracle play two annotators who
-err by `--noise` each; further scenes, of which no label is given, are for testing. `train` trains one critic and judges
-the test scenes' candidates with it; `--variant accept` leaves the rating heads out. Without `--model` a tiny model with
-random weights is started from. Each can be killed and goes on. `report` compares the true share of the fifth with the
-highest score with that of all, beside a reader of the text alone (words and pairs of words, logistic regression): what
-it reaches, the picture is not needed for. `rate` measures a critic against a plain loop over the same model.
+err by `--noise` each; further scenes, of which no label is given, are for testing. `train` trains one critic, from a
+tiny model that comes with the package, and judges the test scenes' candidates with it; `--variant accept` leaves the
+rating heads out. Each can be killed and goes on. `report` compares the true share of the fifth with the highest score
+with that of all, beside a reader of the text alone (words and pairs of words, logistic regression): what it reaches,
+the picture is not needed for. `rate` measures a critic against a plain loop over the same model.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import critic_bases
 from figures import TARGET
 from peak import cpu_seconds
 
@@ -53,8 +52,11 @@ TEST_SEED = 5_000_000
 KEPT_SHARE = 0.2
 GOAL_POINTS = 25
 VARIANTS = {"three": {"qa": 0.5, "rationale": 0.5}, "accept": {"qa": 0.0, "rationale": 0.0}}
-# A tiny model with random weights learns faster than a large one that has learned already.
-TINY = {"batch_size": 32, "learning_rate": 5e-4, "head_learning_rate": 5e-4, "max_epochs": 20, "patience": 5}
+MODELS = {"blip2": "microworld:blip2", "vlm": "microworld:eyes"}
+# Tiny models want higher rates than large ones. Fifteen rounds fit into twenty minutes of one core.
+TINY = {"learning_rate": 3e-4, "head_learning_rate": 5e-4, "max_epochs": 15, "patience": 5}
+ON_CPU = {"precision": "bfloat16", "rows_at_once": 32}
+WORD = r"[a-z]+|[0-9]|\S"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +124,9 @@ def make_data(options: argparse.Namespace) -> None:
     print(f"labels: {len(made):,}, {sum(label.accepted for label in made) / len(made):.1%} accepted")
 
 
-def base_of(options: argparse.Namespace) -> Path:
-    """The folder of the model to start from, with the words of the training candidates."""
-    source = fingerprint([str(options.model), options.backbone, options.seed if options.model is None else 0])[:12]
-    folder: Path = options.work / f"base-{source}"
-    if not (folder / "config.json").exists():
-        texts = [row.qar.text for row in decided(options.work, "train")]
-        # What is written around a triple is read too.
-        texts.append("Question: Answer: Rationale: Is the answer right for what is marked, and does it justify?")
-        if options.model is not None:
-            critic_bases.grow(options.model, folder, texts, options.backbone, 0)
-        elif options.backbone == "blip2":
-            critic_bases.make_matching(folder, texts, options.seed)
-        else:
-            critic_bases.make_telling(folder, texts, options.seed)
-    return folder
-
-
 def train(options: argparse.Namespace) -> None:
     work: Path = options.work
-    values = {**TINY, "backbone": options.backbone, "model": str(base_of(options)), "seed": options.seed}
+    values = {**TINY, **ON_CPU, "backbone": options.backbone, "model": MODELS[options.backbone], "seed": options.seed}
     values = merge({**values, "head_weights": VARIANTS[options.variant]}, parse_assignments(options.set))
     out = work / f"critic-{options.backbone}-{options.variant}-{options.seed}"
     settings = validate(TrainSettings, values, "--set")
@@ -203,7 +188,7 @@ def text_alone(work: Path) -> dict[str, float]:
     texts = {row.qar.row_id: row.qar.text for row in decided(work, "train")}
     labels = read_labels(work / "labels.parquet")
     reader = make_pipeline(
-        CountVectorizer(ngram_range=(1, 2), token_pattern=critic_bases.PATTERN, binary=True),
+        CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, binary=True),
         LogisticRegression(max_iter=1000),
     )
     reader.fit([texts[label.row_id] for label in labels], [label.accepted for label in labels])
@@ -290,7 +275,6 @@ def main() -> None:
     made["data"].add_argument("--error-rate", type=float, default=0.8)
     made["data"].add_argument("--noise", type=float, default=0.05)
     made["train"].add_argument("--backbone", choices=("blip2", "vlm"), required=True)
-    made["train"].add_argument("--model", type=Path, default=None)
     made["train"].add_argument("--variant", choices=tuple(VARIANTS), default="three")
     made["train"].add_argument("--seed", type=int, default=0)
     made["train"].add_argument("--set", action="append", default=[])

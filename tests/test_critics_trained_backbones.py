@@ -155,3 +155,13 @@ def test_pictures_that_were_not_asked_for_lately_make_room(tmp_path: Path) -> No
     for number in (0, 1, 0, 2, 0, 1):
         cache.drawn(showing.show(tiny_critics.qar(records[number], "x", "So.", ()), records[number], ()))
     assert asked == ["0.png", "1.png", "2.png", "1.png"]
+
+
+@pytest.mark.parametrize(("name", "model"), [("blip2", "microworld:blip2"), ("vlm", "microworld:eyes")])
+def test_models_that_come_with_the_package_are_found_by_name(name: BackboneName, model: str) -> None:
+    backbone = load_backbone(name, Source(model, None, "float32", "cpu"))
+    one, other = states(backbone, [picture(1), picture(2)], ["Answer: It is [0].", "Answer: It is [0]."])
+    assert len(one) % backbone.width == 0
+    assert one != pytest.approx(other, abs=1e-4)
+    with pytest.raises(SettingsError, match="microworld:nose: no such model comes with this package"):
+        load_backbone(name, Source("microworld:nose", None, "float32", "cpu"))

@@ -13,7 +13,7 @@ import PIL.Image
 from critics.trained.backbone import Source
 from ostensive.errors import SettingsError
 from ostensive.generation.images import presentable
-from ostensive.model_files import pinned_commit
+from ostensive.model_files import located, pinned_commit
 from ostensive.pretrained import check_folder, check_weights, first_line, without_bars
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def load_blip2(source: Source) -> Blip2Backbone:
     import transformers
 
     library: Any = transformers  # Any: its automatic classes are typed in part only
-    name = source.name
+    name = located(source.name)
     check_folder(name)
     where = {"revision": pinned_commit(name, source.revision) or "main", "trust_remote_code": False}
     try:

@@ -45,6 +45,14 @@ class Learner:
             if parameter.requires_grad
         }
 
+    def hasten_on_cpu(self) -> None:
+        """Plain attention for training: the backward pass of the default one is slow on a CPU.
+
+        A tiny model took 16 ms a triple in bfloat16 so, and 27 with the default; in float32 both took 30.
+        """
+        model: Any = self.backbone.model  # Any: transformers types its models in part
+        model.set_attn_implementation("eager")
+
     def freeze(self, settings: TrainSettings) -> None:
         """Leaves out of training what the settings say."""
         backbone = self.backbone

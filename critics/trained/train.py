@@ -97,6 +97,8 @@ class _Training:
         backbone = load_backbone(settings.backbone, Source(settings.model, settings.revision, FLOAT32, device))
         heads = make_heads(backbone.width, settings.seed, backbone.first_accept_weights()).to(device)
         self._learner = Learner(backbone, heads, device, precision_on(settings.precision, device))
+        if device == "cpu":
+            self._learner.hasten_on_cpu()
         self._learner.freeze(settings)
         self._learner.set_training(settings, on=False)
         self._scorer = Scorer(self._learner, pictures, BatchSize(max(1, settings.rows_at_once), settings.model))
