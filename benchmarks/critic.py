@@ -15,7 +15,6 @@ the picture is not needed for. `rate` measures a critic against a plain loop ove
 
 import argparse
 import json
-import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -28,15 +27,15 @@ from peak import cpu_seconds
 
 import ostensive
 from critics.critic import Score
-from critics.labels import Rating, TripleJudgement, labels_from, write_labels
+from critics.labels import TripleJudgement, labels_from, write_labels
 from critics.trained.critic import TrainedCritic
 from critics.trained.folder import load_critic, read_critic
 from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.train import train_critic
 from ostensive import partitions
 from ostensive.commands.options import BuildOptions
-from ostensive.fingerprint import fingerprint
 from ostensive.images.loader import ImageLoader
+from ostensive.microworld.annotators import rated
 from ostensive.microworld.folder import read_truth, write_scenes
 from ostensive.microworld.grade import wilson
 from ostensive.microworld.oracle import QarVerdict, judge_qar
@@ -98,30 +97,21 @@ def decided(work: Path, name: str) -> list[Row]:
 
 def judgement(row: Row, annotator: str, noise: float) -> TripleJudgement:
     """What an annotator says who knows the truth, wavers, and errs on each criterion with the probability `noise`."""
-    rng = random.Random(fingerprint([row.qar.row_id, annotator]))
-
-    def rating(right: bool) -> Rating:
-        if right == (rng.random() < noise):
-            return "reject"
-        return "maybe" if rng.random() < 0.2 else "accept"
-
-    qa = rating(not row.verdict.answer.is_false)
-    rationale = rating(not row.verdict.rationale.is_false)
-    return TripleJudgement(row.qar.row_id, row.qar.image_id, annotator, qa, "reject" if qa == "reject" else rationale)
+    said = rated(row.verdict, row.qar.row_id, annotator, noise=noise)
+    return TripleJudgement(row.qar.row_id, row.qar.image_id, annotator, said["qa"], said["rationale"])
 
 
 def make_data(options: argparse.Namespace) -> None:
     work: Path = options.work
     build(work, "train", options.images, 0, options.error_rate)
     build(work, "test", options.test_images, TEST_SEED, options.error_rate)
-    rows = decided(work, "train")[: options.labels]
-    made = labels_from(judgement(row, who, options.noise) for row in rows for who in ("one", "two"))
-    write_labels(work / "labels.parquet", made)
-    test = decided(work, "test")
-    for name, found in (("training", rows), ("test", test)):
-        true = sum(row.verdict.whole.is_true for row in found)
-        print(f"{name}: {len(found):,} candidates that the oracle decides, {true / len(found):.1%} true")
-    print(f"labels: {len(made):,}, {sum(label.accepted for label in made) / len(made):.1%} accepted")
+    for name, most in (("train", options.labels), ("test", None)):
+        rows = decided(work, name)[:most]
+        labels = labels_from(judgement(row, who, options.noise) for row in rows for who in ("one", "two"))
+        write_labels(work / f"{name}-labels.parquet", labels)
+        true = sum(row.verdict.whole.is_true for row in rows) / len(rows)
+        accepted = sum(label.accepted for label in labels) / len(labels)
+        print(f"{name}: {len(rows):,} candidates that the oracle decides, {true:.1%} true, {accepted:.1%} accepted")
 
 
 def train(options: argparse.Namespace) -> None:
@@ -130,7 +120,7 @@ def train(options: argparse.Namespace) -> None:
     values = merge({**values, "head_weights": VARIANTS[options.variant]}, parse_assignments(options.set))
     out = work / f"critic-{options.backbone}-{options.variant}-{options.seed}"
     settings = validate(TrainSettings, values, "--set")
-    figures = train_critic(work / "train", settings=settings, out=out, labels=work / "labels.parquet", tell=print)
+    figures = train_critic(work / "train", settings=settings, out=out, labels=work / "train-labels.parquet", tell=print)
     rows = decided(work, "test")
     found = scores(out, work, [row.qar for row in rows])
     record = {
@@ -186,7 +176,7 @@ def text_alone(work: Path) -> dict[str, float]:
     from critics.labels import read_labels
 
     texts = {row.qar.row_id: row.qar.text for row in decided(work, "train")}
-    labels = read_labels(work / "labels.parquet")
+    labels = read_labels(work / "train-labels.parquet")
     reader = make_pipeline(
         CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, binary=True),
         LogisticRegression(max_iter=1000),

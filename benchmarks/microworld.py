@@ -52,7 +52,8 @@ def models(scenes: int) -> None:
     print("| measure | asked | strong | base | guess |\n|---|---|---|---|---|")
     strong, base = (measure_eyes(Path(located(f"microworld:{name}")), seeds) for name in ("eyes", "eyes-base"))
     for measure, figure in strong.items():
-        row = (measure, f"{figure.asked:,}", f"{figure.right:.1%}", f"{base[measure].right:.1%}", f"{figure.guess:.1%}")
+        guess = "" if figure.guess is None else f"{figure.guess:.1%}"
+        row = (measure, f"{figure.asked:,}", f"{figure.right:.1%}", f"{base[measure].right:.1%}", guess)
         print(f"| {' | '.join(row)} |")
     print(measure_clip(OpenClipEncoder(Path(located("microworld:clip"))), seeds))
     print(measure_blip2(Path(located("microworld:blip2")), seeds))

@@ -412,6 +412,28 @@ def microworld_grade(
     _print([to_json(asdict(found))] if as_json else grade_lines(found))
 
 
+@microworld_app.command("annotate")
+def microworld_annotate(
+    run: RunFolderPath,
+    images: Annotated[Path, typer.Option("--images", metavar="FOLDER", help="The folder that was rendered.")],
+    annotators: Annotated[int, typer.Option("--annotators", min=1, max=9, help="How many annotators it plays.")] = 2,
+    noise: Annotated[
+        float, typer.Option("--noise", min=0, max=1, metavar="SHARE", help="How often each errs on a question.")
+    ] = 0.05,
+    image_count: Annotated[int, typer.Option("--sample", min=1, metavar="IMAGES", help="Of how many images.")] = 200,
+    per_image: Annotated[int, typer.Option("--per-image", min=1, help="Most triples of an image.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Let the oracle judge a run's triples in the place of people, so that a critic can be rehearsed."""
+    from ostensive.commands.annotate import AnnotateOptions
+    from ostensive.commands.microworld import annotate_run, oracle_lines
+    from ostensive.commands.show import to_json
+
+    options = AnnotateOptions(images=image_count, per_image=per_image)
+    said = annotate_run(run, images=images, annotators=annotators, noise=noise, options=options)
+    _print([to_json(asdict(said))] if as_json else oracle_lines(said))
+
+
 @microworld_app.command("train")
 def microworld_train(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Where the models go; run again to go on.")],

@@ -1,4 +1,4 @@
-"""`ostensive microworld`: grades a run on rendered scenes by the oracle, and trains the tiny models of that world."""
+"""`ostensive microworld`: grades and annotates a run on rendered scenes by the oracle, and trains its tiny models."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ostensive import partitions
+from ostensive.commands.annotate import CANDIDATES, AnnotateOptions, open_run, open_store, read_recipe, stock
 from ostensive.errors import SettingsError
 from ostensive.microworld.folder import read_truth
 from ostensive.microworld.grade import Grade, GradedRow, Tally, grade
@@ -13,6 +14,9 @@ from ostensive.records import Judged, Qar, Verbalization
 from ostensive.runfolder import RunFolder
 
 _REASONS_SHOWN = 3
+_ORACLE = "oracle"  # the source of its judgements
+ALL_OF_200 = AnnotateOptions(per_image=1000)
+"""Every triple of 200 images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,7 @@ def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
     from builders.localized.scripted import taught_wordings
     from ostensive.microworld.taught import taught_from
 
-    folder, truth = RunFolder(Path(run)), read_truth(Path(images))
-    if not folder.read_state():
-        raise SettingsError(f"{run}: there is no run here; give the folder that was --out of `ostensive build`")
+    folder, truth = open_run(run), read_truth(Path(images))
     if not folder.partition_paths("judged"):
         raise SettingsError(f"{run}: no candidate of this run is judged yet; run `ostensive build` first")
     taught = taught_from(taught_wordings())
@@ -44,6 +46,84 @@ def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
 
     accepted = (judged.candidate for judged in _kept(folder, "judged", Judged[Qar]))
     return RunGrades(grade(rows(_kept(folder, "candidates", Qar)), truth, taught), grade(rows(accepted), truth, taught))
+
+
+@dataclass(frozen=True, slots=True)
+class OracleSaid:
+    """How the oracle annotated a run."""
+
+    notes: list[str]  # on what was there to judge
+    judged: int  # triples
+    undecided: int  # triples that the oracle cannot decide, of which nobody says anything
+    accepted: int  # triples that no annotator rejects
+    labels: str | None  # their file; None where nothing was judged
+
+
+def annotate_run(
+    run: Path | str,
+    *,
+    images: Path | str,
+    annotators: int = 2,
+    noise: float = 0.05,
+    options: AnnotateOptions = ALL_OF_200,
+) -> OracleSaid:
+    """Lets `annotators` who know the truth of the folder `images` judge triples of `run`, as people do on the page.
+
+    Each errs with the probability `noise` (0-1) on each question. What they say is stored and exported like what people
+    say, in the names "oracle 1", "oracle 2" and so on. Raises `SettingsError` as `grade_run` does, and where triples of
+    the run were judged by people, with whom the oracle is not to be mixed up.
+    """
+    from builders.localized.scripted import taught_wordings
+    from critics.annotation.export import export, triple_judgements
+    from critics.labels import labels_from
+    from ostensive.microworld.annotators import rated
+    from ostensive.microworld.oracle import judge_qar
+    from ostensive.microworld.taught import taught_from
+
+    folder, truth, taught = open_run(run), read_truth(Path(images)), taught_from(taught_wordings())
+    names = [f"{_ORACLE} {number}" for number in range(1, annotators + 1)]
+    with open_store(folder) as store:
+        people = {one.annotator for one in store.standing("triple") if one.source != _ORACLE}
+        if people:
+            raise SettingsError(
+                f"{run}: {', '.join(sorted(people))} judged triples of this run; let the oracle judge another run"
+            )
+        notes = stock(folder, store, read_recipe(folder), options)
+        items = {item.item_id: item for item in store.items("triple")}
+        regions = {text.image_id: text.regions for text in _kept(folder, "verbalized", Verbalization)}
+        rows = [row for row in _kept(folder, CANDIDATES, Qar) if row.row_id in items]
+        unknown = [row for row in rows if row.image_id not in truth]
+        if unknown:
+            raise SettingsError(
+                f"{images}: does not hold the scenes of {run}: nothing is known of the image"
+                f" {unknown[0].image_id[:12]}...; give the folder that the run was built from"
+            )
+        for name in names:
+            store.enter_annotator(name)
+        undecided = 0
+        for row in rows:
+            verdict = judge_qar(row, regions[row.image_id], truth[row.image_id], taught)
+            if not verdict.whole.decided:
+                undecided += 1
+                continue
+            for name in names:
+                answers = rated(verdict, row.row_id, name, noise=noise)
+                store.record_imported(items[row.row_id], name, answers, _ORACLE)
+        labels = labels_from(triple_judgements(store.standing("triple")))
+        exported = export(folder, store)
+    accepted = sum(label.accepted for label in labels)
+    return OracleSaid(
+        notes, len(rows) - undecided, undecided, accepted, str(exported.labels) if exported.labels else None
+    )
+
+
+def oracle_lines(said: OracleSaid) -> Iterator[str]:
+    """What the oracle did, as a person reads it."""
+    yield from said.notes
+    share = f", {said.accepted / said.judged:.1%} of them accepted" if said.judged else ""
+    yield f"{said.judged:,} triples judged{share}; {said.undecided:,} could not be decided and were left out"
+    if said.labels:
+        yield f"labels: {said.labels}"
 
 
 def _kept(folder: RunFolder, stage: str, record: Any) -> Iterator[Any]:  # Any: a record class, and its records

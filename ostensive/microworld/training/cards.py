@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 
 from ostensive.microworld.training.evaluate import Blip2Figures, ClipFigures, Figure, Measure
-from ostensive.microworld.training.words import DESCRIBE, IN_BOX, WHY
+from ostensive.microworld.training.words import DESCRIBE, IN_BOX, IS_TRUE, NUMBERED, WHY
 
 _HONESTY = """This model knows nothing but one small rendered world: five places, ten shapes, eight colours, on pictures
 of 64 x 64 pixels. It was trained on rendered scenes alone, from scratch, and has never seen a photograph. Shown one, it
 will say something about circles and squares all the same. Use it to rehearse a recipe where every sentence can be
 checked, and for nothing else."""
+
+
+_ON_NUMBERS = (
+    f"- `{NUMBERED}`: the same of one of several numbered boxes;",
+    f"- `{IS_TRUE}`: yes or no, to what is said of how numbered boxes lie and how large they are;",
+)
 
 
 def eyes_card(figures: Mapping[Measure, Figure], *, stopped_at: float | None) -> str:
@@ -24,7 +30,7 @@ def eyes_card(figures: Mapping[Measure, Figure], *, stopped_at: float | None) ->
             " self-training recipes start from."
         )
     rows = [
-        f"| {measure} | {figure.asked} | {figure.right:.1%} | {figure.guess:.1%} |"
+        f"| {measure} | {figure.asked} | {figure.right:.1%} | {'' if figure.guess is None else f'{figure.guess:.1%}'} |"
         for measure, figure in figures.items()
     ]
     return "\n".join(
@@ -36,6 +42,7 @@ def eyes_card(figures: Mapping[Measure, Figure], *, stopped_at: float | None) ->
             "Ask it in its own words, all of which are in its tokenizer:\n",
             f"- `{DESCRIBE}`: a few sentences on the scene;",
             f"- `{IN_BOX}`: a phrase on the thing that a box is drawn around;",
+            *(_ON_NUMBERS if stopped_at is None else ()),
             "- any question of `ostensive.microworld.interviews`: a short answer;",
             f"- `{WHY}`: the answer and a reason.\n",
             "Measured on scenes it was not trained on, asked one by one, judged by `ostensive.microworld.oracle`;"

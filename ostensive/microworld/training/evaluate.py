@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+import numpy as np
 import PIL.Image
 
 from ostensive.drawing import DrawingStyle, draw_regions
@@ -27,7 +28,9 @@ from ostensive.microworld.render import render
 from ostensive.microworld.sample import sample_scene
 from ostensive.microworld.scenes import PLACES, SHAPES, Scene, Thing
 from ostensive.microworld.sentences import tokens_of
-from ostensive.microworld.training.words import DESCRIBE, IN_BOX
+from ostensive.microworld.training.statements import draw_statement
+from ostensive.microworld.training.views import NUMBERS
+from ostensive.microworld.training.words import DESCRIBE, IN_BOX, IS_TRUE, NUMBERED
 from ostensive.records import Region
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 Measure: TypeAlias = Literal[
     "place marked", "colour marked", "shape marked", "existence", "count", "left/above", "what stands left/above",
-    "colour", "shape", "size", "pattern", "hat", "holds", "nearest", "narrative",
+    "colour", "shape", "size", "pattern", "hat", "holds", "nearest", "narrative", "thing numbered", "said of numbered",
 ]  # fmt: skip
 _TOPICS: Mapping[Topic, Measure] = {
     "existence": "existence",
@@ -51,6 +54,7 @@ _TOPICS: Mapping[Topic, Measure] = {
 }
 _PLACE_QUESTION = "what place is this ?"
 _STYLE = DrawingStyle(fill_alpha=0, numbers=False)  # as region captions are asked for
+_FREE = ""  # no one answer is expected
 _SHORT, _LONG = Draw(max_new_tokens=32), Draw(max_new_tokens=96)
 
 
@@ -60,7 +64,7 @@ class Figure:
 
     asked: int
     right: float  # 0-1
-    guess: float  # 0-1
+    guess: float | None  # 0-1; None where the answer is free
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +96,13 @@ def measure_eyes(folder: Path, seeds: Sequence[int], *, batch_size: int = 64) ->
         right.setdefault(exam.measure, []).append(_is_right(exam, text))
         expected.setdefault(exam.measure, Counter())[exam.expected] += 1
     return {
-        measure: Figure(len(found), sum(found) / len(found), max(expected[measure].values()) / len(found))
+        measure: Figure(len(found), sum(found) / len(found), _guess(expected[measure]))
         for measure, found in right.items()
     }
+
+
+def _guess(expected: Counter[str]) -> float | None:
+    return None if set(expected) == {_FREE} else max(expected.values()) / expected.total()
 
 
 def _exams(scene: Scene) -> Iterator[_Exam]:
@@ -111,7 +119,24 @@ def _exams(scene: Scene) -> Iterator[_Exam]:
             is_open = topic == "side" and isinstance(asked.asks, AskRelated)
             kind: Measure = "what stands left/above" if is_open else measure
             yield _Exam(kind, scene, image, asked.question, _expected(asked))
-    yield _Exam("narrative", scene, image, DESCRIBE, "")
+    yield _Exam("narrative", scene, image, DESCRIBE, _FREE)
+    yield from _exams_on_numbers(scene, image)
+
+
+def _exams_on_numbers(scene: Scene, image: PIL.Image.Image) -> Iterator[_Exam]:
+    """Two things at the most in boxes with numbers: what one of them is, and whether something said of them is so."""
+    rng = np.random.default_rng(scene.seed)
+    things = rng.permutation(len(scene.things))[:2].tolist()
+    numbers = rng.choice(NUMBERS, len(things), replace=False).tolist()
+    boxes = {number: scene.things[place].box for number, place in zip(numbers, things, strict=True)}
+    shown = draw_regions(image, [Region(number, box, "", None, "") for number, box in boxes.items()])
+    thing = scene.things[things[0]]
+    asked = NUMBERED.format(number=numbers[0])
+    yield _Exam("thing numbered", scene, shown, asked, f"{thing.colour} {thing.shape}", thing)
+    is_true = bool(rng.random() < 0.5)
+    said = draw_statement(boxes, is_true, rng)
+    if said is not None:
+        yield _Exam("said of numbered", scene, shown, IS_TRUE.format(statement=said), "yes" if is_true else "no")
 
 
 def _expected(asked: Asked) -> str:
@@ -120,15 +145,18 @@ def _expected(asked: Asked) -> str:
 
 def _is_right(exam: _Exam, text: str) -> bool:
     if exam.thing is None:
-        if exam.prompt == DESCRIBE:
+        if exam.measure == "narrative":
             return judge_text(text, exam.scene).is_true
+        if exam.measure == "said of numbered":
+            return text.strip(" .").lower() == exam.expected
         return judge_probe(exam.prompt, text, exam.scene).is_true
     words = tokens_of(text.rstrip("."))
     read = read_some(words, 0)
     kind = read.value if read is not None and read.end == len(words) else None
     if not isinstance(kind, Kind):
         return False
-    return kind.colour == exam.thing.colour if exam.measure == "colour marked" else kind.shape == exam.thing.shape
+    same_colour, same_shape = kind.colour == exam.thing.colour, kind.shape == exam.thing.shape
+    return {"colour marked": same_colour, "shape marked": same_shape}.get(exam.measure, same_colour and same_shape)
 
 
 @dataclass(frozen=True, slots=True)

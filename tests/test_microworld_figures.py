@@ -1,0 +1,90 @@
+"""What the tiny models are said to know, on their cards and in the documentation, and that they do."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ostensive.microworld.training.evaluate import measure_blip2, measure_clip, measure_eyes
+from ostensive.microworld.training.models import OpenClipEncoder
+from ostensive.model_files import located
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "microworld.md"
+NAMED = {
+    "place, with something marked": "place marked",
+    "colour of the marked thing": "colour marked",
+    "shape of the marked thing": "shape marked",
+    "whether something is there": "existence",
+    "how many there are": "count",
+    "whether one is left of or above another, or which": "left/above",
+    "what stands on a side of a thing": "what stands left/above",
+    "colour of a named thing": "colour",
+    "shape of a described thing": "shape",
+    "size": "size",
+    "pattern": "pattern",
+    "hat": "hat",
+    "what it holds": "holds",
+    "what is nearest": "nearest",
+    "what is in a numbered box": "thing numbered",
+    "whether it is so what is said of numbered boxes": "said of numbered",
+    "narrative, true to the last sentence": "narrative",
+}
+REQUIRED = {"place marked", "colour marked", "shape marked", "existence", "count", "left/above"}
+
+
+def recorded(name: str) -> dict[str, Any]:  # JSON values
+    figures: dict[str, Any] = json.loads((Path(located(name)) / "training.json").read_text("utf-8"))["figures"]
+    return figures
+
+
+def test_the_document_says_what_was_measured() -> None:
+    strong, base = recorded("microworld:eyes"), recorded("microworld:eyes-base")
+    rows = {
+        NAMED[cells[0]]: cells[1:5]
+        for line in DOCUMENT.read_text("utf-8").splitlines()
+        if (cells := [cell.strip() for cell in line.strip("|").split("|")])[0] in NAMED
+    }
+    assert rows.keys() == set(NAMED.values()) == strong.keys() == base.keys()
+    for measure, cells in rows.items():
+        guess = strong[measure]["guess"]
+        assert cells == [
+            str(strong[measure]["asked"]),
+            f"{strong[measure]['right']:.1%}",
+            f"{base[measure]['right']:.1%}",
+            "" if guess is None else f"{guess:.1%}",
+        ], measure
+
+
+@pytest.mark.parametrize("name", ["microworld:eyes", "microworld:eyes-base"])
+def test_a_card_says_what_was_measured(name: str) -> None:
+    card = (Path(located(name)) / "README.md").read_text("utf-8")
+    said = dict(re.findall(r"^\| ([^|]+) \| \d+ \| ([\d.]+%) \|", card, re.MULTILINE))
+    assert said == {measure: f"{figure['right']:.1%}" for measure, figure in recorded(name).items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["microworld:eyes", "microworld:eyes-base"])
+def test_they_know_what_is_said_of_them(name: str) -> None:
+    figures = measure_eyes(Path(located(name)), range(400, 460))  # of other scenes than the document's
+    for measure, figure in recorded(name).items():
+        found = figures[measure]  # type: ignore[index]  # one of the literals
+        assert found.right == pytest.approx(figure["right"], abs=4 * (0.25 / found.asked) ** 0.5), measure
+
+
+@pytest.mark.slow
+def test_contrastive_ones_know_places_and_shapes() -> None:
+    seeds = range(400, 460)
+    clip = measure_clip(OpenClipEncoder(Path(located("microworld:clip"))), seeds)
+    blip2 = measure_blip2(Path(located("microworld:blip2")), seeds)
+    assert clip.place_first >= 0.95
+    assert clip.objects_found >= 0.85
+    assert blip2.place_first >= 0.95
+    assert blip2.objects_found >= 0.85
+
+
+def test_there_is_room_on_both_sides_of_the_beginner() -> None:
+    strong, base = recorded("microworld:eyes"), recorded("microworld:eyes-base")
+    for measure in REQUIRED:
+        assert strong[measure]["guess"] < base[measure]["right"] < strong[measure]["right"], measure
