@@ -263,6 +263,7 @@ def test_a_build_whose_teacher_says_nothing_of_use(server: TransformersServer, t
     )
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_and_started_again(
     server: TransformersServer, generator: Generator, tmp_path: Path
 ) -> None:

@@ -234,7 +234,7 @@ def test_ctrl_c_stops_cleanly_and_the_run_resumes(tmp_path: Path) -> None:
     with interruptible(images, out) as process:
         wait_for(out / "images", process)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=150)
     assert process.returncode == 130
     assert "stopping: what is in flight is finished first" in errors
     assert errors.splitlines()[-1] == "ostensive: interrupted; the same command continues"

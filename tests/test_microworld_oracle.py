@@ -372,6 +372,7 @@ def test_words_that_may_mean_two_things_are_only_decided_when_both_are() -> None
     assert why.agreed([why.unsure(why.TOO_CLOSE), why.TRUE]).reason == why.TWO_MEANINGS
 
 
+@pytest.mark.slow
 def test_ten_thousand_true_and_ten_thousand_corrupted_sentences() -> None:
     outcomes: Counter[tuple[bool, str]] = Counter()
     seed = 0

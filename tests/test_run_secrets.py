@@ -80,6 +80,7 @@ def test_a_run_with_a_key(
     assert_nowhere(KEY, tmp_path / "again", keyless, reused)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_key_in_the_write_ahead_log(server: ServerThread, images: Path, tmp_path: Path) -> None:
     slow = ServerSettings(required_key=KEY, latency_s=0.3)
     with ServerThread(make_script(0.2), slow) as slow_server:

@@ -22,7 +22,7 @@ from ostensive.runfolder import RunFolder
 IMAGES = 3
 FULL = "the disk is full; make room and run the same command again"
 OVER_LIMIT = "the file would pass the size limit set for this process; raise it and run the same command again"
-BROKEN = "the disk is full, broken or over a file size limit; make room and run the command again"
+BROKEN = "the disk is full, broken or over a file size limit; make room and run the same command again"
 READ_ONLY = "the file system is read-only; choose another folder"
 
 
