@@ -197,15 +197,14 @@ def report(options: argparse.Namespace) -> None:
         print(line_of(record, truth))
     alone = best_fifth(text_alone(options.work), truth)
     print(f"\ntext alone: {sum(alone) / len(alone):.1%} of its fifth are true, {of_all:.1%} of all")
-    for variant in VARIANTS:
-        found = [best_fifth(record["scores"], truth) for record in records if record["variant"] == variant]
-        gains = [100 * (sum(rows) / len(rows) - of_all) for rows in found]
-        if gains:
-            spread = statistics.stdev(gains) if len(gains) > 1 else 0.0
-            print(
-                f"{variant}: {statistics.mean(gains):+.1f} points over {len(gains)} seeds, deviation {spread:.1f};"
-                f" goal {GOAL_POINTS:+d}"
-            )
+    for kind in dict.fromkeys((record["backbone"], record["variant"]) for record in records):
+        found = [record["scores"] for record in records if (record["backbone"], record["variant"]) == kind]
+        gains = [100 * (sum(rows) / len(rows) - of_all) for rows in (best_fifth(one, truth) for one in found)]
+        spread = statistics.stdev(gains) if len(gains) > 1 else 0.0
+        print(
+            f"{' '.join(kind)}: {statistics.mean(gains):+.1f} points over {len(gains)} seeds, deviation {spread:.1f};"
+            f" goal {GOAL_POINTS:+d}"
+        )
 
 
 def rate(options: argparse.Namespace) -> None:
