@@ -310,8 +310,8 @@ def test_the_card_says_what_was_reached() -> None:
 
 def test_the_page_lists_every_setting_with_its_default() -> None:
     page = Path(__file__).parent.parent / "docs" / "critic-training.md"
-    lines = page.read_text("utf-8").partition("<!-- settings of training -->")[2].strip().splitlines()[2:]
-    cells = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    table = page.read_text("utf-8").partition("<!-- settings of training -->")[2].strip().partition("\n\n")[0]
+    cells = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
     made = TrainSettings(backbone="vlm", model="m").model_dump(mode="json")
     flat = {
         f"{key}.{part}": value for key, more in made.items() if isinstance(more, dict) for part, value in more.items()

@@ -31,6 +31,7 @@ from builders.table import load
 from cards.samples import PublicForm
 from critics import evidence, feedback, judge, overlap, rules
 from critics.trained import critic as trained
+from critics.trained.settings import TrainSettings
 from ostensive.chat import retry
 from ostensive.chat.faults import FAULT_KINDS
 from ostensive.chat.prices import load_prices
@@ -46,8 +47,9 @@ from ostensive.recipe import (
     SelfTeacherSettings,
     ServedTeacherSettings,
 )
+from ostensive.recipe_files import parse_assignments
 from ostensive.records import NO_SPEND, Judged, Qar
-from ostensive.settings import OperationalMark, Settings, known_keys, sections_of
+from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
 from verbalizers import stage as verbalizing
 from verbalizers.settings import VerbalizeSettings
 
@@ -210,6 +212,7 @@ COMMAND_LINES = list(command_lines())
 @pytest.mark.parametrize(("place", "words"), COMMAND_LINES, ids=[f"{p} {' '.join(w)[:40]}" for p, w in COMMAND_LINES])
 def test_command_lines_parse(place: str, words: list[str]) -> None:
     command: Any = typer.main.get_command(app)  # Any: typer keeps the classes of its commands to itself
+    trains_a_critic = words[:2] == ["critic", "train"]
     while hasattr(command, "commands") and words and not words[0].startswith(("-", "...")):
         assert words[0] in command.commands, f"{place}: no command {words[0]}"
         command, words = command.commands[words[0]], words[1:]
@@ -221,7 +224,9 @@ def test_command_lines_parse(place: str, words: list[str]) -> None:
     assignments = [value for name, value in pairwise(given) if name == "--set"]
     refused = [text for text in assignments if text.startswith(SHOWN_TO_BE_REFUSED)]
     profile = next((value for name, value in pairwise(given) if name == "--profile" and value != "NAME"), None)
-    if "A.B=C" not in assignments:
+    if trains_a_critic:
+        validate(TrainSettings, {"backbone": "vlm", "model": "m", **parse_assignments(assignments)}, place)
+    elif "A.B=C" not in assignments:
         accepted = [*STAND_INS, *(text for text in assignments if text not in refused)]
         load("localized", profile=profile, assignments=accepted)
 
