@@ -120,11 +120,6 @@ def kill_and_resume(tmp_path: Path, phases: list[str], seed: int) -> Counter[str
     return killer.met
 
 
-def test_a_kill_while_the_teacher_is_asked(tmp_path: Path) -> None:
-    met = kill_and_resume(tmp_path, [ASKING], seed=1)
-    assert met[ASKING] == 1, met
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_twenty_kills(tmp_path: Path) -> None:

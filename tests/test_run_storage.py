@@ -159,6 +159,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files(server: ServerThread, tmp_path: Path) -> None:
     # One partition that is larger than what SQLite needs to open a journal.
     count, run, journal = 18, tmp_path / "run", tmp_path / "new.sqlite"

@@ -109,6 +109,7 @@ def assert_the_demo_runs(python: Path, folder: Path) -> None:
     assert (elsewhere / "made" / "run" / "corpus" / "README.md").is_file()
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_runs_the_demo_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     """Only the wheel is installed; the libraries are those of the running environment, without what is editable there.
 
