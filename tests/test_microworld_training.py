@@ -420,7 +420,7 @@ def test_what_knows_most_already_is_taught_gently(tmp_path: Path) -> None:
     from torch import nn
 
     quick, gentle = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
-    before = float(quick.weight), float(gentle.weight)
+    before = quick.weight.item(), gentle.weight.item()
 
     def loss(_step: int) -> Any:
         return quick.weight.sum() + gentle.weight.sum()
@@ -429,7 +429,7 @@ def test_what_knows_most_already_is_taught_gently(tmp_path: Path) -> None:
     gently = list(gentle.parameters())
     course: Course[int] = Course("gentle", learner, lambda step, _progress: step, loss, 0.01, gently=gently)
     assert run_course(course, 0.005, tmp_path).steps > 5
-    assert 0 < before[1] - float(gentle.weight) < 0.5 * (before[0] - float(quick.weight))
+    assert 0 < before[1] - gentle.weight.item() < 0.5 * (before[0] - quick.weight.item())
 
 
 def test_the_rate_rises_and_falls() -> None:
