@@ -65,8 +65,15 @@ def test_from_a_run_to_a_corpus_filtered_by_a_critic_that_was_trained_on_it(tmp_
     assert chosen.curve is not None
     assert chosen.curve.rows + chosen.learned_from + chosen.gone == summaries["unique"].kept
     assert chosen.choice.figures is None or chosen.choice.figures.are_unseen
-    assert f"left out: {chosen.learned_from} labels that the critic was trained on" in list(threshold_lines(chosen))
+    assert f"left out: {chosen.learned_from} labels of images that the critic was trained on" in list(
+        threshold_lines(chosen)
+    )
     label(run, labels, "evidence", seed=1)
+    anew = choose_threshold(run, Wish(keep=0.5), critic="trained", labels=labels)
+    assert anew.learned_from > 0, "images are known, whatever is said of their triples"
+    record = json.loads((model / "training.json").read_text())
+    assert record.pop("trained_images")
+    (model / "training.json").write_text(json.dumps(record))
     doubtful = choose_threshold(run, Wish(threshold=0.0), critic="trained", labels=labels)
     assert doubtful.learned_from == 0
     assert "The critic may have been trained on some of these labels: the figures may be better than it is" in list(

@@ -26,6 +26,7 @@ from critics.trained.loop import Course, run_course
 from critics.trained.scoring import Found, Scorer, TooLong
 from critics.trained.settings import TrainSettings
 from critics.trained.showing import Pictures, Showing, Shown
+from critics.trained.unseen import IMAGES, RECORD, images_record
 from ostensive.batching import BatchSize
 from ostensive.devices import give_back_memory, resolve_device
 from ostensive.errors import SettingsError
@@ -39,7 +40,6 @@ from ostensive.records import ImageRecord
 from ostensive.runfolder import RunFolder
 from ostensive.settings import validate
 
-RECORD: Final = "training.json"
 CARD: Final = "README.md"
 _UNFINISHED: Final = "unfinished"
 _CODE_VERSION: Final = 1
@@ -152,7 +152,8 @@ class _Training:
             best_epoch=best.epoch,
             seconds=sum(one.seconds for one in progress.rounds),
         )
-        _write_record(out, made_from, settings, figures)
+        images = images_record(example.image.image_id for example in parts.train)
+        _write_record(out, made_from, settings, figures, images)
         shutil.rmtree(unfinished, ignore_errors=True)
         return figures
 
@@ -219,12 +220,15 @@ def _finished(out: Path, made_from: str) -> TrainedFigures | None:
     return None
 
 
-def _write_record(out: Path, made_from: str, settings: TrainSettings, figures: TrainedFigures) -> None:
+def _write_record(
+    out: Path, made_from: str, settings: TrainSettings, figures: TrainedFigures, images: Sequence[str]
+) -> None:
     record = {
         "made_from": made_from,
         "settings": settings.model_dump(mode="json"),
         "figures": asdict(figures),
         "versions": _versions(),
+        IMAGES: images,
     }
     write_text(out / CARD, critic_card(settings, figures))
     write_text(out / RECORD, json.dumps(record, indent=1) + "\n")

@@ -34,7 +34,7 @@ def threshold_lines(chosen: Chosen) -> Iterator[str]:
         of = "1 label of a candidate" if chosen.gone == 1 else f"{chosen.gone:,} labels of candidates"
         yield f"left out: {of} that this run has no score of (any more)"
     if chosen.learned_from:
-        yield f"left out: {chosen.learned_from:,} labels that the critic was trained on"
+        yield f"left out: {chosen.learned_from:,} labels of images that the critic was trained on"
     if choice.figures is not None and not choice.figures.are_unseen:
         yield "The critic may have been trained on some of these labels: the figures may be better than it is"
     if curve is not None:

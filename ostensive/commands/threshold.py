@@ -182,7 +182,7 @@ def _labels(run: RunFolder, path: Path | None, wish: Wish, critic: "ScoringSetti
     origin = str(path or run.path)
     if not isinstance(critic, TrainedSettings):
         return _Known(labels, origin, True, 0)
-    unseen = unseen_labels(Path(critic.model), run, labels)
+    unseen = unseen_labels(Path(critic.model), labels)
     if unseen is None:
         return _Known(labels, origin, False, 0)
     return _Known(unseen, f"{origin}, what the critic was not trained on", True, len(labels) - len(unseen))
