@@ -1,5 +1,6 @@
 """How the tiny models are taught, and that teaching works."""
 
+import copy
 import itertools
 import random
 import re
@@ -346,7 +347,8 @@ def test_words_that_are_given_change_nothing_of_what_was_known(pool: Pool, eyes:
     import torch
 
     told = make_told(pool, 0, 0, 0.5, 2)
-    wider = give_words(eyes).eval()
+    wider = copy.deepcopy(eyes)
+    give_words(wider)
     with torch.no_grad():
         before, after = logits_of(eyes, told), logits_of(wider, told)
     torch.testing.assert_close(after[:, : len(WORDS)], before[:, : len(WORDS)])
@@ -481,7 +483,9 @@ def test_saved_eyes_are_read_as_they_were(tmp_path: Path, pool: Pool, eyes: Any,
     import torch
     from transformers import AutoModelForImageTextToText, LlavaProcessor
 
-    eyes = give_words(eyes) if words is READ_WORDS else eyes
+    eyes = copy.deepcopy(eyes)
+    if words is READ_WORDS:
+        give_words(eyes)
     save_eyes(eyes, tmp_path)
     read = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
     assert len(LlavaProcessor.from_pretrained(tmp_path).tokenizer) == len(words)

@@ -106,20 +106,13 @@ def make_eyes(words: Sequence[str] = WORDS) -> Any:  # Any: transformers types i
     return model
 
 
-def give_words(eyes: Any) -> Any:  # Any: as above
-    """The image-text model as `eyes` is, with `READ_WORDS` for `WORDS`: those that are new mean nothing yet."""
+def give_words(eyes: Any) -> None:  # Any: as above
+    """Gives the image-text model `READ_WORDS` for `WORDS`: those that are new mean nothing yet."""
     import torch
 
-    wider = make_eyes(READ_WORDS)
-    embedded = wider.get_input_embeddings().weight
-    known, given = embedded.detach().clone(), eyes.state_dict()
-    wider.load_state_dict(
-        {name: one for name, one in given.items() if one.shape[:1] != (_padded(WORDS),)}, strict=False
-    )
+    eyes.resize_token_embeddings(_padded(READ_WORDS), mean_resizing=False)
     with torch.no_grad():
-        embedded.copy_(known)
-        embedded[: len(WORDS)] = eyes.get_input_embeddings().weight[: len(WORDS)]
-    return wider
+        eyes.get_input_embeddings().weight[len(WORDS) :].normal_(0, WIDTH**-0.5)
 
 
 def hasten(model: Any, *, compiled: bool) -> None:  # Any: as above

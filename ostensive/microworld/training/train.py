@@ -200,7 +200,8 @@ def _compare(plan: Plan) -> dict[str, Any]:  # Any: JSON values
     """
     eyes = make_eyes()
     eyes.load_state_dict(_learned(plan, "telling", "eyes"))
-    return _taught_to_tell(plan, "comparing", _pool(plan), give_words(eyes), _COMPARING_RATE)
+    give_words(eyes)
+    return _taught_to_tell(plan, "comparing", _pool(plan), eyes, _COMPARING_RATE)
 
 
 def _taught_to_tell(
