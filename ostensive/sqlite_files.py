@@ -74,7 +74,8 @@ class FileKind:
                         f" {self.version}; use the version that made the file, or {self.instead}"
                     )
             except BaseException:
-                cursor.execute("ROLLBACK")
+                if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+                    cursor.execute("ROLLBACK")
                 raise
             cursor.execute("COMMIT")
             mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
