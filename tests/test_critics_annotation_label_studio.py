@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from critics.annotation.items import Item, Text, triple_item
 from critics.annotation.label_studio import (
-    ForeignJudgement,
     from_tasks,
     item_id_of,
     labeling_config,
     read_tasks,
     to_tasks,
 )
-from critics.annotation.store import Standing
+from critics.annotation.store import ForeignJudgement, Standing
 from critics.annotation.tasks import TASKS, check_answers
 from ostensive.errors import SettingsError
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from critics.annotation.assignment import is_swapped
 from critics.annotation.items import Item, Text
-from critics.annotation.store import AnnotationStore, Progress
+from critics.annotation.store import AnnotationStore, ForeignJudgement, Progress
 from critics.annotation.tasks import AnswerError
 from ostensive.errors import SettingsError, StorageError
 
@@ -209,9 +209,9 @@ def test_sides_are_recorded_as_they_were_shown(store: AnnotationStore) -> None:
 
 def test_imported_judgements_count_once_and_are_not_undone(store: AnnotationStore) -> None:
     item = triples("b")[0]
-    assert store.record_imported(item, "cy", FINE, "export.json")
-    assert not store.record_imported(item, "cy", FINE, "export.json")
-    assert store.record_imported(item, "cy", BAD, "export.json")
+    assert store.record_imported([ForeignJudgement(item, "cy", FINE)], "export.json") == 1
+    assert store.record_imported([ForeignJudgement(item, "cy", FINE)], "export.json") == 0
+    assert store.record_imported([ForeignJudgement(item, "cy", BAD)], "export.json") == 1
     assert store.take_back("triple", "cy") is None
     (one,) = store.standing("triple")
     assert (one.annotator, one.source, one.answers["qa"]) == ("cy", "export.json", "reject")

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import ostensive
-from critics.annotation.store import STORE_NAME, AnnotationStore
+from critics.annotation.store import STORE_NAME, AnnotationStore, ForeignJudgement
 from critics.labels import read_labels
 from ostensive.cli import app
 from ostensive.commands.annotate import AnnotateOptions
@@ -83,7 +83,8 @@ def test_people_and_the_oracle_are_not_mixed(built: tuple[Path, Path]) -> None:
     annotate_run(run, images=images)
     with AnnotationStore(run / STORE_NAME) as store:
         item = store.items("triple")[0]
-        store.record_imported(item, store.enter_annotator("ada"), {"qa": "accept", "rationale": "accept"}, "test")
+        said = {"qa": "accept", "rationale": "accept"}
+        store.record_imported([ForeignJudgement(item, store.enter_annotator("ada"), said)], "test")
     with pytest.raises(SettingsError, match="ada judged triples of this run; let the oracle judge another run"):
         annotate_run(run, images=images)
 

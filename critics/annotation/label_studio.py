@@ -15,7 +15,7 @@ from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
 from critics.annotation.items import Item
-from critics.annotation.store import Standing
+from critics.annotation.store import ForeignJudgement, Standing
 from critics.annotation.tasks import TASKS, AnswerError, Question, Task, check_answers
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
@@ -23,15 +23,6 @@ from ostensive.fingerprint import fingerprint
 _IMAGE: Final = "image"  # the name of the image in `data` and in the config
 
 Json = dict[str, Any]  # Any: JSON values
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignJudgement:
-    """What somebody said of an item in Label Studio."""
-
-    item: Item
-    annotator: str
-    answers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

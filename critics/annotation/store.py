@@ -42,6 +42,15 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignJudgement:
+    """What somebody said of an item elsewhere than on the page."""
+
+    item: Item
+    annotator: str
+    answers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far an annotator is in a task, and all annotators together."""
 
@@ -180,13 +189,18 @@ class AnnotationStore:
                 )
             self._insert(db, (task, item_id, annotator), answers, swapped=swapped, source="page")
 
-    def record_imported(self, item: Item, annotator: str, given: Mapping[str, str], source: str) -> bool:
-        """Adds a judgement that was given elsewhere, its item and annotator known; False where it was there already."""
-        answers = check_answers(TASKS[item.task], given)
+    def record_imported(self, judgements: Sequence[ForeignJudgement], source: str) -> int:
+        """Adds judgements of known items by known annotators, all or none; returns how many were not there already."""
+        checked = [(one, check_answers(TASKS[one.item.task], one.answers)) for one in judgements]
+        added = 0
         with self._transaction() as db:
-            seat = (item.task, item.image_id, annotator, self._clock())
-            db.execute("INSERT OR IGNORE INTO seats VALUES (?, ?, ?, ?)", seat)
-            return self._insert(db, (item.task, item.item_id, annotator), answers, swapped=False, source=source)
+            for one, answers in checked:
+                item = one.item
+                seat = (item.task, item.image_id, one.annotator, self._clock())
+                db.execute("INSERT OR IGNORE INTO seats VALUES (?, ?, ?, ?)", seat)
+                key = (item.task, item.item_id, one.annotator)
+                added += self._insert(db, key, answers, swapped=False, source=source)
+        return added
 
     def _insert(
         self,

@@ -1,6 +1,7 @@
 """`ostensive annotate RUN --to-label-studio`, `--from-label-studio`: the same items and judgements, labelled there."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ostensive import partitions
@@ -75,12 +76,12 @@ def from_label_studio(
         for line in found.left_out:
             on_note(f"{file}: {line}")
         store.add_items(list({one.item.item_id: one.item for one in found.judgements}.values()))
-        added = 0
+        judgements = []
         for one in found.judgements:
             try:
                 name = store.enter_annotator(one.annotator[:MAX_NAME_LENGTH])
             except AnswerError as error:
                 on_note(f"{file}: annotator {one.annotator!r}: {error}")
                 continue
-            added += store.record_imported(one.item, name, one.answers, file.name)
-    return added
+            judgements.append(replace(one, annotator=name))
+        return store.record_imported(judgements, file.name)

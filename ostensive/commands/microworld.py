@@ -75,6 +75,7 @@ def annotate_run(
     """
     from builders.localized.scripted import taught_wordings
     from critics.annotation.export import export, triple_judgements
+    from critics.annotation.store import ForeignJudgement
     from critics.labels import labels_from
     from ostensive.microworld.annotators import rated
     from ostensive.microworld.oracle import judge_qar
@@ -100,7 +101,7 @@ def annotate_run(
             )
         for name in names:
             store.enter_annotator(name)
-        undecided = 0
+        undecided, judgements = 0, []
         for row in rows:
             verdict = judge_qar(row, regions[row.image_id], truth[row.image_id], taught)
             if not verdict.whole.decided:
@@ -108,10 +109,11 @@ def annotate_run(
                 continue
             for name in names:
                 answers = rated(verdict, row.row_id, name, noise=noise)
-                store.record_imported(items[row.row_id], name, answers, _ORACLE)
+                judgements.append(ForeignJudgement(items[row.row_id], name, answers))
+        store.record_imported(judgements, _ORACLE)
         labels = labels_from(triple_judgements(store.standing("triple")))
         exported = export(folder, store)
-    accepted = sum(label.accepted for label in labels)
+    accepted = sum(label.accepted for label in labels if label.row_id in items)
     return OracleSaid(
         notes, len(rows) - undecided, undecided, accepted, str(exported.labels) if exported.labels else None
     )
