@@ -32,18 +32,18 @@ from critics.trained.critic import TrainedCritic
 from critics.trained.folder import load_critic, read_critic
 from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.train import train_critic
-from ostensive import partitions
-from ostensive.commands.options import BuildOptions
+from microworld.annotators import rated
+from microworld.folder import read_truth, write_scenes
+from microworld.grade import wilson
+from microworld.oracle import QarVerdict, judge_qar
+from microworld.taught import taught_from
 from ostensive.images.loader import ImageLoader
-from ostensive.microworld.annotators import rated
-from ostensive.microworld.folder import read_truth, write_scenes
-from ostensive.microworld.grade import wilson
-from ostensive.microworld.oracle import QarVerdict, judge_qar
-from ostensive.microworld.taught import taught_from
 from ostensive.recipe import IntakeSettings
 from ostensive.recipe_files import merge, parse_assignments
 from ostensive.records import ImageRecord, Judged, Qar, Verbalization
-from ostensive.runfolder import RunFolder
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
+from ostensive.run.options import BuildOptions
 from ostensive.settings import validate
 from ostensive.stage import Evidence, ImageEvidence
 
@@ -222,7 +222,7 @@ def rate(options: argparse.Namespace) -> None:
         return showing.show(row, known.image, known.verbalization.regions if known.verbalization else ())
 
     def bare() -> None:
-        from ostensive.drawing import draw_regions
+        from ostensive.images.drawing import draw_regions
 
         every = sorted(map(shown, rows), key=lambda one: len(one.text))
         for start in range(0, len(every), options.batch_size):

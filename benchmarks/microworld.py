@@ -16,13 +16,13 @@ import time
 from pathlib import Path
 
 import ostensive
-from ostensive.commands.microworld import grade_lines, grade_run
-from ostensive.microworld.folder import write_scenes
-from ostensive.microworld.render import render_pixels
-from ostensive.microworld.sample import sample_scene
-from ostensive.microworld.training.evaluate import measure_blip2, measure_clip, measure_eyes
-from ostensive.microworld.training.models import OpenClipEncoder
-from ostensive.model_files import located
+from microworld.folder import write_scenes
+from microworld.render import render_pixels
+from microworld.runs import grade_lines, grade_run
+from microworld.sample import sample_scene
+from microworld.training.evaluate import measure_blip2, measure_clip, measure_eyes
+from microworld.training.models import OpenClipEncoder
+from ostensive.models.files import located
 
 TARGET = 1000
 BUILD_TARGET_S = 600

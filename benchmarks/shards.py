@@ -20,9 +20,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cards.corpus import write_corpus
 from cards.samples import CorpusSample, PublicForm, sample_key, to_json
 from cards.shards import ShardWriter
+from cards.writing import write_corpus
 from ostensive.recipe import CorpusSettings
 from ostensive.records import (
     Box,
@@ -34,7 +34,7 @@ from ostensive.records import (
     Region,
     Verbalization,
 )
-from ostensive.summary import RunFacts, StageSummary
+from ostensive.run.summary import RunFacts, StageSummary
 
 TARGET = 0.7
 ROWS_A_SAMPLE = 6

@@ -35,10 +35,10 @@ import random_models
 from bare_loops import Asked, Job, Loop, Speaker
 from figures import Plan, Ways, markdown, measure, report, token_counter
 
-from ostensive.engine import batches
 from ostensive.images.loader import ImageLoader
 from ostensive.recipe import IntakeSettings
 from ostensive.records import Box, ImageRecord, Location, Verbalization
+from ostensive.run.engine import batches
 from ostensive.settings import validate
 from verbalizers.choice import Proposal
 from verbalizers.clip.concepts import ClipConcepts

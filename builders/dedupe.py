@@ -21,8 +21,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from builders.embeddings import PACKAGED_MODEL, PACKAGED_MODULE, SentenceEmbedder, Vectors
-from ostensive.model_files import model_version
-from ostensive.needs import ModelNeed
+from ostensive.models.files import model_version
+from ostensive.models.needs import ModelNeed
 from ostensive.records import Qar
 from ostensive.settings import Operational, Settings
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome

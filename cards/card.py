@@ -21,7 +21,7 @@ from cards.parquet import features_of
 from cards.samples import PublicForm
 from ostensive.errors import OstensiveError
 from ostensive.recipe import CorpusSettings
-from ostensive.summary import RunFacts
+from ostensive.run.summary import RunFacts
 
 _TEMPLATE = Path(__file__).parent / "templates" / "corpus.md.jinja"
 _YOURS = re.compile(r"^<!-- yours -->\n(.*?)^<!-- /yours -->", re.DOTALL | re.MULTILINE)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from cards.markdown import inline, table
 from cards.statistics import SMALL_BOX_AREA, CorpusStatistics
 from ostensive.records import NO_SPEND
-from ostensive.summary import RunFacts, StageSummary
-from ostensive.thresholds import ThresholdChoice
+from ostensive.run.summary import RunFacts, StageSummary
+from ostensive.run.thresholds import ThresholdChoice
 
 _STEPS = {
     "images": "images found and taken in",

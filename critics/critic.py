@@ -12,7 +12,7 @@ from typing import Protocol, Self, TypeVar
 
 from ostensive.recipe import TeacherSettings
 from ostensive.records import NO_SPEND, Record, Spend
-from ostensive.services import Services
+from ostensive.run.services import Services
 from ostensive.stage import Evidence
 
 CandidateT_contra = TypeVar("CandidateT_contra", bound=Record, contravariant=True)

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from critics.scoring_settings import CriticName, ScoringSettings
 from critics.trained.settings import TrainedSettings
-from ostensive.needs import ModelNeed
+from ostensive.models.needs import ModelNeed
 from ostensive.recipe import TeacherSettings
 from ostensive.settings import Settings
 

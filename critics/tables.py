@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ostensive.errors import SettingsError
-from ostensive.file_digests import files_digest
+from ostensive.models.digests import files_digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ostensive.commands.build import build
-    from ostensive.commands.demo import demo
-    from ostensive.commands.estimate import Estimate, estimate
-    from ostensive.commands.options import BuildOptions
-    from ostensive.commands.preview import preview
-    from ostensive.commands.status import RunStatus, status
-    from ostensive.corpus import Corpus, open_corpus
+    from builders.demo import demo
+    from cards.reading import Corpus, open_corpus
     from ostensive.errors import OstensiveError
+    from ostensive.run.build import build
+    from ostensive.run.estimate import Estimate, estimate
+    from ostensive.run.options import BuildOptions
+    from ostensive.run.preview import preview
+    from ostensive.run.status import RunStatus, status
 
 __version__ = "0.1.0"
 __all__ = [
@@ -29,17 +29,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BuildOptions": "ostensive.commands.options",
-    "Corpus": "ostensive.corpus",
-    "Estimate": "ostensive.commands.estimate",
+    "BuildOptions": "ostensive.run.options",
+    "Corpus": "cards.reading",
+    "Estimate": "ostensive.run.estimate",
     "OstensiveError": "ostensive.errors",
-    "RunStatus": "ostensive.commands.status",
-    "build": "ostensive.commands.build",
-    "demo": "ostensive.commands.demo",
-    "estimate": "ostensive.commands.estimate",
-    "open_corpus": "ostensive.corpus",
-    "preview": "ostensive.commands.preview",
-    "status": "ostensive.commands.status",
+    "RunStatus": "ostensive.run.status",
+    "build": "ostensive.run.build",
+    "demo": "builders.demo",
+    "estimate": "ostensive.run.estimate",
+    "open_corpus": "cards.reading",
+    "preview": "ostensive.run.preview",
+    "status": "ostensive.run.status",
 }
 
 

@@ -23,8 +23,8 @@ import typer
 from ostensive.errors import BudgetReached, Interrupted, OstensiveError, SettingsError, TooManyFailedError
 
 if TYPE_CHECKING:
-    from ostensive.commands.options import BuildOptions
-    from ostensive.reporting import Reporter
+    from ostensive.run.options import BuildOptions
+    from ostensive.run.reporting import Reporter
 
 app = typer.Typer(
     help="Turn a folder of images into vision-language corpora that point at things and say why.",
@@ -96,8 +96,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Build a small corpus from photographs that ship with scikit-image and scikit-learn: no network, GPU or key."""
-    from ostensive.commands.demo import demo as run_demo
-    from ostensive.commands.options import BuildOptions
+    from builders.demo import demo as run_demo
+    from ostensive.run.options import BuildOptions
 
     with _corpus_shown(out / "run", as_json), _at_work(quiet) as (reporter, stop):
         run_demo(out, options=BuildOptions(settings=tuple(settings or ())), reporter=reporter, stop=stop)
@@ -120,8 +120,8 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
     as_json: AsJson = False,
 ) -> None:
     """Build a corpus; running the same command again continues where it stopped and pays for nothing twice."""
-    from ostensive.commands.build import build as run_build
-    from ostensive.commands.options import BuildOptions
+    from ostensive.run.build import build as run_build
+    from ostensive.run.options import BuildOptions
 
     options = BuildOptions(
         profile=profile,
@@ -145,8 +145,8 @@ def preview(
     settings: Settings = None,
 ) -> None:
     """Take one image through every stage and print each text and prompt; nothing is sent, spent or written."""
-    from ostensive.commands.preview import as_text
-    from ostensive.commands.preview import preview as run_preview
+    from ostensive.run.preview import as_text
+    from ostensive.run.preview import preview as run_preview
 
     _print([as_text(run_preview(recipe, images=images, options=_rehearsal_options(profile, settings)))])
 
@@ -162,8 +162,8 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Say how many requests and tokens a build would take and what it would cost, before spending any."""
-    from ostensive.commands.estimate import estimate as run_estimate
     from ostensive.commands.show import estimate_lines, to_json
+    from ostensive.run.estimate import estimate as run_estimate
 
     options = _rehearsal_options(profile, settings, prices=prices, limit=limit)
     found = run_estimate(recipe, images=images, options=options)
@@ -177,7 +177,7 @@ def status(
 ) -> None:
     """Show what is done, dropped and failed in a run, what it cost, and how long it will take."""
     from ostensive.commands.show import status_lines, status_values, to_json
-    from ostensive.commands.status import status as read_status
+    from ostensive.run.status import status as read_status
 
     found = read_status(run)
     _print([to_json(status_values(found))] if as_json else status_lines(found))
@@ -217,9 +217,9 @@ def doctor(
 
     Nothing is loaded or downloaded. Exit status 1 when something is missing.
     """
-    from ostensive.commands.doctor import doctor as run_doctor
-    from ostensive.commands.doctor import doctor_lines, doctor_values
     from ostensive.commands.show import to_json
+    from ostensive.models.doctor import doctor as run_doctor
+    from ostensive.models.doctor import doctor_lines, doctor_values
 
     found = run_doctor(recipe, options=_rehearsal_options(profile, settings))
     _print([to_json(doctor_values(found))] if as_json else doctor_lines(found))
@@ -261,7 +261,7 @@ def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
     as_json: AsJson = False,
 ) -> None:
     """Serve a page on which people judge a run's candidates; stop it with Ctrl-C to export what they said."""
-    from ostensive.commands.annotate import AnnotateOptions
+    from critics.annotation.serving import AnnotateOptions
     from ostensive.commands.annotate_lines import Wish, carry_out
 
     options = AnnotateOptions(
@@ -341,9 +341,9 @@ def critic_threshold(  # noqa: PLR0913, PLR0917 - one parameter an option
     as_json: AsJson = False,
 ) -> None:
     """Show what each threshold of a critic keeps and how good that is, and choose one; no model is needed."""
+    from critics.threshold_choice import Wish, choose_threshold
     from ostensive.commands.critic_lines import threshold_lines, threshold_values
     from ostensive.commands.show import to_json
-    from ostensive.commands.threshold import Wish, choose_threshold
 
     wish = Wish(keep=keep, precision=precision, threshold=threshold)
     with _at_work(quiet or not apply) as (reporter, stop):
@@ -366,7 +366,7 @@ def serve_scripted(
     max_attempts: Annotated[int, typer.Option("--faulty-attempts", min=1, help="Faults per request, at most.")] = 1,
 ) -> None:
     """Serve the scripted teacher over HTTP in the OpenAI format, to rehearse a recipe against a server."""
-    from ostensive.commands.serve import serve_scripted as run_server
+    from ostensive.chat.serving import serve_scripted as run_server
 
     run_server(
         host=host,
@@ -389,8 +389,8 @@ def microworld_render(
     ] = False,
 ) -> None:
     """Render scenes as PNG files, with truth.jsonl beside them. The same seeds give the same bytes."""
-    from ostensive.microworld.folder import TRUTH_NAME, write_scenes
-    from ostensive.microworld.species_folder import LABELS_NAME, write_specimens
+    from microworld.folder import TRUTH_NAME, write_scenes
+    from microworld.species_folder import LABELS_NAME, write_specimens
 
     write = write_specimens if species else write_scenes
     made = write(folder, count, first_seed=first_seed, side_px=side_px)
@@ -405,7 +405,7 @@ def microworld_grade(
     as_json: AsJson = False,
 ) -> None:
     """Say how many of a run's triples are true of the scenes they are about, before and after its filters."""
-    from ostensive.commands.microworld import grade_lines, grade_run
+    from microworld.runs import grade_lines, grade_run
     from ostensive.commands.show import to_json
 
     found = grade_run(run, images=images)
@@ -425,8 +425,8 @@ def microworld_annotate(
     as_json: AsJson = False,
 ) -> None:
     """Let the oracle judge a run's triples in the place of people, so that a critic can be rehearsed."""
-    from ostensive.commands.annotate import AnnotateOptions
-    from ostensive.commands.microworld import annotate_run, oracle_lines
+    from critics.annotation.serving import AnnotateOptions
+    from microworld.runs import annotate_run, oracle_lines
     from ostensive.commands.show import to_json
 
     options = AnnotateOptions(images=image_count, per_image=per_image)
@@ -448,7 +448,7 @@ def microworld_train(
     as_json: AsJson = False,
 ) -> None:
     """Train the tiny models of the microworld anew: the vision tower, the language model, CLIP and BLIP-2."""
-    from ostensive.commands.microworld import train_models
+    from microworld.runs import train_models
     from ostensive.commands.show import to_json
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
@@ -459,7 +459,7 @@ def microworld_train(
 @recipes_app.command("list")
 def recipes_list(as_json: AsJson = False) -> None:
     """List the built-in recipes."""
-    from ostensive.commands.recipes import recipe_names
+    from builders.listing import recipe_names
     from ostensive.commands.show import to_json
 
     names = recipe_names()
@@ -472,7 +472,7 @@ def recipes_show(
     full: Annotated[bool, typer.Option("--full", help="Write every setting out, defaults included.")] = False,
 ) -> None:
     """Print a recipe."""
-    from ostensive.commands.recipes import show_recipe
+    from builders.listing import show_recipe
 
     _print([show_recipe(name, full=full).rstrip()])
 
@@ -480,7 +480,7 @@ def recipes_show(
 @recipes_app.command("copy")
 def recipes_copy(name: RecipeName, path: Annotated[Path, typer.Argument(metavar="PATH")]) -> None:
     """Copy a built-in recipe to a file of your own."""
-    from ostensive.commands.recipes import copy_recipe
+    from builders.listing import copy_recipe
 
     _print([str(copy_recipe(name, path))])
 
@@ -488,7 +488,7 @@ def recipes_copy(name: RecipeName, path: Annotated[Path, typer.Argument(metavar=
 @recipes_app.command("schema")
 def recipes_schema(name: RecipeName = "localized") -> None:
     """Print the JSON Schema of a recipe, for editors."""
-    from ostensive.commands.recipes import recipe_schema
+    from builders.listing import recipe_schema
 
     _print([recipe_schema(name)])
 
@@ -548,9 +548,9 @@ def _print(lines: Iterable[str]) -> None:
 @contextlib.contextmanager
 def _corpus_shown(out: Path, as_json: bool) -> Iterator[None]:
     """Shows the corpus that the block makes in `out`; also one that a budget or failed rows made smaller than meant."""
+    from cards.reading import read_corpus
     from ostensive.commands.show import corpus_lines, corpus_values, to_json
-    from ostensive.corpus import read_corpus
-    from ostensive.runfolder import RunFolder
+    from ostensive.run.folder import RunFolder
 
     def show() -> None:
         corpus = read_corpus(RunFolder(out))
@@ -569,7 +569,7 @@ def _rehearsal_options(
     profile: str | None, settings: list[str] | None, *, prices: Path | None = None, limit: int | None = None
 ) -> "BuildOptions":
     """Options of a rehearsal, which publishes nothing and therefore needs neither licence nor source."""
-    from ostensive.commands.options import BuildOptions
+    from ostensive.run.options import BuildOptions
 
     stand_ins = ("corpus.license=unknown", "corpus.source=unknown")
     return BuildOptions(profile=profile, settings=(*stand_ins, *(settings or ())), prices=prices, limit=limit)
@@ -578,8 +578,8 @@ def _rehearsal_options(
 @contextlib.contextmanager
 def _at_work(quiet: bool) -> Iterator["tuple[Reporter, threading.Event]"]:
     """Progress, and an event that the first Ctrl-C (or SIGTERM) sets; the second one ends the process at once."""
-    from ostensive.progress import for_standard_error
-    from ostensive.reporting import Silence
+    from ostensive.run.progress import for_standard_error
+    from ostensive.run.reporting import Silence
 
     stop = threading.Event()
     with contextlib.ExitStack() as stack:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
-from ostensive.generation.settings import GeneratorSettings
-from ostensive.needs import ModelNeed
+from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.models.needs import ModelNeed
 from ostensive.settings import SECRET_PROBLEM, Operational, Settings
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ostensive.errors import SettingsError
-from ostensive.needs import ModelNeed
+from ostensive.models.needs import ModelNeed
 
 
 class OperationalMark:

@@ -8,11 +8,11 @@ from typing import Any
 from drawing import draw_scene
 
 from builders.table import load
-from ostensive import partitions
-from ostensive.partitions import PartitionInfo
 from ostensive.recipe_files import dump
 from ostensive.records import Box, ImageRecord, Location, Qar, Region, Verbalization
-from ostensive.runfolder import RunFolder
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
+from ostensive.run.partitions import PartitionInfo
 from ostensive.stage import Kept
 
 BOXES = (Box(0.05, 0.1, 0.35, 0.6), Box(0.4, 0.2, 0.7, 0.9), Box(0.72, 0.05, 0.95, 0.4))

@@ -12,11 +12,11 @@ from ostensive.chat.journal import Journal
 from ostensive.chat.prices import load_prices
 from ostensive.chat.records import Chat
 from ostensive.chat.scripted import Script
-from ostensive.generation.pool import GeneratorPool
 from ostensive.images.loader import ImageLoader
+from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings, ServedTeacherSettings, TeacherSettings
 from ostensive.records import Box, ImageRecord, Location, Probe, Qar, Region, Verbalization
-from ostensive.services import Services
+from ostensive.run.services import Services
 from ostensive.stage import Evidence, ImageEvidence
 
 IMAGE = "a" * 64

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ostensive.cli import main
-from ostensive.runfolder import RunFolder
-from ostensive.summary import StageSummary
+from ostensive.run.folder import RunFolder
+from ostensive.run.summary import StageSummary
 
 STAGES = ("images", "verbalized", "candidates", "unique", "scored", "judged")
 TRIPLES_AN_IMAGE = 2 * 3 * 3  # modes, turns, triples a turn

@@ -2,7 +2,7 @@
 
 import random
 
-from ostensive.microworld.scenes import (
+from microworld.scenes import (
     COLOURS,
     PATTERNS,
     PLACES,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostensive.batching import BatchSize, Steps, each_in_batches, in_batches
+from ostensive.models.batching import BatchSize, Steps, each_in_batches, in_batches
 
 
 class Device:

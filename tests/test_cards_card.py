@@ -18,7 +18,7 @@ from cards.statistics import StatisticsGatherer
 from ostensive.errors import OstensiveError
 from ostensive.recipe import CorpusSettings
 from ostensive.records import Judged, Qar, Spend
-from ostensive.summary import RunFacts, StageSummary
+from ostensive.run.summary import RunFacts, StageSummary
 
 EVIL = "<b>x</b> | [a](http://b) `c` *d* _e_ # f\n---\n- g & $h$ ~i~ !\x00\u202e"
 

@@ -17,9 +17,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from cards.corpus import WORK_NAME, write_corpus
 from cards.manifest import CorpusManifest
 from cards.samples import CorpusSample, sample_key
+from cards.writing import WORK_NAME, write_corpus
 from ostensive.errors import OstensiveError, StorageError
 from ostensive.recipe import CorpusSettings
 from ostensive.records import (
@@ -34,7 +34,7 @@ from ostensive.records import (
     Spend,
     Verbalization,
 )
-from ostensive.summary import RunFacts, StageSummary
+from ostensive.run.summary import RunFacts, StageSummary
 
 NASTY = (
     "<script>alert(1)</script> | a \\| b `code` ``` [x](http://e) # no",

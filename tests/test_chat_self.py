@@ -19,8 +19,8 @@ from ostensive.chat.prices import load_prices
 from ostensive.chat.records import Conversation, Exchange, ImagePart, Message, NoReply, Reply, Sampling
 from ostensive.chat.self import SelfChat
 from ostensive.errors import BudgetReached, Interrupted, SettingsError
-from ostensive.generation.pool import GeneratorPool
-from ostensive.model_files import model_version
+from ostensive.models.files import model_version
+from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import SelfTeacherSettings
 
 SAMPLED = Sampling(temperature=1.0, top_p=0.95, max_tokens=6)

@@ -35,7 +35,7 @@ from ostensive.errors import (
     SettingsError,
     StorageError,
 )
-from ostensive.generation.pool import GeneratorPool
+from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import PriceSettings, ScriptedTeacherSettings, ServedTeacherSettings
 
 KEY = "sk-test-0123456789abcdef"

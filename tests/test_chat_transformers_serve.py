@@ -29,9 +29,9 @@ from ostensive.chat.preflight import check_key
 from ostensive.chat.records import Conversation, Exchange, ImagePart, Message, NoReply, Reply, Sampling
 from ostensive.chat.retry import Backoff
 from ostensive.chat.served import ServedChat
-from ostensive.generation.generator import Generator
-from ostensive.generation.records import Draw, Generated, GenerationRequest, Turn
-from ostensive.generation.settings import GeneratorSettings
+from ostensive.models.generation import Draw, Generated, GenerationRequest, Turn
+from ostensive.models.generator import Generator
+from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import ServedTeacherSettings
 
 MODEL = "smolvlm"

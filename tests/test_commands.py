@@ -8,11 +8,11 @@ from drawing import write_scenes
 
 import ostensive
 from ostensive.commands.show import duration, money, stage_table
-from ostensive.commands.status import StageStatus, seconds_left
 from ostensive.errors import Interrupted, OstensiveError
-from ostensive.progress import Lines, counts
 from ostensive.records import Spend
-from ostensive.summary import StageSummary
+from ostensive.run.progress import Lines, counts
+from ostensive.run.status import StageStatus, seconds_left
+from ostensive.run.summary import StageSummary
 
 SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=drawn by a test", "run.partition_size=2")
 

@@ -8,16 +8,16 @@ import pytest
 from annotated_run import candidate, write_run, write_stage
 from PIL import Image
 
+from critics.annotation.label_studio_files import from_label_studio, to_label_studio
+from critics.annotation.serving import AnnotateOptions, annotate, export_judgements, read_recipe, stock
 from critics.annotation.store import STORE_NAME, AnnotationStore
 from critics.labels import read_labels
 from ostensive.commands.agreement import agreement, agreement_lines
-from ostensive.commands.annotate import AnnotateOptions, annotate, export_judgements, read_recipe, stock
 from ostensive.commands.annotate_lines import Wish, carry_out
-from ostensive.commands.label_studio import from_label_studio, to_label_studio
 from ostensive.errors import SettingsError
-from ostensive.partitions import read_kept
 from ostensive.records import Qar
-from ostensive.runfolder import RunFolder
+from ostensive.run.folder import RunFolder
+from ostensive.run.partitions import read_kept
 
 OPTIONS = AnnotateOptions()
 

@@ -11,10 +11,10 @@ from hardship import call, outcomes, stages_of, tree
 
 from critics.judge import scripted_judge
 from critics.labels import Label, write_labels
-from ostensive import partitions
 from ostensive.chat.server import ServerThread
 from ostensive.records import Qar, Scored
-from ostensive.runfolder import RunFolder
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
 
 pytestmark = pytest.mark.timeout(600)  # whole builds, on a machine that may be busy
 

@@ -11,8 +11,8 @@ from test_commands_critic import build, label
 from tiny_critics import save_matching
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
+from critics.threshold_choice import Wish, choose_threshold
 from ostensive.commands.critic_lines import threshold_lines
-from ostensive.commands.threshold import Wish, choose_threshold
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # whole builds, on a machine that may be busy
 

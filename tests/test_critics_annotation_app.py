@@ -24,7 +24,7 @@ from critics.annotation.tasks import TASKS
 from ostensive.images.loader import ImageLoader
 from ostensive.recipe import IntakeSettings
 from ostensive.records import ImageRecord
-from ostensive.runfolder import RunFolder
+from ostensive.run.folder import RunFolder
 
 FINE = {"qa": "accept", "rationale": "maybe"}
 TOKEN = "0123456789abcdef-token"
@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 @pytest.fixture(scope="module")
 def subjects(run: RunFolder) -> Pictures:
-    from ostensive.partitions import read_kept
+    from ostensive.run.partitions import read_kept
 
     images = [image for path in run.partition_paths("images") for image in read_kept(path, ImageRecord)]
     return Pictures(read_subjects(run, [image.image_id for image in images]), ImageLoader(IntakeSettings()))

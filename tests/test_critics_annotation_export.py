@@ -12,7 +12,7 @@ from critics.annotation.items import Item, Text, triple_item
 from critics.annotation.store import STORE_NAME, AnnotationStore
 from critics.labels import Label, read_labels
 from ostensive.errors import SettingsError
-from ostensive.runfolder import RunFolder
+from ostensive.run.folder import RunFolder
 
 IMAGE = "ab" * 32
 

@@ -9,11 +9,11 @@ from annotated_run import write_run
 from PIL import Image
 
 from critics.annotation.pictures import MAX_SIDE_PX, MIN_SIDE_PX, Pictures, _sized, read_subjects
-from ostensive import partitions
-from ostensive.drawing import region_colour
+from ostensive.images.drawing import region_colour
 from ostensive.images.loader import ImageLoader
 from ostensive.recipe import IntakeSettings
 from ostensive.records import ImageRecord
+from ostensive.run import partitions
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 from critics.trained.backbone import Backbone, Source, load_backbone
 from critics.trained.settings import BackboneName, ShowingSettings
 from critics.trained.showing import Pictures, Showing
-from ostensive.drawing import draw_regions
 from ostensive.errors import SettingsError
+from ostensive.images.drawing import draw_regions
 from ostensive.records import ImageRecord
 
 SHORT = "Question: Is it bright?"

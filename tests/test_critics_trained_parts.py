@@ -26,7 +26,7 @@ from critics.trained.showing import APPLIED, Showing, drawn_regions
 from critics.trained.texts import triple_text
 from ostensive.errors import SettingsError
 from ostensive.records import Box, ImageRecord, Location, Qar, Region
-from ostensive.runfolder import RunFolder
+from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
 
 

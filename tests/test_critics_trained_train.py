@@ -27,13 +27,13 @@ from critics.trained.scoring import CriticFailedError, Scorer
 from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.showing import Pictures, Showing, Shown
 from critics.trained.train import train_critic
-from ostensive import partitions
-from ostensive.batching import BatchSize
 from ostensive.errors import SettingsError
 from ostensive.images.loader import ImageLoader
+from ostensive.models.batching import BatchSize
 from ostensive.recipe import IntakeSettings
 from ostensive.records import ImageRecord, Qar, Verbalization
-from ostensive.runfolder import RunFolder
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
 from ostensive.stage import Evidence, ImageEvidence
 
 pytestmark = pytest.mark.slow  # critics are trained, killed and trained on

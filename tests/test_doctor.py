@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from builders.table import load, profile_names
 from ostensive.cli import app
-from ostensive.commands.doctor import doctor, doctor_lines, doctor_values, need_name, sections, size_words
-from ostensive.commands.options import BuildOptions
 from ostensive.errors import SettingsError
-from ostensive.lookup import Found, look_up
-from ostensive.needs import ModelNeed
+from ostensive.models.doctor import doctor, doctor_lines, doctor_values, need_name, sections, size_words
+from ostensive.models.lookup import Found, look_up
+from ostensive.models.needs import ModelNeed
+from ostensive.run.options import BuildOptions
 
 STAND_INS = ("corpus.license=other", "corpus.source=a test")
 
@@ -302,7 +302,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 def test_nothing_heavy_is_imported_for_what_needs_no_model(tmp_path: Path) -> None:
     code = (
-        "import sys; from ostensive.lookup import look_up; from ostensive.needs import ModelNeed;"
+        "import sys; from ostensive.models.lookup import look_up; from ostensive.models.needs import ModelNeed;"
         f"look_up(ModelNeed(role='x', kind='hub', name={str(write_model(tmp_path / 'm'))!r}), {{}});"
         "assert not {'torch', 'transformers', 'open_clip'} & set(sys.modules)"
     )

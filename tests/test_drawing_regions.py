@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from ostensive.drawing import (
+from ostensive.images.drawing import (
     PALETTE,
     DrawingStyle,
     contrast_ratio,
@@ -18,7 +18,7 @@ from ostensive.drawing import (
     region_colour,
     region_pattern,
 )
-from ostensive.generation.images import shrunk
+from ostensive.models.pictures import shrunk
 from ostensive.records import Box, Region
 from verbalizers.image_text.parts import cut_out, with_box
 

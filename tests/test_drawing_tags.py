@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from ostensive.drawing import DrawingStyle, contrasting, draw_regions, region_colour
+from ostensive.images.drawing import DrawingStyle, contrasting, draw_regions, region_colour
+from ostensive.images.tag_places import PixelBox, TagSize, place_tags
 from ostensive.records import Box, Region
-from ostensive.tag_places import PixelBox, TagSize, place_tags
 
 Pixels = NDArray[np.uint8]
 

@@ -15,18 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 from drawing import write_scenes
 
-from ostensive import partitions
-from ostensive.engine import LocalEngine, batches
 from ostensive.errors import BudgetReached, Interrupted, RunLockedError, SettingsError, StorageError
 from ostensive.images.intake import Intake
 from ostensive.images.sources import list_items
-from ostensive.planning import plan_partitions
 from ostensive.recipe import IntakeSettings
 from ostensive.records import ImageRecord, Probe, Qar, Record, Spend, Verbalization
-from ostensive.reporting import Silence
-from ostensive.runfolder import RunFolder
+from ostensive.run import partitions
+from ostensive.run.engine import LocalEngine, batches
+from ostensive.run.folder import RunFolder
+from ostensive.run.planning import plan_partitions
+from ostensive.run.reporting import Silence
+from ostensive.run.summary import StageSummary
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
-from ostensive.summary import StageSummary
 
 Process = Callable[[Sequence[Any], Evidence], list[Outcome[Any]]]
 
@@ -390,7 +390,7 @@ def test_stages_overlap(run: RunFolder, images: Path) -> None:
 
 def test_a_second_process_is_refused_and_a_killed_holder_is_not_waited_for(run: RunFolder) -> None:
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom ostensive.runfolder import RunFolder\n"
+        "import sys, time\nfrom pathlib import Path\nfrom ostensive.run.folder import RunFolder\n"
         "with RunFolder(Path(sys.argv[1])).locked():\n    print('held', flush=True)\n    time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(run.path)], stdout=subprocess.PIPE, text=True) as holder:

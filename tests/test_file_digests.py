@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostensive.errors import SettingsError
-from ostensive.file_digests import SETTLED_AFTER_S, WORTH_REMEMBERING_BYTES, files_digest, folder_digest
+from ostensive.models.digests import SETTLED_AFTER_S, WORTH_REMEMBERING_BYTES, files_digest, folder_digest
 
 HOUR_NS = 3_600 * 10**9
 LARGE = b"weights " * (WORTH_REMEMBERING_BYTES // 8 + 1)
@@ -168,7 +168,7 @@ def test_the_memory_is_in_the_users_cache(old: Path, tmp_path: Path, monkeypatch
 
 def test_processes_at_work_at_the_same_time(old: Path, memory: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from ostensive.file_digests import files_digest\n"
+        "import sys; from pathlib import Path; from ostensive.models.digests import files_digest\n"
         "paths = sorted(Path(sys.argv[1]).iterdir())\n"
         "told = {files_digest(paths, memory=Path(sys.argv[2])) for _ in range(3)}\n"
         "for entry in Path(sys.argv[2]).iterdir(): entry.unlink(missing_ok=True)\n"

@@ -9,10 +9,10 @@ import pytest
 import tiny_models
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
-from ostensive.generation.forms import PLAIN_FORMS, image_slots, prompt_text
-from ostensive.generation.generator import NOT_TAKEN, TOO_LONG, Generator
-from ostensive.generation.records import Draw, Generated, GenerationRequest, NotGenerated, Turn
-from ostensive.generation.settings import GeneratorSettings
+from ostensive.models.forms import PLAIN_FORMS, image_slots, prompt_text
+from ostensive.models.generation import Draw, Generated, GenerationRequest, NotGenerated, Turn
+from ostensive.models.generator import NOT_TAKEN, TOO_LONG, Generator
+from ostensive.models.generator_settings import GeneratorSettings
 
 NAMES = sorted(tiny_models.SAVERS)
 SHORT = Draw(max_new_tokens=8)

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 from ostensive.errors import SettingsError
-from ostensive.generation.forms import form_of
-from ostensive.generation.generator import Generator
-from ostensive.generation.images import MAX_SIDE_PX, MIN_SIDE_PX, presentable
-from ostensive.generation.loading import load_model
-from ostensive.generation.pool import GeneratorPool
-from ostensive.generation.records import Draw, GenerationRequest, Turn
-from ostensive.generation.sampling import RowSampler, draw_tokens, likelier, nucleus, pick
-from ostensive.generation.settings import GeneratorSettings
+from ostensive.models.forms import form_of
+from ostensive.models.generation import Draw, GenerationRequest, Turn
+from ostensive.models.generator import Generator
+from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.models.loading import load_model
+from ostensive.models.pictures import MAX_SIDE_PX, MIN_SIDE_PX, presentable
+from ostensive.models.pool import GeneratorPool
+from ostensive.models.sampling import RowSampler, draw_tokens, likelier, nucleus, pick
 from ostensive.settings import validate
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ostensive.caches import cache_folder
-from ostensive.devices import best_device, resolve_device
 from ostensive.errors import SettingsError
+from ostensive.models.caches import cache_folder
+from ostensive.models.devices import best_device, resolve_device
 
 torch = pytest.importorskip("torch")
 

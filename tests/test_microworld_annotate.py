@@ -7,16 +7,16 @@ import pytest
 from typer.testing import CliRunner
 
 import ostensive
+from critics.annotation.serving import AnnotateOptions
 from critics.annotation.store import STORE_NAME, AnnotationStore, ForeignJudgement
 from critics.labels import read_labels
+from microworld.annotators import rated
+from microworld.folder import write_scenes
+from microworld.oracle import QarVerdict
+from microworld.runs import annotate_run, grade_run
+from microworld.verdicts import Verdict
 from ostensive.cli import app
-from ostensive.commands.annotate import AnnotateOptions
-from ostensive.commands.microworld import annotate_run, grade_run
 from ostensive.errors import SettingsError
-from ostensive.microworld.annotators import rated
-from ostensive.microworld.folder import write_scenes
-from ostensive.microworld.oracle import QarVerdict
-from ostensive.microworld.verdicts import Verdict
 
 SETTINGS = (
     "corpus.license=cc0-1.0",

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ostensive.microworld.training.evaluate import measure_blip2, measure_clip, measure_eyes
-from ostensive.microworld.training.models import OpenClipEncoder
-from ostensive.model_files import located
+from microworld.training.evaluate import measure_blip2, measure_clip, measure_eyes
+from microworld.training.models import OpenClipEncoder
+from ostensive.models.files import located
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "microworld.md"
 NAMED = {

@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 import ostensive
+from microworld.folder import TRUTH_NAME, read_truth, write_scenes
+from microworld.runs import grade_lines, grade_run
+from microworld.sample import sample_scene
 from ostensive.cli import app
-from ostensive.commands.microworld import grade_lines, grade_run
 from ostensive.errors import SettingsError
-from ostensive.microworld.folder import TRUTH_NAME, read_truth, write_scenes
-from ostensive.microworld.mark import is_of_this_world
-from ostensive.microworld.sample import sample_scene
+from ostensive.images.mark import is_of_this_world
 
 SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=rendered")
 

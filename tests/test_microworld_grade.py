@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from microworld_scenes import regions_of, scene
 
-from ostensive.microworld import verdicts as why
-from ostensive.microworld.grade import Grade, GradedRow, ReasonCount, Tally, grade, wilson
-from ostensive.microworld.scenes import Scene, Thing
-from ostensive.microworld.taught import taught_from
+from microworld import verdicts as why
+from microworld.grade import Grade, GradedRow, ReasonCount, Tally, grade, wilson
+from microworld.scenes import Scene, Thing
+from microworld.taught import taught_from
 from ostensive.records import Box, Qar, Region
 
 STAR = Thing(0, "star", "blue", "large", "plain", None, None, None, Box(0.1, 0.1, 0.475, 0.475), 1.0)

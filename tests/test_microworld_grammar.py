@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from microworld_scenes import regions_of, scene
 
-from ostensive.microworld.answers import spoken_of
-from ostensive.microworld.claims import (
+from microworld.answers import spoken_of
+from microworld.claims import (
     ASPECTS,
     All,
     Attribute,
@@ -26,16 +26,16 @@ from ostensive.microworld.claims import (
     kind_of,
     only,
 )
-from ostensive.microworld.corrupting import corrupt, corrupt_answer
-from ostensive.microworld.facts import FACTS, fact, scope_of
-from ostensive.microworld.forms import form
-from ostensive.microworld.grammar import caption, narrative, region_phrase, statement
-from ostensive.microworld.interviews import TOPICS, ask, reason
-from ostensive.microworld.naming import fits_one, name_of, names_of, sayable, some_name
-from ostensive.microworld.nouns import PLURALS, read_some
-from ostensive.microworld.questions import Answered, AskAspect, AskCount, AskWhether
-from ostensive.microworld.scenes import Scene
-from ostensive.microworld.sentences import (
+from microworld.corrupting import corrupt, corrupt_answer
+from microworld.facts import FACTS, fact, scope_of
+from microworld.forms import form
+from microworld.grammar import caption, narrative, region_phrase, statement
+from microworld.interviews import TOPICS, ask, reason
+from microworld.naming import fits_one, name_of, names_of, sayable, some_name
+from microworld.nouns import PLURALS, read_some
+from microworld.questions import Answered, AskAspect, AskCount, AskWhether
+from microworld.scenes import Scene
+from microworld.sentences import (
     MARKS,
     VOCABULARY,
     read_answer,
@@ -47,8 +47,8 @@ from ostensive.microworld.sentences import (
     write_question,
     write_statement,
 )
-from ostensive.microworld.truth import View, decide
-from ostensive.microworld.wordings import ANSWERS, ASK, TELL, WHETHER
+from microworld.truth import View, decide
+from microworld.wordings import ANSWERS, ASK, TELL, WHETHER
 
 SEEDS = st.integers(0, 10**9)
 few = settings(max_examples=40)

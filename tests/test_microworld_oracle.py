@@ -16,20 +16,20 @@ from builders.localized.outcomes import Limits, Triple, TurnText, turn_outcomes
 from builders.localized.scripted import make_script
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
+from microworld import geometry
+from microworld import verdicts as why
+from microworld.corrupting import corrupt
+from microworld.grammar import caption, narrative, region_phrase, statement
+from microworld.interviews import TOPICS, ask, reason
+from microworld.oracle import judge_probe, judge_qar, judge_region_caption, judge_text
+from microworld.scenes import PLACES, Held, Scene, Thing, stands
+from microworld.sentences import tokens_of, write_statement
+from microworld.slots import FURTHER, IN_PLACE, PLACE_NOUNS, RELATIONS
+from microworld.taught import Taught, taught_from
+from microworld.truth import View
+from microworld.verdicts import Outcome
 from ostensive.chat.records import Chat, Message
 from ostensive.chat.scripted import script_seed
-from ostensive.microworld import geometry
-from ostensive.microworld import verdicts as why
-from ostensive.microworld.corrupting import corrupt
-from ostensive.microworld.grammar import caption, narrative, region_phrase, statement
-from ostensive.microworld.interviews import TOPICS, ask, reason
-from ostensive.microworld.oracle import judge_probe, judge_qar, judge_region_caption, judge_text
-from ostensive.microworld.scenes import PLACES, Held, Scene, Thing, stands
-from ostensive.microworld.sentences import tokens_of, write_statement
-from ostensive.microworld.slots import FURTHER, IN_PLACE, PLACE_NOUNS, RELATIONS
-from ostensive.microworld.taught import Taught, taught_from
-from ostensive.microworld.truth import View
-from ostensive.microworld.verdicts import Outcome
 from ostensive.recipe import ScriptedTeacherSettings
 from ostensive.records import Box, Probe, Qar, Region, Verbalization
 

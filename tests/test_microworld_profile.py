@@ -9,14 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 import ostensive
-from ostensive import partitions
+from microworld.folder import read_truth, write_scenes
+from microworld.oracle import judge_probe
 from ostensive.cli import app
 from ostensive.errors import SettingsError
-from ostensive.microworld.folder import read_truth, write_scenes
-from ostensive.microworld.oracle import judge_probe
-from ostensive.model_files import located, model_version, packaged_names
+from ostensive.models.files import located, model_version, packaged_names
 from ostensive.records import Verbalization
-from ostensive.runfolder import RunFolder
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
 
 SETTINGS = ["corpus.license=cc0-1.0", "corpus.source=rendered", "verbalize.narratives.draw.temperature=0"]
 NAMES = ["microworld:blip2", "microworld:clip", "microworld:eyes", "microworld:eyes-base"]

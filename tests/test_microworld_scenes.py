@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostensive.microworld.render import cover_of, dense_labels, ground, render, render_pixels
-from ostensive.microworld.sample import MIN_VISIBLE, SampleOptions, sample_scene
-from ostensive.microworld.scenes import (
+from microworld.render import cover_of, dense_labels, ground, render, render_pixels
+from microworld.sample import MIN_VISIBLE, SampleOptions, sample_scene
+from microworld.scenes import (
     COLOURS,
     MAX_THINGS,
     PATTERNS,
@@ -24,7 +24,7 @@ from ostensive.microworld.scenes import (
     nearest,
     stands,
 )
-from ostensive.microworld.sprites import INK
+from microworld.sprites import INK
 
 SEEDS = st.integers(0, 2**31)
 

@@ -12,32 +12,32 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ostensive.cli import app
-from ostensive.errors import SettingsError
-from ostensive.microworld import verdicts as why
-from ostensive.microworld.claims import HeldKind, Kind
-from ostensive.microworld.folder import read_truth
-from ostensive.microworld.oracle import judge_species_text, judge_text
-from ostensive.microworld.render import render_pixels
-from ostensive.microworld.sample import sample_scene
-from ostensive.microworld.scenes import COLOURS, MIN_VISIBLE, PATTERNS, POSES, Held, Scene, Thing
-from ostensive.microworld.sentences import VOCABULARY, tokens_of
-from ostensive.microworld.species import NAMES, SPECIES, Species, concept_words, species_named, species_of
-from ostensive.microworld.species_folder import read_specimens, write_specimens
-from ostensive.microworld.species_oracle import judge_explanation
-from ostensive.microworld.species_parts import parts_seen
-from ostensive.microworld.species_sample import SpecimenOptions, sample_specimen
-from ostensive.microworld.species_telling import corrupt_species, explanation
-from ostensive.microworld.species_truth import (
+from microworld import verdicts as why
+from microworld.claims import HeldKind, Kind
+from microworld.folder import read_truth
+from microworld.oracle import judge_species_text, judge_text
+from microworld.render import render_pixels
+from microworld.sample import sample_scene
+from microworld.scenes import COLOURS, MIN_VISIBLE, PATTERNS, POSES, Held, Scene, Thing
+from microworld.sentences import VOCABULARY, tokens_of
+from microworld.species import NAMES, SPECIES, Species, concept_words, species_named, species_of
+from microworld.species_folder import read_specimens, write_specimens
+from microworld.species_oracle import judge_explanation
+from microworld.species_parts import parts_seen
+from microworld.species_sample import SpecimenOptions, sample_specimen
+from microworld.species_telling import corrupt_species, explanation
+from microworld.species_truth import (
     COVERED,
     NO_MARK,
     NO_SPECIMEN,
     WRONG_SPECIES,
     specimens_in,
 )
-from ostensive.microworld.species_words import SPECIES_WORDS, read_species, write_species
-from ostensive.microworld.truth import View
-from ostensive.microworld.verdicts import Outcome
+from microworld.species_words import SPECIES_WORDS, read_species, write_species
+from microworld.truth import View
+from microworld.verdicts import Outcome
+from ostensive.cli import app
+from ostensive.errors import SettingsError
 from ostensive.records import Box
 
 BIG, LITTLE = 12 / 64, 7 / 64

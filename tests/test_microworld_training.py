@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from tiny_models import one_thread  # noqa: F401 - a fixture that pytest finds by its name
 
 from builders.localized.facts import NotedBox, facts_of
-from ostensive.microworld.grammar import caption, narrative
-from ostensive.microworld.oracle import judge_probe, judge_region_caption
-from ostensive.microworld.render import render
-from ostensive.microworld.sample import sample_scene
-from ostensive.microworld.scenes import SIDE_PX
-from ostensive.microworld.training.lessons import SUBJECTS, lessons_of, phrase_of
-from ostensive.microworld.training.matching import make_scale
-from ostensive.microworld.training.models import (
+from microworld.grammar import caption, narrative
+from microworld.oracle import judge_probe, judge_region_caption
+from microworld.render import render
+from microworld.sample import sample_scene
+from microworld.scenes import SIDE_PX
+from microworld.training.lessons import SUBJECTS, lessons_of, phrase_of
+from microworld.training.matching import make_scale
+from microworld.training.models import (
     WIDTH,
     OpenClipEncoder,
     begin_with,
@@ -42,7 +42,7 @@ from ostensive.microworld.training.models import (
     save_clip,
     save_eyes,
 )
-from ostensive.microworld.training.pool import (
+from microworld.training.pool import (
     ATTRIBUTES,
     FIRST_SEED,
     HELD_OUT,
@@ -52,7 +52,7 @@ from ostensive.microworld.training.pool import (
     read_pools,
     write_pool,
 )
-from ostensive.microworld.training.querying import (
+from microworld.training.querying import (
     TEXTS_EACH,
     _on_numbers,
     answers_of,
@@ -61,8 +61,8 @@ from ostensive.microworld.training.querying import (
     matched,
     querying_loss,
 )
-from ostensive.microworld.training.running import Course, matrices_of, rate_at, run_course
-from ostensive.microworld.training.seeing import (
+from microworld.training.running import Course, matrices_of, rate_at, run_course
+from microworld.training.seeing import (
     Patches,
     draw_rows,
     make_heads,
@@ -73,8 +73,8 @@ from ostensive.microworld.training.seeing import (
     seen_patches,
     seen_rightly,
 )
-from ostensive.microworld.training.statements import statements_on
-from ostensive.microworld.training.telling import (
+from microworld.training.statements import statements_on
+from microworld.training.telling import (
     PREFIX,
     TEXT_TOKENS,
     Mixture,
@@ -85,7 +85,7 @@ from ostensive.microworld.training.telling import (
     telling_loss,
     told_rightly,
 )
-from ostensive.microworld.training.views import (
+from microworld.training.views import (
     PATCHES,
     bare_box,
     jittered,
@@ -94,7 +94,7 @@ from ostensive.microworld.training.views import (
     show,
     show_numbered,
 )
-from ostensive.microworld.training.words import (
+from microworld.training.words import (
     ANSWER_ID,
     DESCRIBE,
     END_ID,

@@ -19,7 +19,7 @@ import tiny_models
 from hub_server import Hub, serve
 
 from ostensive.errors import SettingsError
-from ostensive.model_files import model_folder, model_version, pinned_commit
+from ostensive.models.files import model_folder, model_version, pinned_commit
 
 ROOT = Path(__file__).parent.parent
 CONFIG = {"config.json": b'{"model_type": "llava"}'}
@@ -55,7 +55,7 @@ class Machine:
         body = "\n".join(f"    {line}" for line in lines)
         whole = (
             "from ostensive.errors import SettingsError\n"
-            "from ostensive.model_files import cached_snapshot, hub_commit, model_version\n"
+            "from ostensive.models.files import cached_snapshot, hub_commit, model_version\n"
             f"try:\n{body}\n"
             "except SettingsError as error:\n    print(error)\n"
         )
@@ -122,7 +122,7 @@ def test_nothing_is_drawn_on_a_terminal(hub: Hub, machine: Machine) -> None:
     """Standard error is for our own progress line; the library draws its bars on terminals alone."""
     hub.add("org/model", CONFIG)
     terminal, ours = pty.openpty()
-    code = "from ostensive.model_files import hub_commit; hub_commit('org/model')"
+    code = "from ostensive.models.files import hub_commit; hub_commit('org/model')"
     subprocess.run([sys.executable, "-c", code], stderr=ours, cwd=ROOT, env=machine.environment, check=True)
     os.write(ours, b"end")
     assert os.read(terminal, 10_000) == b"end"
@@ -264,9 +264,9 @@ def test_the_offline_profile_asks_nobody(hub: Hub, machine: Machine) -> None:
         """
         import threading
         from builders.table import load, recipe_kind
-        from ostensive.generation.pool import GeneratorPool
+        from ostensive.models.pool import GeneratorPool
         from ostensive.images.loader import ImageLoader
-        from ostensive.services import Services
+        from ostensive.run.services import Services
         recipe = load("localized", assignments=["corpus.license=other", "corpus.source=mine"])
         images = ImageLoader(recipe.intake)
         services = Services(images, lambda settings, script: None, GeneratorPool(), 1, threading.Event())
@@ -293,8 +293,8 @@ def push(hub: Hub) -> str:
 EYES = """
     import hashlib, torch, urllib.request
     torch.set_num_threads(1)
-    from ostensive.generation.loading import load_model
-    from ostensive.generation.settings import GeneratorSettings
+    from ostensive.models.loading import load_model
+    from ostensive.models.generator_settings import GeneratorSettings
     from verbalizers.image_text.parts import ModelNarratives
     from verbalizers.image_text.settings import GeneratorNarrativeSettings
     from verbalizers.parts import PartTools, Workers

@@ -10,7 +10,7 @@ from hub_server import Hub
 from test_model_files import CONFIG, Machine, files_of, hub, machine  # noqa: F401 - fixtures among them
 
 from builders.table import load
-from ostensive.pinning import pin_models
+from ostensive.models.pinning import pin_models
 
 STAND_INS = ("corpus.license=other", "corpus.source=a test")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostensive.planning import plan_partitions
+from ostensive.run.planning import plan_partitions
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from hardship import REQUESTS_AN_IMAGE, TRIPLES_AN_IMAGE, Done, build_command, c
 from builders.localized.scripted import make_script
 from ostensive.chat.faults import FAULT_KINDS, Faults
 from ostensive.chat.server import ServerSettings, ServerThread
-from ostensive.commands.build import check_failures
 from ostensive.errors import TooManyFailedError
 from ostensive.recipe import RunSettings
-from ostensive.summary import StageSummary
+from ostensive.run.build import check_failures
+from ostensive.run.summary import StageSummary
 
 IMAGES = 4
 MORE = "more triples than asked"

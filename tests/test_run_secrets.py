@@ -17,7 +17,7 @@ from builders.localized.scripted import make_script
 from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.errors import SettingsError
 from ostensive.recipe import ServedTeacherSettings
-from ostensive.runfolder import RunFolder
+from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
 
 IMAGES = 2

@@ -17,7 +17,7 @@ from hardship import REQUESTS_AN_IMAGE, STAGES, Done, build_command, call, stage
 
 from builders.localized.scripted import make_script
 from ostensive.chat.server import ServerThread
-from ostensive.runfolder import RunFolder
+from ostensive.run.folder import RunFolder
 
 IMAGES = 3
 FULL = "the disk is full; make room and run the same command again"

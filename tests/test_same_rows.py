@@ -18,9 +18,9 @@ from drawing import write_scenes
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 import ostensive
-from ostensive import partitions
 from ostensive.records import Box, Verbalization
-from ostensive.runfolder import RunFolder
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
 
 IMAGES = 5
 

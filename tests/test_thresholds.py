@@ -5,8 +5,8 @@ import pytest
 
 from cards.card_text import thresholds
 from ostensive.errors import SettingsError
-from ostensive.summary import RunFacts
-from ostensive.thresholds import ThresholdChoice, ThresholdFigures, in_force, read_choices, write_choice
+from ostensive.run.summary import RunFacts
+from ostensive.run.thresholds import ThresholdChoice, ThresholdFigures, in_force, read_choices, write_choice
 
 FIGURES = ThresholdFigures(300, 60, 0.45, 61, 0.2033, 0.7, 0.62, 0.78, 0.31, 0.43, True)
 CHOICE = ThresholdChoice("trained", "abc", 0.8, "--keep 0.2", 1234, 0.2, FIGURES)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from builders.localized.recipe import LocalizedRecipe
 from builders.table import load
 from ostensive.errors import SettingsError
-from ostensive.needs import ModelNeed
+from ostensive.models.needs import ModelNeed
 from verbalizers.clip.settings import ClipConceptSettings, LabelListSettings
 
 STAND_INS = ("corpus.license=other", "corpus.source=a test", "verbalize.concepts.kind=clip")

@@ -26,7 +26,7 @@ from tiny_detectors import CLASSES
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 from ostensive.errors import SettingsError
-from ostensive.lookup import look_up
+from ostensive.models.lookup import look_up
 from ostensive.records import ImageRecord, Location
 from ostensive.settings import Settings
 from ostensive.stage import Failed, Kept

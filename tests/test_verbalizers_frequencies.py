@@ -16,9 +16,9 @@ import ostensive
 from ostensive.cli import app
 from ostensive.commands.frequencies import frequencies
 from ostensive.errors import SettingsError
-from ostensive.partitions import read_kept
 from ostensive.records import Verbalization
-from ostensive.runfolder import RunFolder
+from ostensive.run.folder import RunFolder
+from ostensive.run.partitions import read_kept
 from verbalizers.choice import AREA_LABEL
 from verbalizers.choice_settings import ChoiceSettings
 from verbalizers.frequencies import (

@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 from ostensive.errors import SettingsError
-from ostensive.generation.images import shrunk
+from ostensive.models.pictures import shrunk
 from ostensive.recipe import SelfTeacherSettings
 from ostensive.records import Box, ImageRecord, Location, Verbalization
 from ostensive.settings import validate

@@ -26,13 +26,13 @@ from ostensive.chat.prices import load_prices
 from ostensive.chat.records import Chat, Message
 from ostensive.chat.scripted import Script
 from ostensive.chat.server import ServerSettings, ServerThread
-from ostensive.commands.estimate import estimate
 from ostensive.errors import AccessRefusedError, BudgetReached, SettingsError
-from ostensive.generation.pool import GeneratorPool
-from ostensive.generation.records import Draw, Generated, GenerationRequest, NotGenerated, Turn
 from ostensive.images.sources import list_items
+from ostensive.models.generation import Draw, Generated, GenerationRequest, NotGenerated, Turn
+from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import ServedTeacherSettings, TeacherSettings
 from ostensive.records import NO_SPEND, ImageRecord, Location, Verbalization
+from ostensive.run.estimate import estimate
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome
 from verbalizers.image_text.settings import EndpointSettings

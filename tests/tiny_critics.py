@@ -14,10 +14,10 @@ import PIL.Image
 from tiny_models import SIDE_PX, _tokenizer, _widen
 
 from critics.labels import Label, write_labels
-from ostensive import partitions
 from ostensive.fingerprint import fingerprint
 from ostensive.records import Box, ImageRecord, Location, Qar, Region, Verbalization
-from ostensive.runfolder import RunFolder
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
 from ostensive.stage import Kept
 
 SIDE = 56

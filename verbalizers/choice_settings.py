@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from ostensive.needs import ModelNeed
+from ostensive.models.needs import ModelNeed
 from ostensive.settings import Settings
 from verbalizers.label_lists import folded
 

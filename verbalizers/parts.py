@@ -19,7 +19,7 @@ import PIL.Image
 from ostensive.chat.records import Chat
 from ostensive.chat.scripted import Script
 from ostensive.errors import OstensiveError
-from ostensive.generation.pool import GeneratorPool
+from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import ServedModelSettings
 from ostensive.records import NO_SPEND, Box, Probe, Spend, Verbalization
 from verbalizers.choice import Proposal

@@ -14,7 +14,7 @@ from critics.critic import CriticMeans
 from critics.settings import CriticSettings, JudgeSettings, RulesSettings, leaves
 from critics.stage import JudgeStage, ScoreStage
 from ostensive.recipe import Recipe, ScriptedTeacherSettings, ServedModelSettings, ServedTeacherSettings
-from ostensive.services import Services
+from ostensive.run.services import Services
 from ostensive.stage import Stage
 from verbalizers.parts import Models
 from verbalizers.settings import VerbalizeSettings

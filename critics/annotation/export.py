@@ -12,7 +12,7 @@ from critics.labels import RATINGS, Label, Rating, TripleJudgement, labels_from,
 from ostensive import arrow
 from ostensive.errors import SettingsError
 from ostensive.files import replacing
-from ostensive.runfolder import RunFolder
+from ostensive.run.folder import RunFolder
 
 EXPORT_FOLDER: Final = "annotations"
 """Where exports lie in a run folder."""

@@ -14,11 +14,11 @@ from typing import Final
 
 from PIL.Image import Image, Resampling
 
-from ostensive import partitions
-from ostensive.drawing import draw_regions
+from ostensive.images.drawing import draw_regions
 from ostensive.images.loader import ImageLoader
 from ostensive.records import ImageRecord, Region, Verbalization
-from ostensive.runfolder import RunFolder
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
 
 MAX_SIDE_PX: Final = 1600
 MIN_SIDE_PX: Final = 480

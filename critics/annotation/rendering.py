@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from critics.annotation.assignment import is_swapped
 from critics.annotation.items import Item, parts_of
 from critics.annotation.tasks import Option, Question, Task
-from ostensive.drawing import PALETTE, contrasting
+from ostensive.images.drawing import PALETTE, contrasting
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -12,9 +12,9 @@ import PIL.Image
 
 from critics.trained.backbone import Source
 from ostensive.errors import SettingsError
-from ostensive.generation.images import presentable
-from ostensive.model_files import located, pinned_commit
-from ostensive.pretrained import check_folder, check_weights, first_line, without_bars
+from ostensive.models.files import located, pinned_commit
+from ostensive.models.pictures import presentable
+from ostensive.models.pretrained import check_folder, check_weights, first_line, without_bars
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ class TrainedFigures:
     """How a training went and what came of it."""
 
     version: str  # of the critic: changes with anything that its scores depend on
-    base_version: str  # of the model it started from, as `ostensive.model_files` knows it
+    base_version: str  # of the model it started from, as `ostensive.models.files` knows it
     labels_hash: str  # of all labels that were used
     known: Known
     train: Part

@@ -14,9 +14,9 @@ from critics.trained.folder import CriticFile, critic_version, load_critic, read
 from critics.trained.scoring import Found, Scorer, TooLong
 from critics.trained.settings import TrainedSettings
 from critics.trained.showing import Pictures, Shown
-from ostensive.batching import BatchSize
-from ostensive.devices import give_back_memory
 from ostensive.fingerprint import fingerprint
+from ostensive.models.batching import BatchSize
+from ostensive.models.devices import give_back_memory
 from ostensive.records import ImageRecord, Qar
 from ostensive.stage import Evidence
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from critics.labels import Label
-from ostensive import partitions
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.records import ImageRecord, Qar, Region, Verbalization
-from ostensive.runfolder import RunFolder
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
 
 MIN_LABELS: Final = 20
 PartName = Literal["train", "held-out", "test"]

@@ -17,12 +17,12 @@ from critics.trained.learner import BFLOAT16, FLOAT32, Learner, precision_on
 from critics.trained.settings import BackboneName, ShowingSettings, TrainedSettings
 from critics.trained.showing import Showing
 from critics.trained.texts import TEXT_VERSION
-from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
-from ostensive.file_digests import files_digest
 from ostensive.files import replacing, storage_errors, write_text
 from ostensive.fingerprint import fingerprint
-from ostensive.model_files import model_version
+from ostensive.models.devices import resolve_device
+from ostensive.models.digests import files_digest
+from ostensive.models.files import model_version
 
 if TYPE_CHECKING:
     from torch import nn

@@ -22,10 +22,10 @@ from critics.trained.heads import Balance, loss_of, whole_of
 from critics.trained.learner import Learner
 from critics.trained.settings import TrainSettings
 from critics.trained.showing import Pictures, Showing
-from ostensive.batching import BatchSize
-from ostensive.devices import give_back_memory, is_out_of_memory
 from ostensive.errors import OstensiveError
 from ostensive.fingerprint import fingerprint
+from ostensive.models.batching import BatchSize
+from ostensive.models.devices import give_back_memory, is_out_of_memory
 
 _AHEAD: Final = 2  # batches prepared beside the one that is worked on
 _BETAS: Final = (0.9, 0.999)

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from critics.trained.learner import Learner
 from critics.trained.showing import Pictures, Shown
-from ostensive.batching import BatchSize, Steps, in_batches
-from ostensive.devices import is_out_of_memory
 from ostensive.errors import OstensiveError
+from ostensive.models.batching import BatchSize, Steps, in_batches
+from ostensive.models.devices import is_out_of_memory
 
 _IMAGES_IN_WINDOW: Final = 64
 _ROOM_TOKENS: Final = 64

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from critics.scoring_settings import ScoringSettings
-from ostensive.needs import ModelNeed
+from ostensive.models.needs import ModelNeed
 from ostensive.settings import Operational, Settings
 
 BackboneName = Literal["blip2", "vlm"]

@@ -14,9 +14,9 @@ import PIL.Image
 
 from critics.trained.settings import BackboneName, ShowingSettings
 from critics.trained.texts import triple_text
-from ostensive.drawing import draw_regions
 from ostensive.fingerprint import fingerprint
-from ostensive.generation.images import shrunk
+from ostensive.images.drawing import draw_regions
+from ostensive.models.pictures import shrunk
 from ostensive.records import ImageRecord, Qar, Region
 
 MENTIONED_ALONE_SHARE: Final = 0.6

@@ -27,17 +27,17 @@ from critics.trained.scoring import Found, Scorer, TooLong
 from critics.trained.settings import TrainSettings
 from critics.trained.showing import Pictures, Showing, Shown
 from critics.trained.unseen import IMAGES, RECORD, images_record
-from ostensive.batching import BatchSize
-from ostensive.devices import give_back_memory, resolve_device
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors, write_text
 from ostensive.fingerprint import fingerprint
 from ostensive.images.loader import ImageLoader
-from ostensive.model_files import model_version
+from ostensive.models.batching import BatchSize
+from ostensive.models.devices import give_back_memory, resolve_device
+from ostensive.models.files import model_version
 from ostensive.recipe import IntakeSettings
 from ostensive.recipe_files import read_yaml
 from ostensive.records import ImageRecord
-from ostensive.runfolder import RunFolder
+from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
 
 CARD: Final = "README.md"

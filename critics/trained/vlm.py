@@ -13,12 +13,12 @@ import PIL.Image
 
 from critics.trained.backbone import Source
 from ostensive.errors import SettingsError
-from ostensive.generation.forms import prompt_text
-from ostensive.generation.images import presentable
-from ostensive.generation.loading import LoadedModel, load_model
-from ostensive.generation.records import GenerationRequest, Turn
-from ostensive.generation.settings import GeneratorSettings
-from ostensive.pretrained import without_bars
+from ostensive.models.forms import prompt_text
+from ostensive.models.generation import GenerationRequest, Turn
+from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.models.loading import LoadedModel, load_model
+from ostensive.models.pictures import presentable
+from ostensive.models.pretrained import without_bars
 
 if TYPE_CHECKING:
     import torch

@@ -11,8 +11,8 @@ from ostensive.chat.records import Chat, Sampling
 from ostensive.chat.scripted import Script, ScriptedChat
 from ostensive.chat.self import SelfChat
 from ostensive.chat.served import ServedChat
-from ostensive.generation.pool import GeneratorPool
-from ostensive.model_files import model_version
+from ostensive.models.files import model_version
+from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import (
     ScriptedTeacherSettings,
     SelfTeacherSettings,
@@ -53,7 +53,7 @@ def open_chat(
 def teacher_identity(settings: TeacherSettings) -> Mapping[str, Any]:  # Any: JSON values of any depth
     """All that replies depend on besides what is asked: settings and, of a model on this machine, what it is known by.
 
-    Raises `SettingsError` as `ostensive.model_files.model_version` does.
+    Raises `SettingsError` as `ostensive.models.files.model_version` does.
     """
     values = settings.identity()
     if isinstance(settings, SelfTeacherSettings):

@@ -14,9 +14,9 @@ from typing import ClassVar
 import PIL.Image
 
 from ostensive.chat.records import Chat, Conversation, Exchange, ImagePart, Message, NoReply, Reply, Sampling
-from ostensive.generation.forms import Form
-from ostensive.generation.images import presentable, shrunk
-from ostensive.generation.records import Draw, Drawn, Generated, GenerationRequest, NotGenerated
+from ostensive.models.forms import Form
+from ostensive.models.generation import Draw, Drawn, Generated, GenerationRequest, NotGenerated
+from ostensive.models.pictures import presentable, shrunk
 from ostensive.records import NO_SPEND
 
 _SEED_BITS = 0x7FFFFFFF  # servers differ in how large a seed they take

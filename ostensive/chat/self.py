@@ -32,10 +32,10 @@ from ostensive.chat.wire import (
     valid_text,
 )
 from ostensive.errors import BudgetReached, Interrupted, SettingsError
-from ostensive.generation.pool import GeneratorPool
-from ostensive.generation.records import Draw, Generated, GenerationRequest, NotGenerated, Turn
 from ostensive.images.decode import open_rgb
-from ostensive.model_files import model_version
+from ostensive.models.files import model_version
+from ostensive.models.generation import Draw, Generated, GenerationRequest, NotGenerated, Turn
+from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import SelfTeacherSettings
 from ostensive.records import Spend
 

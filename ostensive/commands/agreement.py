@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ostensive.commands.annotate import existing_store
+from critics.annotation.serving import existing_store
 from ostensive.errors import SettingsError
 
 if TYPE_CHECKING:

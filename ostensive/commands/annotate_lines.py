@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from critics.annotation.label_studio_files import from_label_studio, to_label_studio
+from critics.annotation.serving import AnnotateOptions, annotate, export_judgements
 from ostensive.commands.agreement import agreement, agreement_lines
-from ostensive.commands.annotate import AnnotateOptions, annotate, export_judgements
-from ostensive.commands.label_studio import from_label_studio, to_label_studio
 from ostensive.commands.show import to_json
 from ostensive.errors import SettingsError
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ostensive.commands.build import rebuild
-from ostensive.commands.options import DEFAULT_OPTIONS, BuildOptions
-from ostensive.corpus import Corpus
+from cards.reading import Corpus
 from ostensive.errors import SettingsError
 from ostensive.recipe import Recipe
-from ostensive.reporting import Reporter
+from ostensive.run.build import rebuild
+from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
+from ostensive.run.reporting import Reporter
 
 if TYPE_CHECKING:
     from critics.settings import CriticSettings

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ostensive.commands.threshold import Chosen
+from critics.threshold_choice import Chosen
 
 if TYPE_CHECKING:
     from critics.threshold import Curve

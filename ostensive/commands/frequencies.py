@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
-from ostensive.runfolder import RunFolder
+from ostensive.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from verbalizers.frequencies import Frequencies

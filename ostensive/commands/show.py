@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ostensive.commands.estimate import Estimate
-from ostensive.commands.status import RunStatus
-from ostensive.corpus import Corpus
+from cards.reading import Corpus
 from ostensive.records import Spend
-from ostensive.summary import StageSummary
+from ostensive.run.estimate import Estimate
+from ostensive.run.status import RunStatus
+from ostensive.run.summary import StageSummary
 
 
 def to_json(value: Any) -> str:  # Any: JSON values

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ostensive.batching import BatchSize, Steps, each_in_batches
-from ostensive.caches import cache_folder
 from ostensive.fingerprint import fingerprint
+from ostensive.models.batching import BatchSize, Steps, each_in_batches
+from ostensive.models.caches import cache_folder
 from verbalizers.clip.files import weights_version
 from verbalizers.clip.model import ClipModel
 from verbalizers.clip.retrieval import LabelIndex, retrieve, sense_numbers, senses_of
@@ -62,7 +62,7 @@ class ClipConcepts:
 
     @property
     def version(self) -> str:
-        """Changes with the content of the lists and with the weights, see `ostensive.model_files`."""
+        """Changes with the content of the lists and with the weights, see `ostensive.models.files`."""
         if self._version is None:
             lists = {name: labels.fingerprint for name, labels in self._lists.items()}
             weights = weights_version(self._settings.model, self._settings.weights)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ostensive.errors import SettingsError
-from ostensive.file_digests import files_digest, folder_digest
-from ostensive.model_files import MODEL_SUFFIXES, PACKAGED, hub_commit, located
+from ostensive.models.digests import files_digest, folder_digest
+from ostensive.models.files import MODEL_SUFFIXES, PACKAGED, hub_commit, located
 
 HUB, FOLDER = "hf-hub:", "local-dir:"
 CONFIG = "open_clip_config.json"

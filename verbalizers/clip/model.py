@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import PIL.Image
 
-from ostensive.batching import BatchSize, Steps, each_in_batches
-from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
+from ostensive.models.batching import BatchSize, Steps, each_in_batches
+from ostensive.models.devices import resolve_device
 from verbalizers.clip.files import (
     FOLDER,
     HUB,

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ostensive.model_files import PACKAGED
-from ostensive.needs import ModelNeed
+from ostensive.models.files import PACKAGED
+from ostensive.models.needs import ModelNeed
 from ostensive.settings import Operational, Settings
 from verbalizers.label_lists import BUILT_IN
 

@@ -18,8 +18,8 @@ from typing import Any, Protocol, Self, TypeVar
 
 import PIL.Image
 
-from ostensive.batching import BatchSize, Steps, each_in_batches
 from ostensive.errors import OstensiveError
+from ostensive.models.batching import BatchSize, Steps, each_in_batches
 from ostensive.records import Box
 from verbalizers.choice import Proposal
 from verbalizers.chooser import Chooser

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import PIL.Image
 
-from ostensive.devices import give_back_memory
-from ostensive.file_digests import files_digest
 from ostensive.fingerprint import fingerprint
+from ostensive.models.devices import give_back_memory
+from ostensive.models.digests import files_digest
 from verbalizers.detectors.detection import DetectedRegions, Detection, DetectionError, each_in_threads
 from verbalizers.detectors.detectron2_models import Detectron2Model, config_path, library_version, load_model
 from verbalizers.detectors.detectron2_settings import Detectron2RegionSettings

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
-from ostensive.pretrained import first_line
+from ostensive.models.devices import resolve_device
+from ostensive.models.pretrained import first_line
 from verbalizers.detectors.detectron2_settings import INSTALL_PAGE, Detectron2RegionSettings
 from verbalizers.detectors.detectron2_weights import check_weights, fill
 from verbalizers.label_lists import load_labels

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ostensive.needs import ModelNeed
+from ostensive.models.needs import ModelNeed
 from verbalizers.detectors.settings import DetectorSettings, Precision
 
 INSTALL_PAGE = "https://detectron2.readthedocs.io/en/latest/tutorials/install.html"

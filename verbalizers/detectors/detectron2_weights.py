@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostensive.errors import SettingsError
-from ostensive.pretrained import first_line
+from ostensive.models.pretrained import first_line
 from verbalizers.detectors.detectron2_settings import Detectron2RegionSettings
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import PIL.Image
 
-from ostensive.devices import resolve_device
 from ostensive.errors import SettingsError
-from ostensive.model_files import pinned_commit
-from ostensive.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
+from ostensive.models.devices import resolve_device
+from ostensive.models.files import pinned_commit
+from ostensive.models.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
 from verbalizers.detectors.detection import Detection, DetectionError, each_in_threads
 from verbalizers.detectors.settings import HubDetectorSettings
 from verbalizers.parts import Workers

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ostensive.needs import ModelNeed
+from ostensive.models.needs import ModelNeed
 from ostensive.settings import Operational, Settings
 from verbalizers.choice_settings import ChoiceSettings
 from verbalizers.label_lists import BUILT_IN, MAX_LABEL_CHARACTERS

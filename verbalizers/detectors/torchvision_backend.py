@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import PIL.Image
 
-from ostensive.devices import give_back_memory, resolve_device
 from ostensive.errors import SettingsError
-from ostensive.file_digests import files_digest
 from ostensive.fingerprint import fingerprint
-from ostensive.pretrained import first_line
+from ostensive.models.devices import give_back_memory, resolve_device
+from ostensive.models.digests import files_digest
+from ostensive.models.pretrained import first_line
 from verbalizers.detectors.detection import DetectedRegions, Detection, each_in_threads
 from verbalizers.detectors.models import check_numbers, detections
 from verbalizers.detectors.settings import TorchvisionRegionSettings

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import PIL.Image
 
-from ostensive.devices import give_back_memory
 from ostensive.errors import SettingsError
-from ostensive.model_files import model_version
+from ostensive.models.devices import give_back_memory
+from ostensive.models.files import model_version
 from verbalizers.detectors.detection import DetectedRegions, Detection
 from verbalizers.detectors.models import (
     LoadedDetector,
@@ -41,7 +41,7 @@ class TransformersDetector:
 
     @property
     def version(self) -> str:
-        """Changes with the weights, see `ostensive.model_files`."""
+        """Changes with the weights, see `ostensive.models.files`."""
         if self._version is None:
             self._version = f"{DETECTOR_VERSION}:{model_version(self._settings.model, self._settings.revision)}"
         return self._version

@@ -11,8 +11,8 @@ from typing import Self
 
 import PIL.Image
 
-from ostensive.devices import give_back_memory
-from ostensive.model_files import model_version
+from ostensive.models.devices import give_back_memory
+from ostensive.models.files import model_version
 from verbalizers.detectors.detection import DetectedRegions, Detection
 from verbalizers.detectors.models import LoadedDetector, Pictures, load_detector, prepare_pictures
 from verbalizers.detectors.settings import ZeroShotRegionSettings

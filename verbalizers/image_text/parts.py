@@ -12,10 +12,10 @@ from typing import Self
 import PIL.Image
 
 from ostensive.chat.records import Message
-from ostensive.drawing import DrawingStyle, draw_regions
 from ostensive.fingerprint import fingerprint
-from ostensive.generation.images import shrunk
-from ostensive.generation.records import GenerationRequest, NotGenerated, Turn
+from ostensive.images.drawing import DrawingStyle, draw_regions
+from ostensive.models.generation import GenerationRequest, NotGenerated, Turn
+from ostensive.models.pictures import shrunk
 from ostensive.records import Box, Probe, Region, Verbalization
 from ostensive.settings import Settings
 from verbalizers.choice import Proposal

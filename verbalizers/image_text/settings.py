@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ostensive.generation.records import Draw
-from ostensive.generation.settings import GeneratorSettings
+from ostensive.models.generation import Draw
+from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import ServedModelSettings
 from ostensive.settings import Settings
 

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 from ostensive.chat.image_text import SentImages, ServedImageText
 from ostensive.chat.scripted import Script
 from ostensive.fingerprint import fingerprint
-from ostensive.generation.forms import Form
-from ostensive.generation.generator import Generator
-from ostensive.generation.pool import GeneratorPool
-from ostensive.generation.records import Generated, GenerationRequest, NotGenerated
-from ostensive.generation.settings import GeneratorSettings
-from ostensive.model_files import model_version
+from ostensive.models.files import model_version
+from ostensive.models.forms import Form
+from ostensive.models.generation import Generated, GenerationRequest, NotGenerated
+from ostensive.models.generator import Generator
+from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import ServedModelSettings
 from ostensive.settings import Settings
 from verbalizers.parts import PartTools
@@ -62,7 +62,7 @@ class LocalSource:
 
     @property
     def version(self) -> str:
-        """Changes with the weights, see `ostensive.model_files`."""
+        """Changes with the weights, see `ostensive.models.files`."""
         if self._version is None:
             known_by = model_version(self._settings.model, self._settings.revision)
             self._version = f"{GENERATOR_VERSION}:{known_by}"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from ostensive.errors import SettingsError
-from ostensive.generation.forms import Form
+from ostensive.models.forms import Form
 from ostensive.records import Box
 from verbalizers.image_text.settings import QUESTION_SLOT
 

@@ -1,0 +1,139 @@
+"""Between text and claims: tokens, sentences and clauses one way, and back.
+
+A sentence is one clause, or several joined by ", and"; before the first may stand where it all is ("In a meadow, ...").
+Full stops may be missing at the end; nothing else may. Case is not looked at.
+"""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from microworld.answers import answers, claimed, short_value
+from microworld.claims import All, Claim, PlaceIs
+from microworld.forms import fill, joined
+from microworld.questions import Answered, AskWhether, Question
+from microworld.scenes import Place
+from microworld.slots import SLOTS
+from microworld.wordings import ANSWERS, ASK, TELL, WHETHER
+
+_TOKEN = re.compile(r"\[[0-9]{1,4}\]|[a-z]+|[0-9]+|\S")
+MAX_TOKENS = 120
+"""Of one sentence; the grammar's longest has about 60."""
+_ENDS = frozenset(".?!")
+VOCABULARY: tuple[str, ...] = tuple(
+    sorted(TELL.words | WHETHER.words | ASK.words | ANSWERS.words | {"yes", "no", "and"} | SLOTS["count"].words)
+)
+"""Every word of this world, in lower case; besides there are `[k]` and the marks in `MARKS`."""
+MARKS = (".", ",", "?")
+_WORDS = frozenset((*VOCABULARY, *MARKS))
+
+
+@dataclass(frozen=True, slots=True)
+class Clauses:
+    """What a sentence says, clause by clause: of each, every claim that its words can mean."""
+
+    readings: tuple[tuple[Claim, ...], ...]
+
+
+def tokens_of(text: str) -> list[str]:
+    """Words in lower case, numbers, `[k]`, and marks each by itself."""
+    return _TOKEN.findall(text.lower())
+
+
+def sentences_of(tokens: Sequence[str]) -> list[list[str]]:
+    """Sentences with the mark at their end; a mark between quotation marks ends none."""
+    found: list[list[str]] = [[]]
+    quoted = False
+    for word in tokens:
+        found[-1].append(word)
+        quoted = word == "“" or (quoted and word != "”")
+        if word in _ENDS and not quoted:
+            found.append([])
+    return [sentence for sentence in found if sentence]
+
+
+def unknown_word(tokens: Sequence[str]) -> str:
+    """The first token that this world has no use for, or an empty string."""
+    return next((token for token in tokens if token not in _WORDS and token[0] != "["), "")
+
+
+def read_statement(tokens: Sequence[str]) -> Clauses | None:
+    """What one sentence says, or None when it is of no known form."""
+    words = list(tokens[:-1] if tokens and tokens[-1] == "." else tokens)
+    found: list[tuple[Claim, ...]] = []
+    place = SLOTS["in_place"].read(words, 0)
+    if place is not None and words[place.end : place.end + 1] == [","]:
+        found.append((PlaceIs(cast(Place, place.value)),))  # the slot reads nothing but places
+        words = words[place.end + 1 :]
+    starts = [0, *(at + 2 for at in range(len(words) - 1) if words[at] == "," and words[at + 1] == "and")]
+    ends = [*(start - 2 for start in starts[1:]), len(words)]
+    for start, end in zip(starts, ends, strict=True):
+        readings = tuple(dict.fromkeys(match.meaning for match in TELL.read(words[start:end])))
+        if not readings:
+            return None
+        found.append(readings)
+    return Clauses(tuple(found))
+
+
+def read_question(tokens: Sequence[str]) -> tuple[Question, ...]:
+    """Everything that a question can ask; nothing when it is of no known form."""
+    whether = [AskWhether(match.meaning) for match in WHETHER.read(tokens)]
+    return tuple(dict.fromkeys((*(match.meaning for match in ASK.read(tokens)), *whether)))
+
+
+def read_answer(question: Question, tokens: Sequence[str]) -> tuple[Answered, ...]:
+    """Everything that an answer can say to the question: as yes or no, as a short answer, as a statement."""
+    words = list(tokens[:-1] if tokens and tokens[-1] == "." else tokens)
+    if isinstance(question, AskWhether) and words in (["yes"], ["no"]):
+        return (Answered(question.claim, words == ["yes"]),)
+    found: list[Claim] = []
+    for match in ANSWERS.read(words):
+        if match.form.means is type(question) and _fixed(match.form.fixed, question):
+            claim = claimed(question, match.values["answer"])
+            found += [] if claim is None else [claim]
+    stated = read_statement(words)
+    if stated is not None and len(stated.readings) == 1:
+        found += [claim for claim in stated.readings[0] if answers(question, claim)]
+    return tuple(Answered(claim) for claim in dict.fromkeys(found))
+
+
+def _fixed(fixed: object, question: Question) -> bool:
+    assert isinstance(fixed, dict), "forms are made with a dictionary of what they fix"
+    return all(getattr(question, name) == value for name, value in fixed.items())
+
+
+def write_statement(claim: Claim, rng: random.Random) -> str | None:
+    """A sentence that says `claim`, with a capital letter and a full stop; None when no form can."""
+    parts = claim.parts if isinstance(claim, All) else (claim,)
+    opening = ""
+    if len(parts) > 1 and isinstance(parts[0], PlaceIs) and rng.random() < 0.7:
+        opening, parts = f"{SLOTS['in_place'].write(parts[0].place, rng)}, ", parts[1:]
+    clauses = [TELL.write(part, rng) for part in parts]
+    texts = [clause for clause in clauses if clause is not None]
+    return _cased(f"{opening}{', and '.join(texts)}.") if len(texts) == len(clauses) else None
+
+
+def write_question(question: Question, rng: random.Random) -> str | None:
+    """A question in words, or None when no form can ask it."""
+    text = WHETHER.write(question.claim, rng) if isinstance(question, AskWhether) else ASK.write(question, rng)
+    return None if text is None else _cased(text)
+
+
+def write_answer(question: Question, answer: Answered, rng: random.Random) -> str | None:
+    """An answer in words: short three times in four, else a whole statement; None when it cannot be said."""
+    if isinstance(question, AskWhether):
+        return "yes" if answer.affirmed else "no"
+    if rng.random() < 0.75:
+        value = short_value(question, answer.claim)
+        for one in rng.sample(ANSWERS.forms, len(ANSWERS.forms)):
+            if one.means is type(question) and _fixed(one.fixed, question):
+                text = fill(one, {"answer": value}, rng)
+                if text is not None:
+                    return text
+    return write_statement(answer.claim, rng)
+
+
+def _cased(text: str) -> str:
+    return text[:1].upper() + joined(text[1:].split(" "))

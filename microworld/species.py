@@ -1,0 +1,130 @@
+"""Species: families of things that are told apart by several visible marks together, with what an expert says of each.
+
+They are this world's birds and plants: a folder of specimens has labels, and each label has a list of concepts, of
+which some are not to be seen in a given picture. The table is such that
+- no mark tells a species: whatever is so of one species may be so of another;
+- any two differ in at least two marks, so that one part misread makes no other species of a specimen;
+- one of these is on the body (shape, colour, pattern, pose), so that a specimen without its hat and with empty hands,
+  which both may be lost, is of one species still;
+- each leaves something open, so that individuals differ.
+
+Names are words of no language and of no other use in this world. Concepts follow from the definition rather than
+standing beside it: an expert's list that contradicts the table cannot be written.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from microworld.claims import HeldKind, Kind
+from microworld.scenes import POSES, Colour, Pattern, Pose, Shape, Thing
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """What an expert names: short words, and what has to be so of a thing for them to be true."""
+
+    words: str
+    what: Kind
+    constant: bool  # so of every individual; others are of a colour among several, or of a part that may be lost
+
+
+@dataclass(frozen=True, slots=True)
+class Species:
+    """A species. What is None is open: it differs from one individual to the next, as size and place always do."""
+
+    name: str
+    shape: Shape
+    colours: tuple[Colour, ...]  # an individual has one of them
+    pattern: Pattern | None
+    hat: Colour | Literal["none"] | None
+    holds: HeldKind | Literal["nothing"]
+    poses: tuple[Pose, ...] = ()  # of figures
+
+    def has_body(self, thing: Thing) -> bool:
+        """Whether the body of `thing` is of this species."""
+        looks = thing.shape == self.shape and thing.colour in self.colours and self.pattern in (None, thing.pattern)
+        return looks and (thing.pose is None or thing.pose in self.poses)
+
+    def includes(self, thing: Thing) -> bool:
+        """Whether `thing` is of this species: its body is, and it has no hat and holds nothing that is another's."""
+        hat = self.hat is None or thing.hat is None or thing.hat == self.hat
+        if thing.holds is None:
+            return self.has_body(thing) and hat
+        return self.has_body(thing) and hat and self.holds != "nothing" and self.holds.fits(thing.holds)
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """The expert's list, 6 to 9 concepts; no two are alike."""
+        found = [_concept(Kind(shape=self.shape))]
+        found += [_concept(Kind(colour=colour), constant=len(self.colours) == 1) for colour in self.colours]
+        found += [] if self.pattern is None else [_concept(Kind(pattern=self.pattern))]
+        found += [_concept(Kind(pose=self.poses[0]))] if len(self.poses) == 1 else []
+        if self.hat == "none":
+            found.append(_concept(Kind(hat="none")))
+        elif self.hat is not None:
+            found += [_concept(Kind(hat=hat), constant=False) for hat in ("any", self.hat)]
+        return (*found, *(_concept(Kind(holds=held), constant=held == "nothing") for held in self._held()))
+
+    def _held(self) -> tuple[HeldKind | Literal["nothing"], ...]:
+        """What is said of what it holds, the least first."""
+        if self.holds == "nothing":
+            return ("nothing",)
+        return tuple(dict.fromkeys((HeldKind(), HeldKind(self.holds.shape), self.holds)))
+
+
+def _concept(what: Kind, *, constant: bool = True) -> Concept:
+    return Concept(concept_words(what), what, constant)
+
+
+def concept_words(what: Kind) -> str:
+    """The words of a concept that says one thing: "a striped body", "a red hat", "holds a white ring"."""
+    match what:
+        case Kind(shape=str(shape)):
+            return f"the shape of a {shape}"
+        case Kind(colour=str(look)) | Kind(pattern=str(look)):
+            return f"{'an' if look == 'orange' else 'a'} {look} body"
+        case Kind(pose=str(pose)):
+            return f"a {pose} pose"
+        case Kind(hat=str(hat)):
+            return {"none": "no hat", "any": "a hat", "orange": "an orange hat"}.get(hat, f"a {hat} hat")
+        case Kind(holds="nothing"):
+            return "holds nothing"
+        case Kind(holds=HeldKind(None, None)):
+            return "holds something"
+        case Kind(holds=HeldKind(shape, colour)):
+            said = " ".join(filter(None, (colour, shape or "thing")))
+            return f"holds {'an' if said[0] == 'o' else 'a'} {said}"
+    raise ValueError(f"a concept says one thing, and not of a size: {what}")
+
+
+_RING, _CROSS, _HEART, _DIAMOND = HeldKind("ring"), HeldKind("cross"), HeldKind("heart"), HeldKind("diamond")
+SPECIES: tuple[Species, ...] = (
+    Species("bavri", "hexagon", ("yellow", "white"), "dotted", "green", "nothing"),
+    Species("dorvel", "hexagon", ("blue", "purple"), "plain", "none", HeldKind("diamond", "white")),
+    Species("gresk", "star", ("red", "orange"), "dotted", "green", HeldKind("diamond", "white")),
+    Species("hulna", "heart", ("yellow",), "striped", "white", _DIAMOND),
+    Species("kwen", "figure", ("green",), "plain", "red", _HEART, ("waving",)),
+    Species("mirvo", "heart", ("blue", "purple"), "striped", "none", _CROSS),
+    Species("nusk", "star", ("yellow", "white"), None, "black", "nothing"),
+    Species("obrin", "figure", ("green", "blue"), "plain", "red", "nothing", ("sitting",)),
+    Species("plimo", "hexagon", ("yellow",), "plain", None, HeldKind("cross", "black")),
+    Species("skend", "heart", ("blue", "purple"), "dotted", "white", _CROSS),
+    Species("tarnu", "star", ("blue",), "striped", "none", _RING),
+    Species("velm", "star", ("red", "orange"), "striped", "green", _RING),
+    Species("wenta", "figure", ("green",), "striped", "black", _HEART, POSES),
+    Species("yolt", "hexagon", ("red", "orange"), None, "green", HeldKind("heart", "black")),
+    Species("zubra", "figure", ("red", "orange"), "striped", "black", "nothing", ("waving",)),
+)
+"""Every species, by name."""
+NAMES: tuple[str, ...] = tuple(species.name for species in SPECIES)
+_BY_NAME = {species.name: species for species in SPECIES}
+
+
+def species_named(name: str) -> Species:
+    """The species of a name; raises `KeyError` where there is none."""
+    return _BY_NAME[name]
+
+
+def species_of(thing: Thing) -> Species | None:
+    """The one species that a thing is of, or None."""
+    return next((species for species in SPECIES if species.includes(thing)), None)

@@ -1,0 +1,243 @@
+"""What the tiny models know, on scenes they were never shown: asked as users ask them, judged by the oracle.
+
+The image-text models are asked through `ostensive.generation`, and the contrastive model is handed in, because the
+wrapper that users have for it belongs to a room that the trunk may not import. Losses and teacher-forced accuracies
+were given up as measures: they flatter.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+import numpy as np
+import PIL.Image
+
+from microworld.claims import Kind
+from microworld.interviews import Asked, Topic, ask
+from microworld.nouns import read_some
+from microworld.oracle import judge_probe, judge_text
+from microworld.questions import AskRelated
+from microworld.render import render
+from microworld.sample import sample_scene
+from microworld.scenes import PLACES, SHAPES, Scene, Thing
+from microworld.sentences import tokens_of
+from microworld.training.statements import draw_statement
+from microworld.training.views import NUMBERS
+from microworld.training.words import DESCRIBE, IN_BOX, IS_TRUE, NUMBERED
+from ostensive.images.drawing import DrawingStyle, draw_regions
+from ostensive.models.generation import Draw, Generated, GenerationRequest, Turn
+from ostensive.models.generator import Generator
+from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.records import Region
+
+if TYPE_CHECKING:
+    import torch
+
+Measure: TypeAlias = Literal[
+    "place marked", "colour marked", "shape marked", "existence", "count", "left/above", "what stands left/above",
+    "colour", "shape", "size", "pattern", "hat", "holds", "nearest", "narrative", "thing numbered", "said of numbered",
+]  # fmt: skip
+_TOPICS: Mapping[Topic, Measure] = {
+    "existence": "existence",
+    "count": "count",
+    "side": "left/above",
+    "colour": "colour",
+    "shape": "shape",
+    "size": "size",
+    "pattern": "pattern",
+    "hat": "hat",
+    "holds": "holds",
+    "nearest": "nearest",
+}
+_PLACE_QUESTION = "what place is this ?"
+_STYLE = DrawingStyle(fill_alpha=0, numbers=False)  # as region captions are asked for
+_FREE = ""  # no one answer is expected
+_SHORT, _LONG = Draw(max_new_tokens=32), Draw(max_new_tokens=96)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """How often a model was right. `guess` is the share that always saying the commonest answer would reach."""
+
+    asked: int
+    right: float  # 0-1
+    guess: float | None  # 0-1; None where the answer is free
+
+
+@dataclass(frozen=True, slots=True)
+class _Exam:
+    """One thing asked of a model, and what it is judged by."""
+
+    measure: Measure
+    scene: Scene
+    image: PIL.Image.Image
+    prompt: str
+    expected: str
+    thing: Thing | None = None
+
+
+def measure_eyes(folder: Path, seeds: Sequence[int], *, batch_size: int = 64) -> dict[Measure, Figure]:
+    """The figures of the image-text model in `folder` on the scenes of `seeds`."""
+    exams = [exam for seed in seeds for exam in _exams(sample_scene(seed))]
+    settings = GeneratorSettings(model=str(folder), batch_size=batch_size)
+    requests = [
+        GenerationRequest((Turn("user", exam.prompt, (exam.image,)),), _LONG if exam.prompt == DESCRIBE else _SHORT)
+        for exam in exams
+    ]
+    with Generator(settings) as generator:
+        results = generator.generate(requests)
+    said = [result.drawn[0].text if isinstance(result, Generated) else "" for result in results]
+    right: dict[Measure, list[bool]] = {}
+    expected: dict[Measure, Counter[str]] = {}
+    for exam, text in zip(exams, said, strict=True):
+        right.setdefault(exam.measure, []).append(_is_right(exam, text))
+        expected.setdefault(exam.measure, Counter())[exam.expected] += 1
+    return {
+        measure: Figure(len(found), sum(found) / len(found), _guess(expected[measure]))
+        for measure, found in right.items()
+    }
+
+
+def _guess(expected: Counter[str]) -> float | None:
+    return None if set(expected) == {_FREE} else max(expected.values()) / expected.total()
+
+
+def _exams(scene: Scene) -> Iterator[_Exam]:
+    rng = random.Random(f"exam {scene.seed}")  # noqa: S311 - no secret
+    image = render(scene)
+    thing = rng.choice(scene.things)
+    marked = draw_regions(image, [Region(0, thing.box, "", None, "")], style=_STYLE)
+    yield _Exam("place marked", scene, marked, _PLACE_QUESTION, scene.place)
+    yield _Exam("colour marked", scene, marked, IN_BOX, thing.colour, thing)
+    yield _Exam("shape marked", scene, marked, IN_BOX, thing.shape, thing)
+    for topic, measure in _TOPICS.items():
+        asked = ask(scene, topic, rng)
+        if asked is not None:
+            is_open = topic == "side" and isinstance(asked.asks, AskRelated)
+            kind: Measure = "what stands left/above" if is_open else measure
+            yield _Exam(kind, scene, image, asked.question, _expected(asked))
+    yield _Exam("narrative", scene, image, DESCRIBE, _FREE)
+    yield from _exams_on_numbers(scene, image)
+
+
+def _exams_on_numbers(scene: Scene, image: PIL.Image.Image) -> Iterator[_Exam]:
+    """Two things at the most in boxes with numbers: what one of them is, and whether something said of them is so."""
+    rng = np.random.default_rng(scene.seed)
+    things = rng.permutation(len(scene.things))[:2].tolist()
+    numbers = rng.choice(NUMBERS, len(things), replace=False).tolist()
+    boxes = {number: scene.things[place].box for number, place in zip(numbers, things, strict=True)}
+    shown = draw_regions(image, [Region(number, box, "", None, "") for number, box in boxes.items()])
+    thing = scene.things[things[0]]
+    asked = NUMBERED.format(number=numbers[0])
+    yield _Exam("thing numbered", scene, shown, asked, f"{thing.colour} {thing.shape}", thing)
+    is_true = bool(rng.random() < 0.5)
+    said = draw_statement(boxes, is_true, rng)
+    if said is not None:
+        yield _Exam("said of numbered", scene, shown, IS_TRUE.format(statement=said), "yes" if is_true else "no")
+
+
+def _expected(asked: Asked) -> str:
+    return asked.answer.lower()
+
+
+def _is_right(exam: _Exam, text: str) -> bool:
+    if exam.thing is None:
+        if exam.measure == "narrative":
+            return judge_text(text, exam.scene).is_true
+        if exam.measure == "said of numbered":
+            return text.strip(" .").lower() == exam.expected
+        return judge_probe(exam.prompt, text, exam.scene).is_true
+    words = tokens_of(text.rstrip("."))
+    read = read_some(words, 0)
+    kind = read.value if read is not None and read.end == len(words) else None
+    if not isinstance(kind, Kind):
+        return False
+    same_colour, same_shape = kind.colour == exam.thing.colour, kind.shape == exam.thing.shape
+    return {"colour marked": same_colour, "shape marked": same_shape}.get(exam.measure, same_colour and same_shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Blip2Figures:
+    """What the halves of a BLIP-2 know: its matching head of texts of which half are true, its cosines of labels."""
+
+    on_a_box: float  # what is in a drawn box
+    on_numbered_boxes: float  # how they lie, and what is in one of them
+    on_the_scene: float  # answers to questions on the whole picture
+    texts: int
+    place_first: float  # by cosines, as in `ClipFigures`
+    objects_found: float
+
+
+def measure_blip2(folder: Path, seeds: Sequence[int]) -> Blip2Figures:
+    """The figures of the BLIP-2 in `folder` on the scenes of `seeds`."""
+    import torch
+
+    from microworld.training.models import load_blip2
+    from microworld.training.pool import make_pool
+    from microworld.training.querying import answers_of, likened, make_queries, padded, queried_rightly
+    from microworld.training.seeing import as_processed
+    from microworld.training.words import read_ids_of
+
+    pool, blip2 = make_pool(seeds), load_blip2(folder)
+    batch = make_queries(pool, answers_of(pool), 0, 0, count=len(seeds))
+    right = queried_rightly(blip2, batch)
+    texts = [tuple(read_ids_of(f"a photo of {label}")) for label in (*PLACES, *SHAPES)]
+    with torch.no_grad():
+        seen = blip2.vision_model(pixel_values=as_processed(list(pool.pixels))).last_hidden_state
+        cosines = likened(blip2, seen, torch.from_numpy(padded(texts)))
+    place, shapes = cosines[:, : len(PLACES)], cosines[:, len(PLACES) :]
+    ranked = _ranked([sample_scene(seed) for seed in seeds], place, shapes)
+    return Blip2Figures(
+        right["on a box"],
+        right["on numbered boxes"],
+        right["on the scene"],
+        len(batch.texts),
+        ranked.place_first,
+        ranked.objects_found,
+    )
+
+
+class Encoder(Protocol):
+    """A contrastive model: features of unit length for pictures and texts."""
+
+    def preprocess(self, picture: PIL.Image.Image) -> "torch.Tensor": ...
+    def encode_images(self, images: "Sequence[torch.Tensor]") -> "torch.Tensor": ...
+    def encode_texts(self, texts: Sequence[str]) -> "torch.Tensor": ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFigures:
+    """What a contrastive model knows of places and shapes, each list ranked by itself."""
+
+    scenes: int
+    place_first: float  # the likeliest place is the right one
+    objects_found: float  # of the shapes that are there, at most three, the share among the three likeliest
+    one_object_found: float  # one of the three likeliest shapes is there
+
+
+def measure_clip(encoder: Encoder, seeds: Sequence[int], template: str = "a photo of {label}") -> ClipFigures:
+    """The figures on the scenes of `seeds`, with labels put into `template` as label lists are."""
+    scenes = [sample_scene(seed) for seed in seeds]
+    images = encoder.encode_images([encoder.preprocess(render(scene)) for scene in scenes])
+    places, shapes = (
+        encoder.encode_texts([template.replace("{label}", label) for label in labels]) for labels in (PLACES, SHAPES)
+    )
+    return _ranked(scenes, images @ places.T, images @ shapes.T)
+
+
+def _ranked(scenes: Sequence[Scene], places: "torch.Tensor", shapes: "torch.Tensor") -> ClipFigures:
+    """The figures from how like each scene is to each place and to each shape: `(scenes, labels)`."""
+    place = places.argmax(1).tolist()
+    likeliest = shapes.topk(3).indices.tolist()
+    there = [{thing.shape for thing in scene.things} for scene in scenes]
+    named = [{SHAPES[at] for at in row} for row in likeliest]
+    count = len(scenes)
+    return ClipFigures(
+        count,
+        sum(PLACES[at] == scene.place for at, scene in zip(place, scenes, strict=True)) / count,
+        sum(len(a & b) for a, b in zip(there, named, strict=True)) / sum(min(3, len(a)) for a in there),
+        sum(bool(a & b) for a, b in zip(there, named, strict=True)) / count,
+    )

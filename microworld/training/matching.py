@@ -1,0 +1,129 @@
+"""The contrastive model: pictures and texts that are true of them come to lie near each other.
+
+Two things are asked of it at once. Of all captions in a batch each picture finds its own (InfoNCE, as in CLIP), and of
+all labels of this world each picture finds those that are true of it (each pair by itself, yes or no, as in SigLIP),
+because that is how the label lists of `verbalizers` use it: with captions alone it learns places and little else.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from microworld.nouns import with_article
+from microworld.scenes import COLOURS, PATTERNS, PLACES, SHAPES
+from microworld.training.lessons import SUBJECTS
+from microworld.training.models import CLIP_CONTEXT
+from microworld.training.pool import Pool
+from microworld.training.seeing import draw_rows, pixels_of
+from microworld.training.views import show
+from microworld.training.words import END_ID, PAD_ID, ids_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+MATCHED_TOGETHER = 32
+_PAIRS_SHOWN = 24  # labels of colour and shape together in a step, of all 80
+_TEMPLATES = ("{label}", "{a label}", "a photo of {label}", "a photo of {a label}", "there is {a label}")
+_DESCRIBE = SUBJECTS.index("describe")
+_MARKED = SUBJECTS.index("marked")
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """A batch of pictures, captions and labels."""
+
+    pixels: "torch.Tensor"  # (pictures, 3, side, side) float32
+    captions: "torch.Tensor"  # (pictures, context) int64
+    labels: "torch.Tensor"  # (labels, context) int64
+    is_true: "torch.Tensor"  # (pictures, labels) float32
+
+
+def make_matches(pool: Pool, seed: int, step: int, count: int = MATCHED_TOGETHER) -> Matches:
+    """The batch of a step."""
+    import torch
+
+    rows, rng = draw_rows(pool, seed, step, count)
+    texts, is_true = labels_on(pool, rows, rng)
+    return Matches(
+        pixels_of([show(pool, int(row), "whole", rng) for row in rows]),
+        torch.from_numpy(np.stack([_padded(_caption(pool, int(row), rng)) for row in rows])),
+        torch.from_numpy(np.stack([_padded([*ids_of(text), END_ID]) for text in texts])),
+        torch.from_numpy(is_true),
+    )
+
+
+def labels_on(
+    pool: Pool, rows: npt.NDArray[np.int64], rng: np.random.Generator
+) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Labels in the usual templates, and whether each is true of each picture: `(pictures, labels)`, 0 or 1."""
+    texts, truth = [], []
+    words = random.Random(int(rng.integers(2**31)))  # noqa: S311 - no secret
+    for text, column in _labels(pool, rows, rng):
+        template = words.choice(_TEMPLATES)
+        texts.append(template.replace("{label}", text).replace("{a label}", with_article(text)))
+        truth.append(column)
+    return texts, np.stack(truth, 1).astype(np.float32)
+
+
+def _labels(
+    pool: Pool, rows: npt.NDArray[np.int64], rng: np.random.Generator
+) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    """Labels and of which pictures they are true: places, shapes, colours, patterns, some colours of shapes."""
+    shapes, colours, patterns = (pool.attributes[rows, :, column] for column in (0, 1, 3))
+    found: list[tuple[str, npt.NDArray[np.bool_]]] = []
+    found += [(name, pool.place[rows] == number) for number, name in enumerate(PLACES)]
+    found += [(name, (shapes == number).any(1)) for number, name in enumerate(SHAPES)]
+    found += [(f"{name} thing", (colours == number).any(1)) for number, name in enumerate(COLOURS)]
+    found += [(f"{name} thing", (patterns == number).any(1)) for number, name in enumerate(PATTERNS)]
+    for pair in rng.choice(len(SHAPES) * len(COLOURS), _PAIRS_SHOWN, replace=False):
+        colour, shape = divmod(int(pair), len(SHAPES))
+        found.append((f"{COLOURS[colour]} {SHAPES[shape]}", ((shapes == shape) & (colours == colour)).any(1)))
+    return found
+
+
+def _caption(pool: Pool, row: int, rng: np.random.Generator) -> list[int]:
+    """One of the descriptions of a scene, or what one of its regions shows."""
+    numbers = [number for number in pool.lessons(row) if pool.subject[number] == _DESCRIBE]
+    _, answer = pool.lesson(int(rng.choice(numbers)))
+    return [int(word) for word in answer]
+
+
+def _padded(ids: list[int]) -> npt.NDArray[np.int64]:
+    cut = ids if len(ids) <= CLIP_CONTEXT else [*ids[: CLIP_CONTEXT - 1], END_ID]
+    return np.array([*cut, *[PAD_ID] * (CLIP_CONTEXT - len(cut))])
+
+
+def make_scale() -> "nn.Module":
+    """Scale and bias of the judgement on labels; they are needed in training alone."""
+    import torch
+    from torch import nn
+
+    scale = nn.Linear(1, 1)
+    with torch.no_grad():
+        scale.weight.fill_(10.0)
+        scale.bias.fill_(-4.0)
+    return scale
+
+
+def matching_loss(clip: Any, scale: Any, batch: Matches) -> "torch.Tensor":  # Any: of open_clip, which ships no types
+    """How badly captions and labels are told apart."""
+    import torch
+    from torch.nn import functional
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    # Flash attention's backward pass is slow on a CPU: a step takes half the time without it.
+    with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
+        images = clip.encode_image(batch.pixels)
+        texts = clip.encode_text(torch.cat([batch.captions, batch.labels]))
+    images, texts = (functional.normalize(features.float(), dim=-1) for features in (images, texts))
+    captions, labels = texts[: len(images)], texts[len(images) :]
+    likeness = clip.logit_scale.exp().clamp(max=100) * images @ captions.T
+    own = torch.arange(len(images))
+    contrast = (functional.cross_entropy(likeness, own) + functional.cross_entropy(likeness.T, own)) / 2
+    judged = scale.weight * (images @ labels.T) + scale.bias
+    loss: torch.Tensor = 0.3 * contrast + 4 * functional.binary_cross_entropy_with_logits(judged, batch.is_true)
+    return loss

@@ -1,0 +1,423 @@
+"""The architectures of the tiny models, how they begin, and how they are saved.
+
+All are standard ones, read by the ordinary calls of their libraries. They have one vision transformer in common: it is
+taught to see once, in the shape of BLIP-2's, and then given to each of them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from microworld.scenes import SIDE_PX
+from microworld.training.views import PATCH_PX, PATCHES
+from microworld.training.words import (
+    END_ID,
+    IMAGE_ID,
+    PAD_ID,
+    READ_WORDS,
+    START_ID,
+    WORDS,
+    make_image_processor,
+    make_processor,
+    make_tokenizer,
+)
+
+if TYPE_CHECKING:
+    import PIL.Image
+    import torch
+    from torch import nn
+
+WIDTH = 128
+HEAD_WIDTH = 32
+VISION_LAYERS = 4
+TEXT_LAYERS = 4
+MAX_POSITIONS = 512
+CLIP_TEXT_WIDTH = 64
+CLIP_EMBEDDING = 64
+CLIP_CONTEXT = 48
+QUERIES = 16
+MAX_QUERIED_WORDS = 256
+CLIP_CONFIG_FILE = "open_clip_config.json"
+_HALF = [0.5, 0.5, 0.5]
+_VISION_EPS = 1e-5  # of the layer norms, as open_clip has it
+_FAR = 8.0  # from here on GELU leaves a number as it is, to single precision
+
+
+def _padded(words: Sequence[str]) -> int:
+    """How many rows an embedding of `words` has: a multiple of 64."""
+    return -(-len(words) // 64) * 64
+
+
+def make_eyes(words: Sequence[str] = WORDS) -> Any:  # Any: transformers types its models in part
+    """The image-text model, with random weights: LLaVA of a ViT, a two-layer projector and a Llama.
+
+    It knows `words`, which are `WORDS` or `READ_WORDS`.
+    """
+    import torch
+    from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, ViTConfig
+
+    sizes: dict[str, Any] = {"hidden_size": WIDTH, "num_attention_heads": WIDTH // HEAD_WIDTH}
+    vision = ViTConfig(
+        **sizes,
+        intermediate_size=4 * WIDTH,
+        num_hidden_layers=VISION_LAYERS,
+        image_size=SIDE_PX,
+        patch_size=PATCH_PX,
+        layer_norm_eps=_VISION_EPS,
+    )
+    text = LlamaConfig(
+        **sizes,
+        num_key_value_heads=WIDTH // HEAD_WIDTH,
+        intermediate_size=3 * WIDTH,
+        num_hidden_layers=TEXT_LAYERS,
+        max_position_embeddings=MAX_POSITIONS,
+        vocab_size=_padded(words),
+        tie_word_embeddings=True,
+        pad_token_id=PAD_ID,
+        bos_token_id=START_ID,
+        eos_token_id=END_ID,
+        # Half of each head hardly turns within a prompt: what a word looks for in the image does not depend on how far
+        # away the patch stands in the sequence.
+        rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
+    )
+    config = LlavaConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_index=IMAGE_ID,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="default",
+        image_seq_length=PATCHES**2,
+        tie_word_embeddings=True,
+    )
+    kind: Any = LlavaForConditionalGeneration
+    model = kind(config)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.normal_(0, WIDTH**-0.5)
+        for layer in model.model.language_model.layers:
+            attention = layer.self_attn
+            attention.q_proj.weight.normal_(0, WIDTH**-0.5)
+            # Queries that are keys: from the first step on a word attends to what is like it, so that a patch that the
+            # projector has turned towards the word "circle" is found by that word.
+            attention.k_proj.weight.copy_(attention.q_proj.weight)
+    model.generation_config.pad_token_id = PAD_ID
+    model.generation_config.bos_token_id = START_ID
+    model.generation_config.eos_token_id = END_ID
+    return model
+
+
+def give_words(eyes: Any) -> None:  # Any: as above
+    """Gives the image-text model `READ_WORDS` for `WORDS`: those that are new mean nothing yet."""
+    import torch
+
+    eyes.resize_token_embeddings(_padded(READ_WORDS), mean_resizing=False)
+    with torch.no_grad():
+        eyes.get_input_embeddings().weight[len(WORDS) :].normal_(0, WIDTH**-0.5)
+
+
+def hasten(model: Any, *, compiled: bool) -> None:  # Any: as above
+    """Readies the image-text model for training on a CPU: plain attention, and, if asked for, layers compiled.
+
+    Both together are 1.7 times as fast as the default; flash attention's backward pass is what is slow on a CPU.
+    Compiling needs a C++ compiler.
+    """
+    import torch
+
+    model.set_attn_implementation("eager")
+    if compiled:
+        for layer in model.model.language_model.layers:
+            layer.forward = torch.compile(layer.forward, dynamic=False)
+
+
+def save_eyes(model: Any, folder: Path) -> None:  # Any: as above
+    """Weights in half precision, configuration and processor."""
+    import torch
+
+    rows = model.get_input_embeddings().num_embeddings
+    words = WORDS if rows == _padded(WORDS) else READ_WORDS
+    halved = make_eyes(words)  # a fresh one, for a model in training may have been compiled, which cannot be copied
+    halved.load_state_dict(model.state_dict())
+    halved.to(torch.float16).save_pretrained(folder)
+    make_processor(PATCH_PX, words).save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors writes for its owner alone; these are files of a package
+
+
+def vision_config() -> Any:  # Any: transformers types its configurations in part
+    """The vision transformer of BLIP-2, whose shape is that of the contrastive model's too."""
+    from transformers import Blip2VisionConfig
+
+    return Blip2VisionConfig(
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH,
+        num_hidden_layers=VISION_LAYERS,
+        num_attention_heads=WIDTH // HEAD_WIDTH,
+        image_size=SIDE_PX,
+        patch_size=PATCH_PX,
+        layer_norm_eps=_VISION_EPS,
+        initializer_range=0.05,
+    )
+
+
+def make_seer() -> Any:  # Any: a dictionary of modules, each of which is used as what it is
+    """A vision transformer with what it needs to be taught to see: `tower`, `projector` and `words`."""
+    import torch
+    from torch import nn
+    from transformers import Blip2VisionModel
+
+    kind: Any = Blip2VisionModel
+    tower = kind(vision_config())
+    tower.set_attn_implementation("eager")  # see `hasten`
+    words = nn.Embedding(_padded(WORDS), WIDTH)
+    with torch.no_grad():
+        words.weight.normal_(0, WIDTH**-0.5)
+    return nn.ModuleDict({"tower": tower, "projector": nn.Linear(WIDTH, WIDTH), "words": words})
+
+
+def give_sight(seer: Any, eyes: Any, pixels: "torch.Tensor") -> float:  # Any: of `make_seer` and `make_eyes`
+    """Gives the image-text model the tower and the words of `seer`, and a projector that turns patches as its own does.
+
+    LLaVA takes patches before the tower's last layer norm, so the projector is fitted by least squares to what the
+    seer makes of `pixels` after it. Returns the share of the variance that it explains, 0-1.
+    """
+    import torch
+
+    tower, projector = seer["tower"], eyes.model.multi_modal_projector
+    first, second = projector.linear_1, projector.linear_2
+    eyes.model.vision_tower.load_state_dict(_as_vit(tower.state_dict()), strict=False)
+    with torch.no_grad():
+        eyes.get_input_embeddings().weight.copy_(seer["words"].weight)
+        wanted = seer["projector"](tower(pixel_values=pixels).last_hidden_state[:, 1:]).flatten(0, 1)
+        layers = eyes.model.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
+        given = layers[eyes.config.vision_feature_layer][:, 1:].flatten(0, 1)
+        spread = given.std()
+        ones = torch.ones(len(given), 1)
+        fitted = torch.linalg.lstsq(torch.cat([given / spread, ones], 1), wanted).solution
+        first.weight.copy_(torch.eye(WIDTH) / spread)
+        first.bias.fill_(_FAR)
+        second.weight.copy_(fitted[:-1].T)
+        second.bias.copy_(fitted[-1] - _FAR * fitted[:-1].sum(0))
+        off = second(torch.nn.functional.gelu(first(given))) - wanted
+    return float(1 - off.var(0).sum() / wanted.var(0).sum())
+
+
+def _as_vit(source: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """The weights of a vision transformer of BLIP-2 under the names of `ViTModel`."""
+    target = {
+        "embeddings.cls_token": source["embeddings.class_embedding"],
+        "embeddings.position_embeddings": source["embeddings.position_embedding"],
+        **_pair("embeddings.patch_embeddings.projection", source, "embeddings.patch_embedding"),
+        **_pair("layernorm", source, "post_layernorm"),
+    }
+    for layer in range(VISION_LAYERS):
+        ours, theirs = f"layers.{layer}", f"encoder.layers.{layer}"
+        for part in ("weight", "bias"):
+            together = source[f"{theirs}.self_attn.qkv.{part}"].chunk(3)
+            target |= {f"{ours}.attention.{name}_proj.{part}": one for name, one in zip("qkv", together, strict=True)}
+        target |= _pair(f"{ours}.attention.o_proj", source, f"{theirs}.self_attn.projection")
+        target |= _pair(f"{ours}.layernorm_before", source, f"{theirs}.layer_norm1")
+        target |= _pair(f"{ours}.layernorm_after", source, f"{theirs}.layer_norm2")
+        target |= _pair(f"{ours}.mlp.fc1", source, f"{theirs}.mlp.fc1")
+        target |= _pair(f"{ours}.mlp.fc2", source, f"{theirs}.mlp.fc2")
+    return target
+
+
+def make_blip2() -> Any:  # Any: transformers types its models in part
+    """BLIP-2 in its first stage, with random weights: a vision transformer and a Q-Former that matches it with text."""
+    from transformers import Blip2Config, Blip2ForImageTextRetrieval, Blip2QFormerConfig
+
+    queries = Blip2QFormerConfig(
+        vocab_size=_padded(READ_WORDS),
+        hidden_size=WIDTH,
+        num_hidden_layers=TEXT_LAYERS,
+        num_attention_heads=WIDTH // HEAD_WIDTH,
+        intermediate_size=4 * WIDTH,
+        encoder_hidden_size=WIDTH,
+        max_position_embeddings=MAX_QUERIED_WORDS,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.05,
+        pad_token_id=PAD_ID,
+        use_qformer_text_input=True,
+    )
+    config = Blip2Config(
+        vision_config=vision_config(),
+        qformer_config=queries,
+        num_query_tokens=QUERIES,
+        image_text_hidden_size=CLIP_EMBEDDING,
+    )
+    kind: Any = Blip2ForImageTextRetrieval
+    return kind(config)
+
+
+def begin_with(seer: Any, blip2: Any) -> None:  # Any: of `make_seer` and `make_blip2`
+    """Gives BLIP-2 the tower and the words of `seer`, queries that differ, and attention that finds like by like.
+
+    A query that has read the word "circle" then looks at the patches that `seer` turns towards that word. From random
+    attention it told true from false texts in six of ten cases after a quarter of an hour.
+    """
+    import torch
+
+    blip2.vision_model.load_state_dict(seer["tower"].state_dict())
+    projector = seer["projector"]
+    with torch.no_grad():
+        words = blip2.embeddings.word_embeddings.weight
+        words.normal_(0, WIDTH**-0.5)
+        words[: len(WORDS)] = seer["words"].weight[: len(WORDS)]
+        blip2.query_tokens.normal_(0, WIDTH**-0.5)
+        for layer in blip2.qformer.encoder.layer:
+            reading = layer.attention.attention
+            reading.query.weight.normal_(0, WIDTH**-0.5)
+            reading.key.weight.copy_(reading.query.weight)
+            torch.nn.init.eye_(reading.value.weight)  # what is read stays the word that it was
+            torch.nn.init.eye_(layer.attention.output.dense.weight)
+            if layer.has_cross_attention:
+                looking = layer.crossattention.attention
+                looking.query.weight.normal_(0, WIDTH**-0.5)
+                looking.key.weight.copy_(looking.query.weight @ projector.weight)
+                looking.key.bias.copy_(looking.query.weight @ projector.bias)
+                looking.value.weight.copy_(projector.weight)
+                looking.value.bias.copy_(projector.bias)
+                torch.nn.init.eye_(layer.crossattention.output.dense.weight)
+
+
+def save_blip2(model: Any, folder: Path) -> None:  # Any: as above
+    """Weights in half precision, configuration and processor."""
+    import torch
+    from transformers import Blip2Processor
+
+    halved = make_blip2()
+    halved.load_state_dict(model.state_dict())
+    halved.to(torch.float16).save_pretrained(folder)
+    kind: Any = Blip2Processor
+    kind(make_image_processor(), make_tokenizer(READ_WORDS, starts_texts=True)).save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # see `save_eyes`
+
+
+def load_blip2(folder: Path) -> Any:  # Any: as above
+    """BLIP-2 in single precision, ready to be asked."""
+    import torch
+    from transformers import Blip2ForImageTextRetrieval
+
+    kind: Any = Blip2ForImageTextRetrieval
+    return kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+
+
+def clip_config() -> dict[str, Any]:  # Any: JSON values
+    """The contrastive model as open_clip is told of it."""
+    vision = {
+        "image_size": SIDE_PX,
+        "patch_size": PATCH_PX,
+        "width": WIDTH,
+        "head_width": HEAD_WIDTH,
+        "layers": VISION_LAYERS,
+        "mlp_ratio": 4.0,
+        "no_ln_pre": True,  # as in BLIP-2
+        "pool_type": "avg",  # patches know what they show from the first step on; a class token would have to learn it
+    }
+    text = {
+        "context_length": CLIP_CONTEXT,
+        "vocab_size": _padded(WORDS),
+        "hf_tokenizer_name": "microworld",  # any name: with `local-dir:` the tokenizer is read from the folder itself
+        "width": CLIP_TEXT_WIDTH,
+        "heads": CLIP_TEXT_WIDTH // HEAD_WIDTH,
+        "layers": 2,
+        "pool_type": "eos",
+        "eos_id": END_ID,
+        "pad_id": PAD_ID,
+    }
+    return {"embed_dim": CLIP_EMBEDDING, "vision_cfg": vision, "text_cfg": text}
+
+
+def make_clip() -> Any:  # Any: open_clip ships no types
+    """The contrastive model, with random weights."""
+    import open_clip
+
+    return open_clip.CLIP(**clip_config())
+
+
+def clip_tokenizer() -> Any:  # Any: transformers types its tokenizers in part
+    """The tokenizer of the contrastive model's texts."""
+    return make_tokenizer(ends_texts=True)
+
+
+def save_clip(model: Any, folder: Path) -> None:  # Any: as above
+    """Weights in half precision, and the configuration that `local-dir:` reads."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in model.state_dict().items()}
+    path = folder / "open_clip_model.safetensors"
+    save_file(weights, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # see `save_eyes`
+    seeing = {"mean": _HALF, "std": _HALF, "interpolation": "bicubic", "resize_mode": "squash"}
+    config = {"model_cfg": clip_config(), "preprocess_cfg": seeing}
+    (folder / CLIP_CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    clip_tokenizer().save_pretrained(folder)
+
+
+def give_vision(tower: "nn.Module", clip: "nn.Module") -> None:
+    """Starts the vision tower of the contrastive model from `tower`, that of BLIP-2."""
+    import torch
+
+    source: Mapping[str, torch.Tensor] = tower.state_dict()
+    target = {
+        "class_embedding": source["embeddings.class_embedding"][0, 0],
+        "positional_embedding": source["embeddings.position_embedding"][0],
+        "conv1.weight": source["embeddings.patch_embedding.weight"],
+        **_pair("ln_post", source, "post_layernorm"),
+    }
+    for layer in range(VISION_LAYERS):
+        ours, theirs = f"transformer.resblocks.{layer}", f"encoder.layers.{layer}"
+        target[f"{ours}.attn.in_proj_weight"] = source[f"{theirs}.self_attn.qkv.weight"]
+        target[f"{ours}.attn.in_proj_bias"] = source[f"{theirs}.self_attn.qkv.bias"]
+        target |= _pair(f"{ours}.attn.out_proj", source, f"{theirs}.self_attn.projection")
+        for name, other in (("ln_1", "layer_norm1"), ("ln_2", "layer_norm2")):
+            target |= _pair(f"{ours}.{name}", source, f"{theirs}.{other}")
+        for name, other in (("c_fc", "fc1"), ("c_proj", "fc2")):
+            target |= _pair(f"{ours}.mlp.{name}", source, f"{theirs}.mlp.{other}")
+    # The convolution of open_clip has no bias: what it would add to each patch is added with the patch's place.
+    target["positional_embedding"] = target["positional_embedding"].clone()
+    target["positional_embedding"][1:] += source["embeddings.patch_embedding.bias"]
+    visual: Any = clip.visual  # Any: open_clip ships no types
+    missing, unexpected = visual.load_state_dict(target, strict=False)
+    assert (missing, unexpected) == (["proj"], []), "all of the tower but its last projection has a counterpart"
+
+
+def _pair(ours: str, source: "Mapping[str, torch.Tensor]", theirs: str) -> "dict[str, torch.Tensor]":
+    return {f"{ours}.{part}": source[f"{theirs}.{part}"] for part in ("weight", "bias")}
+
+
+class OpenClipEncoder:
+    """The contrastive model in a folder, read by open_clip's own calls."""
+
+    def __init__(self, folder: Path) -> None:
+        import open_clip
+
+        name = f"local-dir:{folder}"
+        self._model, self._preprocess = open_clip.create_model_from_pretrained(name)
+        self._tokenizer = open_clip.get_tokenizer(name)
+        self._model.eval()
+
+    def preprocess(self, picture: "PIL.Image.Image") -> "torch.Tensor":
+        """`(3, side, side)` float32 as the model wants it."""
+        tensor: torch.Tensor = self._preprocess(picture)
+        return tensor
+
+    def encode_images(self, images: "Sequence[torch.Tensor]") -> "torch.Tensor":
+        """`(images, width)` float32 of unit length."""
+        import torch
+
+        with torch.inference_mode():
+            features: torch.Tensor = self._model.encode_image(torch.stack(list(images)), normalize=True)
+        return features
+
+    def encode_texts(self, texts: "Sequence[str]") -> "torch.Tensor":
+        """`(texts, width)` float32 of unit length."""
+        import torch
+
+        with torch.inference_mode():
+            features: torch.Tensor = self._model.encode_text(self._tokenizer(list(texts)), normalize=True)
+        return features

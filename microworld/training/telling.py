@@ -1,0 +1,325 @@
+"""The second stage: the language model learns to answer about what the patches show.
+
+Many lessons share one picture: its patches come once, then question and answer after question and answer, each of
+which sees the picture and itself alone and stands at the same positions, as if it were the first. A step then has
+several times as many answers for the same time, and what is learned is exactly what will be asked later.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from microworld.scenes import COLOURS, MARGIN, SHAPES
+from microworld.training.lessons import SUBJECTS, Lesson, Subject, lesson
+from microworld.training.models import TEXT_LAYERS
+from microworld.training.pool import Pool
+from microworld.training.seeing import as_processed, draw_rows, patch_features
+from microworld.training.statements import draw_statement
+from microworld.training.views import PATCHES, Numbered, Shown, show, show_numbered
+from microworld.training.words import IN_BOX, IS_TRUE, NOTHING, NUMBERED, PAD_ID, START_ID, read_ids_of
+
+if TYPE_CHECKING:
+    import torch
+
+TOLD_TOGETHER = 16  # pictures in a step
+TEXT_TOKENS = 160  # of a picture's lessons together
+PREFIX = 1 + PATCHES * PATCHES  # the start mark and the patches
+ToldView: TypeAlias = Literal["whole", "drawn", "numbered"]
+_UNSEEN = -1e4
+_NO_ANSWER = -100  # what the loss passes over
+
+# The chances of subjects to be drawn, at the start and from the middle of the course on: first what can be read from
+# single patches, then what has to be looked up and compared. Descriptions are long, so they are drawn seldom.
+_EARLY: Mapping[Subject, float] = {"colour": 4, "shape": 4, "existence": 2, "count": 2, "side": 1, "place": 1}
+_LATE: Mapping[Subject, float] = {"colour": 2, "shape": 2, "existence": 3, "count": 3, "side": 4, "place": 0.5}
+_OTHERS_EARLY, _OTHERS_LATE = 0.5, 1.0
+POSITIONS_FROM = 0.3
+"""The share of the course after which it is also asked where things are. Without such lessons, after a quarter of the
+course, everything that a single thing shows was told in nine of ten cases, and what is left of what by chance."""
+COMPARED_FROM = 0.53
+"""The share after which two things are compared by short names, and the model is held to know where a thing is at the
+very word that ends its name: half of the layers are then left to compare two."""
+_HALF_WAY = TEXT_LAYERS // 2
+_WHEREABOUTS_WEIGHT = 1.0
+_POSITIONS_EACH = 2  # lessons on where things are, in a picture
+_COMPARISONS_EACH = 3
+_STATEMENTS_EACH = 4
+_SIDES: Mapping[str, tuple[int, int]] = {  # the axis, and on which side of the other the first thing is
+    "to the left of": (0, -1),
+    "to the right of": (0, 1),
+    "above": (1, -1),
+    "below": (1, 1),
+}
+_DESCRIPTIONS: Mapping[Subject, tuple[float, float]] = {"describe": (0.1, 0.5), "why": (0.1, 0.5)}
+_LONG_WEIGHT: Mapping[Subject, float] = {"describe": 0.4, "why": 0.5}
+"""What a token of a description counts beside one of an answer: much of it is a choice among true things to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """How often pictures are shown in each way, and how many times as often a subject comes from `POSITIONS_FROM` on.
+
+    The marked and the numbered have lessons that come first, whatever these chances are.
+    """
+
+    views: Mapping[ToldView, float]  # shares that add up to 1
+    more: Mapping[Subject, float]
+
+
+TELLING = Mixture({"whole": 0.5, "drawn": 0.5}, {"side": 3.0, "count": 1.5, "nearest": 2.0})
+COMPARING = Mixture(
+    {"whole": 0.4, "drawn": 0.2, "numbered": 0.4}, {"side": 3.0, "count": 3.0, "nearest": 3.0, "describe": 1.5}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A batch of pictures, each with its lessons one after the other."""
+
+    pixels: "torch.Tensor"  # (pictures, 3, side, side) float32
+    ids: "torch.Tensor"  # (pictures, tokens) int64, of the lessons alone
+    targets: "torch.Tensor"  # (pictures, tokens) int64: the next token where it is to be said, else -100
+    weights: "torch.Tensor"  # (pictures, tokens) float32
+    block: "torch.Tensor"  # (pictures, tokens) int64: the number of the lesson in its picture; -1 for padding
+    positions: "torch.Tensor"  # (pictures, tokens) int64
+    subjects: "torch.Tensor"  # (pictures, tokens) int64, place in `SUBJECTS`; -1 for padding
+    named: "torch.Tensor"  # (pictures, tokens) bool: whether the name of a thing ends here whose place is known
+    places: "torch.Tensor"  # (pictures, tokens, 2) float32, the middle of that thing, -1 to 1
+
+
+def make_told(
+    pool: Pool, seed: int, step: int, progress: float, count: int = TOLD_TOGETHER, mixture: Mixture = TELLING
+) -> Told:
+    """The batch of a step, when this share of the course is over."""
+    rows, rng = draw_rows(pool, seed, step, count)
+    chances = chances_at(progress, mixture)
+    views = list(mixture.views)
+    pixels, lessons = [], []
+    for row in rows.tolist():
+        view = views[int(rng.choice(len(views), p=list(mixture.views.values())))]
+        if view == "numbered":
+            numbered = show_numbered(pool, row, rng)
+            pixels.append(numbered.pixels)
+            begun = _on_numbers(pool, row, numbered, rng)
+        else:
+            one = show(pool, row, view, rng)
+            pixels.append(one.pixels)
+            begun = _begun(pool, row, one, progress, rng)
+        lessons.append(_drawn_lessons(pool, row, begun, chances, rng))
+    return packed(pixels, lessons)
+
+
+def chances_at(progress: float, mixture: Mixture = TELLING) -> npt.NDArray[np.float64]:
+    """How often each subject is drawn, in the order of `SUBJECTS`."""
+    late = min(1.0, 2 * progress)
+    chances = []
+    for subject in SUBJECTS:
+        early_late = _DESCRIPTIONS.get(subject, (_EARLY.get(subject, _OTHERS_EARLY), _LATE.get(subject, _OTHERS_LATE)))
+        times = mixture.more.get(subject, 1.0) if progress >= POSITIONS_FROM else 1.0
+        chances.append(times * ((1 - late) * early_late[0] + late * early_late[1]))
+    return np.array(chances)
+
+
+def _begun(pool: Pool, row: int, shown: Shown, progress: float, rng: np.random.Generator) -> list[Lesson]:
+    """The lessons that a picture begins with: that on the marked thing, and where things are."""
+    found = [_marked(pool, row, shown)] if shown.view == "drawn" else []
+    if progress >= POSITIONS_FROM:
+        things = rng.permutation(int(pool.things[row]))[:_POSITIONS_EACH]
+        found += [one for thing in things.tolist() if (one := where(pool, row, thing, rng)) is not None]
+    if progress >= COMPARED_FROM:
+        compared = [compare(pool, row, rng) for _ in range(_COMPARISONS_EACH)]
+        found += dict.fromkeys(one for one in compared if one is not None)
+    return found
+
+
+def _on_numbers(pool: Pool, row: int, shown: Numbered, rng: np.random.Generator) -> list[Lesson]:
+    """Where numbered boxes are, what is in one of them, and whether it is so what is said of them."""
+    found = [_place_of(f"[{number}]", box.center) for number, box in list(shown.boxes.items())[:_POSITIONS_EACH]]
+    if shown.things:
+        number = list(shown.things)[int(rng.integers(len(shown.things)))]
+        _, phrase = pool.lesson(int(pool.phrase_lessons[row, shown.things[number]]))
+        asked = lesson("numbered", NUMBERED.format(number=number), "")
+        found.append(replace(asked, answer=tuple(phrase.tolist())))
+    for _ in range(_STATEMENTS_EACH):
+        is_true = bool(rng.random() < 0.5)
+        said = draw_statement(shown.boxes, is_true, rng)
+        if said is not None:
+            found.append(lesson("numbered", IS_TRUE.format(statement=said), "yes" if is_true else "no"))
+    return list(dict.fromkeys(found))
+
+
+def where(pool: Pool, row: int, thing: int, rng: np.random.Generator) -> Lesson | None:
+    """The lesson where the middle of a thing is, in tenths of the side, x before y; None where no name is its alone."""
+    name = _short_name(pool, row, thing, rng)
+    if name is None:
+        return None
+    return _place_of(name, _middle(pool, row, thing))
+
+
+def _place_of(name: str, middle: tuple[float, float]) -> Lesson:
+    x, y = middle
+    asked = lesson("where", f"where is {name} ?", f"{min(9, int(10 * x))} {min(9, int(10 * y))}")
+    return replace(asked, places=((len(asked.prompt) - 3, x, y),))
+
+
+def compare(pool: Pool, row: int, rng: np.random.Generator) -> Lesson | None:
+    """Whether one thing is on a side of another, by short names; None where none are found or neither side is clear."""
+    if pool.things[row] < 2:
+        return None
+    one, other = rng.permutation(int(pool.things[row]))[:2].tolist()
+    names = [_short_name(pool, row, thing, rng) for thing in (one, other)]
+    relation = list(_SIDES)[int(rng.integers(len(_SIDES)))]
+    axis, sign = _SIDES[relation]
+    middles = [_middle(pool, row, thing) for thing in (one, other)]
+    difference = middles[0][axis] - middles[1][axis]
+    if None in names or abs(difference) < MARGIN:
+        return None
+    asked = lesson("compare", f"is {names[0]} {relation} {names[1]} ?", "yes" if difference * sign > 0 else "no")
+    ends = (len(read_ids_of(f"is {names[0]}")) - 1, len(asked.prompt) - 3)
+    return replace(asked, places=tuple((end, x, y) for end, (x, y) in zip(ends, middles, strict=True)))
+
+
+def _middle(pool: Pool, row: int, thing: int) -> tuple[float, float]:
+    x1, y1, x2, y2 = pool.boxes[row, thing].tolist()
+    return (x1 + x2) / 2, (y1 + y2) / 2
+
+
+def _short_name(pool: Pool, row: int, thing: int, rng: np.random.Generator) -> str | None:
+    """By shape, colour or both, whatever fits no other thing; None where nothing does."""
+    shape, colour = (pool.attributes[row, : pool.things[row], column] for column in (0, 1))
+    like_shape, like_colour = shape == shape[thing], colour == colour[thing]
+    look, kind = COLOURS[colour[thing]], SHAPES[shape[thing]]
+    names = {
+        f"the {look} {kind}": like_shape & like_colour,
+        f"the {kind}": like_shape,
+        f"the {look} thing": like_colour,
+    }
+    own = [name for name, fits in names.items() if fits.sum() == 1]
+    return own[int(rng.integers(len(own)))] if own else None
+
+
+def _drawn_lessons(
+    pool: Pool, row: int, begun: Sequence[Lesson], chances: npt.NDArray[np.float64], rng: np.random.Generator
+) -> list[Lesson]:
+    """Those that were begun with, and as many others as have room, in a drawn order."""
+    found = list(begun)
+    numbers = np.array(pool.lessons(row))
+    keys = rng.exponential(size=len(numbers)) / chances[pool.subject[numbers]]  # the smaller, the earlier: a race
+    room = TEXT_TOKENS - sum(len(one.prompt) + len(one.answer) for one in found)
+    for number in numbers[np.argsort(keys)]:
+        prompt, answer = pool.lesson(int(number))
+        if len(prompt) + len(answer) <= room:
+            room -= len(prompt) + len(answer)
+            subject = SUBJECTS[int(pool.subject[number])]
+            found.append(Lesson(subject, tuple(prompt.tolist()), tuple(answer.tolist())))
+        if room < 8:
+            break
+    return found
+
+
+def _marked(pool: Pool, row: int, shown: Shown) -> Lesson:
+    if shown.thing < 0:
+        return lesson("marked", IN_BOX, NOTHING)
+    prompt, answer = pool.lesson(int(pool.phrase_lessons[row, shown.thing]))
+    return Lesson("marked", tuple(prompt.tolist()), tuple(answer.tolist()))
+
+
+def packed(pictures: Sequence[npt.NDArray[np.uint8]], lessons: Sequence[Sequence[Lesson]]) -> Told:
+    """Pictures with their lessons as tensors, padded to `TEXT_TOKENS`: with one shape the model is compiled once."""
+    import torch
+
+    shape = (len(lessons), TEXT_TOKENS)
+    ids, targets = np.full(shape, PAD_ID), np.full(shape, _NO_ANSWER)
+    weights, block = np.zeros(shape, np.float32), np.full(shape, -1)
+    positions, subjects = np.zeros(shape, np.int64), np.full(shape, -1)
+    named, places = np.zeros(shape, bool), np.zeros((*shape, 2), np.float32)
+    for row, some in enumerate(lessons):
+        start = 0
+        for number, one in enumerate(some):
+            words = [*one.prompt, *one.answer]
+            here, said = slice(start, start + len(words)), slice(start + len(one.prompt) - 1, start + len(words) - 1)
+            ids[row, here], block[row, here] = words, number
+            targets[row, said] = one.answer
+            weights[row, said] = _LONG_WEIGHT.get(one.subject, 1.0)
+            positions[row, here] = PREFIX + np.arange(len(words))
+            subjects[row, here] = SUBJECTS.index(one.subject)
+            for token, x, y in one.places:
+                named[row, start + token], places[row, start + token] = True, (2 * x - 1, 2 * y - 1)
+            start += len(words)
+    arrays = (ids, targets, weights, block, positions, subjects, named, places)
+    return Told(as_processed(pictures), *(torch.from_numpy(array) for array in arrays))
+
+
+def attention_of(block: "torch.Tensor") -> "torch.Tensor":
+    """`(pictures, 1, all, all)`, 0 or very low: a token sees the picture, and of its own lesson what is before it."""
+    import torch
+
+    pictures, length = block.shape
+    whole = torch.cat([torch.full((pictures, PREFIX), -2), block], 1)
+    same = (whole[:, :, None] == whole[:, None, :]) | (whole[:, None, :] == -2)
+    causal = torch.ones(PREFIX + length, PREFIX + length, dtype=torch.bool).tril()
+    return torch.where((same & causal)[:, None], 0.0, _UNSEEN)
+
+
+def hidden_of(eyes: Any, told: Told) -> "tuple[torch.Tensor, torch.Tensor]":  # Any: of transformers
+    """`(pictures, tokens, width)` of the lessons' tokens: what the last layer makes of them, and the middle one."""
+    import torch
+
+    features = patch_features(eyes, told.pixels)
+    words = eyes.get_input_embeddings()
+    start = words(torch.full((len(told.ids), 1), START_ID))
+    embedded = torch.cat([start, features.to(start.dtype), words(told.ids)], 1)
+    first = torch.arange(PREFIX).expand(len(told.ids), PREFIX)
+    made = eyes.model.language_model(
+        inputs_embeds=embedded,
+        attention_mask=attention_of(told.block),
+        position_ids=torch.cat([first, told.positions], 1),
+        use_cache=False,
+        output_hidden_states=True,
+    )
+    return made.last_hidden_state[:, PREFIX:], made.hidden_states[_HALF_WAY][:, PREFIX:]
+
+
+def logits_of(eyes: Any, told: Told) -> "torch.Tensor":  # Any: as above
+    """`(answers' tokens, words)`: what the model would say at each place where something is to be said, in order."""
+    logits: torch.Tensor = eyes.lm_head(hidden_of(eyes, told)[0][told.targets != _NO_ANSWER])
+    return logits
+
+
+def telling_loss(eyes: Any, whereabouts: Any, told: Told) -> "torch.Tensor":  # Any: as above, and a linear layer
+    """Cross entropy of the answers' words by their weights, and how far off `whereabouts` is where things are named."""
+    import torch
+    from torch.nn import functional
+
+    said = told.targets != _NO_ANSWER
+    with torch.autocast("cpu", torch.bfloat16):
+        last, half_way = hidden_of(eyes, told)
+        logits = eyes.lm_head(last[said])
+    by_word = functional.cross_entropy(logits.float(), told.targets[said], reduction="none")
+    weights = told.weights[said]
+    loss: torch.Tensor = (by_word * weights).sum() / weights.sum()
+    if told.named.any():
+        off = functional.mse_loss(whereabouts(half_way[told.named].float()), told.places[told.named])
+        loss = loss + _WHEREABOUTS_WEIGHT * off
+    return loss
+
+
+def told_rightly(eyes: Any, told: Told) -> dict[str, float]:  # Any: as above
+    """The share of answers that are right to the last word when the words before are given, by subject."""
+    import torch
+
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        right = logits_of(eyes, told).argmax(-1) == told.targets[told.targets != _NO_ANSWER]
+    said = told.targets != _NO_ANSWER
+    key = (torch.arange(len(told.ids))[:, None] * told.ids.shape[1] + told.block)[said]
+    numbers, inverse = torch.unique(key, return_inverse=True)
+    whole = torch.ones(len(numbers)).scatter_reduce(0, inverse, right.float(), "amin")
+    subject = torch.zeros(len(numbers), dtype=torch.int64).scatter(0, inverse, told.subjects[said])
+    return {
+        name: float(whole[subject == number].mean())
+        for number, name in enumerate(SUBJECTS)
+        if (subject == number).any()
+    }

@@ -1,1 +1,0 @@
-"""Text from images and text by any image-text-to-text model of `transformers`, in batches."""

@@ -1,0 +1,1 @@
+"""Models on this machine: their files and versions, devices, loading, batches, generating text."""

@@ -1,0 +1,68 @@
+"""Weights that somebody trained, loaded by `transformers`: what is checked of every model, whatever it does.
+
+A folder is looked at before the library is asked, because the library's own answer to a missing file is a page long.
+Weights that a file lacks are an error: the library fills them with random numbers and says so in a table, and what such
+a model says looks like any other's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ostensive.errors import SettingsError
+from ostensive.models.files import located
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Standard error is for our own progress line; the library's bars are put back as they were."""
+    import transformers
+
+    logging: Any = transformers.utils.logging  # Any: partly untyped
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def dtype_of(setting: str, device: str) -> Any:  # Any: a torch.dtype or "auto"
+    """What `from_pretrained` takes as `dtype`; on a CPU `auto` is float32."""
+    import torch
+
+    if setting == "auto":
+        return torch.float32 if device == "cpu" else "auto"
+    return getattr(torch, setting)
+
+
+def check_folder(name: str) -> None:
+    """Raises `SettingsError` where `name` can only be a folder and there is none, or it holds no model."""
+    folder = Path(located(name))
+    if not folder.is_dir():
+        if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1:
+            raise SettingsError(
+                f"{name}: there is no such folder; a folder or a name on the Hugging Face Hub is expected"
+            )
+        return
+    if not (folder / "config.json").is_file():
+        raise SettingsError(f"{name}: holds no config.json; a folder written by save_pretrained is expected")
+    if not any(folder.glob("*.safetensors")):
+        raise SettingsError(f"{name}: holds no weights; *.safetensors files are expected beside config.json")
+
+
+def check_weights(name: str, loading: Any) -> None:  # Any: the library's report, a dict
+    """Raises `SettingsError` where weights are missing or do not fit, by the report of `from_pretrained`."""
+    lacking = sorted(str(key) for key in loading["missing_keys"])
+    wrong = sorted(str(key[0]) for key in loading["mismatched_keys"])
+    for keys, problem in ((lacking, "are missing"), (wrong, "have another shape than config.json says")):
+        if keys:
+            raise SettingsError(f"{name}: {len(keys)} of its weights {problem}, among them {keys[0]}; fetch it anew")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error that says anything, at most 300 characters of it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else "no message"

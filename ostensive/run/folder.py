@@ -1,0 +1,143 @@
+"""The run folder: the only database a run has. One folder a stage, one Parquet file a partition, one process at a time.
+
+A partition's name carries its index and a fingerprint of what it was made from, so that a file is either exactly what
+is wanted or not wanted at all; there is no separate state to fall out of step with the files.
+"""
+
+import json
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ostensive.errors import RunLockedError, SettingsError
+from ostensive.files import TEMPORARY, remove_leftovers, storage_errors, write_text
+from ostensive.run import partitions
+from ostensive.run.partitions import PartitionInfo
+from ostensive.run.summary import StageSummary
+
+_PART = re.compile(r"part-(\d{5,})-([0-9a-f]{16})\.parquet")
+
+
+class RunFolder:
+    """Paths, partitions, the lock and the log of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def recipe_path(self) -> Path:
+        """The recipe as resolved."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def journal_path(self) -> Path:
+        """The run's own journal, unless it shares another."""
+        return self.path / "journal.sqlite"
+
+    @property
+    def corpus_path(self) -> Path:
+        """Where the corpus is written."""
+        return self.path / "corpus"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run for this process; raises `RunLockedError` when another has it.
+
+        The lock is the operating system's (`flock`), so it ends with its holder however that ends.
+        """
+        import filelock
+
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in self.path.iterdir()}
+        foreign = sorted(name for name in names - {".lock"} if not name.startswith(TEMPORARY))
+        if foreign and not names & {"run.json", "recipe.yaml"}:
+            raise SettingsError(f"{self.path} holds other files ({foreign[0]}, ...); choose an empty folder")
+        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        with storage_errors(self.path):
+            try:
+                lock.acquire()
+            except filelock.Timeout as error:
+                raise RunLockedError(
+                    f"{self.path}: another process is at work in this run; wait for it or stop it"
+                ) from error
+        try:
+            with storage_errors(self.path):
+                remove_leftovers(self.path)
+            yield
+        finally:
+            lock.release()
+
+    def partition_path(self, stage: str, index: int, fingerprint: str) -> Path:
+        """Where the partition of a stage with that fingerprint is, or will be."""
+        return self.path / stage / f"part-{index:05d}-{fingerprint[:16]}.parquet"
+
+    def all_partitions(self, stage: str) -> dict[int, list[Path]]:
+        """The partition files of a stage by index; more than one where a kill came between writing and removing."""
+        found: dict[int, list[Path]] = {}
+        for path in sorted((self.path / stage).glob("part-*.parquet")):
+            if match := _PART.fullmatch(path.name):
+                found.setdefault(int(match[1]), []).append(path)
+        return found
+
+    def partition_paths(self, stage: str) -> list[Path]:
+        """The finished partitions of a stage, by index."""
+        return [paths[-1] for _, paths in sorted(self.all_partitions(stage).items())]
+
+    def infos(self, stage: str) -> list[PartitionInfo]:
+        """What the finished partitions of a stage say of themselves, by index."""
+        return [partitions.read_info(path) for path in self.partition_paths(stage)]
+
+    def summary(self, stage: str) -> StageSummary:
+        """The counts of a stage over its finished partitions."""
+        return sum((info.summary for info in self.infos(stage)), StageSummary(stage, 0, 0))
+
+    def read_state(self) -> dict[str, Any]:  # Any: JSON values
+        """What the last command said of the run; empty for a new one."""
+        try:
+            state: dict[str, Any] = json.loads((self.path / "run.json").read_text("utf-8"))  # Any: as above
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise SettingsError(f"{self.path / 'run.json'} is not JSON; remove it to start counting afresh") from error
+        return state
+
+    def write_state(self, **changes: Any) -> None:  # Any: JSON values. A function of keys, as dict.update is.
+        """Changes what is said of the run, `run_id` and version included on the first call."""
+        state = {"run_id": uuid.uuid4().hex, **self.read_state(), **changes}
+        write_text(self.path / "run.json", json.dumps(state, indent=1, sort_keys=True) + "\n")
+
+    def log(self, event: str, values: Mapping[str, Any] | None = None) -> None:  # Any: JSON values
+        """Appends one event with the time to `log.jsonl`."""
+        line = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "t": round(time.time(), 3), "event": event}
+        path = self.path / "log.jsonl"
+        text = json.dumps({**line, **(values or {})}, ensure_ascii=False) + "\n"
+        with storage_errors(path), path.open("a+b") as file:
+            # A line that a full disk or a kill cut short must not swallow this one.
+            file.write((b"\n" if _ends_midline(file) else b"") + text.encode("utf-8", "replace"))
+
+    def read_log(self) -> list[dict[str, Any]]:  # Any: JSON values
+        """The events of the log; a line that a kill cut short is passed over."""
+        events = []
+        try:
+            text = (self.path / "log.jsonl").read_text("utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        for line in text.splitlines():
+            try:
+                events.append(json.loads(line))
+            except ValueError:
+                continue
+        return events
+
+
+def _ends_midline(file: BinaryIO) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"

@@ -1,0 +1,91 @@
+"""`ostensive preview`: one image through every stage, each text and prompt shown, nothing spent or written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ostensive.images.sources import list_items
+from ostensive.records import ImageRecord, Judged, Qar, Scored, Verbalization
+from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
+from ostensive.run.rehearsal import Rehearsal, RehearsedStage, rehearse
+from ostensive.stage import Kept
+
+
+def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> Rehearsal:
+    """Takes the first image that can be read through a rehearsal of `recipe`."""
+    from builders.table import load
+
+    resolved = load(recipe, profile=options.profile, assignments=options.settings)
+    items = list_items(Path(images), resolved.intake)[: options.limit]
+    rehearsal = rehearse(resolved, items[:1])
+    for item in items[1:]:
+        if rehearsal.images:
+            break
+        rehearsal = rehearse(resolved, [item])
+    return rehearsal
+
+
+def as_text(rehearsal: Rehearsal) -> str:
+    """The rehearsal as a person reads it: stage by stage, with every prompt and reply of the first conversations."""
+    return "\n".join(_lines(rehearsal))
+
+
+def _lines(rehearsal: Rehearsal) -> Iterator[str]:
+    for stage in rehearsal.stages:
+        yield _heading(stage.name)
+        yield from _stage_lines(stage)
+        if stage.name == "verbalized":
+            yield from _prompt_lines(rehearsal)
+    yield ""
+    yield "Nothing was sent, spent or written; the replies are the scripted teacher's."
+
+
+def _prompt_lines(rehearsal: Rehearsal) -> Iterator[str]:
+    for number, (conversation, exchange) in enumerate(rehearsal.asked, 1):
+        yield _heading(f"conversation {number} of {len(rehearsal.asked)}")
+        for message in conversation.messages:
+            yield f"--- {message.role}{f' ({len(message.images)} image)' if message.images else ''}"
+            yield message.text
+        for reply, follow_up in zip(exchange.replies, (*conversation.follow_ups, None), strict=False):
+            yield "--- assistant (scripted)"
+            yield getattr(reply, "text", "")
+            if follow_up is not None:
+                yield f"--- {follow_up.role}"
+                yield follow_up.text
+
+
+def _stage_lines(stage: RehearsedStage) -> Iterator[str]:
+    for outcome in stage.outcomes:
+        if isinstance(outcome, Kept):
+            for record in outcome.records:
+                yield from _record_lines(record)
+        for loss in outcome.losses if isinstance(outcome, Kept) else (outcome,):
+            detail = f" ({loss.detail})" if loss.detail else ""
+            yield f"{type(loss).__name__.lower()}: {loss.reason}{detail}"
+
+
+def _record_lines(record: Any) -> Iterator[str]:  # Any: records of any stage
+    if isinstance(record, ImageRecord):
+        yield f"{record.source}  {record.width} x {record.height} {record.format}  {record.image_id[:16]}"
+    elif isinstance(record, Verbalization):
+        yield from record.concepts
+        for number, narrative in enumerate(record.narratives, 1):
+            yield f"Description {number}: {narrative}"
+        for region in record.regions:
+            box = region.box
+            yield f"[{region.number}] {region.caption} [({box.x1:.2f}, {box.y1:.2f}), ({box.x2:.2f}, {box.y2:.2f})]"
+        for probe in record.probes:
+            yield f"{probe.question} {probe.answer}"
+    elif isinstance(record, Qar):
+        yield from (f"Q: {record.question}", f"A: {record.answer}", f"R: {record.rationale}", "")
+    elif isinstance(record, Scored):
+        scores = (f"{score.critic} {score.accept_probability:.3f}" for score in record.scores)
+        yield f"{', '.join(scores)}: {record.candidate.question}"
+    elif isinstance(record, Judged):
+        yield f"accepted: {record.candidate.question}"
+    else:
+        yield str(record)
+
+
+def _heading(name: str) -> str:
+    return f"\n=== {name} ==="

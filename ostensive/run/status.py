@@ -1,0 +1,77 @@
+"""`ostensive status`: what is done, dropped and failed in a run, what it cost, and how long it will take."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostensive.errors import SettingsError
+from ostensive.run.folder import RunFolder
+from ostensive.run.summary import StageSummary
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """A stage's counts, and how many of the run's partitions it has finished."""
+
+    summary: StageSummary
+    partitions_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """The state of a run, read from its folder alone; safe to ask while it is at work."""
+
+    outcome: str  # "done", "unfinished", or why it stopped
+    message: str
+    images: int
+    partitions: int
+    stages: tuple[StageStatus, ...]
+    seconds_left: float | None  # None when nothing tells
+
+    @property
+    def usd(self) -> float | None:
+        """What the answers that the rows are made from cost; None where a price is not known."""
+        total: float = 0.0
+        for stage in self.stages:
+            if stage.summary.spend.usd is None:
+                return None
+            total += stage.summary.spend.usd
+        return total
+
+
+def status(out: Path | str) -> RunStatus:
+    """The state of the run in `out`; raises `SettingsError` when there is none."""
+    run = RunFolder(Path(out))
+    state = run.read_state()
+    if not state:
+        raise SettingsError(f"{out}: there is no run here; give the folder that was --out of `ostensive build`")
+    stages = []
+    for name in state.get("stages", []):
+        infos = run.infos(name)
+        summary = sum((info.summary for info in infos), StageSummary(name, 0, 0))
+        stages.append(StageStatus(summary, len(infos)))
+    partitions = state.get("partitions", 0)
+    left = None if state["outcome"] == "done" else seconds_left(run.read_log(), stages, partitions)
+    return RunStatus(
+        state["outcome"], state.get("message", ""), state.get("images", 0), partitions, tuple(stages), left
+    )
+
+
+def seconds_left(log: list[dict[str, object]], stages: list[StageStatus], partitions: int) -> float | None:
+    """Time for the partitions that are missing at the pace since the last start, for the slowest stage.
+
+    Stages overlap, so that the slowest alone decides. A stage that has finished nothing since then tells nothing.
+    """
+    starts = [position for position, event in enumerate(log) if event.get("event") == "start"]
+    if not starts:
+        return None
+    events = log[starts[-1] :]
+    began = float(str(events[0]["t"]))
+    longest = None
+    for stage in stages:
+        finished = [float(str(e["t"])) for e in events if e.get("stage") == stage.summary.name]
+        missing = partitions - stage.partitions_done
+        if not missing or not finished:
+            continue
+        left = (max(finished) - began) / len(finished) * missing
+        longest = left if longest is None else max(longest, left)
+    return longest

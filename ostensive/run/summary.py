@@ -1,0 +1,53 @@
+"""What a stage did, in figures that add up: the rows that came in, and what became of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ostensive.records import NO_SPEND, Spend
+from ostensive.run.thresholds import ThresholdChoice
+
+
+@dataclass(frozen=True, slots=True)
+class StageSummary:
+    """Counts of one stage over all partitions. `rows` = `kept` + all dropped + all failed."""
+
+    name: str
+    inputs: int  # records it was given
+    kept: int
+    dropped: Mapping[str, int] = field(default_factory=dict)  # by reason
+    failed: Mapping[str, int] = field(default_factory=dict)  # by reason
+    spend: Spend = NO_SPEND
+
+    @property
+    def rows(self) -> int:
+        """Rows it wrote: kept, dropped and failed together."""
+        return self.kept + sum(self.dropped.values()) + sum(self.failed.values())
+
+    def __add__(self, other: "StageSummary") -> "StageSummary":
+        return StageSummary(
+            self.name,
+            self.inputs + other.inputs,
+            self.kept + other.kept,
+            add_counts(self.dropped, other.dropped),
+            add_counts(self.failed, other.failed),
+            self.spend + other.spend,
+        )
+
+
+def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    """Two counts by reason as one, reasons in alphabetical order."""
+    return {key: first.get(key, 0) + second.get(key, 0) for key in sorted({*first, *second})}
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the card says of a run; a pure function of the recipe and the partitions, so that it has no dates."""
+
+    recipe: Mapping[str, object]  # as resolved, without secrets
+    recipe_hash: str
+    stages: tuple[StageSummary, ...]  # from "images" to the last, in order
+    teachers: tuple[str, ...]  # models as the replies named them
+    prompt_hashes: tuple[str, ...]
+    critics: tuple[str, ...]  # "name version"
+    ostensive_version: str
+    thresholds: tuple[ThresholdChoice, ...] = ()  # those that were chosen by figures and are in force
