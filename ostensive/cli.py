@@ -366,16 +366,15 @@ def serve_scripted(
     max_attempts: Annotated[int, typer.Option("--faulty-attempts", min=1, help="Faults per request, at most.")] = 1,
 ) -> None:
     """Serve the scripted teacher over HTTP in the OpenAI format, to rehearse a recipe against a server."""
-    from ostensive.chat.serving import serve_scripted as run_server
+    from functools import partial
 
-    run_server(
-        host=host,
-        port=port,
-        error_rate=error_rate,
-        latency_s=latency,
-        faults=faults or [],
-        faulty_attempts=max_attempts,
-    )
+    from builders.localized.scripted import scripted_triples
+    from ostensive.chat.faults import Faults, parse_faults
+    from ostensive.chat.server import ServerSettings, serve
+
+    chances = parse_faults(faults or [])
+    settings = ServerSettings(latency_s=latency, faults=Faults(**chances, most_per_request=max_attempts))
+    serve(partial(scripted_triples, error_rate), settings, host=host, port=port, on_ready=typer.echo)
 
 
 @microworld_app.command("render")

@@ -25,7 +25,7 @@ from transformers_server import TransformersServer, answered, most_open, receive
 
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
-from ostensive.chat.preflight import check_key
+from ostensive.chat.endpoint import check_key
 from ostensive.chat.records import Conversation, Exchange, ImagePart, Message, NoReply, Reply, Sampling
 from ostensive.chat.retry import Backoff
 from ostensive.chat.served import ServedChat

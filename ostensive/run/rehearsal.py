@@ -3,23 +3,26 @@
 `preview` shows what came of it, `estimate` counts it.
 """
 
+import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self  # Any: stages of different records
 
 from ostensive.chat.access import ChatSettings
-from ostensive.chat.records import Chat, Conversation, Exchange, Message, Reply
+from ostensive.chat.records import Chat, Conversation, Exchange, Form, Reply
 from ostensive.chat.scripted import Script, script_seed
+from ostensive.chat.turns import converse
 from ostensive.images.intake import Intake
-from ostensive.images.loader import ImageLoader
 from ostensive.images.sources import SourceItem
-from ostensive.models.pool import GeneratorPool
-from ostensive.recipe import Recipe
+from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.recipe import Recipe, SelfTeacherSettings
+from ostensive.recipe_kind import RecipeKind
 from ostensive.records import NO_SPEND, ImageRecord, Record, Verbalization
-from ostensive.run.services import Services, thread_count
-from ostensive.stage import ImageEvidence, Kept, Outcome
+from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
+from ostensive.stage import ImageEvidence, Kept, Outcome, Stage
 
 
 @dataclass(slots=True)
@@ -29,6 +32,7 @@ class RehearsedChat:
     settings: ChatSettings  # of the model that it stands for
     script: Script
     asked: list[tuple[Conversation, Exchange]] = field(default_factory=list)
+    form: ClassVar[Form] = "chat"
 
     def __enter__(self) -> Self:
         return self
@@ -39,21 +43,13 @@ class RehearsedChat:
 
     def chat(self, conversations: Sequence[Conversation]) -> list[Exchange]:
         """See `Chat`."""
-        exchanges = [self._answer(conversation) for conversation in conversations]
+        exchanges = converse(conversations, lambda asked: [self._answer(one) for one in asked])
         self.asked += zip(conversations, exchanges, strict=True)
         return exchanges
 
-    def _answer(self, conversation: Conversation) -> Exchange:
-        messages = list(conversation.messages)
-        replies = []
-        for follow_up in (None, *conversation.follow_ups):
-            if follow_up is not None:
-                messages.append(follow_up)
-            key = f"{script_seed(messages, conversation.sampling.draw):016x}"
-            text = self.script(messages, int(key, 16))
-            replies.append(Reply(text, "stop", "scripted", key, NO_SPEND))
-            messages.append(Message("assistant", text))
-        return Exchange(tuple(replies))
+    def _answer(self, conversation: Conversation) -> Reply:
+        seed = script_seed(conversation.messages, conversation.sampling.draw)
+        return Reply(self.script(conversation.messages, seed), "stop", "scripted", f"{seed:016x}", NO_SPEND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ class RehearsedStage:
 
     name: str
     rows: Sequence[Record]
-    outcomes: Sequence[Outcome[Any]]  # Any: stages of different records
+    outcomes: Sequence[Outcome[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,34 +80,49 @@ class Rehearsal:
         return [record for outcome in kept for record in outcome.records]
 
 
-def rehearse(recipe: Recipe, items: Sequence[SourceItem]) -> Rehearsal:
-    """Takes `items` through intake and every stage of `recipe`, the parts of chat models spoken by scripts."""
-    from builders.table import recipe_kind
+def rehearse(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> Rehearsal:
+    """Takes `items` through intake and every stage of `recipe`, the chat models spoken by scripts.
 
-    chats: list[RehearsedChat] = []
-
-    def open_chat(settings: ChatSettings, script: Script) -> Chat:
-        chats.append(RehearsedChat(settings, script))
-        return chats[-1]
-
+    Models of this machine that verbalize are free, and work as they do in a build.
+    """
     threads = thread_count(recipe.run)
-    intake = Intake(recipe.intake, threads)
-    services = Services(ImageLoader(recipe.intake), open_chat, GeneratorPool(), threads, threading.Event())
-    taken_in = intake.process(items, set())
+    chats: list[RehearsedChat] = []
+    with tempfile.TemporaryDirectory() as folder:
+        settings = ServiceSettings(
+            intake=recipe.intake, threads=threads, journal=Path(folder) / "journal.sqlite", run_id="rehearsal"
+        )
+        with open_services(settings, threading.Event()) as services:
+
+            def open_chat(chat: ChatSettings, script: Script) -> Chat:
+                if isinstance(chat, GeneratorSettings) and not isinstance(chat, SelfTeacherSettings):
+                    return services.open_chat(chat, script)
+                chats.append(RehearsedChat(chat, script))
+                return chats[-1]
+
+            stages = _rehearsed(recipe, kind, items, replace(services, open_chat=open_chat))
+    return Rehearsal(tuple(stages), tuple(chats))
+
+
+def _rehearsed(
+    recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem], services: Services
+) -> list[RehearsedStage]:
+    intake = Intake(recipe.intake, services.threads)
+    taken_in = intake.process(items, {})
     done = [RehearsedStage(intake.name, items, taken_in)]
-    rows: list[Any] = _kept(taken_in)  # Any: as in RehearsedStage
-    evidence = {image.image_id: ImageEvidence(image, None) for image in rows}
-    for stage in recipe_kind(recipe.recipe).make_stages(recipe, services):
+    rows: list[Any] = _kept(taken_in)
+    evidence = {image.image_id: ImageEvidence(image) for image in rows}
+    for stage in kind.make_stages(recipe):
         if not rows:
             break
-        with stage:
-            outcomes = stage.process(rows, evidence)
+        assert isinstance(stage, Stage), "what needs the whole run is not rehearsed"
+        with stage.opened(services) as opened:
+            outcomes = opened.process(rows, evidence)
         done.append(RehearsedStage(stage.name, rows, outcomes))
         rows = _kept(outcomes)
         if stage.record_out is Verbalization:
             evidence = {row.image_id: ImageEvidence(evidence[row.image_id].image, row) for row in rows}
-    return Rehearsal(tuple(done), tuple(chats))
+    return done
 
 
-def _kept(outcomes: Sequence[Outcome[Any]]) -> list[Any]:  # Any: as in RehearsedStage
+def _kept(outcomes: Sequence[Outcome[Any]]) -> list[Any]:
     return [record for outcome in outcomes if isinstance(outcome, Kept) for record in outcome.records]
