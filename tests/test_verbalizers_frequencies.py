@@ -153,9 +153,7 @@ def test_the_content_of_the_counts_decides_what_is_redone(tmp_path: Path) -> Non
 
     def identity() -> object:
         settings = VerbalizeSettings(regions=PixelRegionSettings(choice=ChoiceSettings(frequencies=str(counts))))
-        return VerbalizeStage(
-            settings, lambda row: Image.new("RGB", (row.width, row.height)), seed=0, threads=1
-        ).identity
+        return VerbalizeStage(settings, seed=0).identity
 
     counts.write_text("face\t10\n")
     first = identity()

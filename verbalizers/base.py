@@ -1,8 +1,8 @@
 """What verbalizers are: the five kinds of them as the stage sees them, and what they are given.
 
-A verbalizer is asked about several images at once, so that a model can run in batches, and answers for each image alone:
-with texts or regions, or that it failed. It is made of settings, and holds its models while it is open. There are five
-protocols and not one, so that a detector and a language model are combined by settings and not by subclassing.
+A verbalizer is asked about several images at once, so that a model can run in batches, and answers for each image
+alone: with texts or regions, or that it failed. It is made of settings, and holds its models while it is open. There
+are five protocols and not one, so that a detector and a language model are combined by settings and not by subclassing.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self, TypeVar  # Any: JSON values
 
 import PIL.Image
 
-from ostensive.chat.pictures import SentImageSettings
+from ostensive.chat.pictures import DEFAULT_SENT_IMAGES, SentImageSettings
 from ostensive.errors import OstensiveError
 from ostensive.recipe import ServedModelSettings
 from ostensive.records import NO_SPEND, Probe, Spend, Verbalization
@@ -113,7 +113,7 @@ class VerbalizerContext:
     seed: int
     working_side_px: int = 160  # of `VerbalizeSettings`
     sharpness_side_px: int = 384
-    sent_images: SentImageSettings = SentImageSettings()
+    sent_images: SentImageSettings = DEFAULT_SENT_IMAGES
     endpoint: ServedModelSettings | None = None  # of the verbalizers of kind `served`
     asker: QuestionAsker | None = None
 

@@ -122,7 +122,7 @@ class Chooser:
 
     @property
     def version(self) -> str:
-        """Changes with the content of the file of frequencies; belongs into the version of the verbalizer that chooses."""
+        """Changes with the content of the file of frequencies; a part of the version of whoever chooses."""
         if self._settings.frequencies is None:
             return CHOICE_VERSION
         return f"{CHOICE_VERSION}:{self._frequencies.fingerprint[:16]}"

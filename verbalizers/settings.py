@@ -1,7 +1,8 @@
 """What a recipe may say about verbalizing: five sections, each a choice of `kind`, composed into one.
 
 Every part of a verbalization (concepts, narratives, regions, captions, probes) is chosen on its own, so that a detector
-can be used with pixel captions. Where a number comes from LSKD it is cited; the others are this project's own, for the paper publishes none.
+can be used with pixel captions. Where a number comes from LSKD it is cited; the others are this project's own, for the
+paper publishes none.
 """
 
 from typing import Annotated, Literal, Self

@@ -1,4 +1,4 @@
-"""A model of `transformers` on this machine behind the same interface as a served one: to verbalize, and to teach itself.
+"""A model of `transformers` on this machine behind the same interface as a served one: to verbalize, and to teach.
 
 A reply is known by the whole content of the model (the fingerprint of a folder, the commit of a Hub model), the
 messages with the hashes of their pictures' pixels, and the sampling. The seed of a request without one comes from the
@@ -16,7 +16,7 @@ from typing import Any, Self  # Any: JSON values
 import PIL.Image
 
 from ostensive.chat.budget import Budget
-from ostensive.chat.journal import Journal
+from ostensive.chat.journal import FREE_ENDPOINT, Journal
 from ostensive.chat.pictures import Picture, SentImageSettings
 from ostensive.chat.records import Conversation, Exchange, Form, NoReply
 from ostensive.chat.turns import Answered, JournaledModel, KeyedConversation, with_pictures
@@ -34,8 +34,6 @@ GENERATION_VERSION = 3  # of the way replies are generated; another number makes
 class LocalChat:
     """The model that `settings` name. Entered before use, which loads it; may be called from several threads."""
 
-    endpoint = "local"
-
     def __init__(
         self,
         settings: GeneratorSettings,
@@ -46,10 +44,11 @@ class LocalChat:
         generators: GeneratorPool,
         threads: int = 1,
     ) -> None:
-        """`threads` of them decode images that came as files."""
-        self.name = settings.model
+        """`threads` of them decode images that came as files. `budget` counts what is asked of a teacher alone."""
+        teaches = isinstance(settings, SelfTeacherSettings)
+        self.name, self.endpoint = settings.model, "self" if teaches else FREE_ENDPOINT
         self._settings, self._generators, self._threads = settings, generators, threads
-        self._model = JournaledModel(self, journal=journal, budget=budget, stop=stop)
+        self._model = JournaledModel(self, journal=journal, budget=budget if teaches else Budget(), stop=stop)
         self._resources = ExitStack()
         self._weights = ""
 

@@ -72,6 +72,9 @@ class SentImageSettings(Settings):
         return Placement(picture_px, (left, top), (max(1, round(wide * x)), max(1, round(high * y))))
 
 
+DEFAULT_SENT_IMAGES = SentImageSettings()
+
+
 def sent_corners_px(box: Box, placement: Placement) -> tuple[float, float, float, float]:
     """The corners of a box on the image, in pixels of the picture that was sent."""
     (left, top), (width, height) = placement.offset_px, placement.image_px

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from ostensive.chat.pictures import Picture, SentImageSettings
+from ostensive.chat.pictures import DEFAULT_SENT_IMAGES, Picture, SentImageSettings
 from ostensive.records import NO_SPEND, Spend
 
 Form = Literal["chat", "continuation", "instruction", "task"]
-"""How a model wants to be asked. chat: conversations; the others one user's message with one image: continuation, a text
-that the model goes on with (BLIP-2); instruction, one instruction (InstructBLIP); task, a task prompt (Florence-2)."""
+"""How a model wants to be asked. chat: conversations; the others one user's message with one image: continuation, a
+text that the model goes on with (BLIP-2); instruction (InstructBLIP); task, a task prompt (Florence-2)."""
 
 UNREADABLE_IMAGE = "unreadable image"
 
@@ -51,7 +51,7 @@ class Conversation:
     messages: tuple[Message, ...]
     follow_ups: tuple[Message, ...] = ()
     sampling: Sampling = Sampling()
-    sent_images: SentImageSettings = SentImageSettings()  # what pixels are sent as, to a served model
+    sent_images: SentImageSettings = DEFAULT_SENT_IMAGES  # what pixels are sent as, to a served model
 
     @property
     def images(self) -> tuple[Picture, ...]:

@@ -68,7 +68,7 @@ class ServedChat:
 
     form: ClassVar[Form] = "chat"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last four are for tests and machines that differ
         self,
         settings: ServedModelSettings,
         *,
@@ -157,7 +157,7 @@ class ServedChat:
     async def _watch(self) -> None:
         while not self._stop.is_set():
             await asyncio.sleep(_STOP_CHECK_S)
-        self._send_no_more(Interrupted("stopped while asking the teacher; the same command continues"))
+        self._send_no_more(Interrupted("stopped while asking a model; the same command continues"))
         await asyncio.sleep(self._stop_grace_s)
         for flight in self._flights.values():
             flight.cancel()

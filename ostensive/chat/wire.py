@@ -142,9 +142,7 @@ class RequestMaker:
         data = request.body or self._encode(request.messages, request.sampling, picture_reference)
         return data.decode("utf-8")
 
-    def _encode(
-        self, messages: tuple[Message, ...], sampling: Sampling, image_url: Callable[[Picture], str]
-    ) -> bytes:
+    def _encode(self, messages: tuple[Message, ...], sampling: Sampling, image_url: Callable[[Picture], str]) -> bytes:
         model, limit_field = self._settings.model, self._settings.token_limit_field
         return encode(request_body(model, messages, sampling, token_limit_field=limit_field, image_url=image_url))
 
@@ -217,7 +215,7 @@ def stored_reply(answer: Answer) -> Reply | NoReply:
 def completion_json(
     completion: Completion, model: str, *, completion_id: str, filtered: bool = False
 ) -> dict[str, object]:
-    """A chat completion in the OpenAI format; `created` is 0 to stay reproducible. One that is `filtered` has no text."""
+    """A chat completion in the OpenAI format, without its text if `filtered`; `created` is 0 to stay reproducible."""
     return {
         "id": completion_id,
         "object": "chat.completion",

@@ -1,9 +1,9 @@
 """One image-text model, loaded once, that completes conversations in batches; the same code for 200 KB and for 7 B.
 
 A text depends on its conversation, the model and the dtype, not on its neighbours: padding is masked, and each row is
-drawn from its own seed (`ostensive.models.sampling`). What remains is rounding: sums of another batch size differ in the
-last bits, which a tie between two tokens can show, in bfloat16 sooner than in float32. Batches of exactly equal length
-would not remove that and would make most batches small.
+drawn from its own seed (`ostensive.models.sampling`). What remains is rounding: sums of another batch size differ in
+the last bits, which a tie between two tokens can show, in bfloat16 sooner than in float32. Batches of exactly equal
+length would not remove that and would make most batches small.
 """
 
 import copy
@@ -111,8 +111,8 @@ class Generator:
     def stream_batches(self, conversations: Sequence[Conversation]) -> GeneratorIterator[list[Finished], None, None]:
         """The next message of each conversation, of a batch as soon as it is done; every one once, in any order.
 
-        Images are pixels, and seeds are set. Whoever stops asking and closes it stops the work. Other threads wait until
-        the iterator is used up or closed.
+        Images are pixels, and seeds are set. Whoever stops asking and closes it stops the work. Other threads wait
+        until the iterator is used up or closed.
         """
         with self._turn:
             rows, refused = self._rows(conversations)

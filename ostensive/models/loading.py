@@ -4,8 +4,9 @@ A chat template of the model's processor is used wherever there is one. Three fa
 prompts instead; a table names them. A made-up template for the others would be answered all the same, and badly.
 
 Only safetensors are read and no code of a model's own is run; what is checked of the files is in
-`ostensive.models.pretrained`. A model on the Hub is loaded at the commit that it is known by (`ostensive.models.files`). That
-also keeps transformers from having a model that holds no safetensors on its main branch converted by a service.
+`ostensive.models.pretrained`. A model on the Hub is loaded at the commit that it is known by
+(`ostensive.models.files`). That also keeps transformers from having a model that holds no safetensors on its main
+branch converted by a service.
 """
 
 import copy

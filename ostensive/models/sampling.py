@@ -53,7 +53,7 @@ class RowSampler:
 
 
 def likeliest(probabilities: "torch.Tensor", count: int) -> "torch.Tensor":
-    """`probabilities` (vocabulary,) of the `count` likeliest tokens and of those as likely as the last, summing to 1."""
+    """`probabilities` (vocabulary,) of the `count` likeliest tokens and those as likely as the last, summing to 1."""
     import torch
 
     least = probabilities.topk(count).values[-1]

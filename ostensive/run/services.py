@@ -27,8 +27,8 @@ class Services:
 
     images: ImageLoader
     open_chat: Callable[[ChatSettings, Script], Chat]
-    """A served model, one of this machine, or a scripted one, which says what the script says. Those of this machine that
-    are named with equal settings are loaded once and shared while they are open."""
+    """A served model, one of this machine, or a scripted one, which says what the script says. Those of this machine
+    that are named with equal settings are loaded once and shared while they are open."""
     threads: int
     stop: threading.Event
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar  # Any: each library takes batches of a type of its own
 
 import PIL.Image
 
@@ -72,11 +72,13 @@ class Detector(Protocol):
         """The detector with its model, for as long as the context lasts; raises `SettingsError` when there is none."""
         ...
 
-    def prepare(self, pictures: Sequence[PIL.Image.Image], workers: Workers) -> Any:  # Any: each library takes a type of its own
+    def prepare(
+        self, pictures: Sequence[PIL.Image.Image], workers: Workers
+    ) -> Any:  # Any: each library takes a type of its own
         """A batch as the model takes it, still on the CPU; runs in a thread beside `detect`."""
         ...
 
-    def detect(self, ready: Any) -> list[list[Detection]]:  # Any: what `prepare` returned
+    def detect(self, ready: Any) -> list[list[Detection]]:
         """One list a picture, in order, best first. Raises where scores are not numbers, and on full memory."""
         ...
 

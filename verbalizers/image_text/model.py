@@ -1,6 +1,6 @@
 """The image-text model that a section names, on this machine or served: what it is known by, and how it is asked.
 
-All are asked through `Services.open_chat`, so that a verbalizer is written once and what was answered is in the journal.
+All are asked through `Services.open_chat`, so that a verbalizer is written once and all answers are in the journal.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ class ImageTextModel:
     """A model that is asked one question on one image at a time, as many as there are together."""
 
     def __init__(self, settings: Settings, context: VerbalizerContext, stand_in: Script) -> None:
-        """The model that `settings` name, or that of `context.endpoint`; a rehearsal has `stand_in` answer for a server."""
+        """The model that `settings` name, or that of the endpoint; a rehearsal has `stand_in` answer for a server."""
         chosen = settings if isinstance(settings, GeneratorSettings) else context.endpoint
         assert chosen is not None, "a recipe with a section of kind `served` has an endpoint"
         self._settings, self._context, self._stand_in = chosen, context, stand_in
@@ -55,7 +55,8 @@ class ImageTextModel:
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:
         """Loads the model unless another has, or opens connections; sends nothing."""
-        with services.open_chat(self._settings, self._stand_in) as self._chat:
+        with services.open_chat(self._settings, self._stand_in) as chat:
+            self._chat = chat
             try:
                 yield self
             finally:

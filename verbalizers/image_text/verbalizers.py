@@ -61,11 +61,12 @@ class ModelNarratives(_ModelVerbalizer):
 
     def narratives(self, images: Sequence[DecodedImage]) -> Sequence[tuple[str, ...] | ImageFailure]:
         settings, prompt = self._settings, narrative_prompt(self.model.form, self._settings.prompt)
-        asked = [
-            (image, self.model.conversation(image.pixels, prompt, settings.draw, ("narratives", image.image_id), draw=k))
-            for image in images
-            for k in range(settings.count)
-        ]
+        asked = []
+        for image in images:
+            seed_of = ("narratives", image.image_id)
+            for draw in range(settings.count):
+                talk = self.model.conversation(image.pixels, prompt, settings.draw, seed_of, draw=draw)
+                asked.append((image, talk))
         replies = iter(self.model.ask(asked))
         return [_descriptions([next(replies) for _ in range(settings.count)]) for _ in images]
 
@@ -191,18 +192,18 @@ class ModelProbes(_ModelVerbalizer):
         return answer_prompt(self.model.name, self.model.form, questions[0], self._settings.prompt)
 
 
-# What a rehearsal has a served model say: as much as one might, and plainly nothing that was seen.
-
-
 def narrative_stand_in(messages: Sequence[Message], seed: int) -> str:  # noqa: ARG001 - of a script
+    """What a rehearsal has a served model say: as much as one might, and plainly nothing that was seen."""
     return f"Nobody has looked at picture {seed % 10_000} yet. " * 6
 
 
 def caption_stand_in(messages: Sequence[Message], seed: int) -> str:  # noqa: ARG001 - of a script
+    """The same of a region."""
     return f"a thing that nobody has looked at yet, of the kind {seed % 10_000}"
 
 
 def probe_stand_in(messages: Sequence[Message], seed: int) -> str:
+    """The same of each question."""
     return "\n".join(f"{k}. nobody has looked yet {seed % 10_000}" for k in range(1, 1 + messages[-1].text.count("?")))
 
 

@@ -71,7 +71,8 @@ class PixelConcepts(Verbalizer):
         return self.workers.map(self._of, images)
 
     def _of(self, image: DecodedImage) -> tuple[str, ...]:
-        return tell_concepts(facts_of(image, self._context).scene, self._settings.max_colours, self._context.rng(image.image_id, "concepts"))
+        facts, rng = facts_of(image, self._context), self._context.rng(image.image_id, "concepts")
+        return tell_concepts(facts.scene, self._settings.max_colours, rng)
 
 
 class PixelNarratives(Verbalizer):
@@ -86,7 +87,8 @@ class PixelNarratives(Verbalizer):
         return self.workers.map(self._of, images)
 
     def _of(self, image: DecodedImage) -> tuple[str, ...]:
-        return tell_narratives(facts_of(image, self._context).scene, self._settings.count, self._context.rng(image.image_id, "narratives"))
+        facts, rng = facts_of(image, self._context), self._context.rng(image.image_id, "narratives")
+        return tell_narratives(facts.scene, self._settings.count, rng)
 
 
 class PixelRegions(Verbalizer):
@@ -146,7 +148,9 @@ class PixelProbes(Verbalizer):
     def __init__(self, settings: PixelProbeSettings, context: VerbalizerContext) -> None:
         self._settings, self._context = settings, context
 
-    def probes(self, images: Sequence[DecodedImage], drafts: Sequence[Verbalization]) -> Sequence[tuple[Probe, ...] | ImageFailure]:
+    def probes(
+        self, images: Sequence[DecodedImage], drafts: Sequence[Verbalization]
+    ) -> Sequence[tuple[Probe, ...] | ImageFailure]:
         return self.workers.map(self._of, list(zip(images, drafts, strict=True)))
 
     def _of(self, item: tuple[DecodedImage, Verbalization]) -> tuple[Probe, ...]:
