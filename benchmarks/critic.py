@@ -32,11 +32,10 @@ from critics.trained.critic import TrainedCritic
 from critics.trained.folder import load_critic, read_critic
 from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.train import train_critic
-from microworld.annotators import rated
+from microworld.annotate import ratings_of
 from microworld.folder import read_truth, write_scenes
 from microworld.grade import wilson
-from microworld.oracle import QarVerdict, judge_qar
-from microworld.taught import taught_from
+from microworld.oracle import QarFinding, judge_qar
 from ostensive.images.loader import ImageLoader
 from ostensive.recipe import IntakeSettings
 from ostensive.recipe_files import merge, parse_assignments
@@ -63,7 +62,7 @@ class Row:
     """A candidate whose truth the oracle decides."""
 
     qar: Qar
-    verdict: QarVerdict
+    finding: QarFinding
 
 
 def build(work: Path, name: str, images: int, first_seed: int, error_rate: float) -> None:
@@ -82,23 +81,21 @@ def kept(run: Path, stage: str, record: Any) -> list[Any]:  # Any: record classe
 
 def decided(work: Path, name: str) -> list[Row]:
     """The candidates that passed the rules and that the oracle can decide, in the order of their ids."""
-    from builders.localized.scripted import taught_wordings
-
-    truth, taught = read_truth(work / f"{name}-scenes"), taught_from(taught_wordings())
+    truth = read_truth(work / f"{name}-scenes")
     texts = {text.image_id: text for text in kept(work / name, "verbalized", Verbalization)}
     rows = []
     for judged in sorted(kept(work / name, "judged", Judged[Qar]), key=lambda one: str(one.record_id)):
         qar = judged.candidate
-        verdict = judge_qar(qar, texts[qar.image_id].regions, truth[qar.image_id], taught)
-        if verdict.whole.decided:
-            rows.append(Row(qar, verdict))
+        finding = judge_qar(qar, texts[qar.image_id].regions, truth[qar.image_id])
+        if finding.whole.decided:
+            rows.append(Row(qar, finding))
     return rows
 
 
 def judgement(row: Row, annotator: str, noise: float) -> TripleJudgement:
     """What an annotator says who knows the truth, wavers, and errs on each criterion with the probability `noise`."""
-    said = rated(row.verdict, row.qar.row_id, annotator, noise=noise)
-    return TripleJudgement(row.qar.row_id, row.qar.image_id, annotator, said["qa"], said["rationale"])
+    ratings = ratings_of(row.finding, row.qar.row_id, annotator, noise=noise)
+    return TripleJudgement(row.qar.row_id, row.qar.image_id, annotator, ratings["qa"], ratings["rationale"])
 
 
 def make_data(options: argparse.Namespace) -> None:
@@ -109,7 +106,7 @@ def make_data(options: argparse.Namespace) -> None:
         rows = decided(work, name)[:most]
         labels = labels_from(judgement(row, who, options.noise) for row in rows for who in ("one", "two"))
         write_labels(work / f"{name}-labels.parquet", labels)
-        true = sum(row.verdict.whole.is_true for row in rows) / len(rows)
+        true = sum(row.finding.whole.is_true for row in rows) / len(rows)
         accepted = sum(label.accepted for label in labels) / len(labels)
         print(f"{name}: {len(rows):,} candidates that the oracle decides, {true:.1%} true, {accepted:.1%} accepted")
 
@@ -133,7 +130,7 @@ def train(options: argparse.Namespace) -> None:
         "scores": dict(zip((row.qar.row_id for row in rows), found, strict=True)),
     }
     (work / f"{out.name}.json").write_text(json.dumps(record), "utf-8")
-    print(line_of(record, {row.qar.row_id: row.verdict.whole.is_true for row in rows}))
+    print(line_of(record, {row.qar.row_id: row.finding.whole.is_true for row in rows}))
 
 
 def evidence_of(run: Path) -> Evidence:
@@ -188,7 +185,7 @@ def text_alone(work: Path) -> dict[str, float]:
 
 
 def report(options: argparse.Namespace) -> None:
-    truth = {row.qar.row_id: row.verdict.whole.is_true for row in decided(options.work, "test")}
+    truth = {row.qar.row_id: row.finding.whole.is_true for row in decided(options.work, "test")}
     of_all = sum(truth.values()) / len(truth)
     records = [json.loads(path.read_text("utf-8")) for path in sorted(options.work.glob("critic-*.json"))]
     print("| critic | minutes | true, all | true, kept fifth (95 %) | points | F1 | average precision | ECE |")

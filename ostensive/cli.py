@@ -6,13 +6,12 @@ module, though it is long, because it is a list: what a command may be told, and
 """
 
 import contextlib
-import logging
 import os
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ostensive.commands.microworld import microworld_app
+from ostensive.commands.output import AsJson, RunFolderPath, print_lines
 from ostensive.errors import BudgetReached, Interrupted, OstensiveError, SettingsError, TooManyFailedError
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ recipes_app = typer.Typer(
     help="List, show and copy the built-in recipes; write their JSON Schema.", no_args_is_help=True
 )
 app.add_typer(recipes_app, name="recipes")
-microworld_app = typer.Typer(
-    help="Render scenes whose truth is known, grade what a run says of them, train models on them.",
-    no_args_is_help=True,
-)
 app.add_typer(microworld_app, name="microworld")
 
 critic_app = typer.Typer(
@@ -79,13 +76,11 @@ MaxRequests = Annotated[
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Try failed rows again; answers that are there are not paid again.")
 ]
-RunFolderPath = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")]
 Labels = Annotated[
     Path | None,
     typer.Option("--labels", metavar="FILE", help="Labels as Parquet; by default those given in the run."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print results as one line of JSON.")]
 
 
 @app.command()
@@ -148,7 +143,7 @@ def preview(
     from ostensive.run.preview import as_text
     from ostensive.run.preview import preview as run_preview
 
-    _print([as_text(run_preview(recipe, images=images, options=_rehearsal_options(profile, settings)))])
+    print_lines([as_text(run_preview(recipe, images=images, options=_rehearsal_options(profile, settings)))])
 
 
 @app.command()
@@ -167,7 +162,7 @@ def estimate(
 
     options = _rehearsal_options(profile, settings, prices=prices, limit=limit)
     found = run_estimate(recipe, images=images, options=options)
-    _print([to_json(asdict(found))] if as_json else estimate_lines(found))
+    print_lines([to_json(asdict(found))] if as_json else estimate_lines(found))
 
 
 @app.command()
@@ -180,7 +175,7 @@ def status(
     from ostensive.run.status import status as read_status
 
     found = read_status(run)
-    _print([to_json(status_values(found))] if as_json else status_lines(found))
+    print_lines([to_json(status_values(found))] if as_json else status_lines(found))
 
 
 @app.command()
@@ -198,12 +193,12 @@ def frequencies(
 
     found = count_frequencies(run, out=out)
     if as_json:
-        _print([to_json(dict(found.counts))])
+        print_lines([to_json(dict(found.counts))])
     elif out is None:
-        _print(frequency_lines(found))
+        print_lines(frequency_lines(found))
     else:
         labels = "1 label" if len(found.counts) == 1 else f"{len(found.counts):,} labels"
-        _print([f"{labels} of {sum(found.counts.values()):,} regions in {out}"])
+        print_lines([f"{labels} of {sum(found.counts.values()):,} regions in {out}"])
 
 
 @app.command()
@@ -222,7 +217,7 @@ def doctor(
     from ostensive.models.doctor import doctor_lines, doctor_values
 
     found = run_doctor(recipe, options=_rehearsal_options(profile, settings))
-    _print([to_json(doctor_values(found))] if as_json else doctor_lines(found))
+    print_lines([to_json(doctor_values(found))] if as_json else doctor_lines(found))
     if not found.is_complete:
         raise typer.Exit(1)
 
@@ -276,7 +271,7 @@ def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
         also_hosts=tuple(allow_hosts or ()),
     )
     wish = Wish(show_agreement, only_export, to_studio, from_studio)
-    _print(carry_out(run, wish, options=options, as_json=as_json, say=_say))
+    print_lines(carry_out(run, wish, options=options, as_json=as_json, say=_say))
 
 
 @critic_app.command("train")
@@ -300,7 +295,7 @@ def critic_train(
 
     asked = {"backbone": backbone, "model": model}
     found = train_critic(run, out=out, asked=asked, settings=settings or [], labels=labels, tell=_say)
-    _print([to_json(asdict(found))] if as_json else trained_lines(found, out))
+    print_lines([to_json(asdict(found))] if as_json else trained_lines(found, out))
 
 
 @critic_app.command("apply")
@@ -348,7 +343,7 @@ def critic_threshold(  # noqa: PLR0913, PLR0917 - one parameter an option
     wish = Wish(keep=keep, precision=precision, threshold=threshold)
     with _at_work(quiet or not apply) as (reporter, stop):
         found = choose_threshold(run, wish, critic=critic, labels=labels, apply=apply, reporter=reporter, stop=stop)
-    _print([to_json(threshold_values(found))] if as_json else threshold_lines(found))
+    print_lines([to_json(threshold_values(found))] if as_json else threshold_lines(found))
 
 
 @app.command("serve-scripted")
@@ -378,84 +373,6 @@ def serve_scripted(
     )
 
 
-@microworld_app.command("render")
-def microworld_render(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the images and their truth go.")],
-    count: Annotated[int, typer.Option("--count", min=1, help="How many scenes.")] = 100,
-    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="The seed of the first scene.")] = 0,
-    side_px: Annotated[int, typer.Option("--side", min=32, max=1024, metavar="PIXELS", help="Side of an image.")] = 64,
-    species: Annotated[
-        bool, typer.Option("--species", help="Specimens of species, with labels.csv and concepts.json for them.")
-    ] = False,
-) -> None:
-    """Render scenes as PNG files, with truth.jsonl beside them. The same seeds give the same bytes."""
-    from microworld.folder import TRUTH_NAME, write_scenes
-    from microworld.species_folder import LABELS_NAME, write_specimens
-
-    write = write_specimens if species else write_scenes
-    made = write(folder, count, first_seed=first_seed, side_px=side_px)
-    labels = f", their labels in {folder / LABELS_NAME}" if species else ""
-    _print([f"{len(made):,} scenes in {folder}, their truth in {folder / TRUTH_NAME}{labels}"])
-
-
-@microworld_app.command("grade")
-def microworld_grade(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")],
-    images: Annotated[Path, typer.Option("--images", metavar="FOLDER", help="The folder that was rendered.")],
-    as_json: AsJson = False,
-) -> None:
-    """Say how many of a run's triples are true of the scenes they are about, before and after its filters."""
-    from microworld.runs import grade_lines, grade_run
-    from ostensive.commands.show import to_json
-
-    found = grade_run(run, images=images)
-    _print([to_json(asdict(found))] if as_json else grade_lines(found))
-
-
-@microworld_app.command("annotate")
-def microworld_annotate(
-    run: RunFolderPath,
-    images: Annotated[Path, typer.Option("--images", metavar="FOLDER", help="The folder that was rendered.")],
-    annotators: Annotated[int, typer.Option("--annotators", min=1, max=9, help="How many annotators it plays.")] = 2,
-    noise: Annotated[
-        float, typer.Option("--noise", min=0, max=1, metavar="SHARE", help="How often each errs on a question.")
-    ] = 0.05,
-    image_count: Annotated[int, typer.Option("--sample", min=1, metavar="IMAGES", help="Of how many images.")] = 200,
-    per_image: Annotated[int, typer.Option("--per-image", min=1, help="Most triples of an image.")] = 1000,
-    as_json: AsJson = False,
-) -> None:
-    """Let the oracle judge a run's triples in the place of people, so that a critic can be rehearsed."""
-    from critics.annotation.serving import AnnotateOptions
-    from microworld.runs import annotate_run, oracle_lines
-    from ostensive.commands.show import to_json
-
-    options = AnnotateOptions(images=image_count, per_image=per_image)
-    said = annotate_run(run, images=images, annotators=annotators, noise=noise, options=options)
-    _print([to_json(asdict(said))] if as_json else oracle_lines(said))
-
-
-@microworld_app.command("train")
-def microworld_train(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where the models go; run again to go on.")],
-    stages: Annotated[
-        list[str] | None, typer.Option("--stage", metavar="NAME", help="Only this stage; may be repeated.")
-    ] = None,
-    minutes: Annotated[
-        list[str] | None, typer.Option("--minutes", metavar="STAGE=MINUTES", help="How long; may be repeated.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights and batches.")] = 0,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of torch.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Train the tiny models of the microworld anew: the vision tower, the language model, CLIP and BLIP-2."""
-    from microworld.runs import train_models
-    from ostensive.commands.show import to_json
-
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
-    found = train_models(out, stages=stages or (), minutes=minutes or (), seed=seed, threads=threads)
-    _print([to_json(found)] if as_json else (f"{stage}: {to_json(record)}" for stage, record in found.items()))
-
-
 @recipes_app.command("list")
 def recipes_list(as_json: AsJson = False) -> None:
     """List the built-in recipes."""
@@ -463,7 +380,7 @@ def recipes_list(as_json: AsJson = False) -> None:
     from ostensive.commands.show import to_json
 
     names = recipe_names()
-    _print([to_json(names)] if as_json else (f"{name:<14}{about}" for name, about in names.items()))
+    print_lines([to_json(names)] if as_json else (f"{name:<14}{about}" for name, about in names.items()))
 
 
 @recipes_app.command("show")
@@ -474,7 +391,7 @@ def recipes_show(
     """Print a recipe."""
     from builders.listing import show_recipe
 
-    _print([show_recipe(name, full=full).rstrip()])
+    print_lines([show_recipe(name, full=full).rstrip()])
 
 
 @recipes_app.command("copy")
@@ -482,7 +399,7 @@ def recipes_copy(name: RecipeName, path: Annotated[Path, typer.Argument(metavar=
     """Copy a built-in recipe to a file of your own."""
     from builders.listing import copy_recipe
 
-    _print([str(copy_recipe(name, path))])
+    print_lines([str(copy_recipe(name, path))])
 
 
 @recipes_app.command("schema")
@@ -490,7 +407,7 @@ def recipes_schema(name: RecipeName = "localized") -> None:
     """Print the JSON Schema of a recipe, for editors."""
     from builders.listing import recipe_schema
 
-    _print([recipe_schema(name)])
+    print_lines([recipe_schema(name)])
 
 
 @app.callback(invoke_without_command=True)
@@ -501,7 +418,7 @@ def version(
     if show:
         import ostensive
 
-        _print([f"ostensive {ostensive.__version__}"])
+        print_lines([f"ostensive {ostensive.__version__}"])
         raise typer.Exit
 
 
@@ -538,13 +455,6 @@ def _say(message: str) -> None:
     sys.stderr.flush()
 
 
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        # A file name or a model's text may hold what the terminal's encoding does not.
-        encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-
-
 @contextlib.contextmanager
 def _corpus_shown(out: Path, as_json: bool) -> Iterator[None]:
     """Shows the corpus that the block makes in `out`; also one that a budget or failed rows made smaller than meant."""
@@ -554,7 +464,7 @@ def _corpus_shown(out: Path, as_json: bool) -> Iterator[None]:
 
     def show() -> None:
         corpus = read_corpus(RunFolder(out))
-        _print([to_json(corpus_values(corpus))] if as_json else corpus_lines(corpus))
+        print_lines([to_json(corpus_values(corpus))] if as_json else corpus_lines(corpus))
 
     try:
         yield

@@ -10,11 +10,11 @@ import ostensive
 from critics.annotation.serving import AnnotateOptions
 from critics.annotation.store import STORE_NAME, AnnotationStore, ForeignJudgement
 from critics.labels import read_labels
-from microworld.annotators import rated
+from microworld.annotate import annotate_run, ratings_of
+from microworld.findings import Finding
 from microworld.folder import write_scenes
-from microworld.oracle import QarVerdict
-from microworld.runs import annotate_run, grade_run
-from microworld.verdicts import Verdict
+from microworld.grade import grade_run
+from microworld.oracle import QarFinding
 from ostensive.cli import app
 from ostensive.errors import SettingsError
 
@@ -24,7 +24,7 @@ SETTINGS = (
     "localized.modes=[ids]",
     "critics=[{kind: rules}, {kind: evidence}]",
 )
-TRUE, FALSE = (Verdict("true"), Verdict("false"))
+TRUE, FALSE = (Finding("true"), Finding("false"))
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +96,12 @@ def test_other_scenes_are_refused(built: tuple[Path, Path], tmp_path: Path) -> N
 
 
 def test_annotators_err_as_often_as_they_are_told() -> None:
-    right, wrong = QarVerdict(TRUE, TRUE), QarVerdict(FALSE, TRUE)
-    said = [rated(right, str(row), "one", noise=0.1)["qa"] for row in range(4000)]
+    right, wrong = QarFinding(TRUE, TRUE), QarFinding(FALSE, TRUE)
+    said = [ratings_of(right, str(row), "one", noise=0.1)["qa"] for row in range(4000)]
     assert 0.08 < said.count("reject") / len(said) < 0.12
     assert 0.16 < said.count("maybe") / len(said) < 0.2  # a fifth of what is not rejected
-    said_of_wrong = [rated(wrong, str(row), "one", noise=0.1) for row in range(4000)]
+    said_of_wrong = [ratings_of(wrong, str(row), "one", noise=0.1) for row in range(4000)]
     assert 0.88 < sum(one["qa"] == "reject" for one in said_of_wrong) / 4000 < 0.92
     assert all(one["rationale"] == "reject" for one in said_of_wrong if one["qa"] == "reject")
-    assert rated(right, "7", "one", noise=0.5) == rated(right, "7", "one", noise=0.5)
-    assert said != [rated(right, str(row), "two", noise=0.1)["qa"] for row in range(4000)]
+    assert ratings_of(right, "7", "one", noise=0.5) == ratings_of(right, "7", "one", noise=0.5)
+    assert said != [ratings_of(right, str(row), "two", noise=0.1)["qa"] for row in range(4000)]

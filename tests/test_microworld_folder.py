@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import ostensive
 from microworld.folder import TRUTH_NAME, read_truth, write_scenes
-from microworld.runs import grade_lines, grade_run
+from microworld.grade import grade_lines, grade_run
 from microworld.sample import sample_scene
 from ostensive.cli import app
 from ostensive.errors import SettingsError

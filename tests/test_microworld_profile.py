@@ -76,7 +76,7 @@ def test_scenes_are_put_into_words_that_are_mostly_true(tmp_path: Path) -> None:
     ]
     assert places == 10, "the likeliest two of five places hold the right one"
     assert len(answered) == 70
-    assert sum(verdict.is_true for verdict in answered) > 0.8 * len(answered)
+    assert sum(finding.is_true for finding in answered) > 0.8 * len(answered)
     assert all(text.narratives and all(region.caption for region in text.regions) for text in texts)
     for text in texts:
         assert text.probes[0].question == "what place is this ?"

@@ -1,6 +1,5 @@
 """Scenes of the microworld: what is recorded is what is drawn, and a seed says it all."""
 
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microworld.render import cover_of, dense_labels, ground, render, render_pixels
-from microworld.sample import MIN_VISIBLE, SampleOptions, sample_scene
+from microworld.sample import SampleOptions, sample_scene
 from microworld.scenes import (
     COLOURS,
     MAX_THINGS,
+    MIN_VISIBLE,
     PATTERNS,
     PLACES,
     POSES,
@@ -20,9 +20,9 @@ from microworld.scenes import (
     SIDE_PX,
     SIZES,
     Scene,
+    beside,
     inside,
-    nearest,
-    stands,
+    is_nearest,
 )
 from microworld.sprites import INK
 
@@ -87,9 +87,9 @@ def test_everything_comes_up() -> None:
     assert any(thing.holds for thing in things)
     assert any(thing.visible < 1 for thing in things), "some are covered in part"
     pairs = [(a, b, scene) for scene in scenes for a in scene.things for b in scene.things if a.number != b.number]
-    assert {stands(a, "left of", b) for a, b, _ in pairs} == {True, False, None}
+    assert {beside(a.box, "left of", b.box) for a, b, _ in pairs} == {True, False, None}
     assert any(inside(a, b) for a, b, _ in pairs)
-    assert Counter(nearest(scene, scene.things[0]) is None for scene in scenes).keys() == {True, False}
+    assert {is_nearest(a, b, scene) for a, b, scene in pairs} == {True, False, None}
 
 
 def test_options_leave_out_what_they_say() -> None:
