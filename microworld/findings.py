@@ -20,7 +20,7 @@ NO_FORM: Final = "no sentence of a known form"
 NO_TEXT: Final = "no text"
 TOO_LONG: Final = "a sentence too long to read"
 NO_ANSWER: Final = "no answer to the question"
-TWO_MEANINGS: Final = "two referents, one true and one false"
+TWO_MEANINGS: Final = "two meanings, one true and one false"
 TOO_CLOSE: Final = "too close to say"
 HALF_SEEN: Final = "a thing hidden or held that may or may not count"
 WRONG_PLACE: Final = "wrong place"
@@ -102,6 +102,6 @@ def any_of(findings: Iterable[Finding], otherwise: str) -> Finding:
 
 
 def agreed(findings: Iterable[Finding]) -> Finding:
-    """The finding on words that may mean several things: what all of their referents have in common, if anything."""
+    """The finding on words that may mean several things: what all of their meanings have in common, if anything."""
     found = list(findings)
     return found[0] if len({one.value for one in found}) == 1 else unsure(TWO_MEANINGS)
