@@ -26,6 +26,7 @@ from figures import TARGET
 from peak import cpu_seconds
 
 import ostensive
+from builders.localized.records import Qar
 from critics.critic import Score
 from critics.labels import TripleJudgement, labels_from, write_labels
 from critics.trained.critic import TrainedCritic
@@ -39,7 +40,7 @@ from microworld.oracle import QarFinding, judge_qar
 from ostensive.images.loader import ImageLoader
 from ostensive.recipe import IntakeSettings
 from ostensive.recipe_files import merge, parse_assignments
-from ostensive.records import ImageRecord, Judged, Qar, Verbalization
+from ostensive.records import ImageRecord, Judged, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.run.options import BuildOptions

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from builders.localized.records import Qar
 from critics.annotation.export import export, triple_judgements
-from critics.annotation.serving import CANDIDATES, AnnotateOptions, open_run, open_store, read_recipe, stock
+from critics.annotation.serving import CANDIDATES, AnnotateOptions, open_store, read_recipe, stock
 from critics.annotation.store import ForeignJudgement
 from critics.labels import Rating, labels_from
 from microworld.folder import read_truth
@@ -17,7 +18,7 @@ from microworld.grade import kept, regions_in
 from microworld.oracle import QarFinding, judge_qar
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
-from ostensive.records import Qar
+from ostensive.run.folder import existing_run
 
 WAVERING_SHARE = 0.2
 """How often a "maybe" is said of what is right."""
@@ -68,7 +69,7 @@ def annotate_run(
     say, in the names "oracle 1", "oracle 2" and so on. Raises `SettingsError` as `grade_run` does, and where triples of
     the run were judged by people, with whom the oracle is not to be mixed up.
     """
-    folder, truth = open_run(run), read_truth(Path(images))
+    folder, truth = existing_run(run), read_truth(Path(images))
     names = [f"{_ORACLE} {number}" for number in range(1, annotators + 1)]
     with open_store(folder) as store:
         people = {one.annotator for one in store.standing("triple") if one.source != _ORACLE}

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from critics.annotation.serving import open_run
+from builders.localized.records import Qar
 from microworld.findings import Finding
 from microworld.folder import read_truth
 from microworld.oracle import judge_qar
 from microworld.scenes import Scene
 from ostensive.errors import SettingsError
-from ostensive.records import Judged, Qar, Record, Region, Verbalization
+from ostensive.records import Judged, Record, Region, Verbalization
 from ostensive.run import partitions
-from ostensive.run.folder import RunFolder
+from ostensive.run.folder import RunFolder, existing_run
 
 _REASONS_SHOWN = 3
 RecordT = TypeVar("RecordT", bound=Record)
@@ -142,7 +142,7 @@ def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
 
     Raises `SettingsError` where there is no run, no truth, or nothing to grade yet.
     """
-    folder, truth = open_run(run), read_truth(Path(images))
+    folder, truth = existing_run(run), read_truth(Path(images))
     if not folder.partition_paths("judged"):
         raise SettingsError(f"{run}: no candidate of this run is judged yet; run `ostensive build` first")
     regions = regions_in(folder)

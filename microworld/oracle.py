@@ -15,6 +15,7 @@ Every function is pure and works in time linear in the length of the text.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from builders.localized.records import Qar
 from microworld import findings as why
 from microworld.claims import Answer, Attribute, Boxed, Claim, It, Question, Reference
 from microworld.findings import Finding, agreed, all_of, negated, unsure
@@ -36,7 +37,7 @@ from microworld.species_truth import Standing, decide_species, specimens_in, sta
 from microworld.species_words import SPECIES_WORDS, read_species, speaks_of_species
 from microworld.teacher import read_quoted_probe, read_teacher_answer, read_teacher_rationale, repeats_answer
 from microworld.truth import Scope, decide, scope_of
-from ostensive.records import Box, Qar, Region
+from ostensive.records import Box, Region
 
 
 @dataclass(frozen=True, slots=True)

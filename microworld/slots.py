@@ -81,9 +81,9 @@ FURTHER: Mapping[str, Relation] = {
 }
 
 
-def phrases(referents: Mapping[str, object]) -> Slot:
+def phrases(meanings: Mapping[str, object]) -> Slot:
     """A slot of fixed phrases, each with its meaning."""
-    ranked = sorted(((phrase.split(), value) for phrase, value in referents.items()), key=lambda row: -len(row[0]))
+    ranked = sorted(((phrase.split(), value) for phrase, value in meanings.items()), key=lambda row: -len(row[0]))
 
     def read(tokens: Sequence[str], start: int) -> Read[object] | None:
         for words, value in ranked:
@@ -92,9 +92,9 @@ def phrases(referents: Mapping[str, object]) -> Slot:
         return None
 
     def write(value: object, rng: random.Random) -> str | None:
-        return nouns.word_for(referents, value, rng) if value in referents.values() else None
+        return nouns.word_for(meanings, value, rng) if value in meanings.values() else None
 
-    return Slot(write, read, frozenset(word for phrase in referents for word in phrase.split()))
+    return Slot(write, read, frozenset(word for phrase in meanings for word in phrase.split()))
 
 
 def write_reference(value: object, rng: random.Random) -> str | None:

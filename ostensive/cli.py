@@ -22,6 +22,7 @@ import typer
 from ostensive.commands.microworld import microworld_app
 from ostensive.commands.output import AsJson, RunFolderPath, print_lines
 from ostensive.errors import BudgetReached, Interrupted, OstensiveError, SettingsError, TooManyFailedError
+from ostensive.version import VERSION
 
 if TYPE_CHECKING:
     from ostensive.run.options import BuildOptions
@@ -416,9 +417,7 @@ def version(
 ) -> None:
     """Turn a folder of images into vision-language corpora that point at things and say why."""
     if show:
-        import ostensive
-
-        print_lines([f"ostensive {ostensive.__version__}"])
+        print_lines([f"ostensive {VERSION}"])
         raise typer.Exit
 
 

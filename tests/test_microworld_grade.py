@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from microworld_scenes import regions_of, scene
 
+from builders.localized.records import Qar
 from microworld import findings as why
 from microworld.grade import Grade, GradedRow, ReasonCount, Tally, grade, wilson
 from microworld.scenes import Scene, Thing
-from ostensive.records import Box, Qar, Region
+from ostensive.records import Box, Region
 
 STAR = Thing(0, "star", "blue", "large", "plain", None, None, None, Box(0.1, 0.1, 0.475, 0.475), 1.0)
 RING = Thing(1, "ring", "red", "large", "plain", None, None, None, Box(0.6, 0.6, 0.975, 0.975), 1.0)

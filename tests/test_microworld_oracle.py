@@ -3,6 +3,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,8 @@ from microworld_scenes import regions_of, scene
 
 from builders.localized.facts import NotedBox, facts_of
 from builders.localized.outcomes import Limits, Triple, TurnText, turn_outcomes
-from builders.localized.scripted import make_script
+from builders.localized.records import Qar
+from builders.localized.scripted import scripted_triples
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
 from microworld import findings as why
@@ -26,10 +28,10 @@ from microworld.sentences import tokens_of, write_statement
 from microworld.slots import FURTHER, IN_PLACE, PLACE_NOUNS, RELATIONS
 from microworld.teacher import forms_from
 from microworld.truth import scope_of
-from ostensive.chat.records import Chat, Message
+from ostensive.chat.records import Message
 from ostensive.chat.scripted import script_seed
 from ostensive.recipe import ScriptedTeacherSettings
-from ostensive.records import Box, Probe, Qar, Region, Verbalization
+from ostensive.records import Box, Probe, Region, Verbalization
 
 BIG, LITTLE = 12 / 64, 7 / 64
 
@@ -487,11 +489,9 @@ def qar(question: str, answer: str, rationale: str, mode: str = "ids") -> Qar:
     return Qar("row", "image", mode, question, answer, rationale, (), "teacher", "prompt", "request")
 
 
-def no_chat() -> Chat:
-    raise AssertionError("the script is called directly")
-
-
-STAGE = CandidatesStage(LocalizedSettings(), teacher=ScriptedTeacherSettings(), chat=no_chat, seed=0)
+STAGE = CandidatesStage(
+    LocalizedSettings(), teacher=ScriptedTeacherSettings(), script=partial(scripted_triples, 0.0), seed=0
+)
 
 
 def verbalized(where: Scene) -> Verbalization:
@@ -505,11 +505,11 @@ def verbalized(where: Scene) -> Verbalization:
 
 def taught_triples(row: Verbalization, mode: Mode, error_rate: float) -> Iterator[Triple | None]:
     """What the real teacher writes about a verbalization, as the stage reads it; None for what has holes."""
-    script, conversation = make_script(error_rate), STAGE.conversation(row, mode)
+    conversation = STAGE.conversation(row, mode)
     messages = list(conversation.messages)
     limits = Limits(mode, frozenset(region.number for region in row.regions), 3, 5)
     for follow_up in (*conversation.follow_ups, None):
-        text = script(messages, script_seed(messages, conversation.sampling.seed))
+        text = scripted_triples(error_rate, messages, script_seed(messages, conversation.sampling.seed))
         for one in turn_outcomes(TurnText(text, "stop"), limits, []):
             yield one if isinstance(one, Triple) and one.question and one.answer and one.rationale else None
         messages.append(Message("assistant", text))
