@@ -51,7 +51,7 @@ TEST_SEED = 5_000_000
 KEPT_SHARE = 0.2
 GOAL_POINTS = 25
 VARIANTS = {"three": {"qa": 0.5, "rationale": 0.5}, "accept": {"qa": 0.0, "rationale": 0.0}}
-MODELS = {"blip2": "microworld:blip2", "vlm": "microworld:eyes"}
+MODELS = {"blip2": "microworld:blip2", "vlm": "microworld:vlm"}
 # Tiny models want higher rates than large ones, and after eight rounds they know three thousand triples by heart.
 TINY = {"learning_rate": 3e-4, "head_learning_rate": 5e-4, "max_epochs": 8, "patience": 4}
 ON_CPU = {"precision": "bfloat16", "rows_at_once": 32}

@@ -50,7 +50,7 @@ def scenes_a_second(count: int, rounds: int) -> None:
 def models(scenes: int) -> None:
     seeds = range(scenes)
     print("| measure | asked | strong | base | guess |\n|---|---|---|---|---|")
-    strong, base = (measure_eyes(Path(located(f"microworld:{name}")), seeds) for name in ("eyes", "eyes-base"))
+    strong, base = (measure_eyes(Path(located(f"microworld:{name}")), seeds) for name in ("vlm", "vlm-base"))
     for measure, figure in strong.items():
         guess = "" if figure.guess is None else f"{figure.guess:.1%}"
         row = (measure, f"{figure.asked:,}", f"{figure.right:.1%}", f"{base[measure].right:.1%}", guess)
