@@ -3,15 +3,18 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any  # Any: JSON values
+from typing import TYPE_CHECKING, Any  # Any: JSON values
 
-from cards.reading import Corpus
+
 from ostensive.models.doctor import Diagnosis
 from ostensive.models.needs import ModelNeed
 from ostensive.records import Spend
 from ostensive.run.estimate import Estimate
 from ostensive.run.status import RunStatus
 from ostensive.run.summary import StageSummary
+
+if TYPE_CHECKING:
+    from cards.reading import Corpus
 
 _UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 
@@ -50,7 +53,7 @@ def total_spend(stages: Sequence[StageSummary]) -> Spend:
     return sum((stage.spend for stage in stages), Spend())
 
 
-def corpus_lines(corpus: Corpus) -> Iterator[str]:
+def corpus_lines(corpus: "Corpus") -> Iterator[str]:
     """What a build has to say at its end."""
     yield from stage_table(corpus.stages)
     yield ""
@@ -66,7 +69,7 @@ def corpus_lines(corpus: Corpus) -> Iterator[str]:
     yield f"rows        {corpus.path / 'rows'}"
 
 
-def corpus_values(corpus: Corpus) -> dict[str, Any]:
+def corpus_values(corpus: "Corpus") -> dict[str, Any]:
     """The same for programs."""
     return {
         "corpus": str(corpus.path),
