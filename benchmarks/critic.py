@@ -26,6 +26,7 @@ from figures import TARGET
 from peak import cpu_seconds
 
 import ostensive
+from builders.localized.recipe import compared_text
 from builders.localized.records import Qar
 from critics.critic import Score
 from critics.labels import TripleJudgement, labels_from, write_labels
@@ -173,7 +174,7 @@ def text_alone(work: Path) -> dict[str, float]:
 
     from critics.labels import read_labels
 
-    texts = {row.qar.row_id: row.qar.text for row in decided(work, "train")}
+    texts = {row.qar.row_id: compared_text(row.qar) for row in decided(work, "train")}
     labels = read_labels(work / "train-labels.parquet")
     reader = make_pipeline(
         CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, binary=True),
@@ -181,7 +182,7 @@ def text_alone(work: Path) -> dict[str, float]:
     )
     reader.fit([texts[label.row_id] for label in labels], [label.accepted for label in labels])
     test = decided(work, "test")
-    found = reader.predict_proba([row.qar.text for row in test])[:, 1]
+    found = reader.predict_proba([compared_text(row.qar) for row in test])[:, 1]
     return {row.qar.row_id: float(one) for row, one in zip(test, found, strict=True)}
 
 

@@ -1,7 +1,7 @@
 """True claims about a scene: what there is to tell, by the form of the claim.
 
-Each is proposed from the scene and then judged, and only what is certainly true is told: what is too close to say, or
-half hidden, is left out here as it is by the oracle, because it is the same judgement.
+Each is proposed from the scene and then decided, and only what is certainly true is told: what is too close to say, or
+half hidden, is left out here as it is by the oracle, because it is the same decision.
 """
 
 import random

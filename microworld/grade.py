@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from builders.localized.records import Qar
+from builders.localized.stage import CANDIDATES
+from builders.table import recipe_kind
 from microworld.findings import Finding
 from microworld.folder import read_truth
 from microworld.oracle import judge_qar
 from microworld.scenes import Scene
 from ostensive.errors import SettingsError
+from ostensive.recipe_files import read_yaml
 from ostensive.records import Judged, Record, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder, existing_run
+from verbalizers.stage import VerbalizeStage
 
+_JUDGED = "judged"
 _REASONS_SHOWN = 3
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -140,23 +145,26 @@ def _tally(counts: Counter[Finding]) -> Tally:
 def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
     """Grades the triples of `run`, made from the folder `images` that `ostensive microworld render` wrote.
 
-    Raises `SettingsError` where there is no run, no truth, or nothing to grade yet.
+    Raises `SettingsError` where there is no run, one of another recipe, no truth, or nothing to grade yet.
     """
     folder, truth = existing_run(run), read_truth(Path(images))
-    if not folder.partition_paths("judged"):
+    kind = recipe_kind(str(read_yaml(folder.recipe_path).get("recipe")))
+    if kind.candidate is not Qar:
+        raise SettingsError(f"{run}: a run of {kind.name}; the oracle grades triples of the recipe localized")
+    if not folder.partition_paths(_JUDGED):
         raise SettingsError(f"{run}: no candidate of this run is judged yet; run `ostensive build` first")
     regions = regions_in(folder)
 
     def graded(rows: Iterable[Qar]) -> Grade:
         return grade((GradedRow(qar, regions[qar.image_id]) for qar in rows), truth)
 
-    judged: Iterator[Judged[Qar]] = kept(folder, "judged", Judged[Qar])
-    return RunGrades(graded(kept(folder, "candidates", Qar)), graded(one.candidate for one in judged))
+    judged: Iterator[Judged[Qar]] = kept(folder, _JUDGED, Judged[Qar])
+    return RunGrades(graded(kept(folder, CANDIDATES, Qar)), graded(one.candidate for one in judged))
 
 
 def regions_in(folder: RunFolder) -> dict[str, tuple[Region, ...]]:
     """The regions of each image that a run has put into words."""
-    return {text.image_id: text.regions for text in kept(folder, "verbalized", Verbalization)}
+    return {text.image_id: text.regions for text in kept(folder, VerbalizeStage.name, Verbalization)}
 
 
 def kept(folder: RunFolder, stage: str, record: type[RecordT]) -> Iterator[RecordT]:

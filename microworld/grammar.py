@@ -1,8 +1,8 @@
 """Writes true sentences about a scene, in varied wording: captions, narratives, region phrases, statements.
 
-A sentence is drawn in two steps, what is told (`facts`) and how (`wordings`), and carries its meaning. Questions and
-rationales are in `interviews`. Templates filled at random from the scene were given up: without the judged claim
-between, nobody could tell which of them come out false.
+A sentence is drawn in two steps, what is told (`facts`) and how (`forms`), and carries its meaning. Questions and
+rationales are in `interviews`. Templates filled at random from the scene would not do: without the claim between, which
+is decided, nobody could tell which of them come out false.
 """
 
 import random

@@ -233,11 +233,6 @@ def names_of(scene: Scene, thing: Thing, without: Collection[Aspect] = ()) -> tu
     return ()
 
 
-def name_of(scene: Scene, thing: Thing) -> Kind | None:
-    """The shortest attribute combination that fits this thing alone, one with its shape if there is one, or None."""
-    return next(iter(names_of(scene, thing)), None)
-
-
 def some_name(scene: Scene, thing: Thing, rng: random.Random, without: Collection[Aspect] = ()) -> Kind | None:
     """A name of `thing`, with now and then more said than is needed; None where nothing fits it alone."""
     names = names_of(scene, thing, tuple(without))

@@ -68,7 +68,7 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class ExplanationFinding:
     """What a text makes of a picture with one specimen."""
 
     named: tuple[str, ...]  # the species that it says the specimen is, each once
@@ -139,7 +139,7 @@ def judge_qar(qar: Qar, regions: Sequence[Region], scene: Scene) -> QarFinding:
     return QarFinding(probed.finding, _each(_reason, rationale, replace(scope, it=probed.it)))
 
 
-def judge_explanation(text: str, scene: Scene, regions: Sequence[Region] = ()) -> Explanation:
+def judge_explanation(text: str, scene: Scene, regions: Sequence[Region] = ()) -> ExplanationFinding:
     """What `text` says of the specimen of `scene`; raises `ValueError` where there is not exactly one.
 
     Sentences about other things count for `whole` alone.
@@ -158,7 +158,7 @@ def judge_explanation(text: str, scene: Scene, regions: Sequence[Region] = ()) -
         for mark in dict.fromkeys(mark for claim in claims for mark in claim.marks)
     )
     whole = judge_species_text(text, scene, regions, it=scope.it)
-    return Explanation(named, named == (found[0].species,), cited, whole)
+    return ExplanationFinding(named, named == (found[0].species,), cited, whole)
 
 
 @dataclass(frozen=True, slots=True)

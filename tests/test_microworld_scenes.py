@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microworld.render import cover_of, dense_labels, ground, render, render_pixels
+from microworld.render import cover_of, ground, render, render_pixels
 from microworld.sample import SampleOptions, sample_scene
 from microworld.scenes import (
     COLOURS,
@@ -70,9 +70,6 @@ def test_what_is_visible_is_counted_on_the_picture(seed: int) -> None:
     for thing in scene.things:
         alone = cover_of(Scene(seed, scene.place, (replace(thing, number=0),)))
         assert (cover == thing.number + 1).sum() / (alone == 1).sum() == pytest.approx(thing.visible)
-    labels = dense_labels(scene)
-    assert labels.shape == (8, 8)
-    assert set(np.unique(labels)) <= set(range(-1, len(scene.things)))
 
 
 def test_everything_comes_up() -> None:

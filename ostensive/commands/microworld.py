@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostensive.commands.output import AsJson, RunFolderPath, print_lines
+from ostensive.commands.options import AsJson, RunFolderPath
+from ostensive.commands.terminal import print_lines
 from ostensive.errors import SettingsError
 
 if TYPE_CHECKING:
