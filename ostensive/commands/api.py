@@ -1,7 +1,7 @@
 """The functions of the Python interface: each hands one room what it takes of the others."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,9 +101,14 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
     return estimate_items(resolved, recipe_kind(resolved.recipe), items, options)
 
 
-def doctor(recipe: str, *, options: BuildOptions = DEFAULT_OPTIONS) -> "Diagnosis":
-    """What `recipe` needs, and what there is of it here; raises `SettingsError` for one that is not whole and valid."""
+def doctor(
+    recipe: str, *, options: BuildOptions = DEFAULT_OPTIONS, environment: Mapping[str, str] | None = None
+) -> "Diagnosis":
+    """What `recipe` needs, and what there is of it here; raises `SettingsError` for one that is not whole and valid.
+
+    `environment` None is the process's.
+    """
     from builders.table import load
     from ostensive.models.doctor import doctor as look
 
-    return look(load(recipe, profile=options.profile, assignments=options.settings))
+    return look(load(recipe, profile=options.profile, assignments=options.settings), environment)
