@@ -1,7 +1,7 @@
 """What a sentence of the microworld means: typed claims about a scene, questions, and what an answer says.
 
-Truth is decided on these and never on words, so that the wording may vary as it likes. First-order logic was given up:
-a closed list of forms is what a small model can learn to say, and each of them can be decided in one short function.
+Truth is decided on these and never on words, so that the wording may vary as it likes. The list of forms is
+closed: a small model can learn to say them, and each can be decided in one short function.
 A question is a claim with a hole in it; an answer fills the hole, and is judged as the claim that results.
 """
 

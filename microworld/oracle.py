@@ -2,8 +2,7 @@
 
 It reads the forms of `forms`, those of `species_words` in texts about species, and what the scripted teacher writes;
 everything else is not checkable. It never guesses: a word it does not know, a word twice or missing, a name that may
-mean two things, a difference within the margin. Reading with a model was given up: the judge has to be the one who
-cannot be wrong.
+mean two things, a difference within the margin. No model reads: the oracle has to be the one who cannot be wrong.
 
 The method that learns from explanations of labels asks a large model whether there is an explanation at all, and how
 well it goes with the expert's concepts. Here both are counted: which concepts a text cites, whether each is visible,

@@ -1,7 +1,7 @@
 """Pictures of scenes: a textured ground, and the things of the scene laid over it, as whole pixels of 8 bits.
 
 Grounds are cut out of larger textures that are made once for each place, at an offset and in a brightness that follow
-from the scene's seed. Drawing them anew for each scene was given up: it took ten times as long as all the rest.
+from the scene's seed. Drawing them anew for each scene would take ten times as long as all the rest.
 """
 
 import random
