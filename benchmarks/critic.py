@@ -29,7 +29,7 @@ import ostensive
 from builders.localized.recipe import compared_text
 from builders.localized.records import Qar
 from critics.critic import Score
-from critics.labels import TripleJudgement, labels_from, write_labels
+from critics.labels import CriteriaJudgement, CriterionRating, labels_from, write_labels
 from critics.trained.critic import TrainedCritic
 from critics.trained.folder import load_critic, read_critic
 from critics.trained.settings import TrainedSettings, TrainSettings
@@ -94,10 +94,11 @@ def decided(work: Path, name: str) -> list[Row]:
     return rows
 
 
-def judgement(row: Row, annotator: str, noise: float) -> TripleJudgement:
+def judgement(row: Row, annotator: str, noise: float) -> CriteriaJudgement:
     """What an annotator says who knows the truth, wavers, and errs on each criterion with the probability `noise`."""
     ratings = ratings_of(row.finding, row.qar.row_id, annotator, noise=noise)
-    return TripleJudgement(row.qar.row_id, row.qar.image_id, annotator, ratings["qa"], ratings["rationale"])
+    by_criterion = tuple(CriterionRating(name, rating) for name, rating in ratings.items())
+    return CriteriaJudgement(row.qar.row_id, row.qar.image_id, annotator, by_criterion)
 
 
 def make_data(options: argparse.Namespace) -> None:

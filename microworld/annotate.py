@@ -8,21 +8,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from builders.choosing import annotated_run
 from builders.localized.records import Qar
-from critics.annotation.export import export, triple_judgements
-from critics.annotation.serving import CANDIDATES, AnnotateOptions, open_store, read_recipe, stock
-from critics.annotation.store import ForeignJudgement
+from critics.annotation.export import export, label_judgements
+from critics.annotation.serving import AnnotateOptions, stock
+from critics.annotation.store import ForeignJudgement, open_store
 from critics.labels import Rating, labels_from
 from microworld.folder import read_truth
 from microworld.grade import kept, regions_in
 from microworld.oracle import QarFinding, judge_qar
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
-from ostensive.run.folder import existing_run
 
 WAVERING_SHARE = 0.2
 """How often a "maybe" is said of what is right."""
-ALL_OF_200 = AnnotateOptions(per_image=1000)
+TASK = "triple"
+"""What the oracle plays; it answers the questions of no other."""
+ALL_OF_200 = AnnotateOptions(task=TASK, per_image=1000)
 """Every triple of 200 images."""
 _ORACLE = "oracle"  # the source of its judgements
 
@@ -69,17 +71,18 @@ def annotate_run(
     say, in the names "oracle 1", "oracle 2" and so on. Raises `SettingsError` as `grade_run` does, and where triples of
     the run were judged by people, with whom the oracle is not to be mixed up.
     """
-    folder, truth = existing_run(run), read_truth(Path(images))
+    judged_run, truth = annotated_run(run), read_truth(Path(images))
+    folder = judged_run.folder
     names = [f"{_ORACLE} {number}" for number in range(1, annotators + 1)]
     with open_store(folder) as store:
-        people = {one.annotator for one in store.standing("triple") if one.source != _ORACLE}
+        people = {one.annotator for one in store.standing(TASK) if one.source != _ORACLE}
         if people:
             raise SettingsError(
                 f"{run}: {', '.join(sorted(people))} judged triples of this run; let the oracle judge another run"
             )
-        notes = stock(folder, store, read_recipe(folder), options)
-        items = {item.item_id: item for item in store.items("triple")}
-        rows = [row for row in kept(folder, CANDIDATES, Qar) if row.row_id in items]
+        notes = stock(judged_run, store, options)
+        items = {item.item_id: item for item in store.items(TASK)}
+        rows = [row for row in kept(folder.paths_of(Qar), Qar) if row.row_id in items]
         unknown = [row for row in rows if row.image_id not in truth]
         if unknown:
             raise SettingsError(
@@ -97,7 +100,7 @@ def annotate_run(
             for name in names
         ]
         store.record_imported(judgements, _ORACLE)
-        labels = labels_from(triple_judgements(store.standing("triple")))
+        labels = labels_from(label_judgements(store))
         exported = export(folder, store)
     accepted = sum(label.accepted for label in labels if label.row_id in items)
     path = str(exported.labels) if exported.labels else None

@@ -14,6 +14,7 @@ from typing import TypeVar
 from builders.localized.records import Qar
 from builders.localized.stage import CANDIDATES
 from builders.table import recipe_kind
+from critics.stage import JUDGED
 from microworld.findings import Finding
 from microworld.folder import read_truth
 from microworld.oracle import judge_qar
@@ -25,7 +26,6 @@ from ostensive.run import partitions
 from ostensive.run.folder import RunFolder, existing_run
 from verbalizers.stage import VerbalizeStage
 
-_JUDGED = "judged"
 _REASONS_SHOWN = 3
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -151,25 +151,27 @@ def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
     kind = recipe_kind(str(read_yaml(folder.recipe_path).get("recipe")))
     if kind.candidate is not Qar:
         raise SettingsError(f"{run}: a run of {kind.name}; the oracle grades triples of the recipe localized")
-    if not folder.partition_paths(_JUDGED):
+    judged = folder.partition_paths(JUDGED)
+    if not judged:
         raise SettingsError(f"{run}: no candidate of this run is judged yet; run `ostensive build` first")
     regions = regions_in(folder)
 
     def graded(rows: Iterable[Qar]) -> Grade:
         return grade((GradedRow(qar, regions[qar.image_id]) for qar in rows), truth)
 
-    judged: Iterator[Judged[Qar]] = kept(folder, _JUDGED, Judged[Qar])
-    return RunGrades(graded(kept(folder, CANDIDATES, Qar)), graded(one.candidate for one in judged))
+    accepted: Iterator[Judged[Qar]] = kept(judged, Judged[Qar])
+    candidates = kept(folder.partition_paths(CANDIDATES), Qar)
+    return RunGrades(graded(candidates), graded(one.candidate for one in accepted))
 
 
 def regions_in(folder: RunFolder) -> dict[str, tuple[Region, ...]]:
     """The regions of each image that a run has put into words."""
-    return {text.image_id: text.regions for text in kept(folder, VerbalizeStage.name, Verbalization)}
+    return {text.image_id: text.regions for text in kept(folder.partition_paths(VerbalizeStage.name), Verbalization)}
 
 
-def kept(folder: RunFolder, stage: str, record: type[RecordT]) -> Iterator[RecordT]:
-    """The records that a stage of a run kept."""
-    for path in folder.partition_paths(stage):
+def kept(paths: Iterable[Path], record: type[RecordT]) -> Iterator[RecordT]:
+    """The records that these partitions kept."""
+    for path in paths:
         yield from partitions.read_kept(path, record)
 
 

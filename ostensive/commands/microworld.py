@@ -66,10 +66,10 @@ def annotate(
 ) -> None:
     """Let the oracle judge a run's triples in the place of people, so that a critic can be rehearsed."""
     from critics.annotation.serving import AnnotateOptions
-    from microworld.annotate import annotate_run, annotation_lines
+    from microworld.annotate import TASK, annotate_run, annotation_lines
     from ostensive.commands.show import to_json
 
-    options = AnnotateOptions(images=image_count, per_image=per_image)
+    options = AnnotateOptions(task=TASK, images=image_count, per_image=per_image)
     found = annotate_run(run, images=images, annotators=annotators, noise=noise, options=options)
     print_lines([to_json(asdict(found))] if as_json else annotation_lines(found))
 
