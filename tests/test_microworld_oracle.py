@@ -3,7 +3,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +12,7 @@ from microworld_scenes import regions_of, scene
 from builders.localized.facts import NotedBox, facts_of
 from builders.localized.outcomes import Limits, Triple, TurnText, turn_outcomes
 from builders.localized.records import Qar
-from builders.localized.scripted import scripted_triples
+from builders.localized.scripted import make_script
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
 from microworld import findings as why
@@ -489,9 +488,7 @@ def qar(question: str, answer: str, rationale: str, mode: str = "ids") -> Qar:
     return Qar("row", "image", mode, question, answer, rationale, (), "teacher", "prompt", "request")
 
 
-STAGE = CandidatesStage(
-    LocalizedSettings(), teacher=ScriptedTeacherSettings(), script=partial(scripted_triples, 0.0), seed=0
-)
+STAGE = CandidatesStage(LocalizedSettings(), teacher=ScriptedTeacherSettings(), script=make_script(0.0), seed=0)
 
 
 def verbalized(where: Scene) -> Verbalization:
@@ -505,11 +502,11 @@ def verbalized(where: Scene) -> Verbalization:
 
 def taught_triples(row: Verbalization, mode: Mode, error_rate: float) -> Iterator[Triple | None]:
     """What the real teacher writes about a verbalization, as the stage reads it; None for what has holes."""
-    conversation = STAGE.conversation(row, mode)
+    script, conversation = make_script(error_rate), STAGE.conversation(row, mode)
     messages = list(conversation.messages)
     limits = Limits(mode, frozenset(region.number for region in row.regions), 3, 5)
     for follow_up in (*conversation.follow_ups, None):
-        text = scripted_triples(error_rate, messages, script_seed(messages, conversation.sampling.seed))
+        text = script(messages, script_seed(messages, conversation.sampling.seed))
         for one in turn_outcomes(TurnText(text, "stop"), limits, []):
             yield one if isinstance(one, Triple) and one.question and one.answer and one.rationale else None
         messages.append(Message("assistant", text))
