@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
+from plain_services import plain_services
 
-from ostensive.chat.access import ChatSettings
-from ostensive.chat.records import Chat
-from ostensive.chat.scripted import Script
 from ostensive.images.loader import ImageLoader
 from ostensive.recipe import IntakeSettings
 from ostensive.records import ImageRecord
@@ -39,13 +37,9 @@ def load_file(image: ImageRecord) -> Image.Image:
         return picture.convert("RGB")
 
 
-def no_chat(_settings: ChatSettings, _script: Script) -> Chat:
-    raise AssertionError("nobody is to be asked here")
-
-
 def services(load: Load = load_file, *, threads: int = 2) -> Services:
     """Services with which nobody can be asked."""
-    return Services(FileLoader(load), no_chat, threads, threading.Event())
+    return replace(plain_services(threads=threads), images=FileLoader(load))
 
 
 @contextmanager

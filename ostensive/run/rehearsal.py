@@ -21,8 +21,9 @@ from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import Recipe, SelfTeacherSettings
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import NO_SPEND, ImageRecord, Record, Verbalization
+from ostensive.run.pipeline import stages_of
 from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
-from ostensive.stage import ImageEvidence, Kept, Outcome, Stage
+from ostensive.stage import ImageEvidence, Kept, Outcome, RunWideStage, record_name
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class RehearsedStage:
     """What a stage was given and made, in memory."""
 
     name: str
+    record: Any  # the class of what it made
     rows: Sequence[Record]
     outcomes: Sequence[Outcome[Any]]
 
@@ -65,6 +67,7 @@ class RehearsedStage:
 class Rehearsal:
     """Everything that came of a few images."""
 
+    kind: RecipeKind
     stages: tuple[RehearsedStage, ...]  # intake first
     chats: tuple[RehearsedChat, ...]
 
@@ -83,14 +86,13 @@ class Rehearsal:
 def rehearse(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> Rehearsal:
     """Takes `items` through intake and every stage of `recipe`, the chat models spoken by scripts.
 
-    Models of this machine that verbalize are free, and work as they do in a build.
+    Models of this machine that verbalize are free, and look at the images as they do in a build.
     """
-    threads = thread_count(recipe.run)
     chats: list[RehearsedChat] = []
     with tempfile.TemporaryDirectory() as folder:
-        settings = ServiceSettings(
-            intake=recipe.intake, threads=threads, journal=Path(folder) / "journal.sqlite", run_id="rehearsal"
-        )
+        journal = Path(folder) / "journal.sqlite"
+        threads = thread_count(recipe.run)
+        settings = ServiceSettings(intake=recipe.intake, threads=threads, journal=journal, run_id="rehearsal")
         with open_services(settings, threading.Event()) as services:
 
             def open_chat(chat: ChatSettings, script: Script) -> Chat:
@@ -100,7 +102,7 @@ def rehearse(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> R
                 return chats[-1]
 
             stages = _rehearsed(recipe, kind, items, replace(services, open_chat=open_chat))
-    return Rehearsal(tuple(stages), tuple(chats))
+    return Rehearsal(kind, tuple(stages), tuple(chats))
 
 
 def _rehearsed(
@@ -108,19 +110,23 @@ def _rehearsed(
 ) -> list[RehearsedStage]:
     intake = Intake(recipe.intake, services.threads)
     taken_in = intake.process(items, {})
-    done = [RehearsedStage(intake.name, items, taken_in)]
-    rows: list[Any] = _kept(taken_in)
-    evidence = {image.image_id: ImageEvidence(image) for image in rows}
-    for stage in kind.make_stages(recipe):
+    done = [RehearsedStage(intake.name, ImageRecord, items, taken_in)]
+    images = _kept(taken_in)
+    made: dict[str, Sequence[Any]] = {record_name(ImageRecord): images}  # the newest rows by the name of their class
+    evidence = {image.image_id: ImageEvidence(image) for image in images}
+    for stage in stages_of(recipe, kind):
+        rows = made[record_name(stage.record_in)]
         if not rows:
             break
-        assert isinstance(stage, Stage), "what needs the whole run is not rehearsed"
-        with stage.opened(services) as opened:
-            outcomes = opened.process(rows, evidence)
-        done.append(RehearsedStage(stage.name, rows, outcomes))
-        rows = _kept(outcomes)
+        if isinstance(stage, RunWideStage):
+            outcomes = stage.apply(rows, stage.decide([stage.summarise(rows, evidence)]))
+        else:
+            with stage.opened(services) as opened:
+                outcomes = opened.process(rows, evidence)
+        done.append(RehearsedStage(stage.name, stage.record_out, rows, outcomes))
+        kept = made[record_name(stage.record_out)] = _kept(outcomes)
         if stage.record_out is Verbalization:
-            evidence = {row.image_id: ImageEvidence(evidence[row.image_id].image, row) for row in rows}
+            evidence = {row.image_id: replace(evidence[row.image_id], verbalization=row) for row in kept}
     return done
 
 
