@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ostensive.models.pool import GeneratorPool
+
 from critics.critic import CriticMeans
 from ostensive.chat.access import ChatSettings, open_chat
 from ostensive.chat.budget import Budget
@@ -13,7 +15,6 @@ from ostensive.chat.prices import load_prices
 from ostensive.chat.records import Chat
 from ostensive.chat.scripted import Script
 from ostensive.images.loader import ImageLoader
-from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings, ServedTeacherSettings, TeacherSettings
 from ostensive.records import Box, ImageRecord, Location, Probe, Qar, Region, Verbalization
 from ostensive.run.services import Services

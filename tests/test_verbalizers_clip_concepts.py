@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from opened_verbalizers import CONTEXT, opened, services
 from PIL import Image
 from tiny_clip import MODEL, write_checkpoint, write_config, write_folder
-from verbalizing import CONTEXT, opened, services
 
 from ostensive.errors import SettingsError
 from ostensive.records import ImageRecord, Location

@@ -14,8 +14,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from opened_verbalizers import opened
 from PIL import Image
-from verbalizing import opened
 
 from ostensive.records import Box
 from verbalizers.base import DecodedImage, ImageFailure, Workers, open_workers

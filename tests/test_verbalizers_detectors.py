@@ -22,10 +22,10 @@ import torch
 import torchvision.models
 import transformers
 from drawing import draw_scene
+from opened_verbalizers import CONTEXT, opened, services
 from safetensors.torch import load_file, save_file
 from tiny_detectors import CLASSES
 from tiny_models import one_thread  # noqa: F401 - a fixture
-from verbalizing import CONTEXT, opened, services
 
 from ostensive.errors import SettingsError
 from ostensive.models.lookup import look_up
@@ -324,7 +324,7 @@ def test_a_label_that_the_model_cannot_read_is_refused(
 ) -> None:
     with (
         pytest.raises(SettingsError) as refused,
-        detector_of(told(folders(family), vocabulary=("dog", label)), workers),
+        detector_of(told(folders(family), vocabulary=("dog", label))).opened(),
     ):
         pass
     assert str(refused.value).startswith("vocabulary: ")

@@ -11,12 +11,13 @@ import PIL.Image
 import PIL.ImageDraw
 import pytest
 import torch
-from verbalizing import CONTEXT, opened
+from opened_verbalizers import CONTEXT, opened
 
+from ostensive.commands.api import doctor, preview
+from ostensive.commands.show import doctor_lines
 from ostensive.errors import SettingsError
-from ostensive.models.doctor import doctor, doctor_lines
 from ostensive.run.options import BuildOptions
-from ostensive.run.preview import as_text, preview
+from ostensive.run.preview import as_text
 from ostensive.settings import validate
 from verbalizers.base import DecodedImage, open_workers
 from verbalizers.choice import Proposal

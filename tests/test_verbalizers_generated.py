@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_models
+from opened_verbalizers import CONTEXT, VerbalizerT, journaled_services, opened
 from PIL import Image
 from tiny_models import one_thread  # noqa: F401 - a fixture
-from verbalizing import CONTEXT, VerbalizerT, journaled_services, opened
 
 from ostensive.chat.journal import Journal
 from ostensive.errors import Interrupted, SettingsError
@@ -214,7 +214,7 @@ def test_a_killed_process_generates_only_what_is_missing(
         "import pickle, sys\n"
         "from pathlib import Path\n"
         "import torch\n"
-        "from verbalizing import journaled_services\n"
+        "from opened_verbalizers import journaled_services\n"
         "torch.set_num_threads(1)\n"
         "stage, rows, journal = pickle.load(sys.stdin.buffer)\n"
         "with journaled_services(journal) as services, stage.opened(services) as ready:\n"

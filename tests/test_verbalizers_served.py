@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 from drawing import write_scenes
+from opened_verbalizers import journaled_services
 from PIL import Image
-from verbalizing import journaled_services
 
 import ostensive
 from builders.localized.probing import TeacherAsker, load_probing_prompts
-from builders.localized.scripted import scripted_triples
+from builders.localized.scripted import make_script
 from builders.table import load as load_recipe
 from ostensive.chat.faults import Faults
 from ostensive.chat.pictures import EncodedImage
 from ostensive.chat.records import Conversation, Message, NoReply, Reply
 from ostensive.chat.server import ServerSettings, ServerThread
+from ostensive.commands.api import estimate
 from ostensive.errors import AccessRefusedError, BudgetReached, SettingsError
 from ostensive.images.sources import list_items
 from ostensive.recipe import ServedTeacherSettings, TeacherSettings
 from ostensive.records import NO_SPEND, ImageRecord, Location, Verbalization
-from ostensive.run.estimate import estimate
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome
 from verbalizers.image_text.settings import EndpointSettings
@@ -53,7 +53,7 @@ def seer(messages: Sequence[Message], seed: int) -> str:
     """A model that sees one thing, the main colour of the picture in the message, and says it to every question."""
     if not messages[-1].images:
         return (
-            scripted_triples(0.0, messages, seed)
+            make_script(0.0)(messages, seed)
             if "rationale" in messages[0].text
             else "1. Is it red?\n2. Is it round?"
         )

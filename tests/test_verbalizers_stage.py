@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import skimage.data
+from opened_verbalizers import Load, load_file, services
 from PIL import Image, ImageDraw
-from verbalizing import Load, load_file, services
 
 from ostensive.arrow import from_table, to_table
 from ostensive.errors import OstensiveError
@@ -213,7 +213,7 @@ def test_a_stage_pickles_and_says_the_same_in_another_process(drawn: list[ImageR
     before = process(drawn[:2], made)
     code = (
         "import pickle, sys\n"
-        "from verbalizing import services\n"
+        "from opened_verbalizers import services\n"
         "stage, rows = pickle.load(sys.stdin.buffer)\n"
         "with stage.opened(services()) as ready:\n"
         "    sys.stdout.buffer.write(pickle.dumps((ready.process(rows, {}), stage.identity, ready.images_at_once)))"
