@@ -26,6 +26,7 @@ from drawing import write_scenes
 from builders import dedupe
 from builders.localized import outcomes
 from builders.localized.recipe import LocalizedRecipe
+from builders.localized.records import Qar
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
 from cards.samples import PublicForm
@@ -48,7 +49,7 @@ from ostensive.recipe import (
     ServedTeacherSettings,
 )
 from ostensive.recipe_files import parse_assignments
-from ostensive.records import NO_SPEND, Judged, Qar
+from ostensive.records import NO_SPEND, Judged
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
 from verbalizers import stage as verbalizing
 from verbalizers.settings import VerbalizeSettings
