@@ -2,9 +2,9 @@
 
 Claims are found by words alone: regions by number, numbers, and every word that may name something (all but those of
 grammar, reasoning and place in `words/common.txt`), reduced to a stem. A claim is supported when its stem stands in the
-image's concepts, narratives, captions, labels or probes, or in what came in beside it. It knows no synonyms and does not
-ask which region a word is said of; it is free, judges the same way each time, and shows which words it stumbled over.
-For the rest there is the critic `judge`.
+image's concepts, narratives, captions, labels or probes, or in what came in beside it. It knows no synonyms and does
+not ask which region a word is said of; it is free, judges the same way each time, and shows which words it stumbled
+over. For the rest there is the critic `judge`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

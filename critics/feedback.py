@@ -75,6 +75,4 @@ class FeedbackCritic(Critic[FeedbackSettings]):
     def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score]:  # noqa: ARG002 - of a critic
         ratings = self._ratings
         assert ratings is not None, "a critic is opened before it is asked"
-        return [
-            Score(ratings[row.row_id], REJECTED) if row.row_id in ratings else Score(0.0, UNRATED) for row in rows
-        ]
+        return [Score(ratings[row.row_id], REJECTED) if row.row_id in ratings else Score(0.0, UNRATED) for row in rows]

@@ -1,8 +1,8 @@
 """The critic `judge`: a chat model rates each candidate by a written rubric.
 
 It goes through the same journal, budget and retries as a teacher, so that a rating is paid for once. It reads what is
-known of the image in words and not the picture: what it can find is what does not follow from the words. The rubric is a
-set of templates, which are given the texts of a candidate by their names; the reply is read strictly, and one that
+known of the image in words and not the picture: what it can find is what does not follow from the words. The rubric is
+a set of templates, which are given the texts of a candidate by their names; the reply is read strictly, and one that
 cannot be read is a failure with its cost.
 """
 
@@ -95,7 +95,9 @@ def read_ratings(text: str, parts: Sequence[str]) -> Ratings:
 class Judging:
     """What judging candidates and judging pairs share: the model, the rubric, and how they are asked."""
 
-    def __init__(self, settings: JudgeSettings, context: CriticContext, *, template: str, fields: Sequence[str]) -> None:
+    def __init__(
+        self, settings: JudgeSettings, context: CriticContext, *, template: str, fields: Sequence[str]
+    ) -> None:
         """Stores and validates; raises `SettingsError` for a rubric that cannot be used.
 
         `fields` are the variables of `template` besides `scene`, `texts`, `parts` and `judged`.

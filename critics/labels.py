@@ -1,12 +1,12 @@
 """From what people said of candidates to what a critic is trained on: one label a candidate, one polarity, 1 is accept.
 
-LSKD's rule (its section on the critic's annotation): a candidate is accepted unless at least one annotator rejects it on
-at least one of the criteria; the regression target of a criterion is 0 where an annotator rejects it, else the mean of
-the ratings, with reject, maybe and accept counted as 1, 2 and 3. Targets are therefore 0 or lie in 2 to 3. The paper
-says "if any reject" and not of which criterion; here each target looks at its own criterion alone, so that a triple with
-a right answer and a bad rationale has a high first target and a second one of 0. The published code trains the second
-head on the first one's label, and turns the polarity round when a label is a list; neither can happen here, because
-targets have names and there is one `accepted`.
+LSKD's rule (its section on the critic's annotation): a candidate is accepted unless at least one annotator rejects it
+on at least one of the criteria; the regression target of a criterion is 0 where an annotator rejects it, else the mean
+of the ratings, with reject, maybe and accept counted as 1, 2 and 3. Targets are therefore 0 or lie in 2 to 3. The paper
+says "if any reject" and not of which criterion; here each target looks at its own criterion alone, so that a triple
+with a right answer and a bad rationale has a high first target and a second one of 0. The published code trains the
+second head on the first one's label, and turns the polarity round when a label is a list; neither can happen here,
+because targets have names and there is one `accepted`.
 """
 
 from collections.abc import Iterable

@@ -33,9 +33,7 @@ class TextLimits(Settings):
     @model_validator(mode="after")
     def _ordered(self) -> "TextLimits":
         if self.min_words > self.max_words:
-            raise ValueError(
-                f"min_words at most max_words is expected, not {self.min_words} and {self.max_words}"
-            )
+            raise ValueError(f"min_words at most max_words is expected, not {self.min_words} and {self.max_words}")
         return self
 
 

@@ -2,9 +2,9 @@
 
 All scores are kept beside the candidate, also where the first critic finds fault already: a threshold that is moved
 later needs them. The two are apart because the first may take a GPU a night, and the second takes seconds: critics that
-score are the leaves of a tree (`critics.settings.leaves`), and `all_of` and `any_of` are ways to decide on the scores of
-their members, each at its own threshold, for the overlap of texts and the probability of a trained critic are not on one
-scale. Their probability is the least or the greatest of their members'.
+score are the leaves of a tree (`critics.settings.leaves`), and `all_of` and `any_of` are ways to decide on the scores
+of their members, each at its own threshold, for the overlap of texts and the probability of a trained critic are not on
+one scale. Their probability is the least or the greatest of their members'.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -97,9 +97,7 @@ class ScoreStage(Stage[CandidateT, Scored[CandidateT]]):
             found = critic.score(rows, evidence)
             assert len(found) == len(rows), f"{critic.name} gave {len(found)} scores for {len(rows)} rows"
             by_critic.append(found)
-        return [
-            scored(row, self.critics, found) for row, found in zip(rows, zip(*by_critic, strict=True), strict=True)
-        ]
+        return [scored(row, self.critics, found) for row, found in zip(rows, zip(*by_critic, strict=True), strict=True)]
 
 
 def scored(
@@ -183,8 +181,8 @@ def apply_critic(
 ) -> T:
     """Scores the candidates of a finished run with the trained critic in the folder `model`, beside its others.
 
-    The critic joins the run's recipe, in place of a trained one of the same name; then `rebuild` makes `scored` and what
-    follows anew. Raises `SettingsError` for a folder that holds no critic, before the run is touched.
+    The critic joins the run's recipe, in place of a trained one of the same name; then `rebuild` makes `scored` and
+    what follows anew. Raises `SettingsError` for a folder that holds no critic, before the run is touched.
     """
     from critics.trained.folder import read_critic
 

@@ -1,6 +1,7 @@
 """Files of people's: rows of a Parquet or JSON Lines file, with the columns that are asked for checked by name.
 
-What is read is small beside a corpus (references, ratings and items of its rows), and is held in memory as dictionaries.
+What is read is small beside a corpus (references, ratings and items of its rows), and is held in memory as
+dictionaries.
 """
 
 import json

@@ -8,7 +8,7 @@ app = typer.Typer()
 
 
 @app.command("serve-scripted")
-def serve_scripted(  # noqa: PLR0913, PLR0917 - one parameter an option
+def serve_scripted(
     recipe: Annotated[
         str, typer.Option("--recipe", metavar="NAME", help="The recipe to whose prompts it answers.")
     ] = "localized",

@@ -165,6 +165,14 @@ class RunFolder:
         return events
 
 
+def existing_run(path: Path | str) -> RunFolder:
+    """The run in `path`; raises `SettingsError` when there is none."""
+    run = RunFolder(Path(path))
+    if not run.read_state():
+        raise SettingsError(f"{path}: there is no run here; give the folder that was --out of `ostensive build`")
+    return run
+
+
 def _ends_midline(file: BinaryIO) -> bool:
     if file.seek(0, os.SEEK_END) == 0:
         return False
