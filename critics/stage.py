@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar  # Any: settings of any kind, record classes, JSON values
+from typing import Any, Final, Self, TypeVar  # Any: settings, candidates and record classes of any kind, JSON values
 
 from critics.critic import Critic, CriticContext, NoScore, Score, ScoringSettings
 from critics.evidence import EvidenceCritic
@@ -67,7 +67,7 @@ def check_critics(critics: Sequence[CriticSettings], kind: RecipeKind) -> None:
             )
 
 
-class ScoreStage(Stage[CandidateT, Scored[CandidateT]]):
+class ScoreStage(Stage[Any, Scored[Any]]):
     """From candidates to scored candidates."""
 
     name = SCORED
@@ -91,7 +91,7 @@ class ScoreStage(Stage[CandidateT, Scored[CandidateT]]):
                 resources.enter_context(critic.opened(services))
             yield self
 
-    def process(self, rows: Sequence[CandidateT], evidence: Evidence) -> list[Outcome[Scored[CandidateT]]]:
+    def process(self, rows: Sequence[Any], evidence: Evidence) -> list[Outcome[Scored[Any]]]:
         by_critic = []
         for critic in self.critics:
             found = critic.score(rows, evidence)

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from captions_recipe.recipe import KIND as CAPTIONS
-from captions_recipe.recipe import Caption
+from captions_recipe import recipe as captions
 from plain_services import plain_services
 
 from builders.localized.recipe import KIND
@@ -28,6 +27,7 @@ def context(kind: RecipeKind = KIND) -> CriticContext:
     return CriticContext(kind, ScriptedTeacherSettings(), seed=0)
 
 
+CAPTIONS = captions.KIND
 CAPTIONS_CONTEXT = context(CAPTIONS)
 """Of candidates with neither a question nor regions, of images that nobody verbalized."""
 
@@ -43,8 +43,8 @@ def qar(
     return Qar(row_id, image_id, "ids", question, answer, rationale, (0,), "t", "p", "k")
 
 
-def caption(text: str, *, note: str = "a note", row_id: str = "c0", image_id: str = IMAGE) -> Caption:
-    return Caption(row_id, image_id, note, text, "t", "p", "k")
+def caption(text: str, *, note: str = "a note", row_id: str = "c0", image_id: str = IMAGE) -> captions.Caption:
+    return captions.Caption(row_id, image_id, note, text, "t", "p", "k")
 
 
 def image(image_id: str = IMAGE) -> ImageRecord:

@@ -105,12 +105,13 @@ def test_what_is_no_judgement() -> None:
 
 
 def test_any_criteria_make_labels_and_targets_are_found_by_name() -> None:
+    by_annotator: dict[str, dict[str, Rating]] = {
+        "ada": {"true": "accept", "clear": "maybe", "useful": "accept"},
+        "bo": {"true": "accept", "clear": "reject", "useful": "maybe"},
+    }
     three = [
         CriteriaJudgement("r", "i", name, tuple(CriterionRating(one, rating) for one, rating in said.items()))
-        for name, said in {
-            "ada": {"true": "accept", "clear": "maybe", "useful": "accept"},
-            "bo": {"true": "accept", "clear": "reject", "useful": "maybe"},
-        }.items()
+        for name, said in by_annotator.items()
     ]
     (label,) = labels_from(three)
     assert [(one.name, one.value) for one in label.targets] == [("true", 3.0), ("clear", 0.0), ("useful", 2.5)]
