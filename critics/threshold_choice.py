@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar  # Any: candidates of any recipe
 
 from critics.annotation.export import run_labels
 from critics.critic import ScoringSettings
@@ -145,11 +145,11 @@ def _critic_named(run: RunFolder, recipe: Recipe, name: str | None) -> ScoringSe
     return by_name[name]
 
 
-def _scores(run: RunFolder, kind: RecipeKind, critic: str) -> dict[str, Scored]:  # type: ignore[type-arg]  # any kind's
+def _scores(run: RunFolder, kind: RecipeKind, critic: str) -> dict[str, Scored[Any]]:
     """The candidates with the score of one critic alone, by row id."""
-    found: dict[str, Scored] = {}  # type: ignore[type-arg]  # as above
+    found: dict[str, Scored[Any]] = {}
     for path in run.partition_paths(SCORED):
-        for row in partitions.read_kept(path, Scored[kind.candidate]):  # type: ignore[name-defined]  # as above
+        for row in partitions.read_kept(path, Scored[kind.candidate]):  # type: ignore[name-defined]  # of the run
             found[row.record_id] = Scored(row.candidate, (_score_of(row.scores, critic),))
     if not found:
         raise SettingsError(f"{run.path}: no candidate of this run has scores; let `ostensive build` finish it first")
@@ -176,7 +176,7 @@ def _labels(run: RunFolder, path: Path | None, critic: ScoringSettings, *, is_ne
     return _Labels(unseen, f"{origin}, what the critic was not trained on", True, len(labels) - len(unseen))
 
 
-def _joined(scores: dict[str, Scored], known: _Labels) -> list[LabelledScore]:  # type: ignore[type-arg]  # any kind's
+def _joined(scores: dict[str, Scored[Any]], known: _Labels) -> list[LabelledScore]:
     """The labelled scores; labels of candidates that have none are left out."""
     there = [label for label in known.labels if label.row_id in scores]
     if known.labels and not there:
