@@ -77,7 +77,8 @@ def test_an_id_comes_from_the_image_and_the_texts_and_from_nothing_else() -> Non
 
 def test_a_digest_follows_all_but_the_place() -> None:
     assert dataclasses.replace(ITEM, place="elsewhere").digest == ITEM.digest
-    changed = [dataclasses.replace(ITEM, **{name: None}) for name in ("question", "split", "source", "license")]
+    names: list[dict[str, Any]] = [{name: None} for name in ("question", "split", "source", "license")]
+    changed = [dataclasses.replace(ITEM, **name) for name in names]
     assert len({ITEM.digest, *(item.digest for item in changed)}) == 5
 
 
@@ -179,7 +180,7 @@ def test_the_column_that_names_the_image() -> None:
         columns.image_column_in(("image", "file_name"), "f")
     assert columns.file_name_in(("image", "file_name", "left_file_name"), "f") == "file_name"
     assert columns.file_name_in(("image", "left_file_name"), "f") == "left_file_name"
-    with pytest.raises(SettingsError, match=r"annotations.columns.image=left_file_name$"):
+    with pytest.raises(SettingsError, match=r"annotations.columns.image=COLUMN$"):
         columns.file_name_in(("left_file_name", "right_file_name"), "f")
     named = AnnotationColumns(AnnotationSettings(columns={"image": "name"}))
     assert named.image_column_in(("name", "file_name"), "f") == "name"

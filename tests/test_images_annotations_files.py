@@ -18,7 +18,8 @@ from ostensive.errors import SettingsError
 from ostensive.images.annotation_columns import AnnotationColumns
 from ostensive.images.annotation_files import open_table
 from ostensive.images.rows import BadRow, Row
-from ostensive.recipe import AnnotationSettings
+from ostensive.images.sources import list_items
+from ostensive.recipe import AnnotationSettings, IntakeSettings
 
 COLUMNS = AnnotationColumns(AnnotationSettings(columns={"note": "remark"}))
 ROWS = [
@@ -318,6 +319,16 @@ def test_parquet_that_is_damaged_within_says_after_which_row(tmp_path: Path) -> 
     data[start : start + 60] = bytes(60)
     path.write_bytes(data)
     assert error_of(path).startswith("a.parquet, after row 1024: cannot be read: ")
+
+
+def test_columns_whose_names_are_no_unicode(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "a.parquet", ROWS)
+    path.write_bytes(path.read_bytes().replace(b"question", b"\xffuestion"))
+    assert error_of(path).startswith(
+        "a.parquet: not a readable Parquet or Arrow file: 'utf-8' codec can't decode byte 0xff"
+    )
+    with pytest.raises(SettingsError, match="not a readable Parquet or Arrow file"):
+        list_items(path, IntakeSettings())
 
 
 def test_arrow_files_are_read_too(tmp_path: Path) -> None:

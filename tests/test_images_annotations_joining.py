@@ -106,6 +106,8 @@ def test_an_accent_may_be_a_character_of_its_own(photos: Path) -> None:
     save_images(photos, "cafe\u0301.jpg")
     write_rows(photos / "metadata.csv", [{"file_name": "caf\xe9.jpg", "label": "x"}])
     assert list(read(photos).items) == ["cafe\u0301.jpg"]
+    save_images(photos, "caf\xe9.jpg")
+    assert list(read(photos).items) == ["caf\xe9.jpg"]
 
 
 def test_a_metadata_file_about_something_else_is_not_read(photos: Path) -> None:
@@ -273,6 +275,7 @@ def test_samples_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
             ("kind.jpg", jpeg(7)),
             ("kind.json", b"[1]"),
             ("._a.json", b"x"),
+            ("__MACOSX/a.json", b"x"),
             ("good.JPG", jpeg(8)),
             ("good.JSON", b'\xef\xbb\xbf{"label": "y"}'),
         ],
@@ -427,6 +430,10 @@ def test_files_of_which_nothing_can_be_used_are_refused(photos: Path, tmp_path: 
     assert refused("a.jsonl", '{"picture": "a.jpg", "question": "What?"}\n') == unnamed
     assert refused("b.csv", "file_name,text\na.jpg,What?\n") == unknown
     assert refused("b.json", '[{"file_name": "a.jpg", "text": "What?"}]') == unknown
+    odd = refused("h.csv", '"one\ntwo\x1b",question\na.jpg,What?\n')
+    assert odd.startswith(
+        "no column that names the image, such as file_name, its columns are one\\ntwo\\x1b, question;"
+    )
     assert refused("c.csv", "file_name,question\n") == "holds no row; one row for each item is expected"
     assert refused("c.json", "[]") == "holds no row; one row for each item is expected"
     assert refused("d.csv", "file_name,question\nx/a.jpg,What?\nx/b.jpg,What?\n") == (
@@ -438,7 +445,7 @@ def test_files_of_which_nothing_can_be_used_are_refused(photos: Path, tmp_path: 
     )
     assert refused("f.csv", "file_name,question\na.jpg,\n").startswith("none of its 1 rows can be used (empty item); ")
     assert refused("g.csv", "file_name,image,label\na.jpg,a.jpg,x\n") == (
-        "the columns file_name and image may both name the image; choose one with annotations.columns.image=file_name"
+        "the columns file_name and image may both name the image; choose one with annotations.columns.image=COLUMN"
     )
 
 

@@ -129,9 +129,9 @@ def _placed(find: Callable[[tuple[str, ...]], FoundT], columns: Iterable[str], s
 
 def _only(columns: list[str]) -> str | None:
     if len(columns) > 1:
-        names = " and ".join(columns)
+        names = shown_name(" and ".join(columns))
         raise SettingsError(
-            f"the columns {names} may both name the image; choose one with annotations.columns.image={columns[0]}"
+            f"the columns {names} may both name the image; choose one with annotations.columns.image=COLUMN"
         )
     return columns[0] if columns else None
 
@@ -226,7 +226,7 @@ def check_required(annotations: Annotations, required: Iterable[str]) -> None:
             f"annotations: this recipe requires {missing} beside each image, and nothing lies beside them; give "
             f"--annotations FILE, or a metadata.csv in the folder with the columns file_name and {usual}"
         )
-    places = "; ".join(f"{source.name} ({', '.join(source.columns):.200})" for source in annotations.sources[:3])
+    places = "; ".join(f"{source.name} ({source.shown_columns})" for source in annotations.sources[:3])
     more = f" and {len(annotations.sources) - 3} more" if len(annotations.sources) > 3 else ""
     raise SettingsError(
         f"annotations: this recipe requires {missing}, and no column {usual} is in {places}{more}; say which column it "

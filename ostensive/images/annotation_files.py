@@ -1,4 +1,4 @@
-"""Rows of the files in which people keep what belongs to images: CSV, TSV, JSON, JSON Lines, Parquet, Arrow.
+"""Rows of what people keep beside images: CSV, TSV, JSON, JSON Lines, Parquet, Arrow, texts in WebDataset tars.
 
 A file is read once, from its start, a piece at a time; only JSON that is one value is held whole. A row that cannot be
 read is handed on as such, with its place. Where one fault hides which rows follow (bytes of another encoding, a quote
@@ -19,11 +19,16 @@ import pyarrow.parquet as pq
 from ostensive.errors import SettingsError
 from ostensive.images.columns import open_arrow
 from ostensive.images.files import suffix_of
-from ostensive.images.json_rows import json_lines, json_rows
+from ostensive.images.items import TarMember
+from ostensive.images.json_rows import json_lines, json_rows, parse_json
+from ostensive.images.loader import read_file
+from ostensive.images.paths import openable_path, shown_name
+from ostensive.images.refusals import ImageRefusedError
 from ostensive.images.rows import BadRow, Row, Table, Wanted, refuse_repeated
-from ostensive.images.text_files import read_lines
+from ostensive.images.text_files import decode, read_lines
 
 _BATCH_ROWS: Final = 256
+_MAX_MEMBER_BYTES: Final = 16 << 20
 _FORMATS: Final = "a CSV, TSV, JSON, JSON Lines, Parquet or Arrow file is expected"
 
 
@@ -139,7 +144,7 @@ def arrow_table(path: str, shown: str, wanted: Wanted, without: str | None = Non
                 schema = parquet.schema_arrow
         else:
             schema = open_arrow(path).schema
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no UTF-8
         raise SettingsError(f"{shown}: not a readable Parquet or Arrow file: {_one_line(error)}") from error
     names = [name for name in schema.names if name != without]
     chosen = [name for name in names if wanted(name)]
@@ -188,3 +193,40 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
+
+
+# ---- members of tars -----------------------------------------------------------------------------------------------
+
+
+def sample_rows(samples: Mapping[str, Sequence[TarMember]], encoding: str | None) -> Iterator[Row | BadRow]:
+    """The rows of the samples of a tar, their keys the names of the samples; those without a text have none."""
+    for sample, parts in samples.items():
+        texts = [part for part in parts if part.column]
+        place = f"sample {shown_name(sample)}"
+        try:
+            rows = _rows_of_sample(texts, encoding) if texts else []
+        except (OSError, ValueError, ImageRefusedError) as error:
+            yield BadRow(place, f"{error}"[:200])
+            continue
+        for values in rows:
+            yield Row(place, values, sample)
+
+
+def _rows_of_sample(texts: list[TarMember], encoding: str | None) -> list[dict[str, Any]]:  # Any: JSON values
+    """What the texts of a sample say: one row, or as many as its JSON is a list of. Raises `ValueError`."""
+    cells: dict[str, Any] = {}
+    for part in texts:
+        data = read_file(openable_path(part.tar.path), _MAX_MEMBER_BYTES, offset=part.offset, length=part.length)
+        if part.column in cells:
+            raise ValueError(f"{part.column} stands in the sample twice")
+        cells[part.column] = decode(data, encoding)
+    if "json" not in cells:
+        return [cells]
+    value = parse_json(cells.pop("json"))
+    objects = value if isinstance(value, list) else [value]
+    for row in objects:
+        if not isinstance(row, dict):
+            raise ValueError("the JSON is neither an object nor a list of objects")
+        if repeated := row.keys() & cells.keys():
+            raise ValueError(f"{min(repeated)} stands in the JSON and beside it")
+    return [{**cells, **row} for row in objects]

@@ -15,7 +15,7 @@ from typing import Final
 
 from ostensive.errors import SettingsError
 from ostensive.images.annotation_columns import AnnotationColumns, ItemLostError, read_item, text_in
-from ostensive.images.annotation_files import arrow_table, open_table
+from ostensive.images.annotation_files import arrow_table, open_table, sample_rows
 from ostensive.images.annotations import (
     EMPTY,
     NO_IMAGE,
@@ -33,7 +33,6 @@ from ostensive.images.image_names import ImageNames
 from ostensive.images.items import FoundFile, SourceItem, SourceListing, TarMember
 from ostensive.images.paths import openable_path, shown_name
 from ostensive.images.rows import BadRow, Row, Table
-from ostensive.images.tar_texts import sample_rows
 
 _LOSSES_KEPT: Final = 1000  # of each reason, with their places; all are counted
 _HASH: Final = re.compile("[0-9a-f]{64}")
@@ -158,8 +157,9 @@ def _read_metadata(file: FoundFile, names: ImageNames, found: _Found) -> None:
     """A metadata file in a folder: its rows name images by their path from the folder that it is in."""
     columns, name = found.columns, shown_name(file.name)
     table = open_table(file.path, name, columns.settings.encoding, columns.wants)
+    source = AnnotationSource(name, table.columns, ())
     if table.columns and not columns.fields_of(table.columns, name):
-        found.sources.append(AnnotationSource(name, table.columns, ()))
+        found.sources.append(source)
         return
     folder = str(PurePosixPath(file.name).parent)
 
@@ -175,7 +175,7 @@ def _read_metadata(file: FoundFile, names: ImageNames, found: _Found) -> None:
 
     if table.columns and columns.file_name_in(table.columns, name) is None:
         raise SettingsError(
-            f"{name}: no column file_name, its columns are {', '.join(table.columns):.200}; say which "
+            f"{name}: no column file_name, its columns are {source.shown_columns}; say which "
             "holds them with annotations.columns.image=COLUMN, or leave this file unread with annotations.beside=false"
         )
     found.take_rows(table, name, find)
@@ -239,7 +239,7 @@ def _read_given(file: str, items: list[SourceItem], found: _Found) -> None:
     columns, name, names = found.columns, shown_name(file), ImageNames(items)
     table = open_table(str(Path(file).absolute()), name, columns.settings.encoding, columns.wants)
     if table.columns:
-        _check_columns(table.columns, name, found)
+        _check_columns(AnnotationSource(name, table.columns, ()), found)
 
     def find(row: Row) -> tuple[_Items, str]:
         column = columns.image_column_in(row.values, name)
@@ -261,7 +261,7 @@ def _read_given(file: str, items: list[SourceItem], found: _Found) -> None:
         raise SettingsError(f"{name}: holds no row; one row for each item is expected")
     ((reason, _),) = (found.lost - lost).most_common(1)
     if reason in (NO_NAME, EMPTY):
-        _check_columns(found.sources.pop().columns, name, found)
+        _check_columns(found.sources.pop(), found)
     detail = found.losses[reason][-1].detail
     raise SettingsError(
         f"{name}: none of its {found.rows - before} rows can be used ({reason}{': ' if detail else ''}{detail}); "
@@ -269,15 +269,15 @@ def _read_given(file: str, items: list[SourceItem], found: _Found) -> None:
     )
 
 
-def _check_columns(given: tuple[str, ...], name: str, found: _Found) -> None:
+def _check_columns(source: AnnotationSource, found: _Found) -> None:
     """Raises `SettingsError` where a file lacks the columns without which no row of it can be used."""
-    shown = f"its columns are {', '.join(given):.200}"
-    _check_named(found.columns, [*found.sources, AnnotationSource(name, given, ())])
-    if not found.columns.fields_of(given, name):
+    name, shown = source.name, f"its columns are {source.shown_columns}"
+    _check_named(found.columns, [*found.sources, source])
+    if not found.columns.fields_of(source.columns, name):
         raise SettingsError(
             f"{name}: no column of a known name, {shown}; name them with annotations.columns.FIELD=COLUMN"
         )
-    if found.columns.image_column_in(given, name) is None:
+    if found.columns.image_column_in(source.columns, name) is None:
         raise SettingsError(
             f"{name}: no column that names the image, such as file_name, {shown}; "
             "name it with annotations.columns.image=COLUMN"
@@ -290,6 +290,6 @@ def _check_named(columns: AnnotationColumns, sources: list[AnnotationSource]) ->
     for field, named in {**columns.named, "image": image}.items():
         for column in named:
             if not any(column in source.columns for source in sources):
-                places = "; ".join(f"{source.name} has {', '.join(source.columns):.200}" for source in sources[:3])
+                places = "; ".join(f"{source.name} has {source.shown_columns}" for source in sources[:3])
                 where = places or "nothing lies beside the images"
                 raise SettingsError(f"annotations.columns.{field}: there is no column {column!r} ({where})")

@@ -5,12 +5,12 @@ and made an `Annotation` by `annotate`. Ids come from content alone: rows and fi
 """
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ostensive.fingerprint import fingerprint
+from ostensive.images.paths import shown_name
 from ostensive.recipe import ANNOTATION_FIELDS
 from ostensive.records import Annotation, NamedText
 
@@ -156,6 +156,11 @@ class AnnotationSource:
     columns: tuple[str, ...]  # all that were met, in the order in which they were
     fields: tuple[str, ...]  # those of ours that a column was found for
 
+    @property
+    def shown_columns(self) -> str:
+        """The columns for people, on one line that is not too long."""
+        return shown_name(", ".join(self.columns))[:200]
+
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
@@ -173,8 +178,3 @@ class Annotations:
         """The items of the image that was listed as `key`, once its hash is known."""
         named, hashed = self.items.get(key, ()), self.by_image_id.get(image_id, ())
         return settle((*named, *hashed)) if hashed else Settled(named, (), 0)
-
-
-def count_losses(losses: Iterable[AnnotationLoss]) -> dict[str, int]:
-    """How many there are of each reason, reasons in alphabetical order."""
-    return dict(sorted(Counter(loss.reason for loss in losses).items()))

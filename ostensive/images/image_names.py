@@ -29,7 +29,7 @@ class ImageNames:
 
     def at(self, path: str) -> str | None:
         """The key of the image at exactly this path."""
-        for name in (path, posixpath.normpath(path), posixpath.normpath(path.replace("\\", "/"))):
+        for name in (path, posixpath.normpath(path)):
             if (key := storable_path(name)) in self._keys:
                 return key
         if self._composed is None:
