@@ -39,8 +39,9 @@ from ostensive.chat.prices import load_prices
 from ostensive.chat.records import NoReply
 from ostensive.chat.wire import ParsedReply, outcome
 from ostensive.cli import app
-from ostensive.images import refusals
+from ostensive.images import annotation_columns, annotations, refusals
 from ostensive.recipe import (
+    AnnotationSettings,
     CorpusSettings,
     IntakeSettings,
     RunSettings,
@@ -61,6 +62,7 @@ SHOWN_TO_BE_REFUSED = "teacher.temprature"
 STAND_INS = ("corpus.license=other", "corpus.source=a test")
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "intake": (IntakeSettings,),
+    "annotations": (AnnotationSettings,),
     "teacher": (ServedTeacherSettings, ScriptedTeacherSettings, SelfTeacherSettings),
     "localized": (LocalizedSettings,),
     "dedupe": (dedupe.DedupeSettings,),
@@ -368,6 +370,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     phrases = {value for name, value in vars(refusals).items() if name.isupper() and isinstance(value, str)}
     assert names_in("reasons: images failed") == refusals.FAULTS
     assert names_in("reasons: images dropped") == phrases - refusals.FAULTS
+    assert names_in("reasons: annotations") == set(annotations.REASONS)
     assert names_in("reasons: candidates") == set(outcomes.REASONS)
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})
@@ -383,6 +386,11 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: teacher failed") == teacher_reasons(stops=False)
     assert names_in("reasons: teacher stops") == teacher_reasons(stops=True)
     assert names_in("faults") == set(FAULT_KINDS)
+
+
+def test_the_table_of_annotations_is_that_of_the_code() -> None:
+    shown = {row[0].strip("`"): tuple(re.findall(r"`(\w+)`", row[1])) for row in table_after("annotation fields")}
+    assert shown == annotation_columns.COLUMNS
 
 
 def test_the_tables_of_fields_are_those_of_the_corpus() -> None:
