@@ -4,7 +4,10 @@ What a room needs to know is set in that room (`verbalizers.settings`, `critics.
 together into its recipe. Reading, merging and writing recipes is in `ostensive.recipe_files`.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+import codecs
+import dataclasses
+import difflib
+from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -12,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.needs import ModelNeed
+from ostensive.records import Annotation
 from ostensive.settings import SECRET_PROBLEM, Operational, Settings
 
 
@@ -27,6 +31,50 @@ class IntakeSettings(Settings):
     else."""
     column: str | None = None
     """The image column of Parquet input; None takes the only one there is."""
+
+
+ANNOTATION_FIELDS: Final = tuple(
+    field.name for field in dataclasses.fields(Annotation) if field.name not in ("annotation_id", "image_id", "extras")
+)
+"""What an annotation holds besides the columns that a recipe names itself."""
+LIST_FIELDS: Final = ("answers", "choices", "rationales")
+
+
+class AnnotationSettings(Settings):
+    """How the text that comes in beside the images is read."""
+
+    columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    """Our field: their column, where it is not called as usual; `image` is the column that names the image. A field
+    that is none of ours is carried along under its name. Answers, choices and rationales may have several columns."""
+    encoding: str | None = None
+    """Of text files; null takes UTF-8, or what the byte order mark says."""
+    beside: bool = True
+    """Read what lies beside the images: metadata files, columns, members of tars. `--annotations` is read anyway."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        try:
+            "".encode(value or "utf-8")  # refuses rot13 and base64 too, which `codecs` also knows
+        except LookupError as error:
+            raise ValueError("the name of an encoding is expected, such as latin-1 or cp1252") from error
+        return None if value is None else codecs.lookup(value).name
+
+    @field_validator("columns")
+    @classmethod
+    def _known_fields(cls, value: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
+        known = ("image", *ANNOTATION_FIELDS)
+        for field, columns in value.items():
+            near = difflib.get_close_matches(field, known, n=1, cutoff=0.75)
+            if near and near[0] != field and not field.startswith(f"{near[0]}_"):
+                raise ValueError(f"{field} is no field of ours; the nearest is {near[0]}")
+            if field in ("annotation_id", "image_id", "extras"):
+                raise ValueError(f"{field} is made, not read; the column that names the image is called image here")
+            if not field.isidentifier():
+                raise ValueError(f"{field!r} is no name for a field; letters, digits and '_' are expected")
+            if isinstance(columns, tuple) and (field not in LIST_FIELDS or not columns):
+                raise ValueError(f"{field} has one column; several are for {', '.join(LIST_FIELDS)}")
+        return value
 
 
 class PriceSettings(Settings):
@@ -198,6 +246,7 @@ class Recipe(Settings):
     """The fragment that filled in the models."""
     seed: int = 0
     intake: IntakeSettings = IntakeSettings()
+    annotations: AnnotationSettings = AnnotationSettings()
     teacher: TeacherSettings = ScriptedTeacherSettings()
     corpus: CorpusSettings
     run: RunSettings = RunSettings()

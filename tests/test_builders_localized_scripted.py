@@ -12,7 +12,7 @@ from builders.localized.outcomes import Absent, Limits, Triple, TurnText, turn_o
 from builders.localized.scripted import _MAX_NAME_WORDS, NOTHING_TO_SAY, Wording, _wordings, make_script
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
-from critics.rules import Parts, first_broken_rule
+from critics.rules import CheckedTexts, first_broken_rule
 from critics.settings import RulesSettings
 from ostensive.chat.records import Chat, Message
 from ostensive.chat.scripted import script_seed
@@ -66,9 +66,14 @@ def outcomes(row: Verbalization, mode: Mode, error_rate: float = 0.0) -> list[Tr
     return found
 
 
+def broken_rule_of(question: str, answer: str, rationale: str, probes: tuple[str, ...] = ()) -> str:
+    texts = {"question": question, "answer": answer, "rationale": rationale}
+    return first_broken_rule(CheckedTexts(texts, ("answer", "rationale"), probes), RulesSettings())
+
+
 def broken_rule(triple: Triple) -> str:
     probes = tuple(probe.question for probe in PROBES)
-    return first_broken_rule(Parts(triple.question, triple.answer, triple.rationale, probes), RulesSettings())
+    return broken_rule_of(triple.question, triple.answer, triple.rationale, probes)
 
 
 NAME = r"(\[\d+\]|[Tt]he .+?)"
@@ -353,4 +358,4 @@ def test_the_wordings_keep_the_rules_of_the_prompt(kind: str) -> None:
             text.format(a=name, b=other, x="a wet dog")
             for text in (wording.question, wording.answer, wording.rationale)
         )
-        assert first_broken_rule(Parts(question, answer, rationale), RulesSettings()) == ""
+        assert broken_rule_of(question, answer, rationale) == ""

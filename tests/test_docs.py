@@ -25,7 +25,7 @@ from drawing import write_scenes
 
 from builders import dedupe
 from builders.localized import outcomes
-from builders.localized.recipe import LocalizedRecipe
+from builders.localized.recipe import KIND, LocalizedRecipe
 from builders.localized.records import Qar
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
@@ -39,8 +39,9 @@ from ostensive.chat.prices import load_prices
 from ostensive.chat.records import NoReply
 from ostensive.chat.wire import ParsedReply, outcome
 from ostensive.cli import app
-from ostensive.images import refusals
+from ostensive.images import annotation_columns, annotations, refusals
 from ostensive.recipe import (
+    AnnotationSettings,
     CorpusSettings,
     IntakeSettings,
     RunSettings,
@@ -61,6 +62,7 @@ SHOWN_TO_BE_REFUSED = "teacher.temprature"
 STAND_INS = ("corpus.license=other", "corpus.source=a test")
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "intake": (IntakeSettings,),
+    "annotations": (AnnotationSettings,),
     "teacher": (ServedTeacherSettings, ScriptedTeacherSettings, SelfTeacherSettings),
     "localized": (LocalizedSettings,),
     "dedupe": (dedupe.DedupeSettings,),
@@ -347,7 +349,7 @@ def rule_reasons() -> set[str]:
                 else:
                     assert isinstance(value, ast.JoinedStr), ast.unparse(value)
                     ending = str(value.values[-1].value) if isinstance(value.values[-1], ast.Constant) else ""
-                    found |= {f"{name}{ending}" for name in ("question", "answer", "rationale")}
+                    found |= {f"{name}{ending}" for name in KIND.parts}
     return found - {""}
 
 
@@ -368,6 +370,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     phrases = {value for name, value in vars(refusals).items() if name.isupper() and isinstance(value, str)}
     assert names_in("reasons: images failed") == refusals.FAULTS
     assert names_in("reasons: images dropped") == phrases - refusals.FAULTS
+    assert names_in("reasons: annotations") == set(annotations.REASONS)
     assert names_in("reasons: candidates") == set(outcomes.REASONS)
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})
@@ -375,13 +378,19 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert {row[1].strip("`") for row in table_after("reasons: judged")} == set(rules.RULES)
     assert names_in("reasons: critics") == {
         *(evidence.UNKNOWN_REGION, evidence.UNSUPPORTED, evidence.NO_EVIDENCE),
-        *(judge.WRONG_ANSWER, judge.WEAK_RATIONALE, judge.UNREADABLE, judge.NO_EVIDENCE),
+        *(judge.low_reason(part) for part in KIND.judged_parts),
+        *(judge.UNREADABLE, judge.NO_EVIDENCE),
         *(overlap.UNLIKE, overlap.NO_REFERENCE, overlap.TOO_SHORT),
         *(feedback.REJECTED, feedback.UNRATED, trained.UNLIKELY, trained.TOO_LONG),
     }
     assert names_in("reasons: teacher failed") == teacher_reasons(stops=False)
     assert names_in("reasons: teacher stops") == teacher_reasons(stops=True)
     assert names_in("faults") == set(FAULT_KINDS)
+
+
+def test_the_table_of_annotations_is_that_of_the_code() -> None:
+    shown = {row[0].strip("`"): tuple(re.findall(r"`(\w+)`", row[1])) for row in table_after("annotation fields")}
+    assert shown == annotation_columns.COLUMNS
 
 
 def test_the_tables_of_fields_are_those_of_the_corpus() -> None:

@@ -1,14 +1,12 @@
 """The critic of kind `trained`: a folder that `ostensive critic train` wrote, asked about candidates."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self  # Any: a candidate
 
-import PIL.Image
-
-from critics.critic import NoScore, Score
+from critics.critic import Critic, CriticContext, NoScore, Score
 from critics.trained.calibration import Calibration
 from critics.trained.folder import CriticFile, critic_version, load_critic, read_critic
 from critics.trained.scoring import Found, Scorer, TooLong
@@ -17,7 +15,7 @@ from critics.trained.showing import Pictures, Shown
 from ostensive.fingerprint import fingerprint
 from ostensive.models.batching import BatchSize
 from ostensive.models.devices import give_back_memory
-from ostensive.records import ImageRecord, Qar
+from ostensive.run.services import Services
 from ostensive.stage import Evidence
 
 UNLIKELY: Final = "unlikely to be accepted by people"
@@ -28,47 +26,42 @@ CODE_VERSION: Final = 1
 _log = logging.getLogger(__name__)
 
 
-class TrainedCritic:
-    """`critics.critic.Critic` by a trained model. `load` gives the pixels of an image, upright, in RGB."""
+class TrainedCritic(Critic[TrainedSettings]):
+    """The critic `trained`: by a trained model."""
 
-    def __init__(self, settings: TrainedSettings, load: Callable[[ImageRecord], PIL.Image.Image]) -> None:
+    def __init__(self, settings: TrainedSettings, context: CriticContext) -> None:
         """Raises `SettingsError` for a folder that holds no critic; loads nothing."""
-        self._settings = settings
-        self._load = load
+        super().__init__(settings, context)
         self._file: CriticFile = read_critic(Path(settings.model))
         self._scorer: Scorer | None = None
         self._has_warned = False
 
     @property
-    def name(self) -> str:
-        return self._settings.title
-
-    @property
     def version(self) -> str:
-        own = critic_version(Path(self._settings.model))
-        return fingerprint([CODE_VERSION, own, self._settings.precision])[:16]
+        own = critic_version(Path(self.settings.model))
+        return fingerprint([CODE_VERSION, own, self.settings.precision])[:16]
 
-    def __enter__(self) -> Self:
-        """Loads the model; raises `SettingsError` when it cannot be."""
-        learner = load_critic(self._settings)
-        pictures = Pictures(self._load, self._file.show.image_side_px)
-        self._scorer = Scorer(learner, pictures, BatchSize(self._settings.batch_size, self._settings.model))
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:
+        """With the model; raises `SettingsError` when it cannot be loaded."""
+        learner = load_critic(self.settings)
+        pictures = Pictures(services.images.load, self._file.show.image_side_px)
+        self._scorer = Scorer(learner, pictures, BatchSize(self.settings.batch_size, self.settings.model))
         self._has_warned = False
-        return self
+        try:
+            yield self
+        finally:
+            del learner
+            self._scorer = None
+            give_back_memory()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._scorer = None
-        give_back_memory()
-
-    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score | NoScore]:
+    def score(self, rows: Sequence[Any], evidence: Evidence) -> list[Score | NoScore]:
         """One score for each row, in order, and none for a text that the model cannot take.
 
         Raises `CriticFailedError` when the model fails with a row alone, `ImageChangedError` for an image that is no
         longer what was taken in.
         """
-        assert self._scorer is not None, "a critic is entered before it is asked"
+        assert self._scorer is not None, "a critic is opened before it is asked"
         showing = self._file.showing
         shown = []
         for row in rows:
@@ -94,7 +87,7 @@ class TrainedCritic:
             "%s: in %d of %d rows regions are drawn that this critic never saw: up to %d at a time with numbers up to"
             " %d, and it was trained on at most %d with numbers up to %d. Its scores there are guesses: train it on"
             " labels of this corpus, or let fewer regions be chosen",
-            self._settings.model,
+            self.settings.model,
             strange,
             len(shown),
             most,

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal  # Any: a candidate
 
 from critics.labels import Label
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
-from ostensive.records import ImageRecord, Qar, Region, Verbalization
+from ostensive.recipe_kind import RecipeKind
+from ostensive.records import ImageRecord, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 
@@ -24,7 +25,7 @@ class Example:
     """A triple whose label is known, with what it is about."""
 
     label: Label
-    candidate: Qar
+    candidate: Any
     image: ImageRecord
     regions: tuple[Region, ...]  # all of the image
 
@@ -38,7 +39,7 @@ class Parts:
     test: tuple[Example, ...]
 
 
-def read_examples(run: RunFolder, labels: Sequence[Label]) -> list[Example]:
+def read_examples(run: RunFolder, labels: Sequence[Label], kind: RecipeKind) -> list[Example]:
     """The examples of a run in the order of their row ids.
 
     Labels of candidates that the run no longer has are counted in the log and left out. Raises `SettingsError` where
@@ -47,7 +48,7 @@ def read_examples(run: RunFolder, labels: Sequence[Label]) -> list[Example]:
     if not run.partition_paths("unique"):
         raise SettingsError(f"{run.path}: has no candidates; run `ostensive build` with this folder as --out first")
     wanted = {label.row_id for label in labels}
-    candidates = {row.row_id: row for row in _kept(run, "unique", Qar) if row.row_id in wanted}
+    candidates = {row.row_id: row for row in _kept(run, "unique", kind.candidate) if row.row_id in wanted}
     known = [label for label in sorted(labels, key=lambda label: label.row_id) if label.row_id in candidates]
     gone = len(labels) - len(known)
     if gone:

@@ -69,12 +69,12 @@ def figures_of(found: Sequence[Found], labels: Sequence[Label], calibration: Cal
         accepted_in_best_fifth=accepted_in_best(logits, accepted, KEPT_SHARE),
         calibration_error=calibration_error(probabilities, accepted),
         calibration_error_before=calibration_error(before, accepted),
-        qa_error=_root_error([one.qa_rating for one in found], [label.qa_target for label in labels]),
+        qa_error=_root_error([one.qa_rating for one in found], [label.target("qa") for label in labels]),
         rationale_error=_root_error(
-            [one.rationale_rating for one in found], [label.rationale_target for label in labels]
+            [one.rationale_rating for one in found], [label.target("rationale") for label in labels]
         ),
-        qa_error_of_mean=_spread([label.qa_target for label in labels]),
-        rationale_error_of_mean=_spread([label.rationale_target for label in labels]),
+        qa_error_of_mean=_spread([label.target("qa") for label in labels]),
+        rationale_error_of_mean=_spread([label.target("rationale") for label in labels]),
     )
 
 

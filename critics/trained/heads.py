@@ -98,8 +98,8 @@ def loss_of(
     device = said.accept.device
     accepted = torch.tensor([int(label.accepted) for label in labels], device=device)
     counts = torch.tensor([balance.of(label) for label in labels], device=device)
-    qa = torch.tensor([label.qa_target for label in labels], device=device)
-    rationale = torch.tensor([label.rationale_target for label in labels], device=device)
+    qa = torch.tensor([label.target("qa") for label in labels], device=device)
+    rationale = torch.tensor([label.target("rationale") for label in labels], device=device)
     entropy = functional.cross_entropy(said.accept, accepted, reduction="none")
     loss = weights.accept * (entropy * counts).sum() / whole.class_weight
     if weights.qa:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from critics.scoring_settings import ScoringSettings
+from critics.critic import ScoringSettings
 from ostensive.models.needs import ModelNeed
 from ostensive.settings import Operational, Settings
 

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final  # Any: a candidate
 
 import PIL.Image
 
@@ -17,7 +17,7 @@ from critics.trained.texts import triple_text
 from ostensive.fingerprint import fingerprint
 from ostensive.images.drawing import draw_regions
 from ostensive.models.pictures import shrunk
-from ostensive.records import ImageRecord, Qar, Region
+from ostensive.records import ImageRecord, Region
 
 MENTIONED_ALONE_SHARE: Final = 0.6
 """Of the triples in `mixed`: LSKD's repository, the critic's data set."""
@@ -44,7 +44,7 @@ class Showing:
     settings: ShowingSettings
     seed: int
 
-    def show(self, candidate: Qar, image: ImageRecord, regions: Sequence[Region], epoch: int = APPLIED) -> Shown:
+    def show(self, candidate: Any, image: ImageRecord, regions: Sequence[Region], epoch: int = APPLIED) -> Shown:
         """`candidate` as it is shown in a round of training, or after it."""
         rng = random.Random(fingerprint([self.seed, candidate.row_id, epoch]))  # noqa: S311 - no secret
         drawn = drawn_regions(candidate.mentions, regions, self.settings, rng)

@@ -4,17 +4,16 @@ Fixed, and a part of what a critic is: one that learned "Rationale:" must not be
 of LSKD's repository: question, answer, rationale.
 """
 
-from typing import Final
+from typing import Any, Final  # Any: a candidate
 
 from critics.trained.settings import BackboneName
-from ostensive.records import Qar
 
 TEXT_VERSION: Final = 1
 """Goes up with every change of the words below; a critic says with which it was trained."""
 _ASKED: Final = "Is the answer right for what is marked, and does the rationale justify it?"
 
 
-def triple_text(candidate: Qar, backbone: BackboneName) -> str:
+def triple_text(candidate: Any, backbone: BackboneName) -> str:
     """The triple as a model of `backbone` reads it; tags such as `[0]` stay, for the picture has the same numbers."""
     text = f"Question: {candidate.question} Answer: {candidate.answer} Rationale: {candidate.rationale}"
     # A chat model's last token has to look back at a task; a matching model matches the text itself.

@@ -36,6 +36,7 @@ from ostensive.models.devices import give_back_memory, resolve_device
 from ostensive.models.files import model_version
 from ostensive.recipe import IntakeSettings
 from ostensive.recipe_files import read_yaml
+from ostensive.recipe_kind import RecipeKind
 from ostensive.records import ImageRecord
 from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
@@ -53,6 +54,7 @@ def train_critic(
     *,
     settings: TrainSettings,
     out: Path,
+    kind: RecipeKind,
     labels: Path | None = None,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> TrainedFigures:
@@ -65,7 +67,7 @@ def train_critic(
     """
     folder = RunFolder(run)
     known_labels = run_labels(folder) if labels is None else read_labels(labels)
-    examples = read_examples(folder, known_labels)
+    examples = read_examples(folder, known_labels, kind)
     parts = split(examples, held_out_share=settings.held_out_share, test_share=settings.test_share, seed=settings.seed)
     base = model_version(settings.model, settings.revision)
     made_from = fingerprint(

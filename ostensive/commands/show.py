@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any  # Any: JSON values
 
-
 from ostensive.models.doctor import Diagnosis
 from ostensive.models.needs import ModelNeed
 from ostensive.records import Spend
