@@ -4,22 +4,25 @@
     python benchmarks/verbalizing.py --device cuda --size full --dtype bfloat16 [--language blip2]
 
 Three ways, from JPEG files to text, in alternating rounds, by the median; a round before them is not counted, for the
-loop with worker processes is slow for some seconds after they are forked. `ours`: the part as `VerbalizeStage` runs it,
-in calls of as many images as the engine hands over, decoded by the stage's own threads beside the model; the other four
-parts are not asked. `bare`: a `DataLoader` with as many worker processes as ours has threads and batches of the same
-size, written with open_clip or transformers alone (`bare_loops.py`). `seeds`: one image at a time, one query at a time,
-no workers, over fewer images. Models have random weights (`random_models.py`); narratives and the others share one
-loaded model with the bare loop, which is made to say as many tokens as ours may; both are counted at the output layer.
-Target: ours at least 0.9 of bare.
+loop with worker processes is slow for some seconds after they are forked. `ours`: one verbalizer as `VerbalizeStage`
+runs it, in calls of as many images as the engine hands over, decoded by the stage's own threads beside the model, its
+answers journaled; the other four are not asked. `bare`: a `DataLoader` with as many worker processes as ours has
+threads and batches of the same size, written with open_clip or transformers alone (`bare_loops.py`). `seeds`: one image
+at a time, one query at a time, no workers, over fewer images. Models have random weights (`random_models.py`);
+narratives and the others share one loaded model with the bare loop, which is made to say as many tokens as ours may;
+both are counted at the output layer. Target: ours at least 0.9 of bare.
 
 On a GPU also `forward`: the model alone on a batch that lies there; the arithmetic that ours and the model alone do in
 a second as a share of the best matrix product measured (`peak.py` has the formulas); and the peak of GPU memory.
 """
 
 import argparse
+import contextlib
 import hashlib
 import os
+import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,18 +38,20 @@ import random_models
 from bare_loops import Asked, Job, Loop, Speaker
 from figures import Plan, Ways, markdown, measure, report, token_counter
 
-from ostensive.images.loader import ImageLoader
+from ostensive.chat.local import LocalChat
 from ostensive.recipe import IntakeSettings
 from ostensive.records import Box, ImageRecord, Location, Verbalization
-from ostensive.run.engine import batches
+from ostensive.run.services import ServiceSettings, open_services
+from ostensive.run.worker import batches
 from ostensive.settings import validate
+from verbalizers.base import DecodedImage, ImageFailure
 from verbalizers.choice import Proposal
 from verbalizers.clip.concepts import ClipConcepts
-from verbalizers.image_text.parts import ModelCaptions, ModelNarratives, ModelProbes
+from verbalizers.image_text.model import ImageTextModel
 from verbalizers.image_text.settings import FIRST_QUESTIONS
+from verbalizers.image_text.verbalizers import ModelCaptions, ModelNarratives, ModelProbes
 from verbalizers.image_text.wordings import answer_prompt, caption_prompt, narrative_prompt
 from verbalizers.label_lists import load_labels
-from verbalizers.parts import Unsaid, View
 from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
 
@@ -92,33 +97,38 @@ class Bench:
 
     @contextmanager
     def stage(self, **sections: Mapping[str, object]) -> Iterator[VerbalizeStage]:
-        """The stage with these sections, entered; the others are of the kind `pixels`, and not asked."""
-        settings = validate(VerbalizeSettings, sections, "verbalize")
-        loader = ImageLoader(IntakeSettings())
-        with VerbalizeStage(settings, loader.load, seed=0, threads=self.threads) as stage:
+        """The stage with these sections, open; the others are of the kind `pixels`, and not asked."""
+        made = VerbalizeStage(validate(VerbalizeSettings, sections, "verbalize"), seed=0)
+        services = ServiceSettings(intake=IntakeSettings(), threads=self.threads, journal=self.journal, run_id="bench")
+        with open_services(services, threading.Event()) as opened, made.opened(opened) as stage:
             yield stage
 
-    def ours(self, stage: VerbalizeStage, tell: Callable[[list[View]], Sequence[object]]) -> Loop:
-        """All images through `tell`, in the groups and calls in which a run works on them."""
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.sqlite"
+
+    def ours(self, stage: VerbalizeStage, verbalize: Callable[[list[DecodedImage]], Sequence[object]]) -> Loop:
+        """All images through `verbalize`, in the groups and calls in which a run works on them."""
 
         def loop() -> int:
+            with contextlib.closing(sqlite3.connect(self.journal)) as journal, journal:
+                journal.execute("DELETE FROM answers")  # of the round before
             count = 0
             for call in batches(self.rows, stage.images_at_once):
                 for group in stage.decoded(call):
-                    views = [view for view in group.views if isinstance(view, View)]
-                    assert len(views) == len(group.rows), group.views
-                    said = tell(views)
-                    failed = [
-                        one for one in said if isinstance(one, Unsaid) and not one.detail.startswith(SAID_NOTHING)
-                    ]
+                    images = [image for image in group.images if isinstance(image, DecodedImage)]
+                    assert len(images) == len(group.rows), group.images
+                    found = verbalize(images)
+                    failures = [one.detail for one in found if isinstance(one, ImageFailure)]
+                    failed = [detail for detail in failures if not detail.startswith(SAID_NOTHING)]
                     assert not failed, failed[0]
-                    count += len(said)
+                    count += len(found)
             return count
 
         return loop
 
 
-# ---- parts ----------------------------------------------------------------------------------------------------------
+# ---- ways  ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -137,13 +147,13 @@ def clip_ways(bench: Bench) -> Iterator[Ways]:
         "dtype": bench.dtype_name, "cache_folder": str(bench.folder / "features"), **lists,
     }  # fmt: skip
     with bench.stage(concepts=concepts) as stage:
-        part = stage.parts.concepts
-        assert isinstance(part, ClipConcepts), "of the kind that was asked for"
+        labeller = stage.verbalizers.concepts
+        assert isinstance(labeller, ClipConcepts), "of the kind that was asked for"
         # The same text features, worked out once: what differs is only what is done with images.
-        texts = [(index.features, top_k) for index, top_k in zip(part._indexes.values(), (2, 3, 3), strict=True)]
+        texts = [(index.features, top_k) for index, top_k in zip(labeller._indexes.values(), (2, 3, 3), strict=True)]
         clip = bare_loops.load_clip(name, checkpoint, bench.job(), texts)
         loops = {
-            "ours": bench.ours(stage, part.concepts),
+            "ours": bench.ours(stage, labeller.concepts),
             "bare": bare_loops.clip_batched(bench.job(), clip),
             "seeds": bare_loops.clip_single(bench.job(bench.seeds_images), clip),
             "forward": bare_loops.clip_forward(bench.job(), clip),
@@ -156,25 +166,25 @@ def narrative_ways(bench: Bench) -> Iterator[Ways]:
     draw = {"temperature": 1.1, "top_p": 0.95, "max_new_tokens": bench.new_tokens}
     section = {**_generator(bench), "count": TEXTS_AN_IMAGE, "draw": draw}
     with bench.stage(narratives=section) as stage:
-        part = stage.parts.narratives
-        assert isinstance(part, ModelNarratives), "of the kind that was asked for"
-        prompts = (narrative_prompt(part.model.form, None),)
+        narrator = stage.verbalizers.narratives
+        assert isinstance(narrator, ModelNarratives), "of the kind that was asked for"
+        prompts = (narrative_prompt(narrator.model.form, None),)
         asked = Asked(prompts, bench.new_tokens, samples=TEXTS_AN_IMAGE, temperature=1.1, top_p=0.95)
-        yield _text_ways(bench, part, asked, bench.ours(stage, part.narratives))
+        yield _text_ways(bench, narrator.model, asked, bench.ours(stage, narrator.narratives))
 
 
 @contextmanager
 def caption_ways(bench: Bench) -> Iterator[Ways]:
     new_tokens = bench.new_tokens // 2
     with bench.stage(captions={**_generator(bench), "draw": {"max_new_tokens": new_tokens}}) as stage:
-        part = stage.parts.captions
-        assert isinstance(part, ModelCaptions), "of the kind that was asked for"
+        captioner = stage.verbalizers.captions
+        assert isinstance(captioner, ModelCaptions), "of the kind that was asked for"
         proposals = tuple(Proposal(box, "thing", 0.5, "thing", 0.5) for box in BOXES)
-        form = part.model.form
+        form = captioner.model.form
         prompts = tuple(caption_prompt(form, box, None, drawn=True) for box in BOXES)
         asked = Asked(prompts, new_tokens, tuple((box.x1, box.y1, box.x2, box.y2) for box in BOXES))
-        loop = bench.ours(stage, lambda views: part.captions(views, [proposals] * len(views)))
-        yield _text_ways(bench, part, asked, loop)
+        loop = bench.ours(stage, lambda images: captioner.captions(images, [proposals] * len(images)))
+        yield _text_ways(bench, captioner.model, asked, loop)
 
 
 @contextmanager
@@ -183,11 +193,11 @@ def probe_ways(bench: Bench) -> Iterator[Ways]:
     questions = FIRST_QUESTIONS[:TEXTS_AN_IMAGE]
     section = {**_generator(bench), "draw": {"max_new_tokens": new_tokens}, "questions": questions}
     with bench.stage(probes=section) as stage:
-        part = stage.parts.probes
-        assert isinstance(part, ModelProbes), "of the kind that was asked for"
-        prompts = tuple(answer_prompt("", part.model.form, question, None) for question in questions)
-        loop = bench.ours(stage, lambda views: part.probes(views, [_draft(view) for view in views]))
-        yield _text_ways(bench, part, Asked(prompts, new_tokens), loop)
+        prober = stage.verbalizers.probes
+        assert isinstance(prober, ModelProbes), "of the kind that was asked for"
+        prompts = tuple(answer_prompt("", prober.model.form, question, None) for question in questions)
+        loop = bench.ours(stage, lambda images: prober.probes(images, [_draft(image) for image in images]))
+        yield _text_ways(bench, prober.model, Asked(prompts, new_tokens), loop)
 
 
 @contextmanager
@@ -204,7 +214,7 @@ def region_ways(bench: Bench) -> Iterator[Ways]:
     with bench.stage(regions=regions) as stage:
         detector = bare_loops.load_detector(model, bench.job(), LEAST_PROBABILITY)
         loops = {
-            "ours": bench.ours(stage, stage.parts.regions.regions),
+            "ours": bench.ours(stage, stage.verbalizers.regions.regions),
             "bare": bare_loops.detect_batched(bench.job(), detector),
             "seeds": bare_loops.detect_single(bench.job(bench.seeds_images), detector),
             "forward": bare_loops.detect_forward(bench.job(), detector),
@@ -232,13 +242,14 @@ def _generator(bench: Bench) -> dict[str, object]:
     }
 
 
-def _draft(view: View) -> Verbalization:
-    return Verbalization(view.image_id, (), (), (), ())
+def _draft(image: DecodedImage) -> Verbalization:
+    return Verbalization(image.image_id, (), (), (), ())
 
 
-def _text_ways(bench: Bench, part: Any, asked: Asked, ours: Loop) -> Ways:  # Any: one of the three that generate
-    """`asked` in the model's words; `part` lends its model, so that both sides run the same one."""
-    loaded = part.model.loaded
+def _text_ways(bench: Bench, model: ImageTextModel, asked: Asked, ours: Loop) -> Ways:
+    """`asked` in the model's words; both sides run the same loaded model."""
+    assert isinstance(model.chat, LocalChat), "it runs here"
+    loaded = model.chat.generator.loaded
     if loaded.form == "chat":
         slots = [{"type": "image"}]
         talks = [[{"role": "user", "content": [*slots, {"type": "text", "text": text}]}] for text in asked.prompts]

@@ -7,7 +7,8 @@ size and device, which change only rounding.
 """
 
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator as GeneratorIterator
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from types import TracebackType
@@ -24,7 +25,7 @@ from ostensive.chat.wire import request_key
 from ostensive.errors import SettingsError
 from ostensive.images.decode import open_rgb
 from ostensive.models.files import model_version
-from ostensive.models.generator import GeneratorPool
+from ostensive.models.generator import Generator, GeneratorPool
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import SelfTeacherSettings
 
@@ -50,6 +51,7 @@ class LocalChat:
         self._settings, self._generators, self._threads = settings, generators, threads
         self._model = JournaledModel(self, journal=journal, budget=budget if teaches else Budget(), stop=stop)
         self._resources = ExitStack()
+        self._generator: Generator | None = None
         self._weights = ""
 
     def __enter__(self) -> Self:
@@ -68,12 +70,19 @@ class LocalChat:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._generator = None
         self._resources.close()
+
+    @property
+    def generator(self) -> Generator:
+        """The model itself, on loan."""
+        assert self._generator is not None, "a model is entered before it is asked"
+        return self._generator
 
     @property
     def form(self) -> Form:
         """How the model wants to be asked."""
-        return self._generator.form
+        return self.generator.form
 
     def chat(self, conversations: Sequence[Conversation]) -> list[Exchange]:
         """One exchange for each conversation, in order. Each batch is journaled in one commit."""
@@ -85,9 +94,9 @@ class LocalChat:
         settings = self._settings.generator.identity()
         return {"generator": settings, "weights": self._weights, "version": GENERATION_VERSION}
 
-    def batches(self, requests: Sequence[KeyedConversation]) -> Generator[Sequence[Answered], None, None]:
+    def batches(self, requests: Sequence[KeyedConversation]) -> GeneratorIterator[Sequence[Answered], None, None]:
         """See `ostensive.chat.turns.Model`."""
-        with closing(self._generator.stream_batches([self._seeded(request) for request in requests])) as batches:
+        with closing(self.generator.stream_batches([self._seeded(request) for request in requests])) as batches:
             for batch in batches:
                 yield [
                     Answered(requests[done.index], replace(done.result, request_key=requests[done.index].key))
