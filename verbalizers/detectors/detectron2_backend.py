@@ -40,19 +40,21 @@ class Detectron2Detector:
     """The model that `settings` name, as a `Detector`."""
 
     def __init__(self, settings: Detectron2RegionSettings) -> None:
-        """Raises `SettingsError` where detectron2, the config or the checkpoint is not there, before any work."""
         self._settings = settings
-        self._files = [config_path(settings), check_weights(settings)]
         self._loaded: Detectron2Model | None = None
         self._version: str | None = None
 
     @property
     def version(self) -> str:
         """Changes with the content of the checkpoint, of the config's own file and of the class names, and with the
-        version of detectron2; not with files that the config imports."""
+        version of detectron2; not with files that the config imports.
+
+        Raises `SettingsError` where detectron2, the config or the checkpoint is not there.
+        """
         if self._version is None:
+            files = [config_path(self._settings), check_weights(self._settings)]
             labels = [] if self._settings.labels is None else [files_digest([Path(self._settings.labels).expanduser()])]
-            content = fingerprint([files_digest(self._files), labels, library_version()])
+            content = fingerprint([files_digest(files), labels, library_version()])
             self._version = f"{DETECTRON2_VERSION}:{content[:16]}"
         return self._version
 
