@@ -192,8 +192,9 @@ TeacherSettings = Annotated[
 ]
 
 
-SplitName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
+SPLIT_NAME = r"^[A-Za-z0-9_]{1,64}(\.[A-Za-z0-9_]{1,64})*$"
 """As `datasets` takes it, and as it stands in file names."""
+SplitName = Annotated[str, Field(pattern=SPLIT_NAME)]
 
 
 class CorpusSettings(Settings):

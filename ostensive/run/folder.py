@@ -94,10 +94,15 @@ class RunFolder:
         """What the finished partitions of a stage say of themselves, by index."""
         return [partitions.read_info(path) for path in self.partition_paths(stage)]
 
+    def stage_names(self) -> list[str]:
+        """The stages of the run in order, intake first, by what the last command said of it."""
+        names: list[str] = self.read_state().get("stages", [])
+        return names
+
     def stage_of(self, record: Any) -> str | None:
         """The last stage whose records are of this class, by what the run says of its stages; None if there is none."""
         wanted, found = record_name(record), None
-        for stage in self.read_state().get("stages", []):
+        for stage in self.stage_names():
             paths = self.partition_paths(stage)
             if paths and partitions.read_info(paths[0]).record == wanted:
                 found = stage

@@ -6,7 +6,38 @@ first file would then shift every slice.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from ostensive.images.annotations import Annotations
+from ostensive.images.intake import DISTINCT, IMAGES
+from ostensive.images.items import SourceItem
+from ostensive.run.annotating import ANNOTATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAnnotations:
+    """What was found beside the images, and the fields without which an item is of no use to the recipe."""
+
+    found: Annotations
+    required: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run takes in: source items by partition, and what lies beside them; None where nothing does."""
+
+    items: Mapping[int, Sequence[SourceItem]]
+    annotations: PlannedAnnotations | None = None
+
+    @property
+    def item_count(self) -> int:
+        return sum(len(items) for items in self.items.values())
+
+    @property
+    def intake_stages(self) -> tuple[str, ...]:
+        """The stages before those of the recipe."""
+        return (IMAGES, DISTINCT) if self.annotations is None else (IMAGES, DISTINCT, ANNOTATIONS)
 
 
 class Keyed(Protocol):

@@ -18,8 +18,10 @@ from ostensive.images.sources import SourceItem
 from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import NO_SPEND, ImageRecord, Record, Verbalization
+from ostensive.records import NO_SPEND, Annotation, ImageRecord, Record, Verbalization
+from ostensive.run.annotating import ImageItems, annotation_stage
 from ostensive.run.pipeline import stages_of
+from ostensive.run.planning import PlannedAnnotations
 from ostensive.run.services import Services, thread_count
 from ostensive.stage import ImageEvidence, Kept, Outcome, RunWideStage, record_name
 
@@ -88,8 +90,10 @@ class Rehearsal:
         return [record for outcome in kept for record in outcome.records]
 
 
-def rehearse(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> Rehearsal:
-    """Takes `items` through intake and every stage of `recipe`, the parts of chat models spoken by scripts."""
+def rehearse(
+    recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem], annotations: PlannedAnnotations | None = None
+) -> Rehearsal:
+    """Takes `items` and what lies beside them through every stage of `recipe`, chat models spoken by scripts."""
     chats: list[RehearsedChat] = []
 
     def open_chat(settings: ChatSettings, script: Script) -> Chat:
@@ -104,6 +108,12 @@ def rehearse(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> R
     images = _kept(taken_in)
     made: dict[str, Sequence[Any]] = {record_name(ImageRecord): images}  # the newest rows by the name of their class
     evidence = {image.image_id: ImageEvidence(image) for image in images}
+    if annotations is not None:
+        joined = _joined(annotations, items, taken_in)
+        done.append(joined)
+        for record in _kept(joined.outcomes):
+            known = evidence[record.image_id]
+            evidence[record.image_id] = replace(known, annotations=(*known.annotations, record))
     for stage in stages_of(recipe, kind):
         rows = made[record_name(stage.record_in)]
         if not rows:
@@ -118,6 +128,20 @@ def rehearse(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> R
         if stage.record_out is Verbalization:
             evidence = {row.image_id: replace(evidence[row.image_id], verbalization=row) for row in kept}
     return Rehearsal(kind, tuple(done), tuple(chats))
+
+
+def _joined(
+    annotations: PlannedAnnotations, items: Sequence[SourceItem], taken_in: Sequence[Outcome[ImageRecord]]
+) -> RehearsedStage:
+    """The stage `annotations` on the few images."""
+    keys: dict[str, list[str]] = {}
+    for item, outcome in zip(items, taken_in, strict=True):
+        for image in outcome.records if isinstance(outcome, Kept) else ():
+            keys.setdefault(image.image_id, []).append(item.key)
+    settled = {image_id: annotations.found.of(own, image_id) for image_id, own in keys.items()}
+    rows = [ImageItems(image_id, one.items, one.losses) for image_id, one in settled.items()]
+    stage = annotation_stage(annotations.required)
+    return RehearsedStage(stage.name, Annotation, rows, stage.process(rows, {}))
 
 
 def _kept(outcomes: Sequence[Outcome[Any]]) -> list[Any]:

@@ -26,6 +26,7 @@ class SplitStage(RunWideStage[ImageRecord, ImageSplit]):
     name = SPLITS
     record_in = ImageRecord
     record_out = ImageSplit
+    uses_annotations = True
 
     def __init__(self, shares: Mapping[str, float], seed: int) -> None:
         self._shares = dict(shares) or {DEFAULT_SPLIT: 1.0}
