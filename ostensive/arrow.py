@@ -1,8 +1,8 @@
 """Records to Arrow and back, and to plain values: all of it follows from the type hints of a frozen dataclass.
 
 Supported hints: str, int, float, bool, `X | None`, `tuple[X, ...]`, other such dataclasses, and one type argument
-(`Judged[Caption]`). What turns records is made once for each class: the hints say beforehand which fields hold something
-to be turned, which is several times as fast as looking at every value (`dataclasses.asdict`).
+(`Judged[Caption]`). The functions that turn records are made once for each class: its hints say beforehand which fields
+hold something to be turned, which is several times as fast as looking at every value (`dataclasses.asdict`).
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ def to_table(records: Sequence[Any], record: Any) -> pa.Table:
 
 @lru_cache(maxsize=256)
 def plain_maker(record: Any) -> Callable[[Any], dict[str, Any]]:
-    """A function from records of this class to dictionaries, lists and scalars; raises `TypeError` for another class."""
+    """A function from records of this class to dictionaries, lists and scalars; raises `TypeError` for what is none."""
     if not dataclasses.is_dataclass(typing.get_origin(record) or record):
         raise TypeError(f"a record class is expected, not {record!r}")
     hints = _hints_of(record)

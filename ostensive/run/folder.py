@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from ostensive.errors import RunLockedError, SettingsError
 from ostensive.files import TEMPORARY, remove_leftovers, storage_errors, write_text
 from ostensive.run import partitions
-from ostensive.run.partitions import PartitionInfo
+from ostensive.run.partitions import PartitionInfo, RecordT
 from ostensive.run.summary import StageSummary
 
 _PART = re.compile(r"part-(\d{5,})-([0-9a-f]{16})\.parquet")
@@ -93,6 +93,15 @@ class RunFolder:
         """What the finished partitions of a stage say of themselves, by index."""
         return [partitions.read_info(path) for path in self.partition_paths(stage)]
 
+    def last_stage(self, record: Any) -> str | None:  # Any: a record class, parametrised or not
+        """The last stage of the run that has partitions of such records; None where no stage has."""
+        name = partitions.record_name(record)
+        for stage in reversed(self.read_state().get("stages", [])):
+            paths = self.partition_paths(stage)
+            if paths and partitions.read_info(paths[0]).record == name:
+                return str(stage)
+        return None
+
     def summary(self, stage: str) -> StageSummary:
         """The counts of a stage over its finished partitions."""
         return sum((info.summary for info in self.infos(stage)), StageSummary(stage, 0, 0))
@@ -148,6 +157,13 @@ class RunFolder:
             except ValueError:
                 continue
         return events
+
+
+def kept_records(run: RunFolder, record: type[RecordT]) -> Iterator[RecordT]:
+    """The records that the last stage with records of this class kept, in order; memory holds one partition."""
+    stage = run.last_stage(record)
+    for path in run.partition_paths(stage) if stage else ():
+        yield from partitions.read_kept(path, record)
 
 
 def _ends_midline(file: BinaryIO) -> bool:

@@ -128,7 +128,7 @@ class StageWorker:
         table = partitions.outcome_table(rows, outcomes, stage.record_out)
         summary = partitions.summarize(stage.name, len(rows), outcomes)
         digest = partitions.digest_of(table, stage.record_out)
-        info = PartitionInfo(stage.name, task.index, wanted, digest, _name_of(stage.record_out), summary)
+        info = PartitionInfo(stage.name, task.index, wanted, digest, partitions.record_name(stage.record_out), summary)
         partitions.write(path, table, info)
         run.log_partition(info, time.monotonic() - started)
         return Carried(info, was_there=False)
@@ -200,14 +200,9 @@ def evidence_of(run: RunFolder, done: Sequence[PartitionInfo]) -> Evidence:
 def _rows_of(run: RunFolder, task: PartitionTask, record: Any) -> Sequence[Any]:
     """The rows of the last stage before that made records of this class: stages that only tell more of images give none."""
     for info in reversed(task.done):
-        if info.record == _name_of(record):
+        if info.record == partitions.record_name(record):
             return partitions.read_kept(run.partition_path(info.stage, info.index, info.fingerprint), record)
-    raise AssertionError(f"no stage before gives {_name_of(record)}")
-
-
-def _name_of(record: Any) -> str:
-    """A record class by its name, without type arguments."""
-    return str(getattr(record, "__origin__", record).__name__)
+    raise AssertionError(f"no stage before gives {partitions.record_name(record)}")
 
 
 def _write_table(path: Path, table: Any, *, instead_of: str) -> None:
