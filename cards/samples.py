@@ -225,7 +225,8 @@ class PublicForm:
 
     def field_notes(self, fields: Sequence[pa.Field]) -> list[FieldNote]:
         """A note for every leaf of `fields`; `[]` marks a list. A field nobody has described has an empty note."""
-        notes = {**_NOTES, **{f"rows[].{path}": note for path, note in self.kind.field_notes.items()}}
+        own = self.kind.field_notes
+        notes = {**own, **_NOTES, **{f"rows[].{path}": note for path, note in own.items()}}
         return [
             FieldNote(path, _type_name(kind), notes.get(path, notes.get(path.removeprefix("rows[]."), "")))
             for field in fields

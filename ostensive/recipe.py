@@ -7,7 +7,7 @@ together into its recipe. Reading, merging and writing recipes is in `ostensive.
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
 from ostensive.models.generator_settings import GeneratorSettings
@@ -144,7 +144,13 @@ TeacherSettings = Annotated[
 ]
 
 
-SplitName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
+def _no_keyword(name: str) -> str:
+    if name == "all":
+        raise ValueError("`datasets` means all splits together by `all`; another name is expected")
+    return name
+
+
+SplitName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$"), AfterValidator(_no_keyword)]
 """As `datasets` takes it, and as it stands in file names."""
 
 

@@ -1,7 +1,7 @@
 """What a recipe tells the rest of the house of itself, and nothing more: its `RecipeKind`.
 
-Commands, critics, cards and engines read the kind; none of them imports a recipe or spells the fields of its candidates.
-A kind is made of classes and functions of modules, so that it pickles.
+Commands, critics, cards and engines read the kind; none of them imports a recipe or spells the fields of its rows. A
+kind is made of classes and functions of modules, so that it pickles.
 """
 
 from collections.abc import Callable, Mapping, Sequence

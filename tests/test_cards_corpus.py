@@ -548,3 +548,11 @@ def test_a_split_whose_name_begins_like_another(tmp_path: Path) -> None:
     written = write(tmp_path / "c", samples, splits=names)
     found = datasets.load_dataset(str(written.folder))
     assert {name: len(found[name]) for name in found} == {"test": 2, "test_2": 1}
+
+
+@pytest.mark.parametrize("name", ["all", "Train", "a-b", "../x", ""])
+def test_names_that_are_no_split(name: str) -> None:
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError, match=r"`datasets` means all splits together by `all`|should match pattern"):
+        CorpusSettings(license="mit", source="x", splits={name: 1})
