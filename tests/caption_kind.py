@@ -52,6 +52,8 @@ class CaptionRecipe(Recipe):
     notes: dict[str, str] = Field(default_factory=dict)  # by the image's source
     given_splits: dict[str, str] = Field(default_factory=dict)  # likewise
     critics: tuple[LengthSettings, ...] = (LengthSettings(),)
+    plain_only: bool = False
+    """Whether a second stage judges, after the critics."""
 
 
 def _items(
@@ -107,6 +109,10 @@ def _judgements(least: float, rows: Sequence[Scored[Caption]], _evidence: Eviden
     return made
 
 
+def _plain(rows: Sequence[Judged[Caption]], _evidence: Evidence) -> list[Outcome[Judged[Caption]]]:
+    return [Kept((row,)) if row.candidate.tone == "plain" else Dropped("not plain", "", row) for row in rows]
+
+
 def make_stages(recipe: CaptionRecipe) -> Sequence[AnyStage]:
     notes = {"notes": recipe.notes, "splits": recipe.given_splits}
     least = recipe.critics[0].min_accept_probability
@@ -114,11 +120,13 @@ def make_stages(recipe: CaptionRecipe) -> Sequence[AnyStage]:
     def stage(name: str, function: Any, record_in: Any, record_out: Any, **identity: Any) -> AnyStage:
         return FunctionStage(name, function, record_in=record_in, record_out=record_out, identity=identity)
 
+    last = (stage("plain", _plain, Judged[Caption], Judged[Caption]),) if recipe.plain_only else ()
     return (
         stage(ITEMS, partial(_items, recipe.notes, recipe.given_splits), ImageRecord, Annotation, **notes),
         stage(CAPTIONS, _captions, ImageRecord, Caption),
         stage("scored", _scores, Caption, Scored[Caption]),
         stage("judged", partial(_judgements, least), Scored[Caption], Judged[Caption], least=least),
+        *last,
     )
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import threading
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from cards.reading import Corpus, open_corpus
 from cards.samples import sample_key
 from ostensive.errors import SettingsError
 from ostensive.records import ImageRecord, ImageSplit, Judged, Scored, Verbalization
-from ostensive.run.build import Build
+from ostensive.run.build import Build, FinishedStages, stages_of
 from ostensive.run.folder import RunFolder, kept_records
+from ostensive.run.services import ServiceSettings, open_services
 from ostensive.run.splits import SPLITS, SplitStage
 from ostensive.run.thresholds import ThresholdChoice, write_choice
 
@@ -136,6 +138,27 @@ def test_images_are_put_into_splits_and_a_given_one_wins(images: Path, tmp_path:
     assert "Without a row, and so without files: rare, lost." in card_of(corpus)
     configs = header_of(corpus)["configs"]
     assert [file["split"] for file in configs[1]["data_files"]] == list(corpus.splits)
+
+
+def test_rows_are_those_of_the_last_stage_that_judges(images: Path, tmp_path: Path) -> None:
+    corpus = built(images, tmp_path / "run", plain_only=True, splits={"train": 1})
+    assert {row["tone"] for row in corpus.rows()} == {"plain"}
+    assert (corpus.row_count, corpus.stages[-2].kept, corpus.stages[-1].name) == (KEPT, KEPT, SPLITS)
+    assert "| plain: accepted by the critics | 12 | 12 | 6 | 6 | 0 |" in card_of(corpus)
+
+
+def test_a_partition_that_is_not_in_splits_yet_waits(images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    whole = built(images, out, splits={"train": 1})
+    RunFolder(out).partition_paths(SPLITS)[1].unlink()
+    recipe = caption_kind.CaptionRecipe.model_validate(yaml.safe_load((out / "recipe.yaml").read_text("utf-8")))
+    settings = ServiceSettings(intake=recipe.intake, threads=1, journal=out / "journal.sqlite", run_id="run")
+    stop = threading.Event()
+    with open_services(settings, stop) as services:
+        stages = stages_of(recipe, caption_kind.KIND)
+        corpus = publish(FinishedStages(RunFolder(out), recipe, caption_kind.KIND, stages, services, stop))
+    assert [row["source"] for row in corpus.rows()][::2] == [*NOTED][:3]
+    assert built(images, out, splits={"train": 1}).manifest == whole.manifest
 
 
 def test_a_split_that_is_not_there_is_named(images: Path, tmp_path: Path) -> None:
