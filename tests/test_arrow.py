@@ -83,6 +83,11 @@ def test_a_hint_without_an_arrow_type_is_refused() -> None:
         arrow.schema_of(Odd)
 
 
+@dataclass(frozen=True)
+class _Placed:
+    location: Location | None
+
+
 def test_the_plain_form_of_a_record() -> None:
     judged = Judged(qar(), (Judgement("rules", "1", 1.0, True, ""),))
     region = Region(0, Box(0, 0, 0.5, 1), "area", None, "c")
@@ -90,5 +95,6 @@ def test_the_plain_form_of_a_record() -> None:
         make = arrow.plain_maker(hint)
         # Tuples become lists, as in JSON; for the rest the standard library says the same.
         assert json.dumps(make(value)) == json.dumps(dataclasses.asdict(value))
+    assert arrow.plain_maker(_Placed)(_Placed(None)) == {"location": None}
     with pytest.raises(TypeError, match=r"^a record class is expected, not dict\[str, int\]$"):
         arrow.plain_maker(dict[str, int])

@@ -140,6 +140,12 @@ def test_images_are_put_into_splits_and_a_given_one_wins(images: Path, tmp_path:
     assert [file["split"] for file in configs[1]["data_files"]] == list(corpus.splits)
 
 
+def test_splits_come_as_asked_then_the_usual_one_then_by_name(images: Path, tmp_path: Path) -> None:
+    given = dict(zip(NOTED, ("b", "a_long_one", "train", "c", "test", "b"), strict=True))
+    corpus = built(images, tmp_path / "run", splits={"test": 1}, given_splits=given)
+    assert corpus.splits == ("test", "train", "a_long_one", "b", "c")
+
+
 def test_rows_are_those_of_the_last_stage_that_judges(images: Path, tmp_path: Path) -> None:
     corpus = built(images, tmp_path / "run", plain_only=True, splits={"train": 1})
     assert {row["tone"] for row in corpus.rows()} == {"plain"}
