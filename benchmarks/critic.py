@@ -26,21 +26,22 @@ from figures import TARGET
 from peak import cpu_seconds
 
 import ostensive
+from builders.localized.recipe import compared_text
+from builders.localized.records import Qar
 from critics.critic import Score
-from critics.labels import TripleJudgement, labels_from, write_labels
+from critics.labels import CriteriaJudgement, CriterionRating, labels_from, write_labels
 from critics.trained.critic import TrainedCritic
 from critics.trained.folder import load_critic, read_critic
 from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.train import train_critic
-from microworld.annotators import rated
+from microworld.annotate import ratings_of
 from microworld.folder import read_truth, write_scenes
 from microworld.grade import wilson
-from microworld.oracle import QarVerdict, judge_qar
-from microworld.taught import taught_from
+from microworld.oracle import QarFinding, judge_qar
 from ostensive.images.loader import ImageLoader
 from ostensive.recipe import IntakeSettings
 from ostensive.recipe_files import merge, parse_assignments
-from ostensive.records import ImageRecord, Judged, Qar, Verbalization
+from ostensive.records import ImageRecord, Judged, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.run.options import BuildOptions
@@ -51,7 +52,7 @@ TEST_SEED = 5_000_000
 KEPT_SHARE = 0.2
 GOAL_POINTS = 25
 VARIANTS = {"three": {"qa": 0.5, "rationale": 0.5}, "accept": {"qa": 0.0, "rationale": 0.0}}
-MODELS = {"blip2": "microworld:blip2", "vlm": "microworld:eyes"}
+MODELS = {"blip2": "microworld:blip2", "vlm": "microworld:vlm"}
 # Tiny models want higher rates than large ones, and after eight rounds they know three thousand triples by heart.
 TINY = {"learning_rate": 3e-4, "head_learning_rate": 5e-4, "max_epochs": 8, "patience": 4}
 ON_CPU = {"precision": "bfloat16", "rows_at_once": 32}
@@ -63,7 +64,7 @@ class Row:
     """A candidate whose truth the oracle decides."""
 
     qar: Qar
-    verdict: QarVerdict
+    finding: QarFinding
 
 
 def build(work: Path, name: str, images: int, first_seed: int, error_rate: float) -> None:
@@ -82,23 +83,22 @@ def kept(run: Path, stage: str, record: Any) -> list[Any]:  # Any: record classe
 
 def decided(work: Path, name: str) -> list[Row]:
     """The candidates that passed the rules and that the oracle can decide, in the order of their ids."""
-    from builders.localized.scripted import taught_wordings
-
-    truth, taught = read_truth(work / f"{name}-scenes"), taught_from(taught_wordings())
+    truth = read_truth(work / f"{name}-scenes")
     texts = {text.image_id: text for text in kept(work / name, "verbalized", Verbalization)}
     rows = []
     for judged in sorted(kept(work / name, "judged", Judged[Qar]), key=lambda one: str(one.record_id)):
         qar = judged.candidate
-        verdict = judge_qar(qar, texts[qar.image_id].regions, truth[qar.image_id], taught)
-        if verdict.whole.decided:
-            rows.append(Row(qar, verdict))
+        finding = judge_qar(qar, texts[qar.image_id].regions, truth[qar.image_id])
+        if finding.whole.decided:
+            rows.append(Row(qar, finding))
     return rows
 
 
-def judgement(row: Row, annotator: str, noise: float) -> TripleJudgement:
+def judgement(row: Row, annotator: str, noise: float) -> CriteriaJudgement:
     """What an annotator says who knows the truth, wavers, and errs on each criterion with the probability `noise`."""
-    said = rated(row.verdict, row.qar.row_id, annotator, noise=noise)
-    return TripleJudgement(row.qar.row_id, row.qar.image_id, annotator, said["qa"], said["rationale"])
+    ratings = ratings_of(row.finding, row.qar.row_id, annotator, noise=noise)
+    by_criterion = tuple(CriterionRating(name, rating) for name, rating in ratings.items())
+    return CriteriaJudgement(row.qar.row_id, row.qar.image_id, annotator, by_criterion)
 
 
 def make_data(options: argparse.Namespace) -> None:
@@ -109,7 +109,7 @@ def make_data(options: argparse.Namespace) -> None:
         rows = decided(work, name)[:most]
         labels = labels_from(judgement(row, who, options.noise) for row in rows for who in ("one", "two"))
         write_labels(work / f"{name}-labels.parquet", labels)
-        true = sum(row.verdict.whole.is_true for row in rows) / len(rows)
+        true = sum(row.finding.whole.is_true for row in rows) / len(rows)
         accepted = sum(label.accepted for label in labels) / len(labels)
         print(f"{name}: {len(rows):,} candidates that the oracle decides, {true:.1%} true, {accepted:.1%} accepted")
 
@@ -133,7 +133,7 @@ def train(options: argparse.Namespace) -> None:
         "scores": dict(zip((row.qar.row_id for row in rows), found, strict=True)),
     }
     (work / f"{out.name}.json").write_text(json.dumps(record), "utf-8")
-    print(line_of(record, {row.qar.row_id: row.verdict.whole.is_true for row in rows}))
+    print(line_of(record, {row.qar.row_id: row.finding.whole.is_true for row in rows}))
 
 
 def evidence_of(run: Path) -> Evidence:
@@ -175,7 +175,7 @@ def text_alone(work: Path) -> dict[str, float]:
 
     from critics.labels import read_labels
 
-    texts = {row.qar.row_id: row.qar.text for row in decided(work, "train")}
+    texts = {row.qar.row_id: compared_text(row.qar) for row in decided(work, "train")}
     labels = read_labels(work / "train-labels.parquet")
     reader = make_pipeline(
         CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, binary=True),
@@ -183,12 +183,12 @@ def text_alone(work: Path) -> dict[str, float]:
     )
     reader.fit([texts[label.row_id] for label in labels], [label.accepted for label in labels])
     test = decided(work, "test")
-    found = reader.predict_proba([row.qar.text for row in test])[:, 1]
+    found = reader.predict_proba([compared_text(row.qar) for row in test])[:, 1]
     return {row.qar.row_id: float(one) for row, one in zip(test, found, strict=True)}
 
 
 def report(options: argparse.Namespace) -> None:
-    truth = {row.qar.row_id: row.verdict.whole.is_true for row in decided(options.work, "test")}
+    truth = {row.qar.row_id: row.finding.whole.is_true for row in decided(options.work, "test")}
     of_all = sum(truth.values()) / len(truth)
     records = [json.loads(path.read_text("utf-8")) for path in sorted(options.work.glob("critic-*.json"))]
     print("| critic | minutes | true, all | true, kept fifth (95 %) | points | F1 | average precision | ECE |")

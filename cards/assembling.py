@@ -25,10 +25,11 @@ from ostensive.run import partitions
 from ostensive.run.build import FinishedStages
 from ostensive.run.engine import INTAKE_STAGES
 from ostensive.run.folder import RunFolder
-from ostensive.run.partitions import PartitionInfo, record_name
+from ostensive.run.partitions import PartitionInfo
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.run.summary import RunFacts, StageSummary
 from ostensive.run.thresholds import in_force, read_choices
+from ostensive.stage import record_name
 from ostensive.version import VERSION
 
 PICTURES_AHEAD: Final = 32  # read and cleaned before they are written; bounds memory

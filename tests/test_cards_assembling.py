@@ -19,8 +19,9 @@ from cards.reading import Corpus, open_corpus
 from cards.samples import sample_key
 from ostensive.errors import SettingsError
 from ostensive.records import ImageRecord, ImageSplit, Judged, Scored, Verbalization
-from ostensive.run.build import Build, FinishedStages, stages_of
+from ostensive.run.build import Build, FinishedStages
 from ostensive.run.folder import RunFolder, kept_records
+from ostensive.run.pipeline import stages_of
 from ostensive.run.services import ServiceSettings, open_services
 from ostensive.run.splits import SPLITS, SplitStage
 from ostensive.run.thresholds import ThresholdChoice, write_choice
@@ -239,9 +240,9 @@ def test_a_threshold_that_was_chosen_is_told_while_the_critic_is_the_same(images
 
 def test_kept_records_are_those_of_the_last_stage(images: Path, tmp_path: Path) -> None:
     run = built(images, tmp_path / "run", splits={"train": 1, "test": 1}).run
-    assert run.last_stage(ImageRecord) == "distinct"
-    assert run.last_stage(Scored[caption_kind.Caption]) == "scored"
-    assert run.last_stage(Verbalization) is None
+    assert run.stage_of(ImageRecord) == "distinct"
+    assert run.stage_of(Scored[caption_kind.Caption]) == "scored"
+    assert run.stage_of(Verbalization) is None
     assert [image.source for image in kept_records(run, ImageRecord)] == sorted(sources(open_corpus(run.path)))
     assert len(list(kept_records(run, ImageSplit))) == IMAGES
     rows = list(kept_records(run, Judged[caption_kind.Caption]))

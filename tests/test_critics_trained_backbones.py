@@ -157,7 +157,7 @@ def test_pictures_that_were_not_asked_for_lately_make_room(tmp_path: Path) -> No
     assert asked == ["0.png", "1.png", "2.png", "1.png"]
 
 
-@pytest.mark.parametrize(("name", "model"), [("blip2", "microworld:blip2"), ("vlm", "microworld:eyes")])
+@pytest.mark.parametrize(("name", "model"), [("blip2", "microworld:blip2"), ("vlm", "microworld:vlm")])
 def test_models_that_come_with_the_package_are_found_by_name(name: BackboneName, model: str) -> None:
     backbone = load_backbone(name, Source(model, None, "float32", "cpu"))
     one, other = states(backbone, [picture(1), picture(2)], ["Answer: It is [0].", "Answer: It is [0]."])

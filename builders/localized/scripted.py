@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 
 from builders.localized.facts import Fact, facts_of
@@ -19,6 +19,7 @@ from critics.lexicon import words_of
 from critics.rules import Parts, first_broken_rule
 from critics.settings import RulesSettings
 from ostensive.chat.records import Message
+from ostensive.chat.scripted import Script
 
 NOTHING_TO_SAY = "There is nothing here that I can write about."
 _HEDGES = ("Perhaps {}", "Maybe {}", "It seems that {}", "Most likely {}")
@@ -79,11 +80,14 @@ class _Scene:
     asides: tuple[str, ...]  # sentences from probes
 
 
-def scripted_triples(error_rate: float, messages: Sequence[Message], seed: int) -> str:
-    """What the teacher says, each triple spoiled with the probability `error_rate` (0-1), drawn from `seed`.
+def make_script(error_rate: float) -> Script:
+    """The script of a teacher that spoils each triple with the probability `error_rate` (0-1), drawn from the seed."""
+    if not 0 <= error_rate <= 1:
+        raise ValueError(f"error_rate: a share from 0 to 1 is expected, not {error_rate!r}")
+    return partial(_triples, error_rate)
 
-    With the first argument given it is an `ostensive.chat.scripted.Script`.
-    """
+
+def _triples(error_rate: float, messages: Sequence[Message], seed: int) -> str:
     request = read_request(messages)
     if request is None:
         return NOTHING_TO_SAY

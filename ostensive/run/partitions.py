@@ -62,11 +62,6 @@ class _Line:
     record: Record | None
 
 
-def record_name(record: Any) -> str:  # Any: a record class, parametrised or not
-    """The name of a record class without its type arguments: what `PartitionInfo.record` holds."""
-    return str(getattr(record, "__origin__", record).__name__)
-
-
 def outcome_schema(record: Any) -> pa.Schema:  # Any: a record class, parametrised or not
     """The schema of a stage's partitions."""
     return pa.schema([*_OUTCOME_FIELDS, *(field.with_nullable(True) for field in arrow.schema_of(record))])
