@@ -10,7 +10,7 @@ import difflib
 from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
 from ostensive.models.generator_settings import GeneratorSettings
@@ -192,9 +192,15 @@ TeacherSettings = Annotated[
 ]
 
 
-SPLIT_NAME = r"^[A-Za-z0-9_]{1,64}(\.[A-Za-z0-9_]{1,64})*$"
+def _no_keyword(name: str) -> str:
+    if name == "all":
+        raise ValueError("`datasets` means all splits together by `all`; another name is expected")
+    return name
+
+
+SPLIT_NAME = r"^[A-Za-z0-9_]{1,64}$"
 """As `datasets` takes it, and as it stands in file names."""
-SplitName = Annotated[str, Field(pattern=SPLIT_NAME)]
+SplitName = Annotated[str, Field(pattern=SPLIT_NAME), AfterValidator(_no_keyword)]
 
 
 class CorpusSettings(Settings):

@@ -104,6 +104,7 @@ KIND: Final = RecipeKind(
     parts=("question", "answer", "rationale"),
     judged_parts=("answer", "rationale"),
     has_regions=True,
+    counted_fields=("mode",),
     tasks=("triple", "rating"),
     views=("messages", "llava", "lskd"),
     title="questions, answers and rationales about numbered regions",

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from ostensive.errors import RunLockedError, SettingsError
 from ostensive.files import TEMPORARY, remove_leftovers, storage_errors, write_text
 from ostensive.run import partitions
-from ostensive.run.partitions import PartitionInfo
+from ostensive.run.partitions import PartitionInfo, RecordT
 from ostensive.run.summary import StageSummary
 from ostensive.stage import record_name
 
@@ -168,6 +168,12 @@ class RunFolder:
             except ValueError:
                 continue
         return events
+
+
+def kept_records(run: RunFolder, record: type[RecordT]) -> Iterator[RecordT]:
+    """The records that the last stage with records of this class kept, in order; memory holds one partition."""
+    for path in run.paths_of(record):
+        yield from partitions.read_kept(path, record)
 
 
 def existing_run(path: Path | str) -> RunFolder:

@@ -40,8 +40,8 @@ def find_sources(recipe: Recipe, kind: RecipeKind, images: Path | str, options: 
     for split in found.splits:
         if not _SPLIT.fullmatch(split) or split == "all":
             raise SettingsError(
-                f"annotations: the split {split!r:.60} is no name for one; letters, digits, '_' and '.' are expected, as"
-                " in train, validation, test; mend it, or leave the column out with annotations.columns.split"
+                f"annotations: the split {split!r:.60} is no name for one; letters, digits and '_' are expected, as in"
+                " train, validation, test; mend it, or leave the column out with annotations.columns.split"
             )
     planned = PlannedAnnotations(found, kind.annotations_required) if found.rows else None
     return Sources(listing.items[: options.limit], planned)
