@@ -23,9 +23,9 @@ from ostensive.recipe_files import recipe_hash
 from ostensive.records import Annotation, ImageRecord, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run import partitions
 from ostensive.run.build import FinishedStages
-from ostensive.run.engine import INTAKE_STAGES
 from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import PartitionInfo
+from ostensive.run.planning import INTAKE_RECORDS
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.run.summary import RunFacts, StageSummary
 from ostensive.run.thresholds import in_force, read_choices
@@ -42,7 +42,7 @@ def publish(finished: FinishedStages) -> Corpus:
     Raises `Interrupted`, `StorageError`, and `ImageChangedError` when an image is no longer what was taken in.
     """
     run, recipe = finished.run, finished.recipe
-    records = {name: record_name(ImageRecord) for name in INTAKE_STAGES}
+    records = {name: record_name(INTAKE_RECORDS[name]) for name in finished.intake_stages}
     records |= {stage.name: record_name(stage.record_out) for stage in finished.stages}
     infos = {name: run.infos(name) for name in records}
     made_from = fingerprint(

@@ -69,7 +69,7 @@ Evidence = Mapping[str, ImageEvidence]  # by image_id
 
 
 class Stage(ABC, Generic[InT, OutT]):
-    """A step of a recipe. It is made of settings alone and pickles; what it needs of the world it is handed when opened.
+    """A step of a recipe. It is made of settings alone and pickles; when opened it is handed what it needs.
 
     A stage that asks for nothing more than its rows is a `FunctionStage`.
     """

@@ -179,7 +179,8 @@ def test_settings_are_checked() -> None:
 
 def test_importing_and_constructing_load_no_library() -> None:
     code = (
-        "import sys, builders.dedupe as d; from builders.localized.recipe import KIND; d.DedupeStage(d.DedupeSettings(), KIND);"
+        "import sys, builders.dedupe as d; from builders.localized.recipe import KIND;"
+        "d.DedupeStage(d.DedupeSettings(), KIND);"
         "print(sorted({'torch', 'scipy', 'transformers', 'sentence_transformers'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -378,7 +378,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: critics") == {
         *(evidence.UNKNOWN_REGION, evidence.UNSUPPORTED, evidence.NO_EVIDENCE),
         *(judge.low_reason(part) for part in KIND.judged_parts),
-        *(judge.UNREADABLE, judge.NO_EVIDENCE),
+        judge.UNREADABLE,
         *(overlap.UNLIKE, overlap.NO_REFERENCE, overlap.TOO_SHORT),
         *(feedback.REJECTED, feedback.UNRATED, trained.UNLIKELY, trained.TOO_LONG),
     }

@@ -9,7 +9,6 @@ import pytest
 from drawing import write_scenes
 from hypothesis import given
 from hypothesis import strategies as st
-from ostensive.commands.frequencies import frequencies
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -29,6 +28,7 @@ from verbalizers.frequencies import (
     load_frequencies,
     parse_frequencies,
 )
+from verbalizers.label_counts import run_frequencies as frequencies
 from verbalizers.settings import PixelRegionSettings, VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
 

@@ -1,7 +1,7 @@
 """The stage `annotations`: what came in beside images, put to the images that were taken in.
 
-An image may have been found several times, with other items beside each copy; all of them go to the one that is kept, so
-that this stage begins when all images of the run are taken in.
+An image may have been found several times, with other items beside each copy; all of them go to the one that is kept,
+so that this stage begins when all images of the run are taken in.
 """
 
 from collections import defaultdict

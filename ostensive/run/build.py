@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from ostensive.chat.preflight import check_key
 from ostensive.errors import BudgetReached, OstensiveError, SettingsError, TooManyFailedError
 from ostensive.files import storage_errors, write_text
-from ostensive.images.intake import DISTINCT, IMAGES, Intake
+from ostensive.images.intake import IMAGES, Intake
 from ostensive.images.items import SourceItem
 from ostensive.images.refusals import OTHER_WORLD
 from ostensive.models.pinning import pin_models
@@ -20,13 +20,12 @@ from ostensive.recipe import IntakeSettings, Recipe
 from ostensive.recipe_files import dump, recipe_hash
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run import partitions
-from ostensive.run.annotating import ANNOTATIONS
 from ostensive.run.engine import LocalEngine
 from ostensive.run.folder import RunFolder
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.run.pipeline import stages_of
-from ostensive.run.planning import Plan, plan_partitions
-from ostensive.run.reporting import Reporter, Silence
+from ostensive.run.planning import INTAKE_RECORDS, Plan, plan_partitions
+from ostensive.run.reporting import SILENCE, Reporter
 from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
 from ostensive.run.sources import find_sources
 from ostensive.run.splits import SPLITS
@@ -61,6 +60,7 @@ class FinishedStages:
     run: RunFolder
     recipe: Recipe
     kind: RecipeKind
+    intake_stages: tuple[str, ...]
     stages: tuple[AnyStage, ...]  # after intake, in order
     services: Services
     stop: threading.Event  # set where publishing is to stop
@@ -77,7 +77,7 @@ class Build(Generic[PublishedT]):
     kind: RecipeKind
     publish: Publish[PublishedT]
     options: BuildOptions = DEFAULT_OPTIONS
-    reporter: Reporter = Silence()
+    reporter: Reporter = SILENCE
     stop: threading.Event | None = None
 
     def from_images(self, images: Path | str, out: Path | str) -> PublishedT:
@@ -199,12 +199,16 @@ class _Started(Generic[PublishedT]):
                 else:
                     engine.run(work, Intake(self.recipe.intake, settings.threads))
             except BudgetReached:
-                self._publish(stages, services, threading.Event())  # what has been paid for is worth a corpus
+                self._publish(before, stages, services, threading.Event())  # what has been paid for is worth a corpus
                 raise
-            return self._publish(stages, services, self.stop)
+            return self._publish(before, stages, services, self.stop)
 
-    def _publish(self, stages: tuple[AnyStage, ...], services: Services, stop: threading.Event) -> PublishedT:
-        return self.asked.publish(FinishedStages(self.run, self.recipe, self.asked.kind, stages, services, stop))
+    def _publish(
+        self, before: tuple[str, ...], stages: tuple[AnyStage, ...], services: Services, stop: threading.Event
+    ) -> PublishedT:
+        return self.asked.publish(
+            FinishedStages(self.run, self.recipe, self.asked.kind, before, stages, services, stop)
+        )
 
     def _has_given_splits(self, work: Work) -> bool:
         """Whether splits came in beside the images; where nothing is taken in, whether the run has splits."""
@@ -263,8 +267,7 @@ def intake_stages_of(run: RunFolder, work: Work) -> tuple[str, ...]:
     """The stages before those of the recipe: of what is taken in, or as the run has them."""
     if not isinstance(work, str):
         return work.intake_stages
-    names = run.stage_names()
-    return tuple(name for name in (IMAGES, DISTINCT, ANNOTATIONS) if name in names)
+    return tuple(name for name in run.stage_names() if name in INTAKE_RECORDS)
 
 
 def check_failures(stages: Sequence[StageSummary], max_failed_share: float) -> None:

@@ -7,12 +7,16 @@ first file would then shift every slice.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ostensive.images.annotations import Annotations
 from ostensive.images.intake import DISTINCT, IMAGES
 from ostensive.images.items import SourceItem
+from ostensive.records import Annotation, ImageRecord
 from ostensive.run.annotating import ANNOTATIONS
+
+INTAKE_RECORDS: Final[Mapping[str, type]] = {IMAGES: ImageRecord, DISTINCT: ImageRecord, ANNOTATIONS: Annotation}
+"""The stages before those of a recipe, in order, and the records that they make; the last only where it is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Plan:
     @property
     def intake_stages(self) -> tuple[str, ...]:
         """The stages before those of the recipe."""
-        return (IMAGES, DISTINCT) if self.annotations is None else (IMAGES, DISTINCT, ANNOTATIONS)
+        return tuple(name for name in INTAKE_RECORDS if name != ANNOTATIONS or self.annotations is not None)
 
 
 class Keyed(Protocol):
