@@ -12,10 +12,11 @@ import PIL.ImageDraw
 import pytest
 import torch
 
+from ostensive.commands.api import preview
 from ostensive.errors import SettingsError
 from ostensive.models.doctor import doctor, doctor_lines
 from ostensive.run.options import BuildOptions
-from ostensive.run.preview import as_text, preview
+from ostensive.run.preview import as_text
 from ostensive.settings import validate
 from verbalizers.choice import Proposal
 from verbalizers.detectors.detection import Detection
