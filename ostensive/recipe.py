@@ -171,6 +171,8 @@ class ServedTeacherSettings(ServedModelSettings):
     temperature: float = Field(default=0.8, ge=0, le=2)
     """LSKD, section 2.2 and methods: 0.8."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    """Tokens are drawn from so many of the likeliest; None draws from all. vLLM and llama.cpp take it, OpenAI refuses it."""
     max_tokens: int = Field(default=1024, ge=1)
     """Longest reply, in tokens."""
 
@@ -183,6 +185,8 @@ class SelfTeacherSettings(GeneratorSettings):
     temperature: float = Field(default=0.8, ge=0, le=2)
     """LSKD, section 2.2 and methods: 0.8. 0 takes the likeliest token each time."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    """Tokens are drawn from so many of the likeliest; None draws from all."""
     max_tokens: int = Field(default=1024, ge=1)
     """Longest reply, in tokens."""
 

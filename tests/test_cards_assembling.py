@@ -163,7 +163,9 @@ def test_a_partition_that_is_not_in_splits_yet_waits(images: Path, tmp_path: Pat
     stop = threading.Event()
     with open_services(settings, stop) as services:
         stages = stages_of(recipe, caption_kind.KIND)
-        corpus = publish(FinishedStages(RunFolder(out), recipe, caption_kind.KIND, ("images", "distinct"), stages, services, stop))
+        corpus = publish(
+            FinishedStages(RunFolder(out), recipe, caption_kind.KIND, ("images", "distinct"), stages, services, stop)
+        )
     assert [row["source"] for row in corpus.rows()][::2] == [*NOTED][:3]
     assert built(images, out, splits={"train": 1}).manifest == whole.manifest
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import PIL.Image
 
 from critics.trained.backbone import Source
+from ostensive.chat.records import Message
 from ostensive.errors import SettingsError
-from ostensive.models.forms import prompt_text
-from ostensive.models.generation import GenerationRequest, Turn
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.models.loading import LoadedModel, load_model
+from ostensive.models.loading import LoadedModel, load_model, prompt_text
 from ostensive.models.pictures import presentable
 from ostensive.models.pretrained import without_bars
 
@@ -56,7 +55,7 @@ class VlmBackbone:
         processor, form = self._loaded.processor, self._loaded.form
         images = [presentable(picture) for picture in pictures]
         prompts = [
-            prompt_text(GenerationRequest((Turn("user", text, (image,)),)), form, processor)
+            prompt_text((Message("user", text, (image,)),), form, processor)
             for text, image in zip(texts, images, strict=True)
         ]
         start = processor.tokenizer.bos_token

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from ostensive.chat.preflight import check_key
+from ostensive.chat.endpoint import check_key
 from ostensive.errors import BudgetReached, OstensiveError, SettingsError, TooManyFailedError
 from ostensive.files import storage_errors, write_text
 from ostensive.images.intake import IMAGES, Intake
