@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeVar
 
 from ostensive.errors import OstensiveError
 from ostensive.models.batching import BatchSize
@@ -131,6 +131,14 @@ class Training(Generic[PartT, BatchT]):
     after_evaluation: Callable[[Sequence[Evaluation]], None] = lambda _evaluations: None
     is_over: Callable[[Sequence[Evaluation]], bool] = lambda _evaluations: False
     tell: Callable[[str], None] = _log.info
+
+
+def use_eager_attention(model: Any) -> None:  # Any: transformers types its models in part
+    """Plain attention, for training on a CPU, where the backward pass of the default one is slow.
+
+    A tiny model took 16 ms a row in bfloat16 so, and 27 with the default; in float32 both took 30.
+    """
+    model.set_attn_implementation("eager")
 
 
 def train(training: Training[PartT, BatchT]) -> TrainingState:
