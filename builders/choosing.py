@@ -6,12 +6,14 @@ candidates than are wanted needs no model.
 
 from collections.abc import Sequence
 
-from builders.dedupe import DedupeSettings, near_duplicates
-from builders.embeddings import SentenceEmbedder
-from ostensive.records import Qar
+from builders.dedupe import DedupeSettings, embedder_of, near_duplicates
+from ostensive.recipe_kind import RecipeKind
+from ostensive.records import CandidateT
 
 
-def representatives(rows: Sequence[Qar], per_image: int, settings: DedupeSettings) -> list[Qar]:
+def representatives(
+    rows: Sequence[CandidateT], per_image: int, settings: DedupeSettings, kind: RecipeKind
+) -> list[CandidateT]:
     """At most `per_image` rows of each image, in the order of `rows`; those left out repeat one that stays.
 
     Loads the embedding model that `settings` name, if any image has more; raises `SettingsError` if that cannot be.
@@ -23,11 +25,8 @@ def representatives(rows: Sequence[Qar], per_image: int, settings: DedupeSetting
     if not crowded:
         return list(rows)
     flat = [place for places in crowded for place in places]
-    embedder = SentenceEmbedder(
-        settings.model, revision=settings.revision, batch_size=settings.batch_size, device=settings.device
-    )
-    with embedder:
-        vectors = embedder.embed([rows[place].text for place in flat])
+    with embedder_of(settings) as embedder:
+        vectors = embedder.embed([kind.compared_text(rows[place]) for place in flat])
     clustering = settings.model_copy(update={"clusters": per_image})
     left_out: set[int] = set()
     start = 0

@@ -1,4 +1,4 @@
-"""Dedupe: of the triples of one image that say the same, one stays.
+"""Dedupe: of the candidates of one image that say the same, one stays.
 
 Exact repeats go first, then sentence embeddings are clustered per image and one root of each cluster is kept (LSKD,
 where it picks triples for annotation: SBERT embeddings, hierarchical clustering with scipy, one root a cluster). The
@@ -11,10 +11,10 @@ them by about 1e-7: what ties in exact arithmetic then ties here, and row ids br
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self  # Any: JSON values
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,13 @@ from pydantic import Field
 from builders.embeddings import PACKAGED_MODEL, PACKAGED_MODULE, SentenceEmbedder, Vectors
 from ostensive.models.files import model_version
 from ostensive.models.needs import ModelNeed
-from ostensive.records import Qar
+from ostensive.recipe_kind import RecipeKind
+from ostensive.records import Candidate, CandidateT
+from ostensive.run.services import Services
 from ostensive.settings import Operational, Settings
-from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
+from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome, Stage
 
+UNIQUE: Final = "unique"
 DISTANCE_STEP = 1e-4
 _DECIMALS = 4
 
@@ -35,7 +38,7 @@ Labels = npt.NDArray[np.int64]
 
 
 class DedupeSettings(Settings):
-    """Which triples of an image count as one."""
+    """Which candidates of an image count as one."""
 
     model: str = PACKAGED_MODEL
     """`packaged` (all-MiniLM-L6-v2, offline), or a folder or name of a sentence-transformers model."""
@@ -45,7 +48,7 @@ class DedupeSettings(Settings):
     """Largest cosine distance (0-2) at which clusters are joined. With the packaged model reworded triples lie at
     0.03-0.15, the same wording about another region at 0.16, and different questions about a region above 0.25."""
     clusters: int | None = Field(default=None, ge=1)
-    """Keep this many triples an image (fewer where there are fewer); `max_distance` is then not used. LSKD cuts to 5
+    """Keep this many candidates an image (fewer where there are fewer); `max_distance` is then not used. LSKD cuts to 5
     for annotation."""
     linkage: Literal["average", "complete", "single"] = "average"
     """How far apart two clusters are: by the mean, the largest or the smallest distance between their members."""
@@ -59,6 +62,13 @@ class DedupeSettings(Settings):
         if self.model == PACKAGED_MODEL:
             return (ModelNeed(role="dedupe", kind="packaged", name=PACKAGED_MODULE, device=self.device),)
         return (ModelNeed(role="dedupe", kind="hub", name=self.model, revision=self.revision, device=self.device),)
+
+
+def embedder_of(settings: DedupeSettings) -> SentenceEmbedder:
+    """The embedding model that settings name, not loaded yet."""
+    return SentenceEmbedder(
+        settings.model, revision=settings.revision, batch_size=settings.batch_size, device=settings.device
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,47 +148,39 @@ def near_duplicates(row_ids: Sequence[str], embeddings: Vectors, settings: Dedup
     return found
 
 
-class DedupeStage:
-    """Keeps one triple of those of an image that say the same; the others name the one that stays."""
+class DedupeStage(Stage[CandidateT, CandidateT]):
+    """Keeps one candidate of those of an image that say the same; the others name the one that stays."""
 
-    name = "unique"
-    record_in = Qar
-    record_out = Qar
-    partitions_at_once = 1
-    images_at_once = None
+    name = UNIQUE
 
-    def __init__(self, settings: DedupeSettings) -> None:
+    def __init__(self, settings: DedupeSettings, kind: RecipeKind) -> None:
         self.settings = settings
-        self._embedder = SentenceEmbedder(
-            settings.model, revision=settings.revision, batch_size=settings.batch_size, device=settings.device
-        )
+        self.record_in = self.record_out = kind.candidate
+        self._text_of: Callable[[CandidateT], str] = kind.compared_text
+        self._embedder = embedder_of(settings)
 
     @property
-    def identity(self) -> Mapping[str, Any]:  # Any: JSON values
+    def identity(self) -> Mapping[str, Any]:
         settings = self.settings
         weights = None if settings.model == PACKAGED_MODEL else model_version(settings.model, settings.revision)
         return {"stage": "dedupe", "version": 1, "weights": weights, **settings.identity()}
 
-    def __enter__(self) -> Self:
-        self._embedder.__enter__()
-        return self
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:  # noqa: ARG002 - of a stage
+        with self._embedder:
+            yield self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._embedder.__exit__(kind, error, trace)
-
-    def process(self, rows: Sequence[Qar], evidence: Evidence) -> list[Outcome[Qar]]:  # noqa: ARG002 - the protocol's
+    def process(self, rows: Sequence[CandidateT], evidence: Evidence) -> list[Outcome[CandidateT]]:  # noqa: ARG002 - the protocol's
         """`Kept` for each root, `Dropped` with the row id of the root for the others, same length and order."""
-        outcomes: dict[int, Outcome[Qar]] = {}
+        outcomes: dict[int, Outcome[CandidateT]] = {}
         rest: list[list[int]] = []
         for places in _by_image(rows):
-            exact = _exact_repeats(rows, places)
+            exact = self._exact_repeats(rows, places)
             outcomes.update(exact)
             rest.append([place for place in places if place not in exact])
         # An image with a single row has nothing to compare it with.
         to_embed = [place for places in rest if len(places) > 1 for place in places]
-        vectors = self._embedder.embed([rows[place].text for place in to_embed])
+        vectors = self._embedder.embed([self._text_of(rows[place]) for place in to_embed])
         start = 0
         for places in rest:
             if len(places) > 1:
@@ -186,9 +188,11 @@ class DedupeStage:
                 start += len(places)
         return [outcomes.get(place) or Kept((row,)) for place, row in enumerate(rows)]
 
-    def _near(self, rows: Sequence[Qar], places: Sequence[int], vectors: Vectors) -> dict[int, Outcome[Qar]]:
+    def _near(
+        self, rows: Sequence[CandidateT], places: Sequence[int], vectors: Vectors
+    ) -> dict[int, Outcome[CandidateT]]:
         finite = [bool(np.isfinite(vector).all()) for vector in vectors]
-        outcomes: dict[int, Outcome[Qar]] = {
+        outcomes: dict[int, Outcome[CandidateT]] = {
             place: Failed("embedding is not finite", self.settings.model, rows[place])
             for place, is_finite in zip(places, finite, strict=True)
             if not is_finite
@@ -201,21 +205,20 @@ class DedupeStage:
             )
         return outcomes
 
+    def _exact_repeats(self, rows: Sequence[CandidateT], places: Sequence[int]) -> dict[int, Outcome[CandidateT]]:
+        """What becomes of rows whose text another row of the image has too; the smallest row id stays."""
+        kept: dict[str, int] = {}
+        outcomes: dict[int, Outcome[CandidateT]] = {}
+        for place in sorted(places, key=lambda place: rows[place].row_id):
+            first = kept.setdefault(comparable(self._text_of(rows[place])), place)
+            if first != place:
+                outcomes[place] = Dropped("repeats another candidate", rows[first].row_id, rows[place])
+        return outcomes
 
-def _by_image(rows: Sequence[Qar]) -> Iterable[list[int]]:
+
+def _by_image(rows: Sequence[Candidate]) -> Iterable[list[int]]:
     """The places of the rows of each image."""
     groups: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         groups.setdefault(row.image_id, []).append(place)
     return groups.values()
-
-
-def _exact_repeats(rows: Sequence[Qar], places: Sequence[int]) -> dict[int, Outcome[Qar]]:
-    """What becomes of rows whose text another row of the image has too; the smallest row id stays."""
-    kept: dict[str, int] = {}
-    outcomes: dict[int, Outcome[Qar]] = {}
-    for place in sorted(places, key=lambda place: rows[place].row_id):
-        first = kept.setdefault(comparable(rows[place].text), place)
-        if first != place:
-            outcomes[place] = Dropped("repeats another triple", rows[first].row_id, rows[place])
-    return outcomes

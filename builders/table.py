@@ -1,79 +1,151 @@
-"""The explicit table of recipes: name, model of its settings, and the function that makes its stages."""
+"""The table of recipes: our own by name, those of other packages by their entry point, and how one is loaded.
+
+Order, later over earlier: the defaults in the models, the profile, the recipe, `--set`. A profile speaks by section and
+part of all recipes together, and each takes what it has of it.
+"""
 
 import importlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final  # Any: what YAML gives
 
+from builders.dedupe import DedupeSettings
+from critics.stage import check_critics
 from ostensive.errors import SettingsError
 from ostensive.recipe import Recipe
 from ostensive.recipe_files import Values, merge, parse_assignments, parse_yaml, read_yaml
-from ostensive.settings import nearest_key, validate
-from ostensive.stage import Stage
+from ostensive.recipe_kind import RecipeKind
+from ostensive.settings import Settings, nearest_key, sections_of, validate
+from verbalizers.settings import VerbalizeSettings
 
-# A recipe's module has `RECIPE`, the model, and `make_stages(recipe, services)`; it is imported when it is used.
-MODULES = {"localized": "builders.localized.recipe"}
+# The module of a recipe has `KIND`; it is imported when it is used.
+MODULES: Final[Mapping[str, str]] = {"localized": "builders.localized.recipe"}
+ENTRY_POINTS: Final = "ostensive.recipes"
+"""The group of entry points by which other packages add recipes: the recipe's name, and where its `KIND` is."""
+PROFILE_SECTIONS: Final[Mapping[str, type[Settings]]] = {"verbalize": VerbalizeSettings, "dedupe": DedupeSettings}
+"""Sections that a profile may fill in although a recipe has none of that name, or fewer parts in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecipeKind:
-    """What a recipe's module offers."""
-
-    model: type[Recipe]
-    make_stages: Callable[..., Sequence[Stage[Any, Any]]]  # Any: stages of different records
+def recipe_names() -> list[str]:
+    """The recipes that there are, our own first."""
+    return [*MODULES, *sorted(_foreign())]
 
 
 def recipe_kind(name: str) -> RecipeKind:
     """The kind of recipe that `recipe: NAME` asks for; raises `SettingsError` naming the nearest one."""
-    if name not in MODULES:
-        near = nearest_key(str(name), MODULES)
-        hint = f"; the nearest known one is {near}" if near else f"; known are {', '.join(MODULES)}"
+    if name in MODULES:
+        kind = importlib.import_module(MODULES[name]).KIND
+    elif name in _foreign():
+        kind = _loaded(_foreign()[name])
+    else:
+        near = nearest_key(str(name), recipe_names())
+        hint = f"; the nearest known one is {near}" if near else f"; known are {', '.join(recipe_names())}"
         raise SettingsError(f"recipe: there is no recipe called {name!r}{hint}")
-    module = importlib.import_module(MODULES[name])
-    return RecipeKind(module.RECIPE, module.make_stages)
+    assert isinstance(kind, RecipeKind), f"the KIND of {name} is a RecipeKind"
+    return kind
+
+
+@cache
+def _foreign() -> dict[str, EntryPoint]:
+    """The recipes of other packages; one that takes the name of ours is passed over."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS) if point.name not in MODULES}
+
+
+def _loaded(point: EntryPoint) -> RecipeKind:
+    try:
+        kind = point.load()
+    except Exception as error:  # whatever importing another package raises
+        raise SettingsError(
+            f"recipe {point.name}: cannot be imported from {point.value}: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(kind, RecipeKind) or kind.name != point.name:
+        raise SettingsError(f"recipe {point.name}: {point.value} is no RecipeKind of that name; name its KIND there")
+    return kind
 
 
 def built_in(name: str) -> str:
-    """The text of a built-in recipe."""
-    return (files("builders") / "recipes" / f"{name}.yaml").read_text("utf-8")
+    """The text of a recipe as it comes with its package."""
+    return (files(recipe_kind(name).package) / "recipe.yaml").read_text("utf-8")
 
 
 def profile_names() -> list[str]:
     """The built-in profiles."""
-    folder = files("builders") / "recipes" / "profiles"
+    folder = files("builders") / "profiles"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load(name: str, *, profile: str | None = None, assignments: Sequence[str] = ()) -> Recipe:
-    """The recipe called `name` (built in, or a YAML file), with its profile under it and `assignments` over it.
+    """The recipe called `name` (there by name, or a YAML file), with its profile under it and `assignments` over it.
 
     Raises `SettingsError` in one line for anything that is not a whole and valid recipe.
     """
-    if name in MODULES:
+    if name in recipe_names():
         values: Values = parse_yaml(built_in(name), f"recipe {name}")
     elif Path(name).suffix in (".yaml", ".yml") or Path(name).exists():
         values = read_yaml(Path(name))
     else:
-        near = nearest_key(name, MODULES)
+        near = nearest_key(name, recipe_names())
         hint = f"; did you mean {near}?" if near else ""
-        raise SettingsError(f"{name}: neither a built-in recipe ({', '.join(MODULES)}) nor a YAML file{hint}")
+        raise SettingsError(f"{name}: neither a recipe ({', '.join(recipe_names())}) nor a YAML file{hint}")
     changes = parse_assignments(assignments)
     chosen = profile or changes.get("profile") or values.get("profile", "offline")
     if chosen not in profile_names():
         raise SettingsError(f"profile: there is no profile called {chosen!r}; known are {', '.join(profile_names())}")
-    fragment = parse_yaml((files("builders") / "recipes" / "profiles" / f"{chosen}.yaml").read_text("utf-8"), chosen)
-    merged = merge(merge(merge(fragment, values), changes), {"profile": chosen})
-    return _validated(merged, name)
+    kind = recipe_kind(str(values.get("recipe", "(none named)")))
+    merged = merge(merge(merge(profile_for(chosen, kind.recipe), values), changes), {"profile": chosen})
+    return _validated(kind, merged, name)
 
 
-def _validated(values: Values, origin: str) -> Recipe:
-    model = recipe_kind(cast(str, values.get("recipe", "(none named)"))).model
+def profile_for(name: str, recipe: type[Recipe]) -> dict[str, Any]:
+    """What the profile of that name says to a recipe: the sections and parts that the recipe has.
+
+    Raises `SettingsError` for a section or a part that no recipe has.
+    """
+    text = (files("builders") / "profiles" / f"{name}.yaml").read_text("utf-8")
+    values = parse_yaml(text, f"profile {name}")
+    told: dict[str, Any] = {}
+    for section, parts in values.items():
+        own = _section(recipe, section)
+        whole = PROFILE_SECTIONS.get(section, own)
+        if section not in recipe.model_fields and whole is None:
+            raise SettingsError(f"profile {name}: no recipe has a section {section}{_nearest(section, recipe)}")
+        if section in recipe.model_fields:
+            told[section] = parts if own is None or whole is None else _parts(name, section, parts, own, whole)
+    return told
+
+
+def _parts(profile: str, section: str, parts: Values, own: type[Settings], whole: type[Settings]) -> dict[str, Any]:
+    """Those parts of a profile's section that a recipe's section has; those of a section by kind are left to it."""
+    if "kind" in parts:
+        return dict(parts)
+    for part in parts:
+        if part not in own.model_fields and part not in whole.model_fields:
+            raise SettingsError(f"profile {profile}: no recipe has a part {section}.{part}{_nearest(part, whole)}")
+    return {part: value for part, value in parts.items() if part in own.model_fields}
+
+
+def _section(model: type[Settings], name: str) -> type[Settings] | None:
+    """The settings of a section that is of one kind; None for one of several kinds, or none at all."""
+    field = model.model_fields.get(name)
+    found = [] if field is None else list(sections_of(field.annotation))
+    return found[0] if len(found) == 1 else None
+
+
+def _nearest(name: str, model: type[Settings]) -> str:
+    near = nearest_key(name, (*model.model_fields, *PROFILE_SECTIONS))
+    return f"; the nearest known one is {near}" if near else ""
+
+
+def _validated(kind: RecipeKind, values: Values, origin: str) -> Recipe:
     corpus = values.get("corpus") or {}
     for key, example in (("license", "cc-by-4.0"), ("source", '"my own photographs"')):
         if isinstance(corpus, dict) and corpus.get(key) is None:
             raise SettingsError(
                 f"{origin}: corpus.{key} is required: nobody but you knows it; e.g. --set corpus.{key}={example}"
             )
-    return validate(model, values, origin)
+    recipe = validate(kind.recipe, values, origin)
+    check_critics(getattr(recipe, "critics", ()), kind)
+    return recipe

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-import ostensive
 from cards.reading import Corpus, read_corpus
 from ostensive.errors import Interrupted
 from ostensive.fingerprint import fingerprint
@@ -26,6 +25,7 @@ from ostensive.run.folder import RunFolder
 from ostensive.run.summary import RunFacts
 from ostensive.run.thresholds import in_force, read_choices
 from ostensive.stage import Stage
+from ostensive.version import VERSION
 
 AnyStage = Stage[Any, Any]  # Any: stages of different records
 PICTURES_AHEAD = 32  # read and cleaned before they are written; bounds memory
@@ -52,7 +52,7 @@ def assemble(run: RunFolder, recipe: Recipe, stages: Sequence[AnyStage], materia
     made_from = fingerprint(
         [
             recipe.identity(),
-            ostensive.__version__,
+            VERSION,
             [asdict(choice) for choice in read_choices(run.path)],
             *([info.fingerprint, info.digest] for name in names for info in run.infos(name)),
         ]
@@ -79,7 +79,7 @@ def _facts(run: RunFolder, recipe: Recipe, names: Sequence[str]) -> RunFacts:
         teachers=_distinct(table.column("teacher") for table in judged),
         prompt_hashes=_distinct(table.column("prompt_hash") for table in judged),
         critics=_distinct(table.column("critic") for table in judged),
-        ostensive_version=ostensive.__version__,
+        ostensive_version=VERSION,
         thresholds=in_force(read_choices(run.path), recipe.identity(), _critic_versions(run)),
     )
 

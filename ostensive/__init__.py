@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ostensive.version import VERSION
+
 if TYPE_CHECKING:
     from builders.demo import demo
     from cards.reading import Corpus, open_corpus
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from ostensive.run.preview import preview
     from ostensive.run.status import RunStatus, status
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "BuildOptions",
     "Corpus",

@@ -499,9 +499,8 @@ def version(
 ) -> None:
     """Turn a folder of images into vision-language corpora that point at things and say why."""
     if show:
-        import ostensive
 
-        _print([f"ostensive {ostensive.__version__}"])
+        _print([f"ostensive {VERSION}"])
         raise typer.Exit
 
 

@@ -144,6 +144,10 @@ TeacherSettings = Annotated[
 ]
 
 
+SplitName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
+"""As `datasets` takes it, and as it stands in file names."""
+
+
 class CorpusSettings(Settings):
     """How the corpus is written and what its card says."""
 
@@ -154,6 +158,9 @@ class CorpusSettings(Settings):
     source: str
     """Where the images come from and under which terms, in a sentence for the card. There is no default."""
     language: str = "en"
+    splits: dict[SplitName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Shares of the images by split, as parts of their sum: {train: 0.9, test: 0.1}. A split that came in beside an
+    image wins. Empty puts all others into `train`."""
     max_shard_bytes: int = Field(default=1_000_000_000, ge=10_000)
     max_shard_samples: int = Field(default=10_000, ge=1)
     jpeg_quality: int = Field(default=95, ge=1, le=100)

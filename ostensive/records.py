@@ -129,35 +129,72 @@ class Verbalization:
 
 
 @dataclass(frozen=True, slots=True)
-class Qar:
-    """A candidate of the `localized` recipe: a question, an answer and the rationale for it.
+class ImageSplit:
+    """The split of the corpus that an image belongs to, with all that is said of it."""
 
-    In mode `ids` regions are spoken of as `[k]`, in mode `descriptions` by what they look like. `mentions` are the
-    distinct region numbers in the order of their first mention.
-    """
-
-    row_id: str  # from the image, the request that wrote it and its place in the reply
     image_id: str
-    mode: str  # "ids" or "descriptions"
-    question: str
-    answer: str
-    rationale: str
-    mentions: tuple[int, ...]
-    teacher: str  # the model's name as the reply gave it
-    prompt_hash: str  # of the prompt templates, see `ostensive.prompts`
-    request_key: str  # of the journal's entry that holds the request and the reply
+    split: str
 
     @property
     def record_id(self) -> str:
-        return self.row_id
+        return self.image_id
+
+
+@dataclass(frozen=True, slots=True)
+class NamedText:
+    """A text under a name of its own."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """An item that came in beside an image: a question with its answers, a label, an instruction, a split, ..."""
+
+    annotation_id: str  # from the image's hash and the item's content
+    image_id: str
+    question: str | None = None
+    answers: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    label: str | None = None
+    instruction: str | None = None
+    rationales: tuple[str, ...] = ()  # references that people wrote
+    split: str | None = None
+    source: str | None = None
+    license: str | None = None
+    extras: tuple[NamedText, ...] = ()  # columns that a recipe names beyond these
 
     @property
-    def text(self) -> str:
-        """Question, answer and rationale in one line: what is embedded, compared and counted."""
-        return f"{self.question} {self.answer} {self.rationale}"
+    def record_id(self) -> str:
+        return self.annotation_id
 
 
-CandidateT = TypeVar("CandidateT", bound=Record)
+class Candidate(Record, Protocol):
+    """What a builder proposes, whatever the recipe: a record with its lineage. Its `record_id` is its `row_id`."""
+
+    @property
+    def row_id(self) -> str:
+        """From the image, the request that wrote it and its place in the reply."""
+        ...
+
+    @property
+    def teacher(self) -> str:
+        """The model's name as the reply gave it."""
+        ...
+
+    @property
+    def prompt_hash(self) -> str:
+        """Of the prompt templates, see `ostensive.prompts`."""
+        ...
+
+    @property
+    def request_key(self) -> str:
+        """Of the journal's entry that holds the request and the reply."""
+        ...
+
+
+CandidateT = TypeVar("CandidateT", bound=Candidate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,21 @@
 """What a stage is, and what it may say of each row: `Kept`, `Dropped` or `Failed`.
 
 A stage maps the rows of one partition to outcomes of the same length and order. It does not know which engine runs it,
-reads no global state and writes no files. The alternative, stages that read and write their own folders, was given up
-because resuming, counting and Ray would then have to be solved in each of them.
+reads no global state and writes no files.
 """
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar  # Any: JSON values, record classes
 
-from ostensive.records import NO_SPEND, ImageRecord, Record, Spend, Verbalization
+import pyarrow as pa
+
+from ostensive.records import NO_SPEND, Annotation, ImageRecord, Record, Spend, Verbalization
+
+if TYPE_CHECKING:
+    from ostensive.run.services import Services
 
 RecordT = TypeVar("RecordT", bound=Record)
 InT = TypeVar("InT", bound=Record)
@@ -56,50 +61,99 @@ class ImageEvidence:
     """All that is known of an image when a stage works on its rows; `verbalization` is None until it is verbalized."""
 
     image: ImageRecord
-    verbalization: Verbalization | None
+    verbalization: Verbalization | None = None
+    annotations: tuple[Annotation, ...] = ()  # what came in beside it
 
 
 Evidence = Mapping[str, ImageEvidence]  # by image_id
 
 
-class Stage(Protocol[InT, OutT]):
-    """A step of a recipe. Constructors store and validate; models and clients are acquired in `__enter__`."""
+class Stage(ABC, Generic[InT, OutT]):
+    """A step of a recipe. It is made of settings alone and pickles; what it needs of the world it is handed when opened.
+
+    A stage that asks for nothing more than its rows is a `FunctionStage`.
+    """
+
+    name: str
+    """The folder of the run that holds its output, e.g. `verbalized`; a constant of the module that owns the stage."""
+    record_in: Any
+    """The class of its rows; Any: record classes, parametrised ones such as `Scored[Qar]` among them."""
+    record_out: Any
+    partitions_at_once: int = 1
+    """How many partitions the stage may be given at a time: more than 1 only for stages that wait on a server."""
+    images_at_once: int | None = None
+    """The rows of how many images one call of `process` is given; None for the whole partition.
+
+    Smaller calls let a slow stage be stopped and watched; whole partitions keep a server or a model busy.
+    """
 
     @property
-    def name(self) -> str:
-        """The folder of the run that holds its output, e.g. `verbalized`."""
-        ...
-
-    @property
-    def record_in(self) -> type[InT]: ...
-
-    @property
-    def record_out(self) -> type[OutT]: ...
-
-    @property
-    def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
+    @abstractmethod
+    def identity(self) -> Mapping[str, Any]:
         """Everything that its rows depend on besides their input: settings, prompts, seeds, its own version."""
-        ...
 
-    @property
-    def partitions_at_once(self) -> int:
-        """How many partitions the stage may be given at a time: more than 1 only for stages that wait on a server."""
-        ...
+    @contextmanager
+    def opened(self, services: "Services") -> Iterator[Self]:  # noqa: ARG002 - for stages that need them
+        """The stage with its models and clients, for as long as the context lasts; raises `SettingsError`."""
+        yield self
 
-    @property
-    def images_at_once(self) -> int | None:
-        """The rows of how many images one call of `process` is given; None for the whole partition.
+    @abstractmethod
+    def process(self, rows: Sequence[InT], evidence: Evidence) -> list[Outcome[OutT]]:
+        """Outcomes of `rows`, same length and order. All rows of an image are in the same call.
 
-        Smaller calls let a slow stage be stopped and watched; whole partitions keep a server or a model busy.
+        Called while the stage is open, from as many threads as `partitions_at_once` says.
         """
-        ...
 
-    def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+class FunctionStage(Stage[InT, OutT]):
+    """A stage that is a function of its rows: it opens nothing. `function` is one that pickles, with its settings."""
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[[Sequence[InT], Evidence], list[Outcome[OutT]]],
+        *,
+        record_in: Any,
+        record_out: Any,
+        identity: Mapping[str, Any],
+    ) -> None:
+        self.name, self.record_in, self.record_out = name, record_in, record_out
+        self._function, self._identity = function, identity
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return self._identity
 
     def process(self, rows: Sequence[InT], evidence: Evidence) -> list[Outcome[OutT]]:
-        """Outcomes of `rows`, same length and order. All rows of an image are in the same call."""
-        ...
+        return self._function(rows, evidence)
+
+
+class RunWideStage(ABC, Generic[InT, OutT]):
+    """A step that must see the whole run: it summarises each partition, decides once, and applies the decision to each.
+
+    All three are pure, so that any engine can run them; summaries and decision are files of the run folder.
+    """
+
+    name: str
+    record_in: Any
+    record_out: Any
+
+    @property
+    @abstractmethod
+    def identity(self) -> Mapping[str, Any]:
+        """As of a `Stage`."""
+
+    @abstractmethod
+    def summarise(self, rows: Sequence[InT], evidence: Evidence) -> pa.Table:
+        """What `decide` has to know of one partition: a small table, the same columns for every partition."""
+
+    @abstractmethod
+    def decide(self, summaries: Sequence[pa.Table]) -> pa.Table:
+        """The decision, from the summaries of all partitions in order; memory is bounded by them."""
+
+    @abstractmethod
+    def apply(self, rows: Sequence[InT], decision: pa.Table) -> list[Outcome[OutT]]:
+        """Outcomes of the rows of one partition, same length and order."""
+
+
+AnyStage = Stage[Any, Any] | RunWideStage[Any, Any]

@@ -5,19 +5,20 @@ them. The prompt is a set of its own, so that a change to it leaves the hash of 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self  # Any: JSON values of any depth
 
 from builders.localized.context import context_text
 from builders.localized.notes import read_notes
-from builders.prompts import Prompts, load_prompts
-from ostensive.chat.access import ChatSettings, sampling_of, teacher_identity
+from builders.localized.settings import prompt_sets
+from ostensive.chat.access import sampling_of, teacher_identity
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
-from ostensive.chat.scripted import Script
 from ostensive.fingerprint import fingerprint
+from ostensive.prompts import Prompts, load_prompts
 from ostensive.recipe import TeacherSettings
 from ostensive.records import Verbalization
+from ostensive.run.services import Services
 from verbalizers.parts import Asked, Unsaid
 
 QUESTIONS = 15
@@ -33,7 +34,7 @@ _LINE = re.compile(
 
 def load_probing_prompts(name_or_folder: str = "probing") -> Prompts:
     """The prompt set for probing; raises `SettingsError` like `load_prompts`."""
-    return load_prompts(name_or_folder, required=("questions",), variables=("context", "questions"))
+    return load_prompts(name_or_folder, prompt_sets(), required=("questions",), variables=("context", "questions"))
 
 
 def probing_prompt(prompts: Prompts, verbalization: Verbalization, *, questions: int = QUESTIONS) -> str:
@@ -62,20 +63,12 @@ class TeacherAsker:
     the next run will get one.
     """
 
-    def __init__(
-        self,
-        prompts: Prompts,
-        open_chat: Callable[[ChatSettings, Script], Chat],
-        *,
-        teacher: TeacherSettings,
-        seed: int,
-    ) -> None:
-        self._prompts, self._open_chat = prompts, open_chat
-        self._teacher, self._seed = teacher, seed
+    def __init__(self, prompts: Prompts, *, teacher: TeacherSettings, seed: int) -> None:
+        self._prompts, self._teacher, self._seed = prompts, teacher, seed
         self._chat: Chat | None = None
 
     @property
-    def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
+    def identity(self) -> Mapping[str, Any]:
         """Prompts, teacher and seed."""
         return {
             "version": _VERSION,
@@ -84,20 +77,16 @@ class TeacherAsker:
             "seed": self._seed,
         }
 
-    def __enter__(self) -> Self:
-        self._chat = self._open_chat(self._teacher, scripted_questions).__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        chat, self._chat = self._chat, None
-        if chat is not None:
-            chat.__exit__(kind, error, trace)
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:
+        """With the teacher open."""
+        with services.open_chat(self._teacher, scripted_questions) as self._chat:
+            yield self
+        self._chat = None
 
     def ask(self, drafts: Sequence[Verbalization], count: int) -> list[Asked]:
         """See `QuestionAsker`."""
-        assert self._chat is not None, "the asker is entered before it is used"
+        assert self._chat is not None, "the asker is opened before it is used"
         exchanges = self._chat.chat([self._conversation(draft, count) for draft in drafts])
         return [_asked(exchange, count) for exchange in exchanges]
 

@@ -1,34 +1,31 @@
-"""The `localized` recipe: its settings, and the stages they make."""
+"""The `localized` recipe (LSKD): its settings, the stages they make, and what it tells the house of itself."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from functools import partial
+from typing import Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from builders.dedupe import DedupeSettings, DedupeStage
+from builders.filtering import FilteredRecipe, filtering_stages
 from builders.localized.probing import TeacherAsker, load_probing_prompts
-from builders.localized.scripted import make_script
+from builders.localized.records import Qar
+from builders.localized.scripted import scripted_triples
 from builders.localized.settings import LocalizedSettings
 from builders.localized.stage import CandidatesStage
-from critics.critic import CriticMeans
-from critics.settings import CriticSettings, JudgeSettings, RulesSettings, leaves
-from critics.stage import JudgeStage, ScoreStage
+from ostensive.chat.scripted import Script
 from ostensive.recipe import Recipe, ScriptedTeacherSettings, ServedModelSettings, ServedTeacherSettings
-from ostensive.run.services import Services
-from ostensive.stage import Stage
-from verbalizers.parts import Models
+from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.stage import AnyStage
 from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
 
 
-class LocalizedRecipe(Recipe):
+class LocalizedRecipe(FilteredRecipe):
     """Questions, answers and rationales about numbered regions (LSKD)."""
 
     recipe: Literal["localized"]
     verbalize: VerbalizeSettings = VerbalizeSettings()
     localized: LocalizedSettings = LocalizedSettings()
-    dedupe: DedupeSettings = DedupeSettings()
-    critics: tuple[CriticSettings, ...] = Field(default=(RulesSettings(),), min_length=1)
 
     @model_validator(mode="after")
     def _endpoint_is_known(self) -> Self:
@@ -48,39 +45,87 @@ class LocalizedRecipe(Recipe):
 
     @property
     def endpoints(self) -> tuple[ServedModelSettings, ...]:
-        """The teacher's server and, where they are asked, those of the verbalizers and of critics."""
+        """The servers of teacher and critics and, where one is asked, that of the verbalizers."""
         own = self.verbalize.endpoint if self.verbalize.asks_endpoint else None
-        critics = (critic.chat for critic in leaves(self.critics) if isinstance(critic, JudgeSettings))
-        others = (own, *(chat for chat in critics if isinstance(chat, ServedTeacherSettings)))
-        return (*super().endpoints, *(other for other in others if other is not None))
+        return (*super().endpoints, *(() if own is None else (own,)))
 
 
-RECIPE = LocalizedRecipe
+def script_of(recipe: Recipe) -> Script:
+    """What the scripted teacher says, with the share of errors that the recipe sets."""
+    is_scripted = isinstance(recipe.teacher, ScriptedTeacherSettings)
+    return partial(scripted_triples, recipe.teacher.error_rate if is_scripted else 0.0)
 
 
-def make_stages(recipe: LocalizedRecipe, services: Services) -> Sequence[Stage[Any, Any]]:  # Any: different records
-    """Verbalize, ask the teacher, dedupe, score, judge."""
-    error_rate = recipe.teacher.error_rate if isinstance(recipe.teacher, ScriptedTeacherSettings) else 0.0
-    script = make_script(error_rate)
-    models = Models(
-        generators=services.generators,
-        endpoint=recipe.verbalizing_endpoint,
-        open_chat=services.open_chat,
-        make_asker=lambda prompt_set: TeacherAsker(
-            load_probing_prompts(prompt_set), services.open_chat, teacher=recipe.teacher, seed=recipe.seed
-        ),
-    )
+def make_stages(recipe: LocalizedRecipe) -> Sequence[AnyStage]:
+    """Verbalize, ask the teacher, filter."""
+    asker = None
+    if getattr(recipe.verbalize.probes, "asked_by", "list") == "teacher":
+        prompts = load_probing_prompts(recipe.verbalize.probes.prompt_set)
+        asker = TeacherAsker(prompts, teacher=recipe.teacher, seed=recipe.seed)
     return (
-        VerbalizeStage(
-            recipe.verbalize, services.images.load, seed=recipe.seed, threads=services.threads, models=models
-        ),
-        CandidatesStage(
-            recipe.localized,
-            teacher=recipe.teacher,
-            chat=lambda: services.open_chat(recipe.teacher, script),
-            seed=recipe.seed,
-        ),
-        DedupeStage(recipe.dedupe),
-        ScoreStage(recipe.critics, CriticMeans(services, recipe.teacher, recipe.seed)),
-        JudgeStage(recipe.critics),
+        VerbalizeStage(recipe.verbalize, seed=recipe.seed, endpoint=recipe.verbalizing_endpoint, asker=asker),
+        CandidatesStage(recipe.localized, teacher=recipe.teacher, script=script_of(recipe), seed=recipe.seed),
+        *filtering_stages(recipe, KIND),
     )
+
+
+def shown(candidate: Qar) -> tuple[ShownText, ...]:
+    """Question, answer and rationale; the mentions are those of the triple as a whole."""
+    texts = ("question", candidate.question), ("answer", candidate.answer), ("rationale", candidate.rationale)
+    return tuple(
+        ShownText(name, text, tuple(k for k in candidate.mentions if f"[{k}]" in text)) for name, text in texts
+    )
+
+
+def compared_text(candidate: Qar) -> str:
+    """Question, answer and rationale in one line."""
+    return f"{candidate.question} {candidate.answer} {candidate.rationale}"
+
+
+_METHOD: Final = (
+    "The recipe is Localized Symbolic Knowledge Distillation (LSKD): each picture is put into words (concepts,"
+    " narratives, captions of numbered regions, short questions with answers), a teacher that reads these words and"
+    " never sees the picture writes questions, answers and rationales about the regions, and critics drop what does not"
+    " hold."
+)
+_CITATION: Final = """@inproceedings{park2023localized,
+  title = {Localized Symbolic Knowledge Distillation for Visual Commonsense Models},
+  author = {Park, Jae Sung and Hessel, Jack and Chandu, Khyathi Raghavi and Liang, Paul Pu and Lu, Ximing and West,
+            Peter and Yu, Youngjae and Huang, Qiuyuan and Gao, Jianfeng and Farhadi, Ali and Choi, Yejin},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2023}
+}"""
+
+KIND: Final = RecipeKind(
+    name="localized",
+    recipe=LocalizedRecipe,
+    candidate=Qar,
+    make_stages=make_stages,
+    script=script_of,
+    shown=shown,
+    compared_text=compared_text,
+    parts=("question", "answer", "rationale"),
+    judged_parts=("answer", "rationale"),
+    has_regions=True,
+    tasks=("triple", "rating"),
+    views=("messages", "llava", "lskd"),
+    title="questions, answers and rationales about numbered regions",
+    noun="triple",
+    task_categories=("visual-question-answering", "image-text-to-text"),
+    tags=("rationales", "regions"),
+    method=_METHOD,
+    citation=_CITATION,
+    limits=(
+        "The rows are machine-made. A teacher that was given text never saw the picture, and whatever it read may have"
+        " been incomplete or wrong; the critics remove some of what is false, not all.",
+        "Regions come from a detector or a segmentation. A box may hold several things or a part of one.",
+    ),
+    field_notes={
+        "mode": "`ids` where regions are named by number, `descriptions` where by what they look like",
+        "question": "what is asked",
+        "answer": "the answer",
+        "rationale": "why the answer holds",
+        "mentions": "the region numbers in the text, in the order of their first mention",
+    },
+    package="builders.localized",
+)

@@ -19,7 +19,6 @@ from critics.lexicon import words_of
 from critics.rules import Parts, first_broken_rule
 from critics.settings import RulesSettings
 from ostensive.chat.records import Message
-from ostensive.chat.scripted import Script
 
 NOTHING_TO_SAY = "There is nothing here that I can write about."
 _HEDGES = ("Perhaps {}", "Maybe {}", "It seems that {}", "Most likely {}")
@@ -80,22 +79,19 @@ class _Scene:
     asides: tuple[str, ...]  # sentences from probes
 
 
-def make_script(error_rate: float) -> Script:
-    """The script of a teacher that spoils each triple with the probability `error_rate` (0-1), drawn from the seed."""
-    if not 0 <= error_rate <= 1:
-        raise ValueError(f"error_rate: a share from 0 to 1 is expected, not {error_rate!r}")
+def scripted_triples(error_rate: float, messages: Sequence[Message], seed: int) -> str:
+    """What the teacher says, each triple spoiled with the probability `error_rate` (0-1), drawn from `seed`.
 
-    def script(messages: Sequence[Message], seed: int) -> str:
-        request = read_request(messages)
-        if request is None:
-            return NOTHING_TO_SAY
-        end = request.before + request.asked
-        claims = _claims(request.opening, -(-end // _BLOCK) * _BLOCK)[request.before : end]
-        notes = read_notes(request.opening)
-        texts = [_triple(claim, notes, error_rate, random.Random(seed + k)) for k, claim in enumerate(claims)]  # noqa: S311 - no secret
-        return "\n\n".join(texts) or NOTHING_TO_SAY
-
-    return script
+    With the first argument given it is an `ostensive.chat.scripted.Script`.
+    """
+    request = read_request(messages)
+    if request is None:
+        return NOTHING_TO_SAY
+    end = request.before + request.asked
+    claims = _claims(request.opening, -(-end // _BLOCK) * _BLOCK)[request.before : end]
+    notes = read_notes(request.opening)
+    texts = [_triple(claim, notes, error_rate, random.Random(seed + k)) for k, claim in enumerate(claims)]  # noqa: S311 - no secret
+    return "\n\n".join(texts) or NOTHING_TO_SAY
 
 
 def _triple(claim: _Claim, notes: Notes, error_rate: float, rng: random.Random) -> str:

@@ -1,5 +1,7 @@
 """The `localized` section of a recipe: how triples are asked for."""
 
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -8,6 +10,11 @@ from ostensive.settings import Settings
 
 Mode = Literal["ids", "descriptions"]
 MODES: tuple[Mode, ...] = ("ids", "descriptions")
+
+
+def prompt_sets() -> Traversable:
+    """The folder of the prompt sets that ship with the recipe."""
+    return files("builders.localized") / "templates"
 
 
 class LocalizedSettings(Settings):

@@ -5,22 +5,26 @@ partition go out together, because a server is only busy when it has much to do.
 was asked for is kept, dropped or failed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self  # Any: JSON values of any depth
 
 from builders.localized.context import context_text
 from builders.localized.outcomes import NO_REGIONS, Absent, Limits, Triple, TurnText, turn_outcomes
-from builders.localized.settings import LocalizedSettings, Mode
-from builders.prompts import Prompts, PromptValue, load_prompts
+from builders.localized.records import Qar
+from builders.localized.settings import LocalizedSettings, Mode, prompt_sets
 from ostensive.chat.access import sampling_of, teacher_identity
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply, Reply, Sampling
+from ostensive.chat.scripted import Script
 from ostensive.fingerprint import fingerprint
+from ostensive.prompts import PromptValue, load_prompts
 from ostensive.recipe import ScriptedTeacherSettings, TeacherSettings
-from ostensive.records import NO_SPEND, Qar, Spend, Verbalization
-from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
+from ostensive.records import NO_SPEND, Spend, Verbalization
+from ostensive.run.services import Services
+from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome, Stage
 
+CANDIDATES: Final = "candidates"
 _STAGE_VERSION = 1
 _SYSTEM, _FOLLOW_UP = "system", "follow_up"
 _VARIABLES = ("context", "mode", "qars", "max_mentions", "turn")
@@ -47,43 +51,26 @@ class _Harvest:
     spend: Spend
 
 
-class CandidatesStage:
-    """`ostensive.stage.Stage` from verbalizations to candidates."""
+class CandidatesStage(Stage[Verbalization, Qar]):
+    """From verbalizations to candidates."""
 
-    def __init__(
-        self,
-        settings: LocalizedSettings,
-        *,
-        teacher: TeacherSettings,
-        chat: Callable[[], Chat],
-        seed: int,
-    ) -> None:
-        """Stores and validates; raises `SettingsError` for prompts that cannot be used.
+    name = CANDIDATES
+    record_in = Verbalization
+    record_out = Qar
+    partitions_at_once = 2
 
-        `chat` makes the access to the teacher, which is entered and left with the stage.
-        """
+    def __init__(self, settings: LocalizedSettings, *, teacher: TeacherSettings, script: Script, seed: int) -> None:
+        """Stores and validates; raises `SettingsError` for prompts that cannot be used."""
         self._settings = settings
         self._teacher = teacher
-        self._make_chat = chat
+        self._script = script
         self._seed = seed
         self._chat: Chat | None = None
         required = [f"opening_{mode}" for mode in settings.modes] + ([_FOLLOW_UP] if settings.turns > 1 else [])
-        self._prompts: Prompts = load_prompts(settings.prompt_set, required=required, variables=_VARIABLES)
+        self._prompts = load_prompts(settings.prompt_set, prompt_sets(), required=required, variables=_VARIABLES)
         self._prompt_hash = self._prompts.prompt_hash
         for mode in settings.modes:
             self.conversation(_TRIAL, mode)  # a template that fails does so before any work
-
-    @property
-    def name(self) -> str:
-        return "candidates"
-
-    @property
-    def record_in(self) -> type[Verbalization]:
-        return Verbalization
-
-    @property
-    def record_out(self) -> type[Qar]:
-        return Qar
 
     @property
     def prompt_hash(self) -> str:
@@ -91,7 +78,7 @@ class CandidatesStage:
         return self._prompt_hash
 
     @property
-    def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
+    def identity(self) -> Mapping[str, Any]:
         settings = self._settings.identity()
         # A folder that is moved, or a copy of the built-in set, writes the same prompts: their hash says it all.
         del settings["prompt_set"]
@@ -103,27 +90,14 @@ class CandidatesStage:
             "seed": self._seed,
         }
 
-    @property
-    def partitions_at_once(self) -> int:
-        return 2
-
-    @property
-    def images_at_once(self) -> int | None:
-        return None
-
-    def __enter__(self) -> Self:
-        self._chat = self._make_chat().__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        chat, self._chat = self._chat, None
-        if chat is not None:
-            chat.__exit__(kind, error, trace)
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:
+        with services.open_chat(self._teacher, self._script) as self._chat:
+            yield self
+        self._chat = None
 
     def process(self, rows: Sequence[Verbalization], evidence: Evidence) -> list[Outcome[Qar]]:  # noqa: ARG002 - of the protocol
-        assert self._chat is not None, "the stage is entered before it is used"
+        assert self._chat is not None, "the stage is opened before it is used"
         asked = [_Asked(row, mode) for row in rows for mode in self._settings.modes if mode != "ids" or row.regions]
         exchanges = self._chat.chat([self.conversation(one.row, one.mode) for one in asked])
         harvests: dict[str, list[_Harvest]] = {}

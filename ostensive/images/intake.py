@@ -1,16 +1,16 @@
-"""The stage `images`: source items to image records, or to the reason why not.
+"""The stages `images` and `distinct`: source items to image records, or to the reason why not, each image once.
 
 Reading, hashing and decoding run on a few threads (Pillow and hashlib let others run meanwhile), each with one image in
-memory; whether an image is a duplicate is decided afterwards, in order, so that the result does not depend on which
-thread was faster. It takes the ids seen so far as an argument and keeps no state of its own: a run that continues
-hands it what earlier partitions kept.
+memory. Partitions are taken in without knowing of each other, on one machine or on several; which of their images were
+met before is found by `FirstMet` from their ids alone, in the order of partitions, and told to `distinct`.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from functools import partial
+from typing import Any, Final  # Any: JSON values of any depth
 
 from ostensive.images import refusals
 from ostensive.images.decode import ImageFacts, examine
@@ -20,77 +20,110 @@ from ostensive.images.paths import shown_name
 from ostensive.images.refusals import ImageRefusedError
 from ostensive.recipe import IntakeSettings
 from ostensive.records import ImageRecord
-from ostensive.stage import Dropped, Failed, Kept, Outcome
+from ostensive.stage import Dropped, Evidence, Failed, FunctionStage, Kept, Outcome, Stage
 
-VERSION: Final = 1  # raise it when the same bytes would be taken in otherwise than before
+IMAGES: Final = "images"
+DISTINCT: Final = "distinct"
+VERSION: Final = 2  # raise it when the same bytes would be taken in otherwise than before
 
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """What a thread found out about one item; `facts` None for bytes that were kept in an earlier call."""
+    """What a thread found out about one item."""
 
     image_id: str
     byte_count: int
-    facts: ImageFacts | None
+    facts: ImageFacts
 
 
-class Intake:
+class Intake(Stage[SourceItem, ImageRecord]):
     """Takes images in. Any number of items may be given at once: their bytes are never in memory together."""
 
-    name: ClassVar[str] = "images"
-    record_out: ClassVar[type[ImageRecord]] = ImageRecord
+    name = IMAGES
+    record_in = SourceItem
+    record_out = ImageRecord
 
     def __init__(self, settings: IntakeSettings, threads: int) -> None:
         self._settings = settings
         self._threads = threads
-        self._loader = ImageLoader(settings)
 
     @property
-    def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
+    def identity(self) -> Mapping[str, Any]:
         """What the outcomes depend on besides the items and their bytes."""
         return {"settings": self._settings.identity(), "version": VERSION}
 
-    def process(self, items: Sequence[SourceItem], seen: set[str]) -> list[Outcome[ImageRecord]]:
-        """Outcomes of `items`, same length and order. `seen` holds the image ids kept before, and is added to."""
-        # `seen` grows only after the last thread is done: copying it for each call would cost more and more.
+    def process(self, rows: Sequence[SourceItem], evidence: Evidence) -> list[Outcome[ImageRecord]]:  # noqa: ARG002 - of a stage
+        """Outcomes of items, same length and order. Bytes that an item before has are an exact duplicate."""
+        examined = partial(_examine, self._settings, ImageLoader(self._settings))
         with ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="intake") as pool:
-            results = list(pool.map(lambda item: self._examine(item, seen), items))
-        sources: dict[str, str] = {}
-        return [self._outcome(item, result, seen, sources) for item, result in zip(items, results, strict=True)]
+            results = list(pool.map(examined, rows))
+        firsts: dict[str, SourceItem] = {}
+        return [_outcome(item, result, firsts) for item, result in zip(rows, results, strict=True)]
 
-    def _examine(self, item: SourceItem, seen: Set[str]) -> _Examined | ImageRefusedError:
-        if item.problem is not None:
-            return ImageRefusedError(item.problem, item.detail)
-        try:
-            data = self._loader.read_location(item.location)
-            image_id = hashlib.sha256(data).hexdigest()
-            facts = None if image_id in seen else examine(data, self._settings)
-        except ImageRefusedError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 - the boundary of one image: whatever it causes, the others go on
-            return ImageRefusedError(refusals.UNREADABLE, shown_name(f"{type(error).__name__}: {error}"[:200]))
-        return _Examined(image_id, len(data), facts)
 
-    def _outcome(
-        self, item: SourceItem, result: _Examined | ImageRefusedError, seen: set[str], sources: dict[str, str]
-    ) -> Outcome[ImageRecord]:
-        if isinstance(result, ImageRefusedError):
-            if result.reason in refusals.FAULTS:
-                return Failed(result.reason, result.detail)
-            return Dropped(result.reason, result.detail)
-        if result.image_id in seen:
-            return Dropped(refusals.DUPLICATE, f"same bytes as {sources.get(result.image_id, result.image_id)}")
-        assert result.facts is not None, "only bytes that were seen before are not examined"
-        seen.add(result.image_id)
-        sources[result.image_id] = item.source
-        record = ImageRecord(
-            image_id=result.image_id,
-            width=result.facts.width,
-            height=result.facts.height,
-            format=result.facts.format,
-            mode=result.facts.mode,
-            byte_count=result.byte_count,
-            source=item.source,
-            location=item.location,
-        )
-        return Kept((record,))
+def _examine(settings: IntakeSettings, loader: ImageLoader, item: SourceItem) -> _Examined | ImageRefusedError:
+    if item.problem is not None:
+        return ImageRefusedError(item.problem, item.detail)
+    try:
+        data = loader.read_location(item.location)
+        return _Examined(hashlib.sha256(data).hexdigest(), len(data), examine(data, settings))
+    except ImageRefusedError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - the boundary of one image: whatever it causes, the others go on
+        return ImageRefusedError(refusals.UNREADABLE, shown_name(f"{type(error).__name__}: {error}"[:200]))
+
+
+def _outcome(
+    item: SourceItem, result: _Examined | ImageRefusedError, firsts: dict[str, SourceItem]
+) -> Outcome[ImageRecord]:
+    """`firsts` holds where each image of the partition was met first, and is added to."""
+    if isinstance(result, ImageRefusedError):
+        if result.reason in refusals.FAULTS:
+            return Failed(result.reason, result.detail)
+        return Dropped(result.reason, result.detail)
+    record = ImageRecord(
+        image_id=result.image_id,
+        width=result.facts.width,
+        height=result.facts.height,
+        format=result.facts.format,
+        mode=result.facts.mode,
+        byte_count=result.byte_count,
+        source=item.source,
+        location=item.location,
+    )
+    first = firsts.setdefault(result.image_id, item)
+    if first is not item:
+        return Dropped(refusals.DUPLICATE, f"same bytes as {first.source}", record)
+    return Kept((record,))
+
+
+class FirstMet:
+    """The partition in which each image was met first. Told of partitions in the order of their indices."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()  # half the size of the hexadecimal text
+
+    def repeated(self, image_ids: Sequence[str]) -> frozenset[str]:
+        """Those of a partition's images that an earlier partition has."""
+        raw = [bytes.fromhex(image_id) for image_id in image_ids]
+        repeated = frozenset(image_id for image_id, key in zip(image_ids, raw, strict=True) if key in self._seen)
+        self._seen.update(raw)
+        return repeated
+
+
+def distinct_stage(repeated: frozenset[str]) -> FunctionStage[ImageRecord, ImageRecord]:
+    """The stage that drops the images of one partition that an earlier one has."""
+    return FunctionStage(
+        DISTINCT,
+        partial(_without, repeated),
+        record_in=ImageRecord,
+        record_out=ImageRecord,
+        identity={"repeated": sorted(repeated)},
+    )
+
+
+def _without(repeated: frozenset[str], rows: Sequence[ImageRecord], _evidence: Evidence) -> list[Outcome[ImageRecord]]:
+    return [
+        Dropped(refusals.DUPLICATE, f"same bytes as {row.image_id}", row) if row.image_id in repeated else Kept((row,))
+        for row in rows
+    ]

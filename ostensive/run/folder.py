@@ -121,6 +121,20 @@ class RunFolder:
             # A line that a full disk or a kill cut short must not swallow this one.
             file.write((b"\n" if _ends_midline(file) else b"") + text.encode("utf-8", "replace"))
 
+    def log_partition(self, info: PartitionInfo, seconds: float) -> None:
+        """Appends that a partition was finished, and what became of its rows."""
+        summary = info.summary
+        values = {
+            "stage": info.stage,
+            "index": info.index,
+            "inputs": summary.inputs,
+            "kept": summary.kept,
+            "dropped": sum(summary.dropped.values()),
+            "failed": sum(summary.failed.values()),
+            "seconds": round(seconds, 3),
+        }
+        self.log("partition", values)
+
     def read_log(self) -> list[dict[str, Any]]:  # Any: JSON values
         """The events of the log; a line that a kill cut short is passed over."""
         events = []

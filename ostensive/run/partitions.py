@@ -49,6 +49,7 @@ class PartitionInfo:
     index: int
     fingerprint: str
     digest: str  # of the rows that later stages can see
+    record: str  # the name of the class of its records
     summary: StageSummary
 
 
@@ -163,6 +164,7 @@ def _to_json(info: PartitionInfo) -> dict[str, Any]:  # Any: JSON values
         "index": info.index,
         "fingerprint": info.fingerprint,
         "digest": info.digest,
+        "record": info.record,
         "inputs": summary.inputs,
         "kept": summary.kept,
         "dropped": dict(summary.dropped),
@@ -175,4 +177,6 @@ def _from_json(values: dict[str, Any]) -> PartitionInfo:  # Any: JSON values
     summary = StageSummary(
         values["stage"], values["inputs"], values["kept"], values["dropped"], values["failed"], Spend(**values["spend"])
     )
-    return PartitionInfo(values["stage"], values["index"], values["fingerprint"], values["digest"], summary)
+    return PartitionInfo(
+        values["stage"], values["index"], values["fingerprint"], values["digest"], values["record"], summary
+    )

@@ -1,16 +1,24 @@
-"""What a recipe's stages are handed when they are made: everything that touches the world beyond their rows."""
+"""What a recipe's stages are handed when they are opened: everything that touches the world beyond their rows.
+
+`ServiceSettings` are plain values that pickle, so that a worker in another process opens the same services itself.
+"""
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from ostensive.chat.access import ChatSettings
+from ostensive.chat.access import ChatSettings, open_chat
+from ostensive.chat.budget import Budget
+from ostensive.chat.journal import Journal
+from ostensive.chat.prices import load_prices
 from ostensive.chat.records import Chat
 from ostensive.chat.scripted import Script
 from ostensive.images.loader import ImageLoader
 from ostensive.models.pool import GeneratorPool
-from ostensive.recipe import RunSettings
+from ostensive.recipe import IntakeSettings, RunSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,39 @@ class Services:
     generators: GeneratorPool  # the teacher and the verbalizers use one model where they name the same
     threads: int
     stop: threading.Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """Where and how the services of a run are opened."""
+
+    intake: IntakeSettings
+    threads: int
+    journal: Path
+    run_id: str  # in whose name answers are journaled
+    max_cost_usd: float | None = None
+    max_requests: int | None = None
+    prices: Path | None = None  # a YAML price table over the built-in one
+
+
+@contextmanager
+def open_services(settings: ServiceSettings, stop: threading.Event) -> Iterator[Services]:
+    """The services of a run in this process; raises `SettingsError` and `StorageError`, before anything is sent."""
+    prices = load_prices(settings.prices)
+    with Journal(settings.journal, settings.run_id) as journal:
+        budget = Budget(
+            max_usd=settings.max_cost_usd,
+            max_requests=settings.max_requests,
+            spent=journal.totals(settings.run_id),
+        )
+        generators = GeneratorPool()
+
+        def open_model(chat: ChatSettings, script: Script) -> Chat:
+            return open_chat(
+                chat, journal=journal, budget=budget, stop=stop, script=script, prices=prices, generators=generators
+            )
+
+        yield Services(ImageLoader(settings.intake), open_model, generators, settings.threads, stop)
 
 
 def thread_count(settings: RunSettings) -> int:

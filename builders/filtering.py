@@ -1,0 +1,36 @@
+"""What the recipes share after their candidates are made: repeats go, critics score and judge.
+
+A recipe derives its settings from `FilteredRecipe` and ends its stages with `filtering_stages`.
+"""
+
+from pydantic import Field
+
+from builders.dedupe import DedupeSettings, DedupeStage
+from critics.critic import CriticContext
+from critics.settings import CriticSettings, JudgeSettings, RulesSettings, leaves
+from critics.stage import ScoreStage, judge_stage
+from ostensive.recipe import Recipe, ServedModelSettings, ServedTeacherSettings
+from ostensive.recipe_kind import RecipeKind
+from ostensive.stage import AnyStage
+
+
+class FilteredRecipe(Recipe):
+    """A recipe whose candidates are filtered."""
+
+    dedupe: DedupeSettings = DedupeSettings()
+    critics: tuple[CriticSettings, ...] = Field(default=(RulesSettings(),), min_length=1)
+
+    @property
+    def endpoints(self) -> tuple[ServedModelSettings, ...]:
+        """The teacher's server and those of critics."""
+        chats = (critic.chat for critic in leaves(self.critics) if isinstance(critic, JudgeSettings))
+        return (*super().endpoints, *(chat for chat in chats if isinstance(chat, ServedTeacherSettings)))
+
+
+def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind) -> tuple[AnyStage, ...]:
+    """Dedupe, score, judge."""
+    return (
+        DedupeStage(recipe.dedupe, kind),
+        ScoreStage(recipe.critics, CriticContext(kind, recipe.teacher, recipe.seed)),
+        judge_stage(recipe.critics, kind.candidate),
+    )

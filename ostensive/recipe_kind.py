@@ -1,0 +1,59 @@
+"""What a recipe tells the rest of the house of itself, and nothing more: its `RecipeKind`.
+
+Commands, critics, cards and engines read the kind; none of them imports a recipe or spells the fields of its candidates.
+A kind is made of classes and functions of modules, so that it pickles.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any  # Any: a kind is typed by its own recipe and candidate, which nobody here knows
+
+from ostensive.chat.scripted import Script
+from ostensive.recipe import Recipe
+from ostensive.stage import AnyStage
+
+NO_MENTIONS: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShownText:
+    """A text of a candidate as people and critics are shown it, under its name."""
+
+    name: str  # "question", "rationale", "caption"
+    text: str
+    mentions: tuple[int, ...] = (
+        NO_MENTIONS  # the numbers of the regions that it mentions, in the order of first mention
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeKind:
+    """All that is known of a recipe outside its folder."""
+
+    name: str
+    recipe: type[Recipe]  # the model of its settings
+    candidate: type[Any]  # the record that its rows are, a `Candidate`
+    make_stages: Callable[[Any], Sequence[AnyStage]]  # from a recipe; nothing is opened
+    script: Callable[[Any], Script]  # what the scripted teacher says to its prompts, from a recipe
+
+    shown: Callable[[Any], tuple[ShownText, ...]]  # the texts of a candidate, in the order in which they are read
+    compared_text: Callable[[Any], str]  # what stands for a candidate when it is compared or embedded
+    parts: tuple[str, ...]  # the names of the texts that `shown` gives, in their order; critics may ask about each
+    judged_parts: tuple[str, ...]  # those of `parts` that are claims: what a critic holds to be right or wrong
+    has_regions: bool = False  # whether texts may mention regions as `[k]`
+
+    tasks: tuple[str, ...] = ("accept",)  # annotation tasks that suit its candidates, the usual one first
+    views: tuple[str, ...] = ()  # training views: "messages", "preference", "llava", ...
+    annotations_required: tuple[
+        str, ...
+    ] = ()  # fields of `Annotation`, or names of extras, without which it cannot work
+
+    title: str  # what a corpus of it is, in a few words
+    noun: str = "row"  # what people call one candidate: "triple", "caption"
+    task_categories: tuple[str, ...]  # as the Hub names them
+    tags: tuple[str, ...] = ()  # of the card, beside those of every corpus
+    method: str  # how rows are made, in Markdown, for card and report
+    citation: str  # BibTeX; empty where there is no paper
+    limits: tuple[str, ...] = ()  # what a user of the corpus has to know of the method, a sentence each
+    field_notes: Mapping[str, str] = field(default_factory=dict)  # what the fields of its candidate mean, for the card
+    package: str  # the importable folder of the recipe, with `recipe.yaml` in it

@@ -1,0 +1,237 @@
+"""Carrying out one partition of one stage: what every engine does, and all that a worker of a cluster is called for.
+
+`carry_out` takes plain values that pickle and opens what the stage needs. A worker that does many partitions is a
+`StageWorker`, which opens each stage once; the local engine has one for all of its threads.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar  # Any: stages of different records, each checked where it is made
+
+import pyarrow.parquet as pq
+
+from ostensive import arrow
+from ostensive.files import replacing, storage_errors
+from ostensive.fingerprint import fingerprint
+from ostensive.images.items import SourceItem
+from ostensive.records import Annotation, ImageRecord, Record, Verbalization
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
+from ostensive.run.partitions import PartitionInfo
+from ostensive.run.services import Services, ServiceSettings, open_services
+from ostensive.stage import Evidence, FunctionStage, ImageEvidence, Outcome, RunWideStage, Stage
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionTask:
+    """A partition on its way: its index, how many source items it has, and what each stage so far made of it."""
+
+    run: Path  # the run folder
+    index: int
+    items: int
+    done: tuple[PartitionInfo, ...] = ()  # intake first
+    sources: tuple[SourceItem, ...] = ()  # for intake alone, which has no partition before it
+
+    @property
+    def made_from(self) -> list[object]:
+        """What its rows are, for the fingerprint of what is made of them."""
+        if self.done:
+            return [info.digest for info in self.done]
+        return [[item.key, item.size_bytes, item.modified_ns, item.location.path] for item in self.sources]
+
+    def after(self, info: PartitionInfo) -> "PartitionTask":
+        """The same partition after one more stage."""
+        return PartitionTask(self.run, self.index, self.items, (*self.done, info))
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A partition that is finished, and whether it was there before."""
+
+    info: PartitionInfo
+    was_there: bool
+
+
+class Stopped(Exception):  # noqa: N818 - it is asked for, no fault
+    """The work on a partition was given up between two batches, for the run is to stop."""
+
+
+def carry_out(stage: Stage[Any, Any], task: PartitionTask, services: ServiceSettings) -> PartitionInfo:
+    """One partition of one stage, in a process that has nothing open yet; the partition is on disk when it returns."""
+    with open_services(services, threading.Event()) as opened, StageWorker(opened) as worker:
+        return worker.carry_out(stage, task).info
+
+
+class StageWorker:
+    """Carries out partitions and keeps the stages that it opened for them until the end. Safe for several threads."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._resources = contextlib.ExitStack()
+        self._opened: dict[int, Stage[Any, Any]] = {}  # by id: equal stages are not one
+        # One for all: two threads that import large libraries with cycles in them at a time may each see half of one.
+        self._opening = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    def open(self, stage: Stage[Any, Any]) -> Stage[Any, Any]:
+        """The stage with what it needs; opened by the first who asks. Raises what `Stage.opened` does."""
+        if isinstance(stage, FunctionStage):
+            return stage  # made for one partition, perhaps, and not worth keeping
+        with self._opening:
+            if id(stage) not in self._opened:
+                self._opened[id(stage)] = self._resources.enter_context(stage.opened(self._services))
+            return self._opened[id(stage)]
+
+    def carry_out(
+        self, stage: Stage[Any, Any], task: PartitionTask, advance: Callable[[int], None] = lambda _items: None
+    ) -> Carried:
+        """The partition of `stage` that `task` says, from disk where it is there already.
+
+        `advance` is told of how many further items the work is done. Raises `Stopped` and whatever the stage raises.
+        """
+        run = RunFolder(task.run)
+        wanted = fingerprint([stage.name, stage.identity, task.made_from])
+        path = run.partition_path(stage.name, task.index, wanted)
+        if path.exists():
+            advance(task.items)
+            return Carried(partitions.read_info(path), was_there=True)
+        started = time.monotonic()
+        rows: Sequence[Any] = task.sources if not task.done else _rows_of(run, task, stage.record_in)
+        evidence = evidence_of(run, task.done)
+        work = self.open(stage) if rows else stage
+        outcomes: list[Outcome[Any]] = []
+        reported = 0
+        for batch in batches(rows, stage.images_at_once):
+            if self._services.stop.is_set():
+                raise Stopped
+            made = work.process(batch, {row.image_id: evidence[row.image_id] for row in batch} if evidence else {})
+            assert len(made) == len(batch), f"{stage.name} gave {len(made)} outcomes for {len(batch)} rows"
+            outcomes += made
+            done = task.items * len(outcomes) // len(rows)
+            advance(done - reported)
+            reported = done
+        advance(task.items - reported)
+        table = partitions.outcome_table(rows, outcomes, stage.record_out)
+        summary = partitions.summarize(stage.name, len(rows), outcomes)
+        digest = partitions.digest_of(table, stage.record_out)
+        info = PartitionInfo(stage.name, task.index, wanted, digest, _name_of(stage.record_out), summary)
+        partitions.write(path, table, info)
+        run.log_partition(info, time.monotonic() - started)
+        return Carried(info, was_there=False)
+
+
+def summarise(stage: RunWideStage[Any, Any], task: PartitionTask) -> Path:
+    """Writes what a run-wide stage has to know of one partition, unless it is there, and returns where."""
+    run = RunFolder(task.run)
+    wanted = fingerprint([stage.name, "summary", stage.identity, task.made_from])
+    path = run.path / stage.name / f"summary-{task.index:05d}-{wanted[:16]}.parquet"
+    if not path.exists():
+        table = stage.summarise(_rows_of(run, task, stage.record_in), evidence_of(run, task.done))
+        _write_table(path, table, instead_of=f"summary-{task.index:05d}-*.parquet")
+    return path
+
+
+def decide(stage: RunWideStage[Any, Any], run: RunFolder, summaries: Sequence[Path]) -> Path:
+    """Writes the decision of a run-wide stage from the summaries of all partitions, in order, and returns where."""
+    wanted = fingerprint([stage.name, "decision", stage.identity, [path.name for path in summaries]])
+    path = run.path / stage.name / f"decision-{wanted[:16]}.parquet"
+    if not path.exists():
+        table = stage.decide([pq.read_table(summary) for summary in summaries])
+        _write_table(path, table, instead_of="decision-*.parquet")
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class _Apply:
+    """A run-wide stage on the rows of one partition; the decision is read where it is applied."""
+
+    stage: RunWideStage[Any, Any]
+    decision: Path
+
+    def __call__(self, rows: Sequence[Any], evidence: Evidence) -> list[Outcome[Any]]:  # noqa: ARG002 - of a stage
+        return self.stage.apply(rows, pq.read_table(self.decision))
+
+
+def applied(stage: RunWideStage[Any, Any], decision: Path) -> FunctionStage[Any, Any]:
+    """The stage that applies a decision to each partition, to be carried out like any other."""
+    return FunctionStage(
+        stage.name,
+        _Apply(stage, decision),
+        record_in=stage.record_in,
+        record_out=stage.record_out,
+        identity={"stage": stage.identity, "decision": arrow.digest(pq.read_table(decision))},
+    )
+
+
+def evidence_of(run: RunFolder, done: Sequence[PartitionInfo]) -> Evidence:
+    """What is known of each image of a partition by the stages that are done."""
+    images: dict[str, ImageRecord] = {}
+    texts: dict[str, Verbalization] = {}
+    items: dict[str, list[Annotation]] = {}
+    for info in done:
+        path = run.partition_path(info.stage, info.index, info.fingerprint)
+        if info.record == ImageRecord.__name__:
+            images = {image.image_id: image for image in partitions.read_kept(path, ImageRecord)}
+        elif info.record == Verbalization.__name__:
+            texts = {text.image_id: text for text in partitions.read_kept(path, Verbalization)}
+        elif info.record == Annotation.__name__:
+            for item in partitions.read_kept(path, Annotation):
+                items.setdefault(item.image_id, []).append(item)
+    return {
+        image_id: ImageEvidence(image, texts.get(image_id), tuple(items.get(image_id, ())))
+        for image_id, image in images.items()
+    }
+
+
+def _rows_of(run: RunFolder, task: PartitionTask, record: Any) -> Sequence[Any]:
+    """The rows of the last stage before that made records of this class: stages that only tell more of images give none."""
+    for info in reversed(task.done):
+        if info.record == _name_of(record):
+            return partitions.read_kept(run.partition_path(info.stage, info.index, info.fingerprint), record)
+    raise AssertionError(f"no stage before gives {_name_of(record)}")
+
+
+def _name_of(record: Any) -> str:
+    """A record class by its name, without type arguments."""
+    return str(getattr(record, "__origin__", record).__name__)
+
+
+def _write_table(path: Path, table: Any, *, instead_of: str) -> None:
+    """Writes a table, and removes what matches the pattern `instead_of` beside it: what was there before."""
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    with storage_errors(path):
+        for other in path.parent.glob(instead_of):
+            if other != path:
+                other.unlink(missing_ok=True)
+
+
+def batches(rows: Sequence[RecordT], images: int | None) -> Iterator[Sequence[RecordT]]:
+    """`rows` in order in slices of at most `images` images; rows of one image, which are adjacent, stay together."""
+    if images is None:
+        if rows:
+            yield rows
+        return
+    start, seen, last = 0, 0, None
+    for position, row in enumerate(rows):
+        if row.image_id != last:
+            if seen == images:
+                yield rows[start:position]
+                start, seen = position, 0
+            seen, last = seen + 1, row.image_id
+    if start < len(rows):
+        yield rows[start:]
