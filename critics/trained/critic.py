@@ -1,23 +1,22 @@
 """The critic of kind `trained`: a folder that `ostensive critic train` wrote, asked about candidates."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
-import PIL.Image
-
-from critics.critic import NoScore, Score
-from critics.trained.calibration import Calibration
+from critics.critic import Critic, CriticContext, NoScore, Score
 from critics.trained.folder import CriticFile, critic_version, load_critic, read_critic
-from critics.trained.scoring import Found, Scorer, TooLong
+from critics.trained.inputs import CriticInput, Pictures
+from critics.trained.scoring import Prediction, Scorer, TooLong
 from critics.trained.settings import TrainedSettings
-from critics.trained.showing import Pictures, Shown
+from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.models.batching import BatchSize
 from ostensive.models.devices import give_back_memory
-from ostensive.records import ImageRecord, Qar
+from ostensive.records import Candidate
+from ostensive.run.services import Services
 from ostensive.stage import Evidence
 
 UNLIKELY: Final = "unlikely to be accepted by people"
@@ -28,75 +27,74 @@ CODE_VERSION: Final = 1
 _log = logging.getLogger(__name__)
 
 
-class TrainedCritic:
-    """`critics.critic.Critic` by a trained model. `load` gives the pixels of an image, upright, in RGB."""
+class TrainedCritic(Critic[TrainedSettings]):
+    """A critic by a trained model."""
 
-    def __init__(self, settings: TrainedSettings, load: Callable[[ImageRecord], PIL.Image.Image]) -> None:
-        """Raises `SettingsError` for a folder that holds no critic; loads nothing."""
-        self._settings = settings
-        self._load = load
-        self._file: CriticFile = read_critic(Path(settings.model))
+    def __init__(self, settings: TrainedSettings, context: CriticContext) -> None:
+        """Raises `SettingsError` for a folder that holds no critic, or one of other texts; loads nothing."""
+        super().__init__(settings, context)
+        self._file = read_critic(Path(settings.model))
+        if self._file.parts != context.kind.parts:
+            raise SettingsError(
+                f"{settings.model}: reads {', '.join(self._file.parts)}, and a {context.kind.noun} of the recipe"
+                f" {context.kind.name} has {', '.join(context.kind.parts)}; train one on labels of such"
+            )
         self._scorer: Scorer | None = None
         self._has_warned = False
 
     @property
-    def name(self) -> str:
-        return self._settings.title
-
-    @property
     def version(self) -> str:
-        own = critic_version(Path(self._settings.model))
-        return fingerprint([CODE_VERSION, own, self._settings.precision])[:16]
+        own = critic_version(Path(self.settings.model))
+        return fingerprint([CODE_VERSION, own, self.settings.precision])[:16]
 
-    def __enter__(self) -> Self:
-        """Loads the model; raises `SettingsError` when it cannot be."""
-        learner = load_critic(self._settings)
-        pictures = Pictures(self._load, self._file.show.image_side_px)
-        self._scorer = Scorer(learner, pictures, BatchSize(self._settings.batch_size, self._settings.model))
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:
+        """With its model; raises `SettingsError` when it cannot be loaded."""
+        model = load_critic(self.settings)
+        pictures = Pictures(services.images.load, self._file.show.image_side_px)
+        self._scorer = Scorer(model, pictures, BatchSize(self.settings.batch_size, self.settings.model))
         self._has_warned = False
-        return self
+        try:
+            yield self
+        finally:
+            self._scorer = None
+            give_back_memory()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._scorer = None
-        give_back_memory()
-
-    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score | NoScore]:
+    def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score | NoScore]:
         """One score for each row, in order, and none for a text that the model cannot take.
 
         Raises `CriticFailedError` when the model fails with a row alone, `ImageChangedError` for an image that is no
         longer what was taken in.
         """
-        assert self._scorer is not None, "a critic is entered before it is asked"
-        showing = self._file.showing
-        shown = []
+        assert self._scorer is not None, "a critic is opened before it is asked"
+        inputs, shown = self._file.inputs, self.context.kind.shown
+        given = []
         for row in rows:
             known = evidence[row.image_id]
             regions = known.verbalization.regions if known.verbalization is not None else ()
-            shown.append(showing.show(row, known.image, regions))
-        self._warn_of_strange(shown)
-        return [score_of(found, self._file.calibration) for found in self._scorer.find(shown)]
+            given.append(inputs.input_of(row.record_id, shown(row), known.image, regions))
+        self._warn_of_unknown_regions(given)
+        return [score_of(found, self._file) for found in self._scorer.predict(given)]
 
-    def _warn_of_strange(self, shown: Sequence[Shown]) -> None:
+    def _warn_of_unknown_regions(self, rows: Sequence[CriticInput]) -> None:
         """Says once that regions are drawn as the critic never saw them, and what to do."""
         known = self._file.known
-        numbers = [region.number for row in shown for region in row.regions]
-        most = max((len(row.regions) for row in shown), default=0)
+        numbers = [region.number for row in rows for region in row.regions]
+        most = max((len(row.regions) for row in rows), default=0)
         if self._has_warned or not (max(numbers, default=-1) > known.highest_number or most > known.most_regions):
             return
         self._has_warned = True
         strange = sum(
             len(row.regions) > known.most_regions or any(region.number > known.highest_number for region in row.regions)
-            for row in shown
+            for row in rows
         )
         _log.warning(
             "%s: in %d of %d rows regions are drawn that this critic never saw: up to %d at a time with numbers up to"
             " %d, and it was trained on at most %d with numbers up to %d. Its scores there are guesses: train it on"
             " labels of this corpus, or let fewer regions be chosen",
-            self._settings.model,
+            self.settings.model,
             strange,
-            len(shown),
+            len(rows),
             most,
             max(numbers, default=-1),
             known.most_regions,
@@ -104,9 +102,9 @@ class TrainedCritic:
         )
 
 
-def score_of(found: Found | TooLong, calibration: Calibration) -> Score | NoScore:
-    """The score that follows from what the model said."""
+def score_of(found: Prediction | TooLong, file: CriticFile) -> Score | NoScore:
+    """The score that follows from what the model found."""
     if isinstance(found, TooLong):
         return NoScore(TOO_LONG, f"{found.tokens} tokens; the model takes {found.max_tokens}")
-    ratings = f"ratings {found.qa_rating:.2f} of the answer, {found.rationale_rating:.2f} of the rationale"
-    return Score(calibration.probability(found.accept_logit), UNLIKELY, ratings)
+    ratings = [f"{name} {rating:.2f}" for name, rating in zip(file.criteria, found.ratings, strict=True)]
+    return Score(file.calibration.probability(found.accept_logit), UNLIKELY, f"ratings: {', '.join(ratings)}")

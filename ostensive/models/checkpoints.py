@@ -91,9 +91,7 @@ def load_checkpoint(
 
 def checkpoint_weights(path: Path, part: str) -> "dict[str, torch.Tensor]":
     """The weights in the checkpoint at `path` whose names begin with `part` and a dot, by the rest of their names."""
-    from safetensors.torch import load_file
-
-    return _under(f"weights.{part}.", load_file(path))
+    return _under(f"weights.{part}.", load_weights(path))
 
 
 def save_weights(path: Path, weights: "Mapping[str, torch.Tensor]", metadata: dict[str, str] | None = None) -> None:
@@ -111,6 +109,14 @@ def save_weights(path: Path, weights: "Mapping[str, torch.Tensor]", metadata: di
         places.add(place)
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
+
+
+def load_weights(path: Path) -> "dict[str, torch.Tensor]":
+    """The tensors in the file at `path`."""
+    from safetensors.torch import load_file
+
+    tensors: dict[str, torch.Tensor] = load_file(path)
+    return tensors
 
 
 def put_weights(weights: "Mapping[str, torch.Tensor]", values: "Mapping[str, torch.Tensor]") -> None:
