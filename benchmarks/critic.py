@@ -26,12 +26,12 @@ from figures import TARGET
 from peak import cpu_seconds
 
 import ostensive
-from critics.critic import Score
+from critics.critic import CriticContext, Score
 from critics.labels import TripleJudgement, labels_from, write_labels
 from critics.trained.critic import TrainedCritic
 from critics.trained.folder import load_critic, read_critic
 from critics.trained.settings import TrainedSettings, TrainSettings
-from critics.trained.train import train_critic
+from critics.trained.training import train_critic
 from microworld.annotators import rated
 from microworld.folder import read_truth, write_scenes
 from microworld.grade import wilson
@@ -50,8 +50,8 @@ from ostensive.stage import Evidence, ImageEvidence
 TEST_SEED = 5_000_000
 KEPT_SHARE = 0.2
 GOAL_POINTS = 25
-VARIANTS = {"three": {"qa": 0.5, "rationale": 0.5}, "accept": {"qa": 0.0, "rationale": 0.0}}
-MODELS = {"blip2": "microworld:blip2", "vlm": "microworld:eyes"}
+VARIANTS = {"three": {"rating": 0.5}, "accept": {"rating": 0.0}}
+MODELS = {"blip2": "microworld:blip2", "vlm": "microworld:vlm"}
 # Tiny models want higher rates than large ones, and after eight rounds they know three thousand triples by heart.
 TINY = {"learning_rate": 3e-4, "head_learning_rate": 5e-4, "max_epochs": 8, "patience": 4}
 ON_CPU = {"precision": "bfloat16", "rows_at_once": 32}

@@ -9,9 +9,9 @@ import random
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal  # Any: record classes and their records
+from typing import Any, Final, Literal  # Any: record classes and their records, JSON values
 
 import PIL.Image
 
@@ -20,11 +20,15 @@ from critics.trained.settings import BackboneName, ShowingSettings
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.images.drawing import draw_regions
+from ostensive.images.loader import ImageLoader
 from ostensive.models.pictures import shrunk
+from ostensive.recipe import IntakeSettings
+from ostensive.recipe_files import read_yaml
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.records import ImageRecord, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
+from ostensive.settings import validate
 
 TEXT_VERSION: Final = 1
 """Goes up with every change of how texts are put together; a critic says with which it was trained."""
@@ -138,6 +142,12 @@ class Example:
     image: ImageRecord
     regions: tuple[Region, ...]  # all of the image
 
+    @property
+    def identity(self) -> list[Any]:
+        """All that a critic learns from it, as JSON values."""
+        regions = [[region.number, *asdict(region.box).values()] for region in self.regions]
+        return [asdict(self.label), [asdict(text) for text in self.texts], self.image.image_id, regions]
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -237,3 +247,16 @@ def split(examples: Sequence[Example], *, held_out_share: float, test_share: flo
                 " images, give it a larger share (held_out_share, test_share), or draw the parts anew with another seed"
             )
     return Parts(tuple(parts["train"]), tuple(parts["held-out"]), tuple(parts["test"]))
+
+
+def steps_of(examples: Sequence[Example], epoch: int, *, batch_size: int, seed: int) -> list[list[Example]]:
+    """The steps of a round: all examples once, in an order drawn from the seed and the round."""
+    order = list(examples)
+    random.Random(fingerprint([seed, epoch])).shuffle(order)  # noqa: S311 - no secret
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def image_loader(run: RunFolder) -> ImageLoader:
+    """What loads the images of a run as they were taken in; raises `SettingsError`."""
+    intake = read_yaml(run.recipe_path).get("intake") or {}
+    return ImageLoader(validate(IntakeSettings, intake, str(run.recipe_path)))

@@ -94,7 +94,7 @@ class HeadOutputs(NamedTuple):
     """What the heads give for a batch; a tuple because torch hands tensors on in them."""
 
     accept_logits: "torch.Tensor"  # (rows, 2) float32; class 1 is accept
-    ratings: "torch.Tensor"  # (rows, criteria) float32, on the scale of the labels
+    ratings: "tuple[torch.Tensor, ...]"  # of each criterion (rows,) float32, on the scale of the labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +172,11 @@ def make_heads(
 
 def head_outputs(heads: "nn.ModuleDict", states: "torch.Tensor") -> HeadOutputs:
     """What the heads make of `states`, `(rows, places, width)`."""
-    import torch
-
     states = states.float()
     networks: Any = heads[RATINGS]
-    ratings = [network(states).squeeze(-1).mean(1) for network in networks]
+    # In this order, in which autograd adds up what they ask of the states.
     return HeadOutputs(
-        heads[ACCEPT](states).mean(1), torch.stack(ratings, -1) if ratings else states.new_zeros(len(states), 0)
+        heads[ACCEPT](states).mean(1), tuple(network(states).squeeze(-1).mean(1) for network in networks)
     )
 
 
@@ -231,8 +229,8 @@ class CriticLoss:
         counts = torch.tensor([self.classes.of(label) for label in labels], device=device)
         entropy = functional.cross_entropy(outputs.accept_logits, accepted, reduction="none")
         loss = self.weights.accept * (entropy * counts).sum() / normalizer.class_weight
-        for place, name in enumerate(self.criteria):
+        for name, ratings in zip(self.criteria, outputs.ratings, strict=True):
             if weight := self.weights.of(name):
                 targets = torch.tensor([label.target(name) for label in labels], device=device)
-                loss = loss + weight * (outputs.ratings[:, place] - targets).square().sum() / normalizer.rows
+                loss = loss + weight * (ratings - targets).square().sum() / normalizer.rows
         return loss

@@ -41,7 +41,7 @@ class Prediction:
     """What a critic's model finds of a row."""
 
     accept_logit: float  # of class 1 less that of class 0, before any calibration
-    ratings: tuple[float, ...]  # of each criterion, on the scale of the labels, 0 to 3; a regression may leave it
+    ratings: Sequence[float]  # of each criterion, on the scale of the labels, 0 to 3; a regression may leave it
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,8 @@ class Scorer:
         with torch.inference_mode():
             outputs = self._model.forward(inputs)
             logits = (outputs.accept_logits[:, 1] - outputs.accept_logits[:, 0]).tolist()
-        return [Prediction(logit, tuple(row)) for logit, row in zip(logits, outputs.ratings.tolist(), strict=True)]
+            ratings = [one.tolist() for one in outputs.ratings]
+        return [Prediction(logit, row) for logit, *row in zip(logits, *ratings, strict=True)]
 
 
 def _windows(rows: Sequence[CriticInput]) -> Iterator[list[int]]:

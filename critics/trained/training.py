@@ -7,7 +7,6 @@ goes through the model in, so that `rows_at_once` changes the rounding and nothi
 
 import logging
 import math
-import random
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,10 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final  # Any: JSON values, and what a backbone prepares
 
-import PIL.Image
-
-from critics.annotation.export import run_labels
-from critics.labels import Label, read_labels
+from critics.labels import Label
 from critics.trained.folder import (
     TrainedFigures,
     critic_version,
@@ -36,8 +32,10 @@ from critics.trained.inputs import (
     Parts,
     Pictures,
     criteria_of,
+    image_loader,
     read_examples,
     split,
+    steps_of,
 )
 from critics.trained.model import (
     FLOAT32,
@@ -66,7 +64,6 @@ from critics.trained.settings import TrainSettings
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors
 from ostensive.fingerprint import fingerprint
-from ostensive.images.loader import ImageLoader
 from ostensive.models.batching import BatchSize
 from ostensive.models.checkpoints import Evaluation, load_weights, put_weights, save_weights
 from ostensive.models.devices import give_back_memory, resolve_device
@@ -79,12 +76,8 @@ from ostensive.models.training import (
     train,
     use_eager_attention,
 )
-from ostensive.recipe import IntakeSettings
-from ostensive.recipe_files import read_yaml
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import ImageRecord
 from ostensive.run.folder import RunFolder
-from ostensive.settings import validate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,25 +92,22 @@ _log = logging.getLogger(__name__)
 
 
 def train_critic(
-    run: Path,
+    run: RunFolder,
+    labels: Sequence[Label],
     *,
     kind: RecipeKind,
     stage: str,
     settings: TrainSettings,
     out: Path,
-    labels: Path | None = None,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> TrainedFigures:
-    """Trains a critic on what people said of the candidates of `run` and writes it into the folder `out`.
+    """Trains a critic on the labels of candidates of `run` and writes it into the folder `out`.
 
-    `kind` is of the run's recipe, and `stage` kept the candidates that were labelled. `labels` is a file of labels to
-    be taken instead, as `critics.labels.write_labels` writes it. The same call goes on where a killed one was, and only
-    tells the figures of one that was finished. Raises `SettingsError` for labels, settings or a model that cannot be
-    trained on, before any training, and for a folder that holds something else.
+    `kind` is of the run's recipe, and `stage` kept the candidates that were labelled. The same call goes on where a
+    killed one was, and only tells the figures of one that was finished. Raises `SettingsError` for labels, settings or
+    a model that cannot be trained on, before any training, and for a folder that holds something else.
     """
-    folder = RunFolder(run)
-    known_labels = run_labels(folder) if labels is None else read_labels(labels)
-    examples = read_examples(folder, known_labels, kind=kind, stage=stage)
+    examples = read_examples(run, labels, kind=kind, stage=stage)
     parts = split(examples, held_out_share=settings.held_out_share, test_share=settings.test_share, seed=settings.seed)
     base = model_version(settings.model, settings.revision)
     inputs = InputFormat(settings.backbone, kind.judging_question, settings.show, settings.seed)
@@ -126,7 +116,7 @@ def train_critic(
             "version": _CODE_VERSION,
             "settings": settings.identity() | {"model": base, "revision": None},
             "question": inputs.question,
-            "examples": [_identity(example) for example in examples],
+            "examples": [example.identity for example in examples],
         }
     )
     done = finished_figures(out, made_from)
@@ -135,7 +125,7 @@ def train_critic(
         return done
     if out.exists() and not (out / _UNFINISHED).exists() and any(out.iterdir()):
         raise SettingsError(f"{out} holds other files; choose an empty folder for the critic")
-    pictures = Pictures(_loader(folder), settings.show.image_side_px)
+    pictures = Pictures(image_loader(run).load, settings.show.image_side_px)
     training = _CriticTraining(settings, inputs, parts, pictures, tell)
     rounds = training.run(out / _UNFINISHED, made_from)
     parts, calibration = training.parts, training.calibration()
@@ -172,13 +162,6 @@ def best_round(rounds: Sequence[Evaluation]) -> Evaluation:
 def is_over(rounds: Sequence[Evaluation], patience: int) -> bool:
     """Whether none of the last `patience` rounds was better than the best before."""
     return bool(rounds) and len(rounds) - 1 - rounds.index(best_round(rounds)) >= patience
-
-
-def steps_of(examples: Sequence[Example], epoch: int, *, batch_size: int, seed: int) -> list[list[Example]]:
-    """The steps of a round: all examples once, in an order drawn from the seed and the round."""
-    order = list(examples)
-    random.Random(fingerprint([seed, epoch])).shuffle(order)  # noqa: S311 - no secret
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,14 +313,3 @@ class _CriticTraining:
 
 def _labels(examples: Sequence[Example]) -> list[Label]:
     return [example.label for example in examples]
-
-
-def _identity(example: Example) -> Any:
-    regions = [[region.number, *asdict(region.box).values()] for region in example.regions]
-    texts = [asdict(text) for text in example.texts]
-    return [asdict(example.label), texts, example.image.image_id, regions]
-
-
-def _loader(run: RunFolder) -> Callable[[ImageRecord], PIL.Image.Image]:
-    origin = str(run.recipe_path)
-    return ImageLoader(validate(IntakeSettings, read_yaml(run.recipe_path).get("intake") or {}, origin)).load

@@ -162,7 +162,7 @@ class _Trainer(Generic[PartT, BatchT]):
         if state.step:
             training.tell(f"goes on at step {state.step + 1}")
         self._step, self._losses, self._evaluations = state.step, list(state.losses), list(state.evaluations)
-        self._saved_s, self._saved_step = time.monotonic(), state.step
+        self._saved, self._saved_s = state, time.monotonic()
         self._offset_s = state.seconds - self._saved_s
 
     def run(self) -> TrainingState:
@@ -174,9 +174,9 @@ class _Trainer(Generic[PartT, BatchT]):
             if self._step == stop:
                 self._evaluate()
                 self._save_if_due()
-        if self._step != self._saved_step:
+        if self._step != self._saved.step:
             self._save()
-        return self._state
+        return self._saved
 
     @property
     def _seconds(self) -> float:
@@ -186,16 +186,10 @@ class _Trainer(Generic[PartT, BatchT]):
     def _progress(self) -> float:
         return self._training.schedule.progress(self._step, self._seconds)
 
-    @property
-    def _state(self) -> TrainingState:
-        seconds = self._seconds if self._step != self._saved_step else self._saved_s + self._offset_s
-        return TrainingState(self._step, seconds, tuple(self._losses), tuple(self._evaluations))
-
     def _take_steps(self, stop: int) -> None:
         """Steps up to the one before `stop`, or as many as there is time for."""
         size = self._training.size
-        while self._step < stop and self._progress < 1:
-            # Until memory runs out: then from the same step on in smaller parts.
+        while True:  # once, unless memory runs out: then from the same step on in smaller parts
             batches = _prepared(self._parts(self._step, stop), self._prepare)
             try:
                 while self._step < stop and (progress := self._progress) < 1:
@@ -203,6 +197,7 @@ class _Trainer(Generic[PartT, BatchT]):
                     self._training.after_step(self._step, progress)
                     if self._step < stop:
                         self._save_if_due()
+                return
             except Exception as error:
                 if not is_out_of_memory(error) or size.rows == 1:
                     raise
@@ -272,8 +267,9 @@ class _Trainer(Generic[PartT, BatchT]):
 
     def _save(self) -> None:
         training = self._training
-        save_checkpoint(training.checkpoint, training.made_from, self._state, training.weights, self._optimizers)
-        self._saved_s, self._saved_step = time.monotonic(), self._step
+        self._saved = TrainingState(self._step, self._seconds, tuple(self._losses), tuple(self._evaluations))
+        save_checkpoint(training.checkpoint, training.made_from, self._saved, training.weights, self._optimizers)
+        self._saved_s = time.monotonic()
 
 
 def _make_optimizers(settings: OptimizerSettings) -> "list[torch.optim.Optimizer]":
