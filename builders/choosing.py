@@ -5,10 +5,23 @@ candidates than are wanted needs no model.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from builders.dedupe import DedupeSettings, embedder_of, near_duplicates
+from builders.table import load, recipe_kind
+from critics.annotation.serving import AnnotatedRun
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import CandidateT
+from ostensive.run.folder import existing_run
+
+
+def annotated_run(out: Path | str) -> AnnotatedRun:
+    """The run in `out` as people judge it; raises `SettingsError` where there is none."""
+    folder = existing_run(out)
+    recipe = load(str(folder.recipe_path))
+    kind = recipe_kind(recipe.recipe)
+    settings = getattr(recipe, "dedupe", None) or DedupeSettings()
+    return AnnotatedRun(folder, recipe, kind, lambda rows, per_image: representatives(rows, per_image, settings, kind))
 
 
 def representatives(

@@ -1,16 +1,10 @@
-"""`ostensive demo`: a corpus from the photographs that ship inside scikit-image and scikit-learn, in under a minute."""
+"""What `ostensive demo` works on: the photographs that ship inside scikit-image and scikit-learn."""
 
 import shutil
-import threading
-from dataclasses import replace
 from pathlib import Path
 
-from cards.reading import Corpus
 from ostensive.errors import StorageError
 from ostensive.files import storage_errors
-from ostensive.run.build import build
-from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
-from ostensive.run.reporting import Reporter
 
 SCIKIT_IMAGE_PHOTOGRAPHS = (
     "astronaut.png",
@@ -32,22 +26,13 @@ SETTINGS = (
 )
 
 
-def demo(
-    out: Path | str,
-    *,
-    options: BuildOptions = DEFAULT_OPTIONS,
-    reporter: Reporter | None = None,
-    stop: threading.Event | None = None,
-) -> Corpus:
-    """Copies the photographs to `out/photographs` and builds the corpus in `out/run`; raises as `build` does."""
-    photographs = Path(out) / "photographs"
-    with storage_errors(photographs):
-        photographs.mkdir(parents=True, exist_ok=True)
+def copy_photographs(folder: Path) -> None:
+    """Copies the photographs into `folder`, those that are there already left as they are; raises `StorageError`."""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         for path in shipped_photographs():
-            if not (photographs / path.name).exists():
-                shutil.copyfile(path, photographs / path.name)
-    chosen = replace(options, settings=(*SETTINGS, *options.settings))
-    return build("localized", images=photographs, out=Path(out) / "run", options=chosen, reporter=reporter, stop=stop)
+            if not (folder / path.name).exists():
+                shutil.copyfile(path, folder / path.name)
 
 
 def shipped_photographs() -> list[Path]:

@@ -6,7 +6,6 @@ part of all recipes together, and each takes what it has of it.
 
 import importlib
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -48,7 +47,6 @@ def recipe_kind(name: str) -> RecipeKind:
     return kind
 
 
-@cache
 def _foreign() -> dict[str, EntryPoint]:
     """The recipes of other packages; one that takes the name of ours is passed over."""
     return {point.name: point for point in entry_points(group=ENTRY_POINTS) if point.name not in MODULES}

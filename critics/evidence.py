@@ -1,26 +1,25 @@
-"""The critic `evidence`: what answer and rationale name has to stand in the verbalization.
+"""The critic `evidence`: what a candidate claims has to stand in what is known of its image.
 
 Claims are found by words alone: regions by number, numbers, and every word that may name something (all but those of
 grammar, reasoning and place in `words/common.txt`), reduced to a stem. A claim is supported when its stem stands in the
-image's concepts, narratives, captions, labels or probes. It knows no synonyms and does not ask which region a word is
-said of; a parser or a model of language would, and was given up here: this one is free, gives the same verdict each
-time, and shows which words it stumbled over. For the rest there is the critic `judge`.
+image's concepts, narratives, captions, labels or probes, or in what came in beside it. It knows no synonyms and does
+not ask which region a word is said of; it is free, judges the same way each time, and shows which words it stumbled
+over. For the rest there is the critic `judge`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from critics.critic import NoScore, Score
+from critics.critic import Critic, NoScore, Score
 from critics.lexicon import words_of
-from critics.scene import scene_lines
 from critics.settings import EvidenceSettings
 from ostensive.fingerprint import fingerprint
-from ostensive.records import Qar, Verbalization
-from ostensive.stage import Evidence
+from ostensive.recipe_kind import ShownText
+from ostensive.records import Annotation, Candidate, Verbalization
+from ostensive.stage import Evidence, ImageEvidence
 
 UNKNOWN_REGION: Final = "names a region that there is not"
 UNSUPPORTED: Final = "claims what the evidence does not say"
@@ -49,8 +48,8 @@ class Claims:
 def stem(word: str) -> str:
     """The part of an English word that its forms share, roughly; words that differ in it are taken for two.
 
-    Possessive, plural, -ing and -ed go, then a final e and a doubled consonant. A stemmer with all its rules (Porter)
-    was given up: its stems are no words, and these are shown to people.
+    Possessive, plural, -ing and -ed go, then a final e and a doubled consonant. No stemmer with all its rules (Porter):
+    its stems are no words, and these are shown to people.
     """
     for end in ("'s", "’s", "s'", "s’"):
         word = word.removesuffix(end)
@@ -87,44 +86,62 @@ def _claim(word: str) -> str:
     return word if word.startswith("[") else _NUMBERS.get(word) or stem(word)
 
 
-def claims(row: Qar, known: Verbalization) -> Claims:
-    """What answer and rationale of `row` name, by whether the verbalization of its image does; regions of all three."""
-    tags = (claim for claim in named([row.question]) if claim.startswith("["))
-    made = tuple(dict.fromkeys([*tags, *named([row.answer, row.rationale])]))
-    there = frozenset(named(scene_lines(known)))
+def claims(texts: Sequence[ShownText], judged_parts: Sequence[str], known: Iterable[str]) -> Claims:
+    """What the texts that are claims name, and the regions of all, by whether one of the lines `known` does."""
+    asked, told = ([one.text for one in texts if (one.name in judged_parts) == is_claim] for is_claim in (False, True))
+    tags = (claim for claim in named(asked) if claim.startswith("["))
+    made = tuple(dict.fromkeys([*tags, *named(told)]))
+    there = frozenset(named(known))
     supported = tuple(claim for claim in made if claim in there)
     return Claims(supported, tuple(claim for claim in made if claim not in there))
 
 
-class EvidenceCritic:
-    """`critics.critic.Critic` by what the verbalization says."""
+def known_lines(known: ImageEvidence | None) -> list[str] | None:
+    """What is known of an image, line by line, for words to be looked up in and for a judge to read; None for nothing.
 
-    def __init__(self, settings: EvidenceSettings) -> None:
-        self._settings = settings
+    An image whose verbalization is empty is known: nothing is to be seen on it.
+    """
+    if known is None or (known.verbalization is None and not known.annotations):
+        return None
+    seen = [] if known.verbalization is None else [*_verbalization_lines(known.verbalization)]
+    return [*seen, *(line for annotation in known.annotations for line in _annotation_lines(annotation))]
 
-    @property
-    def name(self) -> str:
-        return self._settings.title
+
+def _verbalization_lines(known: Verbalization) -> Iterator[str]:
+    yield from known.concepts
+    yield from known.narratives
+    for region in known.regions:
+        label = "" if region.label in ("", "area") else f" ({region.label})"
+        yield f"[{region.number}]{label} {region.caption}"
+    for probe in known.probes:
+        yield f"{probe.question} {probe.answer}"
+
+
+def _annotation_lines(annotation: Annotation) -> Iterator[str]:
+    answers = ", ".join(annotation.answers)
+    for text in (annotation.label, annotation.instruction, f"{annotation.question or ''} {answers}".strip()):
+        if text:
+            yield text
+    yield from annotation.rationales
+    for extra in annotation.extras:
+        yield f"{extra.name}: {extra.text}"
+
+
+class EvidenceCritic(Critic[EvidenceSettings]):
+    """The critic `evidence`: the share of what is claimed that is known."""
 
     @property
     def version(self) -> str:
         return fingerprint({"code": CODE_VERSION, "common": sorted(common_words())})[:12]
 
-    def __enter__(self) -> Self:
-        return self
+    def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score | NoScore]:
+        return [self._score(row, known_lines(evidence.get(row.image_id))) for row in rows]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score | NoScore]:
-        return [self._score(row, evidence) for row in rows]
-
-    def _score(self, row: Qar, evidence: Evidence) -> Score | NoScore:
-        known = evidence[row.image_id].verbalization if row.image_id in evidence else None
+    def _score(self, row: Candidate, known: list[str] | None) -> Score | NoScore:
         if known is None:
             return NoScore(NO_EVIDENCE)
-        found = claims(row, known)
+        kind = self.context.kind
+        found = claims(kind.shown(row), kind.judged_parts, known)
         lost = found.unsupported
         reason = UNKNOWN_REGION if any(claim.startswith("[") for claim in lost) else UNSUPPORTED
         detail = f"{len(lost)} of {len(lost) + len(found.supported)} claims unsupported: {', '.join(lost)}"

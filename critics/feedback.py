@@ -6,16 +6,17 @@ one rejection is enough for a label. A candidate that nobody looked at has the s
 accepted holds nothing else.
 """
 
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, Self
 
-from critics.critic import Score
+from critics.critic import Critic, CriticContext, Score
 from critics.settings import FeedbackSettings
 from critics.tables import TableRow, content_hash, read_rows, text_in
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
-from ostensive.records import Qar
+from ostensive.records import Candidate
+from ostensive.run.services import Services
 from ostensive.stage import Evidence
 
 REJECTED: Final = "rejected by people"
@@ -27,7 +28,7 @@ RATINGS: Final = {1: 1.0, 2: 0.75, 3: 0.5, 4: 0.25, 5: 0.0}
 
 
 def read_ratings(path: str) -> dict[str, float]:
-    """The worst that was said of each row, 0-1 (1 is accept); raises `SettingsError` for what is no rating.
+    """The worst rating of each row, 0-1 (1 is accept); raises `SettingsError` for what is no rating.
 
     Knows the labels that `ostensive annotate` exports, its judgements of rationales, and rows of `row_id` and `rating`.
     """
@@ -54,33 +55,24 @@ def _probability(row: TableRow) -> float:
     return RATINGS[int(rating)]
 
 
-class FeedbackCritic:
-    """`critics.critic.Critic` by people's ratings."""
+class FeedbackCritic(Critic[FeedbackSettings]):
+    """The critic `feedback`: people's ratings."""
 
-    def __init__(self, settings: FeedbackSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: FeedbackSettings, context: CriticContext) -> None:
+        super().__init__(settings, context)
         self._ratings: dict[str, float] | None = None
 
     @property
-    def name(self) -> str:
-        return self._settings.title
-
-    @property
     def version(self) -> str:
-        return fingerprint({"code": CODE_VERSION, "ratings": content_hash(self._settings.ratings)})[:12]
+        return fingerprint({"code": CODE_VERSION, "ratings": content_hash(self.settings.ratings)})[:12]
 
-    def __enter__(self) -> Self:
-        self._ratings = read_ratings(self._settings.ratings)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:  # noqa: ARG002 - of a critic
+        self._ratings = read_ratings(self.settings.ratings)
+        yield self
         self._ratings = None
 
-    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score]:  # noqa: ARG002 - of the protocol
-        assert self._ratings is not None, "a critic is entered before it is asked"
-        return [
-            Score(self._ratings[row.row_id], REJECTED) if row.row_id in self._ratings else Score(0.0, UNRATED)
-            for row in rows
-        ]
+    def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score]:  # noqa: ARG002 - of a critic
+        ratings = self._ratings
+        assert ratings is not None, "a critic is opened before it is asked"
+        return [Score(ratings[row.row_id], REJECTED) if row.row_id in ratings else Score(0.0, UNRATED) for row in rows]

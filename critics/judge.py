@@ -1,104 +1,158 @@
 """The critic `judge`: a chat model rates each candidate by a written rubric.
 
-It goes through the same journal, budget and retries as a teacher, so that a verdict is paid for once. It reads the
-verbalization and not the picture: what it can find is what does not follow from the words. The rubric is a set of
-templates; the reply is read strictly (`critics.verdicts`), and one that cannot be read is a failure with its cost.
+It goes through the same journal, budget and retries as a teacher, so that a rating is paid for once. It reads what is
+known of the image in words and not the picture: what it can find is what does not follow from the words. The rubric is
+a set of templates, which are given the texts of a candidate by their names; the reply is read strictly, and one that
+cannot be read is a failure with its cost.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.resources import files
-from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self  # Any: JSON values
 
-from critics.critic import CriticMeans, NoScore, Score
-from critics.evidence import named
-from critics.scene import one_line, scene_lines
+from critics.critic import Critic, CriticContext, NoScore, Score
+from critics.evidence import NO_EVIDENCE, known_lines, named
 from critics.settings import JudgeSettings
-from critics.verdicts import TripleVerdict, UnreadableVerdictError, read_triple
 from ostensive.chat.access import sampling_of, teacher_identity
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
 from ostensive.fingerprint import fingerprint
-from ostensive.prompts import Prompts, load_prompts
-from ostensive.records import Qar, Verbalization
+from ostensive.prompts import PromptValue, load_prompts
+from ostensive.records import Candidate
+from ostensive.run.services import Services
 from ostensive.stage import Evidence
 
-WRONG_ANSWER: Final = "answer rated low by the judge"
-WEAK_RATIONALE: Final = "rationale rated low by the judge"
-UNREADABLE: Final = "unreadable verdict"
-NO_EVIDENCE: Final = "no verbalization"
-CODE_VERSION: Final = 1
+UNREADABLE: Final = "unreadable judgement"
+CODE_VERSION: Final = 2
 """Goes up when the same replies would give other scores."""
-_SYSTEM, TRIPLE = "system", "triple"
-_VARIABLES = ("scene", "question", "answer", "rationale", "first", "second")
+_SYSTEM, CANDIDATE = "system", "candidate"
 _SCENE_END = "\nTo be judged:\n"
+_FENCE = re.compile(r"^```(?:json)?\s*\n(.*)\n```$", re.DOTALL)
+_RATED = re.compile(r'"([^"\n]+)": 1-5')
+_SHOWN = 200  # characters of a reply that cannot be read
 
 
-def load_rubric(prompt_set: str, *, required: str) -> Prompts:
-    """The rubric of this name or in this folder; raises `SettingsError` where the template `required` is missing."""
-    return load_prompts(prompt_set, files("critics") / "templates", required=[required], variables=_VARIABLES)
+def low_reason(part: str) -> str:
+    """The reason of a candidate whose text of that name has the lowest rating."""
+    return f"{part} rated low by the judge"
+
+
+class UnreadableReplyError(ValueError):
+    """A reply of a judge that is not what was asked for; the message says what is wrong with it."""
+
+
+def read_reply(text: str, keys: Sequence[str]) -> dict[str, Any]:
+    """The one JSON object with `keys` and `why`, a text; raises `UnreadableReplyError`.
+
+    A fence around the object is taken off, since many models put one there whatever they are told. Nothing is guessed
+    from running text: a misread reply looks like any other, an unreadable one is counted.
+    """
+    plain = text.strip()
+    if fenced := _FENCE.match(plain):
+        plain = fenced[1].strip()
+    try:
+        values = json.loads(plain)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableReplyError(f"not one JSON object: {text.strip()[:_SHOWN]}") from error
+    if not isinstance(values, dict) or set(values) != {*keys, "why"}:
+        raise UnreadableReplyError(f"a JSON object with {', '.join(keys)}, why is expected, not {plain[:_SHOWN]}")
+    if not isinstance(values["why"], str):
+        raise UnreadableReplyError(f"why is {values['why']!r:.40}; text is expected")
+    return {**values, "why": values["why"].strip()}
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """What a judge says of the texts of a candidate: from 1 (wrong) to 5 (right), by part."""
+
+    by_part: Mapping[str, int]
+    why: str
+
+    @property
+    def lowest(self) -> str:
+        """The part with the lowest rating; the first of several."""
+        return min(self.by_part, key=lambda part: self.by_part[part])
+
+    @property
+    def accept_probability(self) -> float:
+        """The lowest rating on a scale from 0 to 1."""
+        return (self.by_part[self.lowest] - 1) / 4
+
+
+def read_ratings(text: str, parts: Sequence[str]) -> Ratings:
+    """The ratings of a reply; raises `UnreadableReplyError`."""
+    values = read_reply(text, parts)
+    for part in parts:
+        rating = values[part]
+        if isinstance(rating, bool) or not isinstance(rating, int) or not 1 <= rating <= 5:
+            raise UnreadableReplyError(f"{part} is {rating!r:.40}; a whole number from 1 to 5 is expected")
+    return Ratings({part: values[part] for part in parts}, values["why"])
 
 
 class Judging:
-    """What judging triples and judging pairs share: the model, the rubric, and how they are asked.
+    """What judging candidates and judging pairs share: the model, the rubric, and how they are asked."""
 
-    A context manager: the model is opened on entry.
-    """
+    def __init__(
+        self, settings: JudgeSettings, context: CriticContext, *, template: str, fields: Sequence[str]
+    ) -> None:
+        """Stores and validates; raises `SettingsError` for a rubric that cannot be used.
 
-    def __init__(self, settings: JudgeSettings, means: CriticMeans, *, template: str) -> None:
-        """Stores and validates; raises `SettingsError` for a rubric that cannot be used."""
-        self._settings = settings
-        self._means = means
-        self._template = template
+        `fields` are the variables of `template` besides `scene`, `texts`, `parts` and `judged`.
+        """
+        self._settings, self._context, self._template = settings, context, template
         self._chat: Chat | None = None
-        self.teacher = means.teacher if settings.chat is None else settings.chat
-        self.prompts = load_rubric(settings.prompt_set, required=template)
-        trial = dict.fromkeys(_VARIABLES, "")
-        for name in (_SYSTEM, template):
-            if name in self.prompts.names:
-                self.prompts.render(name, trial)  # a template that fails does so before any work
+        self.teacher = context.teacher if settings.chat is None else settings.chat
+        variables = ("scene", "texts", "parts", "judged", *context.kind.parts, "question", "first", "second")
+        shipped = files("critics") / "templates"
+        self.prompts = load_prompts(settings.prompt_set, shipped, required=[template], variables=variables)
+        self.conversation([], dict.fromkeys(fields, ""))  # a template that fails does so before any work
 
     @property
     def version(self) -> str:
         """A hash of the rubric, the model and how it is asked."""
-        settings = self._settings
+        settings, kind = self._settings, self._context.kind
         return fingerprint(
             {
                 "code": CODE_VERSION,
                 "prompts": self.prompts.prompt_hash,
+                "parts": [kind.parts, kind.judged_parts],
                 "model": teacher_identity(self.teacher),
                 "sampling": [settings.temperature, settings.max_tokens],
-                "seed": self._means.seed,
+                "seed": self._context.seed,
             }
         )[:12]
 
-    def __enter__(self) -> Self:
-        self._chat = self._means.services.open_chat(self.teacher, scripted_judge).__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        chat, self._chat = self._chat, None
-        if chat is not None:
-            chat.__exit__(kind, error, trace)
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:
+        """Itself with the model."""
+        with services.open_chat(self.teacher, scripted_judge) as self._chat:
+            yield self
+        self._chat = None
 
     def ask(self, conversations: Sequence[Conversation]) -> list[Exchange]:
         """What the model replies, in order."""
-        assert self._chat is not None, "a judge is entered before it is asked"
+        assert self._chat is not None, "a judge is opened before it is asked"
         return self._chat.chat(conversations)
 
-    def conversation(self, known: Verbalization, texts: dict[str, str]) -> Conversation:
-        """The conversation about one candidate, exactly as it will be held."""
-        values = {"scene": "\n".join(map(one_line, scene_lines(known)))}
-        values |= {name: one_line(text) for name, text in texts.items()}
+    def conversation(self, known: Sequence[str], texts: Mapping[str, str]) -> Conversation:
+        """The conversation about texts, by name, of an image of which these lines are known, as it will be held."""
+        kind, settings = self._context.kind, self._settings
+        lines = {name: _one_line(text) for name, text in texts.items()}
+        values: dict[str, PromptValue] = {
+            **lines,
+            "scene": "\n".join(map(_one_line, known)),
+            "texts": "\n".join(f"{name.capitalize()}: {text}" for name, text in lines.items()),
+            "parts": kind.parts,
+            "judged": kind.judged_parts,
+        }
         messages = [Message("user", self.prompts.render(self._template, values))]
         if _SYSTEM in self.prompts.names:
             messages.insert(0, Message("system", self.prompts.render(_SYSTEM, values)))
-        settings = self._settings
         sampling = replace(
-            sampling_of(self.teacher, self._means.seed & 0x7FFFFFFF),
+            sampling_of(self.teacher, self._context.seed & 0x7FFFFFFF),
             temperature=settings.temperature,
             top_p=1.0,
             max_tokens=settings.max_tokens,
@@ -106,57 +160,49 @@ class Judging:
         return Conversation(tuple(messages), (), sampling)
 
 
-class JudgeCritic:
-    """`critics.critic.Critic` by a chat model."""
+class JudgeCritic(Critic[JudgeSettings]):
+    """The critic `judge`: ratings by a chat model."""
 
-    def __init__(self, settings: JudgeSettings, means: CriticMeans) -> None:
-        """Stores and validates; raises `SettingsError` for a rubric that cannot be used."""
-        self._settings = settings
-        self._judging = Judging(settings, means, template=TRIPLE)
-
-    @property
-    def name(self) -> str:
-        return self._settings.title
+    def __init__(self, settings: JudgeSettings, context: CriticContext) -> None:
+        """Raises `SettingsError` for a rubric that cannot be used."""
+        super().__init__(settings, context)
+        self._judging = Judging(settings, context, template=CANDIDATE, fields=context.kind.parts)
 
     @property
     def version(self) -> str:
         return self._judging.version
 
-    def __enter__(self) -> Self:
-        self._judging.__enter__()
-        return self
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:
+        with self._judging.opened(services):
+            yield self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._judging.__exit__(kind, error, trace)
-
-    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score | NoScore]:
-        known = [evidence[row.image_id].verbalization if row.image_id in evidence else None for row in rows]
+    def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score | NoScore]:
+        kind = self.context.kind
+        known = [known_lines(evidence.get(row.image_id)) for row in rows]
         asked = [
-            self._judging.conversation(
-                text, {"question": row.question, "answer": row.answer, "rationale": row.rationale}
-            )
-            for row, text in zip(rows, known, strict=True)
-            if text is not None
+            self._judging.conversation(lines, {shown.name: shown.text for shown in kind.shown(row)})
+            for row, lines in zip(rows, known, strict=True)
+            if lines is not None
         ]
         exchanges = iter(self._judging.ask(asked))
-        return [NoScore(NO_EVIDENCE) if text is None else score_of(next(exchanges)) for text in known]
+        return [
+            NoScore(NO_EVIDENCE) if lines is None else score_of(next(exchanges), kind.judged_parts) for lines in known
+        ]
 
 
-def score_of(exchange: Exchange) -> Score | NoScore:
-    """The score that follows from a judge's reply."""
+def score_of(exchange: Exchange, parts: Sequence[str]) -> Score | NoScore:
+    """The score that follows from a judge's reply on the texts of these names."""
     (reply,) = exchange.replies
     if isinstance(reply, NoReply):
         return NoScore(reply.reason, reply.detail, reply.spend)
     try:
-        verdict = read_triple(reply.text)
-    except UnreadableVerdictError as error:
+        ratings = read_ratings(reply.text, parts)
+    except UnreadableReplyError as error:
         cut = "" if reply.finish_reason == "stop" else f" (the reply ended with {reply.finish_reason})"
         return NoScore(UNREADABLE, f"{error}{cut}", reply.spend)
-    reason = WRONG_ANSWER if verdict.answer <= verdict.rationale else WEAK_RATIONALE
-    detail = f"answer {verdict.answer}, rationale {verdict.rationale}: {verdict.why}"
-    return Score(verdict.accept_probability, reason, detail, reply.spend)
+    detail = f"{', '.join(f'{part} {rating}' for part, rating in ratings.by_part.items())}: {ratings.why}"
+    return Score(ratings.accept_probability, low_reason(ratings.lowest), detail, reply.spend)
 
 
 def scripted_judge(messages: Sequence[Message], _seed: int) -> str:
@@ -164,27 +210,38 @@ def scripted_judge(messages: Sequence[Message], _seed: int) -> str:
 
     It is a stand-in for rehearsals and tests that obeys the contract of the rubric; it knows no more than words.
     """
-    scene, _, judged = messages[-1].text.rpartition(_SCENE_END)
-    there = frozenset(named([scene]))
-    if "\nFirst reply: " in messages[-1].text:
-        return _scripted_pair(messages[-1].text)
-    lines = {name: text for name, _, text in (line.partition(": ") for line in judged.splitlines()[:3])}
-    ratings = {}
-    for name in ("Answer", "Rationale"):
-        said = named([lines.get(name, "")])
-        share = sum(claim in there for claim in said) / len(said) if said else 1.0
-        ratings[name] = 1 + round(4 * share)
-    verdict = TripleVerdict(ratings["Answer"], ratings["Rationale"], "by the words that stand in the scene")
-    return json.dumps({"answer": verdict.answer, "rationale": verdict.rationale, "why": verdict.why})
+    text = messages[-1].text
+    if "\nFirst reply: " in text:
+        return _scripted_pair(text)
+    scene, _, judged = text.rpartition(_SCENE_END)
+    lines = {name: line for name, _, line in (one.partition(": ") for one in judged.partition("\n\n")[0].splitlines())}
+    ratings = {
+        part: 1 + round(4 * _known_share(lines.get(part.capitalize(), ""), scene, 1.0))
+        for part in _RATED.findall(judged.rpartition("\n")[2])
+    }
+    return json.dumps({**ratings, "why": _SCRIPTED_WHY})
 
 
 def _scripted_pair(text: str) -> str:
     """Likes the reply more of whose words stand in the scene, whichever place it has."""
     scene, _, rest = text.partition("\n\nQuestion: ")
-    there = frozenset(named([scene]))
-    shares = []
-    for mark in ("First reply: ", "Second reply: "):
-        said = named([rest.partition(f"\n{mark}")[2].partition("\n")[0]])
-        shares.append(sum(claim in there for claim in said) / len(said) if said else 0.0)
-    better = "tie" if shares[0] == shares[1] else "first" if shares[0] > shares[1] else "second"
-    return json.dumps({"better": better, "why": "by the words that stand in the scene"})
+    first, second = (
+        _known_share(rest.partition(f"\n{mark} reply: ")[2].partition("\n")[0], scene, 0.0)
+        for mark in ("First", "Second")
+    )
+    better = "tie" if first == second else "first" if first > second else "second"
+    return json.dumps({"better": better, "why": _SCRIPTED_WHY})
+
+
+_SCRIPTED_WHY: Final = "by the words that stand in the scene"
+
+
+def _known_share(text: str, scene: str, of_nothing: float) -> float:
+    """Share of what a text names that stands in the scene, 0-1; `of_nothing` where it names nothing."""
+    claims, there = named([text]), frozenset(named([scene]))
+    return sum(claim in there for claim in claims) / len(claims) if claims else of_nothing
+
+
+def _one_line(text: str) -> str:
+    """A text on one line, so that it cannot pass for the lines around it."""
+    return " ".join(text.split())

@@ -1,22 +1,26 @@
 """A chat model compares two replies, each pair in both orders.
 
-Models favour a place, most often the first (Zheng et al., "Judging LLM-as-a-Judge", 2023, section 3.3): a verdict that
-turns round with the order says nothing of the replies and is a tie. Drawing one order by lot was given up: it makes the
-favour look like chance instead of removing it.
+Models favour a place, most often the first (Zheng et al., "Judging LLM-as-a-Judge", 2023, section 3.3): a preference
+that turns round with the order says nothing of the replies and is a tie. Drawing one order by lot would make the favour
+look like chance instead of removing it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
-from critics.critic import CriticMeans, NoScore
-from critics.judge import UNREADABLE, Judging
+from critics.critic import CriticContext, NoScore
+from critics.evidence import known_lines
+from critics.judge import UNREADABLE, Judging, UnreadableReplyError, read_reply
 from critics.settings import JudgeSettings
-from critics.verdicts import PairVerdict, Side, UnreadableVerdictError, read_pair
 from ostensive.chat.records import Exchange, NoReply
-from ostensive.records import NO_SPEND, Spend, Verbalization
+from ostensive.records import NO_SPEND, Spend
+from ostensive.run.services import Services
+from ostensive.stage import ImageEvidence
 
+Side = Literal["first", "second", "tie"]
+SIDES: tuple[Side, ...] = ("first", "second", "tie")
 PAIR: Final = "pair"
 _SWAPPED: Final[dict[Side, Side]] = {"first": "second", "second": "first", "tie": "tie"}
 
@@ -25,10 +29,18 @@ _SWAPPED: Final[dict[Side, Side]] = {"first": "second", "second": "first", "tie"
 class Pair:
     """Two replies to one question about one image."""
 
-    known: Verbalization
+    known: ImageEvidence
     question: str
     first: str
     second: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Which of two replies is better, as they were shown."""
+
+    better: Side
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +54,22 @@ class Comparison:
 
 
 class PairJudge:
-    """Compares pairs by a rubric with a template `pair`. A context manager: the model is opened on entry."""
+    """Compares pairs by a rubric with a template `pair`."""
 
-    def __init__(self, settings: JudgeSettings, means: CriticMeans) -> None:
+    def __init__(self, settings: JudgeSettings, context: CriticContext) -> None:
         """Stores and validates; raises `SettingsError` for a rubric that cannot be used."""
-        self._judging = Judging(settings, means, template=PAIR)
+        self._judging = Judging(settings, context, template=PAIR, fields=("question", "first", "second"))
 
     @property
     def version(self) -> str:
         """A hash of all that comparisons depend on."""
         return self._judging.version
 
-    def __enter__(self) -> Self:
-        self._judging.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._judging.__exit__(kind, error, trace)
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:
+        """Itself with the model."""
+        with self._judging.opened(services):
+            yield self
 
     def compare(self, pairs: Sequence[Pair]) -> list[Comparison | NoScore]:
         """One comparison for each pair, in order, after asking in both orders; none where a reply cannot be read."""
@@ -68,24 +77,33 @@ class PairJudge:
         for pair in pairs:
             for first, second in ((pair.first, pair.second), (pair.second, pair.first)):
                 texts = {"question": pair.question, "first": first, "second": second}
-                asked.append(self._judging.conversation(pair.known, texts))
+                asked.append(self._judging.conversation(known_lines(pair.known) or (), texts))
         exchanges = self._judging.ask(asked)
         return [compared(*both) for both in zip(exchanges[::2], exchanges[1::2], strict=True)]
+
+
+def read_preference(text: str) -> Preference:
+    """The preference in a reply; raises `UnreadableReplyError`."""
+    values = read_reply(text, ("better",))
+    for side in SIDES:
+        if values["better"] == side:
+            return Preference(side, values["why"])
+    raise UnreadableReplyError(f"better is {values['better']!r:.40}; one of {', '.join(SIDES)} is expected")
 
 
 def compared(as_given: Exchange, swapped: Exchange) -> Comparison | NoScore:
     """What follows from the replies to a pair as it is and with its sides changed."""
     spend = sum((reply.spend for exchange in (as_given, swapped) for reply in exchange.replies), NO_SPEND)
-    verdicts: list[PairVerdict] = []
+    found: list[Preference] = []
     for exchange in (as_given, swapped):
         (reply,) = exchange.replies
         if isinstance(reply, NoReply):
             return NoScore(reply.reason, reply.detail, spend)
         try:
-            verdicts.append(read_pair(reply.text))
-        except UnreadableVerdictError as error:
+            found.append(read_preference(reply.text))
+        except UnreadableReplyError as error:
             return NoScore(UNREADABLE, str(error), spend)
-    straight, turned = verdicts[0].better, _SWAPPED[verdicts[1].better]
+    straight, turned = found[0].better, _SWAPPED[found[1].better]
     if straight == turned:
-        return Comparison(straight, True, verdicts[0].why, spend)
+        return Comparison(straight, True, found[0].why, spend)
     return Comparison("tie", False, f"{straight} as given, {turned} with the sides changed", spend)

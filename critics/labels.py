@@ -1,12 +1,12 @@
-"""From what people said of triples to what a critic is trained on: one label a triple, one polarity, 1 is accept.
+"""From what people said of candidates to what a critic is trained on: one label a candidate, one polarity, 1 is accept.
 
-LSKD's rule (its section on the critic's annotation): a triple is accepted unless at least one annotator rejects it on
-at least one of the two criteria; the regression target of a criterion is 0 where an annotator rejects it, else the mean
+LSKD's rule (its section on the critic's annotation): a candidate is accepted unless at least one annotator rejects it
+on at least one of the criteria; the regression target of a criterion is 0 where an annotator rejects it, else the mean
 of the ratings, with reject, maybe and accept counted as 1, 2 and 3. Targets are therefore 0 or lie in 2 to 3. The paper
 says "if any reject" and not of which criterion; here each target looks at its own criterion alone, so that a triple
 with a right answer and a bad rationale has a high first target and a second one of 0. The published code trains the
 second head on the first one's label, and turns the polarity round when a label is a list; neither can happen here,
-because the targets are two named fields and there is one `accepted`.
+because targets have names and there is one `accepted`.
 """
 
 from collections.abc import Iterable
@@ -25,47 +25,61 @@ POINTS: Final[dict[Rating, int]] = {"reject": 1, "maybe": 2, "accept": 3}
 
 
 @dataclass(frozen=True, slots=True)
-class TripleJudgement:
-    """What one annotator says of one triple: is the question with its answer right, does the rationale justify it.
+class CriterionRating:
+    """What an annotator says of a candidate by one criterion."""
 
-    A rationale for a wrong answer is rejected with it; anything else raises `ValueError`.
-    """
+    name: str
+    rating: Rating
+
+
+@dataclass(frozen=True, slots=True)
+class CriteriaJudgement:
+    """What one annotator says of one candidate, by each criterion of a task; anything else raises `ValueError`."""
 
     row_id: str
     image_id: str
     annotator: str
-    qa: Rating
-    rationale: Rating
+    ratings: tuple[CriterionRating, ...]
 
     def __post_init__(self) -> None:
-        for name, rating in (("qa", self.qa), ("rationale", self.rationale)):
-            if rating not in POINTS:
-                raise ValueError(f"row {self.row_id}: {name} is {rating!r}; one of {', '.join(RATINGS)} is expected")
-        if self.qa == "reject" and self.rationale != "reject":
-            raise ValueError(
-                f"row {self.row_id}: qa is rejected and rationale is {self.rationale!r}; the rationale of a rejected"
-                " answer is rejected too"
-            )
+        for one in self.ratings:
+            if one.rating not in POINTS:
+                expected = ", ".join(RATINGS)
+                raise ValueError(f"row {self.row_id}: {one.name} is {one.rating!r}; one of {expected} is expected")
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionTarget:
+    """What a critic learns of a candidate by one criterion: 0 (rejected), or a mean rating from 2 to 3."""
+
+    name: str
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a critic learns of one triple. Targets are 0 (rejected) or a mean rating from 2 to 3."""
+    """What a critic learns of one candidate."""
 
     row_id: str
     image_id: str
     accepted: bool
-    qa_target: float
-    rationale_target: float
-    annotators: int  # how many judged it
+    targets: tuple[CriterionTarget, ...]  # in the order of the task's criteria
+
+    def target(self, name: str) -> float:
+        """The target of the criterion of that name; raises `KeyError`."""
+        for one in self.targets:
+            if one.name == name:
+                return one.value
+        raise KeyError(name)
 
 
-def labels_from(judgements: Iterable[TripleJudgement]) -> list[Label]:
+def labels_from(judgements: Iterable[CriteriaJudgement]) -> list[Label]:
     """The label of each row that was judged, by row id; the order of the judgements does not matter.
 
-    Raises `SettingsError` where one annotator judges a row twice, or a row is said to be of two images.
+    Raises `SettingsError` where one annotator judges a row twice, or a row is said to be of two images or judged by
+    different criteria.
     """
-    by_row: dict[str, dict[str, TripleJudgement]] = {}
+    by_row: dict[str, dict[str, CriteriaJudgement]] = {}
     for judgement in judgements:
         row = by_row.setdefault(judgement.row_id, {})
         if judgement.annotator in row:
@@ -83,18 +97,20 @@ def target(ratings: Iterable[Rating]) -> float:
     return 0.0 if POINTS["reject"] in points else sum(points) / len(points)
 
 
-def _label(judgements: list[TripleJudgement]) -> Label:
+def _label(judgements: list[CriteriaJudgement]) -> Label:
     first = judgements[0]
     images = sorted({judgement.image_id for judgement in judgements})
     if len(images) > 1:
         raise SettingsError(f"row {first.row_id} is judged as one of {len(images)} images ({', '.join(images)})")
+    names = [one.name for one in first.ratings]
+    if any([one.name for one in judgement.ratings] != names for judgement in judgements):
+        raise SettingsError(f"row {first.row_id} is judged by different criteria; keep the judgements of one task")
+    by_criterion = [[judgement.ratings[place].rating for judgement in judgements] for place in range(len(names))]
     return Label(
         row_id=first.row_id,
         image_id=first.image_id,
-        accepted=not any("reject" in (judgement.qa, judgement.rationale) for judgement in judgements),
-        qa_target=target(judgement.qa for judgement in judgements),
-        rationale_target=target(judgement.rationale for judgement in judgements),
-        annotators=len(judgements),
+        accepted=not any("reject" in ratings for ratings in by_criterion),
+        targets=tuple(CriterionTarget(*one) for one in zip(names, map(target, by_criterion), strict=True)),
     )
 
 

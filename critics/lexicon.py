@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-_WORD = re.compile(r"\[\d+\]|[^\W_]+(?:['’][^\W_]+)*")
+_NUMBER = r"\d{1,6}"
+TAG = re.compile(rf"\[({_NUMBER})\]")
+"""A region in a text, by its number: `[0]`."""
+_WORD = re.compile(rf"\[{_NUMBER}\]|[^\W_]+(?:['’][^\W_]+)*")
 
 
 @lru_cache(maxsize=64)

@@ -1,24 +1,25 @@
-"""The critic `overlap`: how like a candidate's text is to texts that people wrote, by ROUGE-L.
+"""The critic `overlap`: how like a text of a candidate is to texts that people wrote, by ROUGE-L.
 
 ROUGE-L (Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004, section 3.1) is the F-measure of the
 longest common subsequence of two texts' words. ILLUME stands it in for people's feedback, from 0.7 on. Where a
 candidate has several references the best one counts; the COCO caption metrics take the best precision and the best
-recall of different references, which no one of them need bear out, and that was given up. So was the package
-`rouge-score`: it has no weight for recall, and brings nltk along for twenty lines.
+recall of different references, which no one of them need bear out. The package `rouge-score` has no weight for recall,
+and brings nltk along for twenty lines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Final, Self
 
-from critics.critic import Score
+from critics.critic import Critic, CriticContext, Score
 from critics.lexicon import words_of
 from critics.settings import OverlapSettings
 from critics.tables import TableRow, content_hash, read_rows, text_in
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
-from ostensive.records import Qar
+from ostensive.records import Candidate
+from ostensive.run.services import Services
 from ostensive.stage import Evidence
 
 UNLIKE: Final = "unlike the references"
@@ -43,11 +44,11 @@ def common_length(first: Sequence[str], second: Sequence[str]) -> int:
 
 def rouge_l(text: str, reference: str, *, recall_weight: float = 1.0) -> float:
     """ROUGE-L of a text, 0-1: ((1 + b^2) P R) / (R + b^2 P) with b the `recall_weight`; 0 where nothing is shared."""
-    said, meant = words_of(text), words_of(reference)
-    shared = common_length(said, meant)
+    written, wanted = words_of(text), words_of(reference)
+    shared = common_length(written, wanted)
     if shared == 0:
         return 0.0
-    precision, recall = shared / len(said), shared / len(meant)
+    precision, recall = shared / len(written), shared / len(wanted)
     weight = recall_weight**2
     # Rounding may carry the quotient of equal texts a hair beyond 1.
     return min(1.0, (1 + weight) * precision * recall / (recall + weight * precision))
@@ -74,10 +75,10 @@ class References:
         else:
             raise SettingsError(f"{row.place}: row_id, or image_id with or without question, is expected")
 
-    def of(self, row: Qar) -> Sequence[str]:
+    def of(self, row: Candidate, question: str) -> Sequence[str]:
         """The references of a candidate: its own, else those of its image and question, else those of its image."""
-        question = (row.image_id, " ".join(words_of(row.question)))
-        return self.by_row.get(row.row_id) or self.by_question.get(question) or self.by_image.get(row.image_id) or ()
+        by_question = self.by_question.get((row.image_id, " ".join(words_of(question))))
+        return self.by_row.get(row.row_id) or by_question or self.by_image.get(row.image_id) or ()
 
 
 def _texts(row: TableRow) -> list[str]:
@@ -98,41 +99,36 @@ def read_references(path: str) -> References:
     return references
 
 
-class OverlapCritic:
-    """`critics.critic.Critic` by likeness to references."""
+class OverlapCritic(Critic[OverlapSettings]):
+    """The critic `overlap`: likeness to references."""
 
-    def __init__(self, settings: OverlapSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: OverlapSettings, context: CriticContext) -> None:
+        super().__init__(settings, context)
         self._references: References | None = None
 
     @property
-    def name(self) -> str:
-        return self._settings.title
-
-    @property
     def version(self) -> str:
-        settings = {**self._settings.scoring_identity(), "references": content_hash(self._settings.references)}
+        settings = {**self.settings.scoring_identity(), "references": content_hash(self.settings.references)}
         return fingerprint({"code": CODE_VERSION, "settings": settings})[:12]
 
-    def __enter__(self) -> Self:
-        self._references = read_references(self._settings.references)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:  # noqa: ARG002 - of a critic
+        self._references = read_references(self.settings.references)
+        yield self
         self._references = None
 
-    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score]:  # noqa: ARG002 - of the protocol
-        assert self._references is not None, "a critic is entered before it is asked"
-        return [self._score(row, self._references.of(row)) for row in rows]
+    def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score]:  # noqa: ARG002 - of a critic
+        return [self._score(row) for row in rows]
 
-    def _score(self, row: Qar, references: Sequence[str]) -> Score:
-        text = row.rationale if self._settings.compare == "rationale" else row.answer
+    def _score(self, row: Candidate) -> Score:
+        assert self._references is not None, "a critic is opened before it is asked"
+        texts = {shown.name: shown.text for shown in self.context.kind.shown(row)}
+        text = texts[self.settings.compare]
+        references = self._references.of(row, texts.get("question", ""))
         if not references:
             return Score(0.0, NO_REFERENCE)
         if len(text.strip()) < MIN_CHARACTERS:
             return Score(0.0, TOO_SHORT)
-        weight = self._settings.recall_weight
+        weight = self.settings.recall_weight
         best, nearest = max((rouge_l(text, reference, recall_weight=weight), reference) for reference in references)
         return Score(best, UNLIKE, f"nearest: {nearest}")

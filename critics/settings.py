@@ -1,15 +1,48 @@
 """The `critics` section of a recipe: a list of critics, each with its `kind` and its own settings."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Union
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, Union  # Any: JSON values of any depth
 
 from pydantic import Field, field_validator, model_validator
 
-from critics.scoring_settings import CriticName, ScoringSettings
+from critics.critic import CriticName, ScoringSettings
 from critics.trained.settings import TrainedSettings
+from ostensive.errors import SettingsError
 from ostensive.models.needs import ModelNeed
-from ostensive.recipe import TeacherSettings
+from ostensive.recipe import Recipe, TeacherSettings
+from ostensive.recipe_kind import RecipeKind
 from ostensive.settings import Settings
+
+_NO_CLAIMS: Final = "a text that claims something"
+_NOTHING_KNOWN: Final = "a verbalization or annotations of their image"
+
+
+def _is_known(kind: RecipeKind) -> bool:
+    """Whether anything is known in words of the images that candidates are about."""
+    return "verbalize" in kind.recipe.model_fields or bool(kind.annotations_required)
+
+
+class TextLimits(Settings):
+    """How long a text of a candidate may be."""
+
+    min_words: int = Field(default=1, ge=1)
+    max_words: int = Field(default=1000, ge=1)
+    max_sentences: int = Field(default=2, ge=1)
+    """LSKD's prompt: one to two."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "TextLimits":
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words at most max_words is expected, not {self.min_words} and {self.max_words}")
+        return self
+
+
+DEFAULT_LIMITS: Final[Mapping[str, Mapping[str, int]]] = {
+    "question": {"min_words": 3, "max_words": 45},
+    "answer": {"min_words": 1, "max_words": 60},
+    "rationale": {"min_words": 3, "max_words": 80},
+}
+"""LSKD, table of the corpus: the means are 12, 12 and 24 words; the limits catch what ran away."""
 
 
 class RulesSettings(ScoringSettings):
@@ -22,7 +55,7 @@ class RulesSettings(ScoringSettings):
     not_a_question: bool = True
     """Reject questions that do not end in a question mark."""
     hedging: bool = True
-    """Reject answers and rationales that hedge: maybe, perhaps, likely, seems, might, ..."""
+    """Reject claims (answers and rationales) that hedge: maybe, perhaps, likely, seems, might, ..."""
     unclear_answer: bool = True
     """Reject answers that say that there is no answer: unclear, cannot be determined, ..."""
     speaks_of_source: bool = True
@@ -42,18 +75,12 @@ class RulesSettings(ScoringSettings):
     repeats_probe: bool = True
     """Reject questions that the teacher was shown already, or that reword one lightly."""
     length: bool = True
-    """Reject fields with too few or too many words or sentences."""
+    """Reject texts with too few or too many words or sentences, by `limits`."""
     min_probe_overlap: float = Field(default=0.8, gt=0, le=1)
     """Shared words over all words (Jaccard) from which on a question repeats a probe."""
-    max_sentences: int = Field(default=2, ge=1)
-    """Most sentences in each of question, answer and rationale. LSKD's prompt: one to two."""
-    min_question_words: int = Field(default=3, ge=1)
-    max_question_words: int = Field(default=45, ge=1)
-    min_answer_words: int = Field(default=1, ge=1)
-    max_answer_words: int = Field(default=60, ge=1)
-    min_rationale_words: int = Field(default=3, ge=1)
-    max_rationale_words: int = Field(default=80, ge=1)
-    """LSKD, table of the corpus: the means are 12, 12 and 24 words; the limits catch what ran away."""
+    limits: Mapping[str, TextLimits] = Field(default={}, validate_default=True)
+    """By part: its least and most words and its most sentences. What is not said of question, answer and rationale is
+    3 to 45, 1 to 60 and 3 to 80 words and two sentences; other parts have no limits but those that are given here."""
     allowed_phrases: tuple[str, ...] = (
         "picture frame",
         "picture frames",
@@ -75,13 +102,19 @@ class RulesSettings(ScoringSettings):
             raise ValueError("phrases that begin with a letter or digit are expected")
         return value
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "RulesSettings":
-        for part in ("question", "answer", "rationale"):
-            least, most = getattr(self, f"min_{part}_words"), getattr(self, f"max_{part}_words")
-            if least > most:
-                raise ValueError(f"min_{part}_words at most max_{part}_words is expected, not {least} and {most}")
-        return self
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _with_defaults(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        given = {part: one.model_dump() if isinstance(one, TextLimits) else one for part, one in value.items()}
+        plain = {part: {**DEFAULT_LIMITS.get(part, {}), **one} for part, one in given.items() if isinstance(one, dict)}
+        return {**DEFAULT_LIMITS, **given, **plain}
+
+    def lacking(self, kind: RecipeKind) -> str:
+        """A part of which there is a limit; one of those that have limits by themselves may be missing."""
+        unknown = [part for part in self.limits if part not in kind.parts and part not in DEFAULT_LIMITS]
+        return f"the text {unknown[0]}, of which limits has a limit" if unknown else ""
 
 
 class OverlapSettings(ScoringSettings):
@@ -93,8 +126,8 @@ class OverlapSettings(ScoringSettings):
     references: str = Field(min_length=1)
     """A Parquet or JSON Lines file: `reference` or `references`, and `row_id`, `image_id` with `question`, or
     `image_id` alone."""
-    compare: Literal["rationale", "answer"] = "rationale"
-    """Which text of a candidate is compared."""
+    compare: str = "rationale"
+    """Which text of a candidate is compared, by its name."""
     recall_weight: float = Field(default=1.2, gt=0)
     """Beta of the F-measure: what recall counts beside precision. 1.2 is that of the COCO caption metrics, by which
     ILLUME was measured; 1 counts both alike."""
@@ -102,6 +135,10 @@ class OverlapSettings(ScoringSettings):
     def needs(self) -> tuple[ModelNeed, ...]:
         """The file of references."""
         return (ModelNeed(role="references", kind="file", name=self.references),)
+
+    def lacking(self, kind: RecipeKind) -> str:
+        """The text that is compared."""
+        return "" if self.compare in kind.parts else f"the text {self.compare}, which compare names"
 
 
 class FeedbackSettings(ScoringSettings):
@@ -124,7 +161,7 @@ class JudgeSettings(ScoringSettings):
 
     kind: Literal["judge"] = "judge"
     min_accept_probability: float = Field(default=0.75, ge=0, le=1)
-    """Ratings 1 to 5 are 0, 0.25, 0.5, 0.75 and 1; the lower of answer and rationale counts."""
+    """Ratings 1 to 5 are 0, 0.25, 0.5, 0.75 and 1; the lowest of a candidate's texts counts."""
     chat: TeacherSettings | None = None
     """The model that judges; None takes the recipe's teacher, which then judges its own work."""
     prompt_set: str = "judge"
@@ -134,13 +171,21 @@ class JudgeSettings(ScoringSettings):
     max_tokens: int = Field(default=300, ge=1)
     """Longest reply, in tokens, in place of the model's own."""
 
+    def lacking(self, kind: RecipeKind) -> str:
+        """Claims, and something to hold them against."""
+        return _NO_CLAIMS if not kind.judged_parts else "" if _is_known(kind) else _NOTHING_KNOWN
+
 
 class EvidenceSettings(ScoringSettings):
-    """What answer and rationale name, checked against the verbalization of the image."""
+    """What a candidate's claims (answer and rationale) name, checked against what is known of the image."""
 
     kind: Literal["evidence"] = "evidence"
     min_accept_probability: float = Field(default=0.5, ge=0, le=1)
-    """Share of the claims that the verbalization has to support."""
+    """Share of what is named that has to be supported."""
+
+    def lacking(self, kind: RecipeKind) -> str:
+        """Claims, and something to hold them against."""
+        return _NO_CLAIMS if not kind.judged_parts else "" if _is_known(kind) else _NOTHING_KNOWN
 
 
 class _CombiningSettings(Settings):
@@ -157,7 +202,7 @@ class _CombiningSettings(Settings):
         """Its name, or its kind where it has none."""
         return self.name or self.kind
 
-    def decision(self) -> list[Any]:  # Any: JSON values of any depth
+    def decision(self) -> list[Any]:
         """What decisions depend on besides the scores."""
         return [self.kind, self.title, [critic.decision() for critic in self.critics]]
 
@@ -212,3 +257,31 @@ def titles(critics: Sequence[CriticSettings]) -> list[str]:
         if isinstance(critic, AllOfSettings | AnyOfSettings):
             found += titles(critic.critics)
     return found
+
+
+def critics_of(recipe: Recipe) -> tuple[CriticSettings, ...]:
+    """The critics of a recipe; raises `SettingsError` for one of a kind that has none."""
+    critics: tuple[CriticSettings, ...] | None = getattr(recipe, "critics", None)
+    if critics is None:
+        raise SettingsError(f"the recipe {recipe.recipe} has no critics")
+    return critics
+
+
+def with_critic(recipe: Recipe, critic: TrainedSettings) -> Recipe:
+    """`recipe` with one more critic, in place of a trained one of the same name."""
+    critics = list(critics_of(recipe))
+    same = [place for place, one in enumerate(critics) if one.kind == "trained" and one.title == critic.title]
+    critics[slice(same[0], same[0] + 1) if same else slice(len(critics), None)] = [critic]
+    return recipe.model_copy(update={"critics": tuple(critics)})
+
+
+def with_threshold(recipe: Recipe, critic: str, min_accept_probability: float) -> Recipe:
+    """`recipe` with another threshold of the critic of that name, wherever it stands."""
+
+    def moved(one: CriticSettings) -> CriticSettings:
+        if isinstance(one, AllOfSettings | AnyOfSettings):
+            return one.model_copy(update={"critics": tuple(map(moved, one.critics))})
+        changed = {"min_accept_probability": min_accept_probability} if one.title == critic else {}
+        return one.model_copy(update=changed)
+
+    return recipe.model_copy(update={"critics": tuple(map(moved, critics_of(recipe)))})

@@ -1,56 +1,108 @@
 """The stages `scored` and `judged`: every critic scores every candidate; then thresholds say which of them go on.
 
 All scores are kept beside the candidate, also where the first critic finds fault already: a threshold that is moved
-later needs them. Stopping at the first that does was given up for that; where a critic is dear, its own settings or a
-stage before it have to spare it work. The two are apart because the first may take a GPU a night, and the second takes
-seconds.
+later needs them. The two are apart because the first may take a GPU a night, and the second takes seconds: critics that
+score are the leaves of a tree (`critics.settings.leaves`), and `all_of` and `any_of` are ways to decide on the scores
+of their members, each at its own threshold, for the overlap of texts and the probability of a trained critic are not on
+one scale. Their probability is the least or the greatest of their members'.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar  # Any: settings, candidates and record classes of any kind, JSON values
 
-from critics.combine import judgements
-from critics.critic import Critic, CriticMeans, NoScore, Score
+from critics.critic import Critic, CriticContext, NoScore, Score, ScoringSettings
 from critics.evidence import EvidenceCritic
 from critics.feedback import FeedbackCritic
 from critics.judge import JudgeCritic
 from critics.overlap import OverlapCritic
 from critics.rules import RulesCritic
-from critics.settings import CriticSettings, leaves, titles
+from critics.settings import AllOfSettings, AnyOfSettings, CriticSettings, leaves, titles, with_critic
 from critics.trained.critic import TrainedCritic
+from critics.trained.settings import TrainedSettings
 from ostensive.errors import SettingsError
-from ostensive.records import NO_SPEND, CriticScore, Judged, Judgement, Qar, Scored
-from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
+from ostensive.fingerprint import fingerprint
+from ostensive.recipe import Recipe
+from ostensive.recipe_kind import RecipeKind
+from ostensive.records import NO_SPEND, CandidateT, CriticScore, Judged, Judgement, Scored
+from ostensive.run.services import Services
+from ostensive.settings import validate
+from ostensive.stage import Dropped, Evidence, Failed, FunctionStage, Kept, Outcome, Stage
 
-CRITICS: dict[str, Callable[[Any, CriticMeans], Critic[Qar]]] = {  # Any: each takes the settings of its kind
-    "rules": lambda settings, _means: RulesCritic(settings),
-    "overlap": lambda settings, _means: OverlapCritic(settings),
-    "feedback": lambda settings, _means: FeedbackCritic(settings),
+SCORED: Final = "scored"
+JUDGED: Final = "judged"
+CRITICS: Final[Mapping[str, type[Critic[Any]]]] = {
+    "rules": RulesCritic,
+    "overlap": OverlapCritic,
+    "feedback": FeedbackCritic,
     "judge": JudgeCritic,
-    "evidence": lambda settings, _means: EvidenceCritic(settings),
-    "trained": lambda settings, means: TrainedCritic(settings, means.services.images.load),
+    "evidence": EvidenceCritic,
+    "trained": TrainedCritic,
 }
 """Every critic that scores, by its `kind`."""
-
 _SCORE_STAGE_VERSION = 1
 _JUDGE_STAGE_VERSION = 2
 
+T = TypeVar("T")
+Rebuild = Callable[[Callable[[Recipe], Recipe], str], T]
+"""Makes a finished run anew from a stage on, with its recipe changed."""
 
-def make_critics(settings: Sequence[CriticSettings], means: CriticMeans) -> tuple[Critic[Qar], ...]:
-    """The critics of a recipe, in its order; nothing is loaded yet. Raises `SettingsError` for a name given twice."""
-    names = titles(settings)
+
+def check_critics(critics: Sequence[CriticSettings], kind: RecipeKind) -> None:
+    """Raises `SettingsError` for a name that is given twice, and for what candidates of `kind` lack of a critic."""
+    names = titles(critics)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SettingsError(
             f"critics: {names.count(twice)} critics are called {twice!r}; give each a `name` of its own, e.g."
             f" name: {twice}-2"
         )
-    return tuple(CRITICS[one.kind](one, means) for one in leaves(settings))
+    for critic in leaves(critics):
+        if lacking := critic.lacking(kind):
+            raise SettingsError(
+                f"critics: {critic.title} requires {lacking}; a {kind.noun} of the recipe {kind.name} has no such thing"
+                f" (its texts are {', '.join(kind.parts)})"
+            )
 
 
-def scored(candidate: Qar, critics: Sequence[Critic[Qar]], found: Sequence[Score | NoScore]) -> Outcome[Scored[Qar]]:
+class ScoreStage(Stage[Any, Scored[Any]]):
+    """From candidates to scored candidates."""
+
+    name = SCORED
+    images_at_once = 64  # large enough batches for a model or a server, small enough to be watched and stopped
+
+    def __init__(self, critics: Sequence[CriticSettings], context: CriticContext) -> None:
+        """Stores and validates; raises `SettingsError` for critics that cannot be made."""
+        check_critics(critics, context.kind)
+        candidate = context.kind.candidate
+        self.record_in, self.record_out = candidate, Scored[candidate]  # type: ignore[valid-type]  # known at run time
+        self.critics = tuple(CRITICS[one.kind](one, context) for one in leaves(critics))
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return {"version": _SCORE_STAGE_VERSION, "critics": [[critic.name, critic.version] for critic in self.critics]}
+
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:
+        with ExitStack() as resources:
+            for critic in self.critics:
+                resources.enter_context(critic.opened(services))
+            yield self
+
+    def process(self, rows: Sequence[Any], evidence: Evidence) -> list[Outcome[Scored[Any]]]:
+        by_critic = []
+        for critic in self.critics:
+            found = critic.score(rows, evidence)
+            assert len(found) == len(rows), f"{critic.name} gave {len(found)} scores for {len(rows)} rows"
+            by_critic.append(found)
+        return [scored(row, self.critics, found) for row, found in zip(rows, zip(*by_critic, strict=True), strict=True)]
+
+
+def scored(
+    candidate: CandidateT, critics: Sequence[Critic[Any]], found: Sequence[Score | NoScore]
+) -> Outcome[Scored[CandidateT]]:
     """Kept beside what each of `critics` found; failed for the first that found nothing, with the scores there are."""
     scores = tuple(
         CriticScore(critic.name, critic.version, one.accept_probability, one.reason, one.detail)
@@ -66,106 +118,78 @@ def scored(candidate: Qar, critics: Sequence[Critic[Qar]], found: Sequence[Score
     return Kept((record,), (), spend)
 
 
-def outcome(candidate: Qar, made: Sequence[Judgement]) -> Outcome[Judged[Qar]]:
+def judge_stage(
+    critics: Sequence[CriticSettings], candidate: type[CandidateT]
+) -> FunctionStage[Scored[CandidateT], Judged[CandidateT]]:
+    """The stage from scored candidates of a class to judged ones: thresholds alone."""
+    return FunctionStage(
+        JUDGED,
+        partial(_judge_rows, tuple(critics)),
+        record_in=Scored[candidate],  # type: ignore[valid-type]  # known at run time
+        record_out=Judged[candidate],  # type: ignore[valid-type]  # likewise
+        identity={"version": _JUDGE_STAGE_VERSION, "thresholds": [critic.decision() for critic in critics]},
+    )
+
+
+def _judge_rows(
+    critics: Sequence[CriticSettings], rows: Sequence[Scored[CandidateT]], _evidence: Evidence
+) -> list[Outcome[Judged[CandidateT]]]:
+    return [judged(row.candidate, judgements(critics, row.scores)) for row in rows]
+
+
+def judged(candidate: CandidateT, made: Sequence[Judgement]) -> Outcome[Judged[CandidateT]]:
     """Kept when every judgement accepts, else dropped for the reason of the first that does not."""
-    judged = Judged(candidate, tuple(made))
+    record = Judged(candidate, tuple(made))
     rejection = next((judgement for judgement in made if not judgement.accepted), None)
     if rejection is None:
-        return Kept((judged,))
-    return Dropped(rejection.reason, f"{rejection.critic} {rejection.accept_probability:.3f}", judged)
+        return Kept((record,))
+    return Dropped(rejection.reason, f"{rejection.critic} {rejection.accept_probability:.3f}", record)
 
 
-class ScoreStage:
-    """`ostensive.stage.Stage` from candidates to scored candidates."""
-
-    def __init__(self, critics: Sequence[CriticSettings], means: CriticMeans) -> None:
-        """Stores and validates; raises `SettingsError` for critics that cannot be made."""
-        self._critics = make_critics(critics, means)
-        self._resources = ExitStack()
-
-    @property
-    def name(self) -> str:
-        return "scored"
-
-    @property
-    def record_in(self) -> type[Qar]:
-        return Qar
-
-    @property
-    def record_out(self) -> type[Scored[Qar]]:
-        return Scored[Qar]
-
-    @property
-    def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
-        return {"version": _SCORE_STAGE_VERSION, "critics": [[critic.name, critic.version] for critic in self._critics]}
-
-    @property
-    def partitions_at_once(self) -> int:
-        return 1
-
-    @property
-    def images_at_once(self) -> int | None:
-        return 64  # large enough batches for a model or a server, small enough to be watched and stopped
-
-    def __enter__(self) -> Self:
-        with ExitStack() as resources:
-            for critic in self._critics:
-                resources.enter_context(critic)
-            self._resources = resources.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._resources.close()
-
-    def process(self, rows: Sequence[Qar], evidence: Evidence) -> list[Outcome[Scored[Qar]]]:
-        by_critic = []
-        for critic in self._critics:
-            found = critic.score(rows, evidence)
-            assert len(found) == len(rows), f"{critic.name} gave {len(found)} scores for {len(rows)} rows"
-            by_critic.append(found)
-        return [
-            scored(row, self._critics, found) for row, found in zip(rows, zip(*by_critic, strict=True), strict=True)
-        ]
+def judgements(critics: Sequence[CriticSettings], scores: Iterable[CriticScore]) -> tuple[Judgement, ...]:
+    """The judgement of each of `critics`, in order, that follows from the scores of one candidate."""
+    by_name = {score.critic: score for score in scores}
+    return tuple(_judgement(critic, by_name) for critic in critics)
 
 
-class JudgeStage:
-    """`ostensive.stage.Stage` from scored candidates to judged ones: thresholds alone."""
+def decide(score: CriticScore, min_accept_probability: float) -> Judgement:
+    """The judgement that follows from a score: accepted from `min_accept_probability` (0-1) on, that value included."""
+    accepted = score.accept_probability >= min_accept_probability
+    reason = "" if accepted else score.reason
+    return Judgement(score.critic, score.critic_version, score.accept_probability, accepted, reason)
 
-    def __init__(self, critics: Sequence[CriticSettings]) -> None:
-        self._critics = tuple(critics)
 
-    @property
-    def name(self) -> str:
-        return "judged"
+def _judgement(critic: CriticSettings, scores: Mapping[str, CriticScore]) -> Judgement:
+    if isinstance(critic, AllOfSettings | AnyOfSettings):
+        return _combined(critic, [_judgement(member, scores) for member in critic.critics])
+    assert isinstance(critic, ScoringSettings), f"{critic.kind} neither scores nor combines"
+    return decide(scores[critic.title], critic.min_accept_probability)
 
-    @property
-    def record_in(self) -> type[Scored[Qar]]:
-        return Scored[Qar]
 
-    @property
-    def record_out(self) -> type[Judged[Qar]]:
-        return Judged[Qar]
+def _combined(critic: AllOfSettings | AnyOfSettings, members: Sequence[Judgement]) -> Judgement:
+    """The reason is that of the first member that rejects: all have to accept, or none does."""
+    needs_all = isinstance(critic, AllOfSettings)
+    accepted = (all if needs_all else any)(member.accepted for member in members)
+    probability = (min if needs_all else max)(member.accept_probability for member in members)
+    version = fingerprint([critic.kind, [[member.critic, member.critic_version] for member in members]])[:12]
+    reason = "" if accepted else next(member.reason for member in members if not member.accepted)
+    return Judgement(critic.title, version, probability, accepted, reason)
 
-    @property
-    def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
-        return {"version": _JUDGE_STAGE_VERSION, "thresholds": [critic.decision() for critic in self._critics]}
 
-    @property
-    def partitions_at_once(self) -> int:
-        return 1
+def apply_critic(
+    model: Path, *, name: str | None = None, min_accept_probability: float | None = None, rebuild: Rebuild[T]
+) -> T:
+    """Scores the candidates of a finished run with the trained critic in the folder `model`, beside its others.
 
-    @property
-    def images_at_once(self) -> int | None:
-        return None
+    The critic joins the run's recipe, in place of a trained one of the same name; then `rebuild` makes `scored` and
+    what follows anew. Raises `SettingsError` for a folder that holds no critic, before the run is touched.
+    """
+    from critics.trained.folder import read_critic
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def process(self, rows: Sequence[Scored[Qar]], evidence: Evidence) -> list[Outcome[Judged[Qar]]]:  # noqa: ARG002 - of the protocol
-        return [outcome(row.candidate, judgements(self._critics, row.scores)) for row in rows]
+    folder = model.absolute()
+    read_critic(folder)
+    values: dict[str, Any] = {"kind": "trained", "model": str(folder), "name": name}
+    if min_accept_probability is not None:
+        values["min_accept_probability"] = min_accept_probability
+    critic = validate(TrainedSettings, values, "critic")
+    return rebuild(lambda recipe: with_critic(recipe, critic), SCORED)

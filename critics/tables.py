@@ -1,13 +1,14 @@
 """Files of people's: rows of a Parquet or JSON Lines file, with the columns that are asked for checked by name.
 
-What is read is small beside a corpus, references and ratings of its rows, and is held in memory as dictionaries.
+What is read is small beside a corpus (references, ratings and items of its rows), and is held in memory as
+dictionaries.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: JSON values
 
 from ostensive.errors import SettingsError
 from ostensive.models.digests import files_digest
@@ -17,7 +18,7 @@ from ostensive.models.digests import files_digest
 class TableRow:
     """A row as plain values, and where it stands, for messages."""
 
-    values: dict[str, Any]  # Any: JSON values
+    values: dict[str, Any]
     place: str
 
 
@@ -29,16 +30,20 @@ def content_hash(path: str) -> str:
     return files_digest([file])
 
 
-def read_rows(path: str) -> Iterator[TableRow]:
+def read_rows(path: Path | str) -> Iterator[TableRow]:
     """The rows of a Parquet file (`.parquet`) or a JSON Lines file; raises `SettingsError` with the line."""
     file = Path(path)
-    if file.suffix == ".parquet":
+    if file.suffix.lower() == ".parquet":
         yield from _parquet_rows(file)
         return
     try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+        lines = file.read_text("utf-8").split("\n")  # not splitlines: a text may hold U+2028
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path}: is not UTF-8; JSON Lines or a file whose name ends in .parquet is expected"
+        ) from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -46,9 +51,9 @@ def read_rows(path: str) -> Iterator[TableRow]:
         try:
             values = json.loads(line)
         except ValueError as error:
-            raise SettingsError(f"{place}: not JSON ({error}); a JSON object on each line is expected") from error
+            raise SettingsError(f"{place}: not JSON ({error}); one object a line is expected") from error
         if not isinstance(values, dict):
-            raise SettingsError(f"{place}: a JSON object is expected, not {line.strip()[:40]}")
+            raise SettingsError(f"{place}: one object a line is expected, not {line.strip()[:40]}")
         yield TableRow(values, place)
 
 
@@ -58,9 +63,11 @@ def _parquet_rows(file: Path) -> Iterator[TableRow]:
 
     try:
         rows = pq.read_table(file).to_pylist()
+    except FileNotFoundError as error:
+        raise SettingsError(f"{file}: cannot be read: No such file or directory") from error
     except (OSError, pa.ArrowException) as error:
         raise SettingsError(f"{file}: cannot be read as a Parquet file") from error
-    for number, values in enumerate(rows):
+    for number, values in enumerate(rows, 1):
         yield TableRow({key: value for key, value in values.items() if value is not None}, f"{file}, row {number}")
 
 

@@ -1,9 +1,8 @@
-"""Choosing a threshold with open eyes: what each one would keep, and how good that is, with intervals. Pure.
+"""Choosing a threshold: what each one would keep, and how good that is, with intervals. Pure.
 
 A critic's scores beside people's labels give precision (the share of what is kept that people accept), recall, F1 and
-the kept share at every threshold. Intervals come from a bootstrap over images, not rows: triples of one image share its
-mistakes, and intervals over rows would be too narrow. Formulas for the interval of a share were given up for the same
-reason.
+the kept share at every threshold. Intervals come from a bootstrap over images, not rows: candidates of one image share
+its mistakes, and intervals over rows, or by a formula for the interval of a share, would be too narrow.
 """
 
 from collections.abc import Sequence

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 from ostensive.version import VERSION
 
 if TYPE_CHECKING:
-    from builders.demo import demo
     from cards.reading import Corpus, open_corpus
+    from ostensive.commands.api import build, demo, estimate, preview
     from ostensive.errors import OstensiveError
-    from ostensive.run.build import build
-    from ostensive.run.estimate import Estimate, estimate
+    from ostensive.run.estimate import Estimate
     from ostensive.run.options import BuildOptions
-    from ostensive.run.preview import preview
     from ostensive.run.status import RunStatus, status
 
 __version__ = VERSION
@@ -36,11 +34,11 @@ _HOMES = {
     "Estimate": "ostensive.run.estimate",
     "OstensiveError": "ostensive.errors",
     "RunStatus": "ostensive.run.status",
-    "build": "ostensive.run.build",
-    "demo": "builders.demo",
-    "estimate": "ostensive.run.estimate",
+    "build": "ostensive.commands.api",
+    "demo": "ostensive.commands.api",
+    "estimate": "ostensive.commands.api",
     "open_corpus": "cards.reading",
-    "preview": "ostensive.run.preview",
+    "preview": "ostensive.commands.api",
     "status": "ostensive.run.status",
 }
 

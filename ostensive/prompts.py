@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 SUFFIX = ".j2"
-PromptValue = str | int
+PromptValue = str | int | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

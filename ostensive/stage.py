@@ -157,3 +157,8 @@ class RunWideStage(ABC, Generic[InT, OutT]):
 
 
 AnyStage = Stage[Any, Any] | RunWideStage[Any, Any]
+
+
+def record_name(record: Any) -> str:
+    """What partitions call a record class: its name without type arguments."""
+    return str(getattr(record, "__origin__", record).__name__)

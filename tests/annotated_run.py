@@ -7,13 +7,17 @@ from typing import Any
 
 from drawing import draw_scene
 
+from builders.localized.recipe import KIND
+from builders.localized.records import Qar
 from builders.table import load
+from critics.annotation.items import Item, candidate_item
+from critics.annotation.tasks import TASKS
 from ostensive.recipe_files import dump
-from ostensive.records import Box, ImageRecord, Location, Qar, Region, Verbalization
+from ostensive.records import Box, ImageRecord, Location, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import PartitionInfo
-from ostensive.stage import Kept
+from ostensive.stage import Kept, record_name
 
 BOXES = (Box(0.05, 0.1, 0.35, 0.6), Box(0.4, 0.2, 0.7, 0.9), Box(0.72, 0.05, 0.95, 0.4))
 SETTINGS = ("corpus.license=other", "corpus.source=a test")
@@ -24,8 +28,8 @@ def write_run(folder: Path, *, images: int = 3, per_image: int = 5) -> RunFolder
     records = [_write_image(folder / "photos", number) for number in range(images)]
     run = RunFolder(folder / "run")
     run.path.mkdir(parents=True)
-    run.write_state(outcome="done", stages=["images", "verbalized", "candidates", "unique", "judged"])
     run.recipe_path.write_text(dump(load("localized", assignments=SETTINGS)), "utf-8")
+    run.write_state(outcome="done", stages=["images", "verbalized", "candidates", "unique", "judged"])
     texts = [Verbalization(image.image_id, (), (), _regions(), ()) for image in records]
     rows = [candidate(image.image_id, number) for image in records for number in range(per_image)]
     write_stage(run, "images", records, ImageRecord)
@@ -46,6 +50,11 @@ def candidate(image_id: str, number: int, **texts: str) -> Qar:
     return Qar(row_id, image_id, "ids", mentions=mentions, teacher="t", prompt_hash="p", request_key="k", **said)
 
 
+def triple_item(row: Qar) -> Item:
+    """The item of a triple in its usual task."""
+    return candidate_item(TASKS["triple"], row, KIND)
+
+
 def write_stage(run: RunFolder, name: str, rows: Sequence[Any], record: Any) -> None:
     """One partition in which every row was kept, in place of what the stage had."""
     for path in run.partition_paths(name):
@@ -54,7 +63,7 @@ def write_stage(run: RunFolder, name: str, rows: Sequence[Any], record: Any) -> 
     table = partitions.outcome_table(rows, outcomes, record)
     summary = partitions.summarize(name, len(rows), outcomes)
     print_ = hashlib.sha256(f"{name} {len(rows)}".encode()).hexdigest()
-    info = PartitionInfo(name, 0, print_, partitions.digest_of(table, record), summary)
+    info = PartitionInfo(name, 0, print_, partitions.digest_of(table, record), record_name(record), summary)
     partitions.write(run.partition_path(name, 0, print_), table, info)
 
 

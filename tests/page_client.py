@@ -1,10 +1,18 @@
-"""A plain HTTP client for the labelling page, as a browser without a script would use it."""
+"""A plain HTTP client for the labelling page, as a browser without a script would use it, and a page to look at."""
 
 import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from types import TracebackType
 from typing import Self
 
 import httpx2
+
+from critics.annotation.access import AccessControl
+from critics.annotation.app import AnnotationSession
+from critics.annotation.serving import address_of, listen, make_server
 
 
 class PageClient:
@@ -58,3 +66,19 @@ class PageClient:
             response = self.send(f"/label/{task}", item_id=item_id, **answers)
             assert (response.status_code, response.headers["location"]) == (303, f"/label/{task}"), response.text
         return item_id
+
+
+@contextmanager
+def served(session: AnnotationSession, access: AccessControl) -> Iterator[str]:
+    """The address of the page, served by a thread of this process on a free port of loopback."""
+    with closing(listen("127.0.0.1", 0)) as listener:
+        server = make_server(session, access)
+        thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        try:
+            yield address_of(listener)
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_services import plain_services
 
 from builders.dedupe import (
     DedupeSettings,
@@ -23,8 +24,9 @@ from builders.dedupe import (
     near_duplicates,
 )
 from builders.embeddings import SentenceEmbedder, Vectors
+from builders.localized.recipe import KIND
+from builders.localized.records import Qar
 from ostensive.errors import SettingsError
-from ostensive.records import Qar
 from ostensive.settings import validate
 from ostensive.stage import Dropped, Kept, Outcome, Stage
 
@@ -57,7 +59,7 @@ def vectors(*angles_deg: float) -> Vectors:
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[DedupeStage]:
-    with DedupeStage(DedupeSettings(device="cpu")) as entered:
+    with DedupeStage(DedupeSettings(device="cpu"), KIND).opened(plain_services()) as entered:
         yield entered
 
 
@@ -66,7 +68,7 @@ def by_id(rows: Sequence[Qar], outcomes: Sequence[Outcome[Qar]]) -> dict[str, Ou
 
 
 def test_is_a_stage() -> None:
-    made: Stage[Qar, Qar] = DedupeStage(DedupeSettings())
+    made: Stage[Qar, Qar] = DedupeStage(DedupeSettings(), KIND)
     assert (made.name, made.record_in, made.record_out, made.images_at_once) == ("unique", Qar, Qar, None)
 
 
@@ -92,8 +94,8 @@ def test_exact_repeats_name_the_smallest_row_id(stage: DedupeStage) -> None:
     rows = [qar(READING, "r3"), qar(shouted, "r1"), qar(READING, "r2")]
     outcomes = stage.process(rows, {})
     assert outcomes[1] == Kept((rows[1],))
-    assert outcomes[0] == Dropped("repeats another triple", "r1", rows[0])
-    assert outcomes[2] == Dropped("repeats another triple", "r1", rows[2])
+    assert outcomes[0] == Dropped("repeats another candidate", "r1", rows[0])
+    assert outcomes[2] == Dropped("repeats another candidate", "r1", rows[2])
 
 
 def test_images_do_not_see_each_other(stage: DedupeStage) -> None:
@@ -110,7 +112,7 @@ def test_number_of_clusters_an_image() -> None:
     rows = [
         qar(texts, f"r{place}") for place, texts in enumerate([READING, CALM, GREEN, GREEN_ELSEWHERE, READING_REWORDED])
     ]
-    with DedupeStage(DedupeSettings(clusters=2, device="cpu")) as two:
+    with DedupeStage(DedupeSettings(clusters=2, device="cpu"), KIND).opened(plain_services()) as two:
         outcomes = by_id(rows, two.process(rows, {}))
     kept = {row_id for row_id, outcome in outcomes.items() if isinstance(outcome, Kept)}
     assert len(kept) == 2
@@ -125,14 +127,14 @@ def test_order_and_batch_size_change_nothing(stage: DedupeStage) -> None:
     backwards = stage.process(rows[::-1], {})
     assert backwards[::-1] == expected
     for batch_size in (1, 4):
-        with DedupeStage(DedupeSettings(batch_size=batch_size, device="cpu")) as other:
+        with DedupeStage(DedupeSettings(batch_size=batch_size, device="cpu"), KIND).opened(plain_services()) as other:
             assert other.process(rows, {}) == expected
 
 
 def test_batch_size_and_device_are_not_part_of_the_identity() -> None:
-    plain = DedupeStage(DedupeSettings())
-    assert DedupeStage(DedupeSettings(batch_size=7, device="cpu")).identity == plain.identity
-    assert DedupeStage(DedupeSettings(max_distance=0.2)).identity != plain.identity
+    plain = DedupeStage(DedupeSettings(), KIND)
+    assert DedupeStage(DedupeSettings(batch_size=7, device="cpu"), KIND).identity == plain.identity
+    assert DedupeStage(DedupeSettings(max_distance=0.2), KIND).identity != plain.identity
 
 
 def test_embeddings_are_unit_vectors_in_the_order_of_the_texts() -> None:
@@ -177,7 +179,7 @@ def test_settings_are_checked() -> None:
 
 def test_importing_and_constructing_load_no_library() -> None:
     code = (
-        "import sys, builders.dedupe as d; d.DedupeStage(d.DedupeSettings());"
+        "import sys, builders.dedupe as d; from builders.localized.recipe import KIND; d.DedupeStage(d.DedupeSettings(), KIND);"
         "print(sorted({'torch', 'scipy', 'transformers', 'sentence_transformers'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -2,6 +2,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+from builders.prompts import Prompts, built_in_sets, load_prompts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,6 @@ from builders.localized.context import SEPARATOR, context_text
 from builders.localized.probing import QUESTIONS, load_probing_prompts, parse_questions, probing_prompt
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
-from builders.prompts import Prompts, built_in_sets, load_prompts
 from ostensive.chat.records import Chat
 from ostensive.errors import SettingsError
 from ostensive.recipe import ScriptedTeacherSettings

@@ -8,20 +8,23 @@ from types import TracebackType
 from typing import Self
 
 import pytest
-from critic_means import means
+from plain_services import plain_services
 
 from builders.localized.outcomes import REASONS
+from builders.localized.recipe import KIND
+from builders.localized.records import Qar
 from builders.localized.scripted import make_script
 from builders.localized.settings import LocalizedSettings
 from builders.localized.stage import CandidatesStage
+from critics.critic import CriticContext
 from critics.settings import RulesSettings
-from critics.stage import JudgeStage, ScoreStage
+from critics.stage import ScoreStage, judge_stage
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
 from ostensive.chat.records import Chat, Conversation, Exchange, NoReply, Reply
-from ostensive.chat.scripted import ScriptedChat
+from ostensive.chat.scripted import Script, ScriptedChat
 from ostensive.recipe import ScriptedTeacherSettings, ServedTeacherSettings, TeacherSettings
-from ostensive.records import Box, Judged, Probe, Qar, Region, Spend, Verbalization
+from ostensive.records import Box, Judged, Probe, Region, Spend, Verbalization
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
 
 NO_EVIDENCE: Evidence = {}
@@ -41,13 +44,21 @@ def scripted_stage(
     teacher = ScriptedTeacherSettings(error_rate=error_rate)
     with Journal(folder / "journal.sqlite", "test") as journal:
 
-        def chat() -> Chat:
-            return ScriptedChat(
-                make_script(error_rate), teacher, journal=journal, budget=Budget(), stop=threading.Event()
-            )
+        def open_chat(settings: ScriptedTeacherSettings, script: Script) -> Chat:
+            return ScriptedChat(script, settings, journal=journal, budget=Budget(), stop=threading.Event())
 
-        with CandidatesStage(settings or LocalizedSettings(), teacher=teacher, chat=chat, seed=seed) as stage:
+        stage = CandidatesStage(
+            settings or LocalizedSettings(), teacher=teacher, script=make_script(error_rate), seed=seed
+        )
+        with stage.opened(plain_services(open_chat=open_chat)):
             yield stage
+
+
+@contextmanager
+def served_stage(chat: Chat) -> Iterator[CandidatesStage]:
+    stage = CandidatesStage(ONE_MODE, teacher=SERVED, script=make_script(0.0), seed=0)
+    with stage.opened(plain_services(open_chat=lambda _settings, _script: chat)):
+        yield stage
 
 
 def kept(outcome: object) -> Kept[Qar]:
@@ -76,10 +87,11 @@ def test_eighteen_triples_an_image_with_their_lineage(tmp_path: Path) -> None:
 
 def judged_by_rules(rows: Sequence[Qar]) -> list[Outcome[Judged[Qar]]]:
     critics = (RulesSettings(),)
-    with ScoreStage(critics, means()) as score, JudgeStage(critics) as judge:
+    context = CriticContext(KIND, ScriptedTeacherSettings(), 0)
+    with ScoreStage(critics, context).opened(plain_services()) as score:
         scored = [outcome for outcome in score.process(rows, NO_EVIDENCE) if isinstance(outcome, Kept)]
-        assert len(scored) == len(rows)
-        return judge.process([outcome.records[0] for outcome in scored], NO_EVIDENCE)
+    assert len(scored) == len(rows)
+    return judge_stage(critics, Qar).process([outcome.records[0] for outcome in scored], NO_EVIDENCE)
 
 
 def test_the_rules_critic_keeps_all_that_the_scripted_teacher_says(tmp_path: Path) -> None:
@@ -171,7 +183,7 @@ SERVED = ServedTeacherSettings(model="model-x")
 
 def process(answer: Callable[[Conversation], list[Reply | NoReply]], rows: int = 1) -> list[Kept[Qar]]:
     chat = Answers(answer)
-    with CandidatesStage(ONE_MODE, teacher=SERVED, chat=lambda: chat, seed=0) as stage:
+    with served_stage(chat) as stage:
         found = [kept(outcome) for outcome in stage.process([scene(k) for k in range(rows)], NO_EVIDENCE)]
     assert (chat.entered, chat.left, chat.calls) == (1, 1, [rows])
     return found
@@ -234,7 +246,7 @@ def test_the_chat_is_left_also_after_an_error() -> None:
     chat = Answers(broken)
     with (
         pytest.raises(OSError, match="gone"),
-        CandidatesStage(ONE_MODE, teacher=SERVED, chat=lambda: chat, seed=0) as stage,
+        served_stage(chat) as stage,
     ):
         stage.process([scene(1)], NO_EVIDENCE)
     assert (chat.entered, chat.left) == (1, 1)
@@ -244,7 +256,7 @@ def test_the_sampling_is_that_of_the_teacher() -> None:
     def sampling(
         teacher: TeacherSettings, image: int = 1, seed: int = 0, mode: int = 0
     ) -> tuple[float, int, int | None]:
-        stage = CandidatesStage(LocalizedSettings(), teacher=teacher, chat=lambda: Answers(lambda _: []), seed=seed)
+        stage = CandidatesStage(LocalizedSettings(), teacher=teacher, script=make_script(0.0), seed=seed)
         drawn = stage.conversation(scene(image), LocalizedSettings().modes[mode]).sampling
         return drawn.temperature, drawn.max_tokens, drawn.seed
 
@@ -264,7 +276,7 @@ def test_the_sampling_is_that_of_the_teacher() -> None:
 
 def test_the_identity_holds_what_rows_depend_on() -> None:
     def identity(settings: LocalizedSettings, teacher: TeacherSettings, seed: int) -> object:
-        return CandidatesStage(settings, teacher=teacher, chat=lambda: Answers(lambda _: []), seed=seed).identity
+        return CandidatesStage(settings, teacher=teacher, script=make_script(0.0), seed=seed).identity
 
     base = identity(ONE_MODE, SERVED, 0)
     assert base == identity(ONE_MODE, ServedTeacherSettings(model="model-x", max_in_flight=3), 0)

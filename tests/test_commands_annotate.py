@@ -1,21 +1,28 @@
 """`ostensive annotate` without its page: what is put up to be judged, and what is done with what was said."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from annotated_run import candidate, write_run, write_stage
+from captions_recipe.recipe import KIND as CAPTIONS
+from captions_recipe.recipe import Caption, CaptionsRecipe
+from critic_context import caption
 from PIL import Image
+from typer.testing import CliRunner
 
-from critics.annotation.label_studio_files import from_label_studio, to_label_studio
-from critics.annotation.serving import AnnotateOptions, annotate, export_judgements, read_recipe, stock
+from builders.choosing import annotated_run
+from builders.localized.records import Qar
+from critics.annotation.export import agreement, export, run_labels
+from critics.annotation.label_studio import from_label_studio, to_label_studio
+from critics.annotation.serving import AnnotatedRun, AnnotateOptions, annotate, stock
 from critics.annotation.store import STORE_NAME, AnnotationStore
 from critics.labels import read_labels
-from ostensive.commands.agreement import agreement, agreement_lines
-from ostensive.commands.annotate_lines import Wish, carry_out
+from ostensive.cli import app
+from ostensive.commands.annotate import agreement_lines
 from ostensive.errors import SettingsError
-from ostensive.records import Qar
 from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import read_kept
 
@@ -29,9 +36,16 @@ def run(tmp_path: Path) -> RunFolder:
 
 def stocked(run: RunFolder, **options: object) -> tuple[list[str], list[str]]:
     """The notes of putting up what is to be judged, and the image of each item then."""
+    annotated = annotated_run(run.path)
+    wanted = AnnotateOptions(**options)  # type: ignore[arg-type] # of a test
     with AnnotationStore(run.path / STORE_NAME) as store:
-        notes = stock(run, store, read_recipe(run), AnnotateOptions(**options))  # type: ignore[arg-type] # of a test
-        return notes, [item.image_id for item in store.items("triple")]
+        notes = stock(annotated, store, wanted)
+        return notes, [item.image_id for item in store.items(annotated.task(wanted.task).name)]
+
+
+def labels_of(run: RunFolder) -> int:
+    with AnnotationStore(run.path / STORE_NAME) as store:
+        return export(run, store).label_count
 
 
 def judge_all(run: RunFolder, *people: str, qa: str = "accept", count: int = 99) -> None:
@@ -44,9 +58,10 @@ def judge_all(run: RunFolder, *people: str, qa: str = "accept", count: int = 99)
                 store.record("triple", item.item_id, name, {"qa": qa, "rationale": "maybe"})
 
 
-def lines(run: RunFolder, wish: Wish, *, options: AnnotateOptions = OPTIONS, as_json: bool = False) -> str:
-    said: list[str] = []
-    return "\n".join([*said, *carry_out(run.path, wish, options=options, as_json=as_json, say=said.append)])
+def lines(run: RunFolder, *arguments: object) -> str:
+    """What the command prints; raises what it raises."""
+    done = CliRunner().invoke(app, ["annotate", str(run.path), *map(str, arguments)], catch_exceptions=False)
+    return done.stdout.rstrip("\n")
 
 
 def test_the_sample_grows_and_keeps_what_it_had(run: RunFolder) -> None:
@@ -70,14 +85,18 @@ def test_candidates_that_went_are_retired_and_what_was_said_of_them_is_kept(run:
     notes, images = stocked(run)
     assert notes[0] == "3 judged triples are no candidates of this run any more; their judgements are kept"
     assert len(images) == 17
-    assert export_judgements(run.path).label_count == 3
+    assert labels_of(run) == 3
     write_stage(run, "unique", rows, Qar)
     assert stocked(run)[0] == ["20 triples about 4 of 4 images to judge"]
 
 
 def test_what_cannot_be_put_up(run: RunFolder, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="the task rating needs --items FILE; only triples are taken from the run"):
-        stocked(run, task="rating")
+    with pytest.raises(SettingsError) as caught:
+        stocked(run, task="pairwise")
+    assert str(caught.value) == (
+        "the task pairwise does not suit the triples of the recipe localized; give --items FILE, or --task triple or"
+        " rating or accept"
+    )
     items = tmp_path / "items.jsonl"
     row = {"image_id": "0" * 64, "question": "q", "answer": "a", "rationale": "r"}
     items.write_text(json.dumps(row))
@@ -87,7 +106,10 @@ def test_what_cannot_be_put_up(run: RunFolder, tmp_path: Path) -> None:
     items.write_text(json.dumps({**row, "image_id": image_id}))
     assert stocked(run, task="rating", items=items)[0] == ["1 items of the task rating, 1 of them new"]
     assert stocked(run, task="rating", items=items)[0] == ["1 items of the task rating, 0 of them new"]
-    with pytest.raises(SettingsError, match="--items is for the tasks rating, pairwise and preference; triples come"):
+    with pytest.raises(
+        SettingsError,
+        match="--items is for the tasks rating, pairwise, preference; what the task triple asks about comes from",
+    ):
         stocked(run, items=items)
     for path in run.partition_paths("unique"):
         path.unlink()
@@ -99,7 +121,7 @@ def test_what_cannot_be_put_up(run: RunFolder, tmp_path: Path) -> None:
 
 def test_a_page_needs_a_run_and_an_open_one_a_token(run: RunFolder, tmp_path: Path) -> None:
     def serve(out: Path, options: AnnotateOptions) -> None:
-        annotate(out, options=options, on_ready=lambda _: pytest.fail("served"), on_note=lambda _: None)
+        annotate(annotated_run(out), options, on_ready=lambda _: pytest.fail("served"), on_note=lambda _: None)
 
     with pytest.raises(
         SettingsError, match="there is no run here; give the folder that was --out of `ostensive build`"
@@ -129,7 +151,7 @@ def test_agreement_is_printed(run: RunFolder) -> None:
         "  Ada, Bo                      20     75.0%                     0.000",
         "nominal, ordinal: Krippendorff's alpha; kappa: Cohen's. 1 is full agreement, 0 is chance, - is undefined.",
     ]
-    values = json.loads(lines(run, Wish(agreement=True), as_json=True))
+    values = json.loads(lines(run, "--agreement", "--json"))
     assert values["triple"][0] == json.loads(json.dumps(asdict(agreement(run.path)["triple"][0])))
 
 
@@ -137,24 +159,23 @@ def test_export_is_printed(run: RunFolder) -> None:
     stocked(run, images=1)
     judge_all(run, "Ada")
     folder = run.path / "annotations"
-    assert lines(run, Wish(export=True)) == (
+    assert lines(run, "--export") == (
         f"5 judgements in {folder / 'judgements.parquet'}\n5 labels in {folder / 'labels.parquet'}"
     )
     assert len(read_labels(folder / "labels.parquet")) == 5
-    assert json.loads(lines(run, Wish(export=True), as_json=True))["label_count"] == 5
+    assert json.loads(lines(run, "--export", "--json"))["label_count"] == 5
 
 
-def test_one_wish_at_a_time(run: RunFolder) -> None:
+def test_one_thing_at_a_time(run: RunFolder) -> None:
     with pytest.raises(SettingsError, match="--to-label-studio and --from-label-studio: give one of them at a time"):
-        lines(run, Wish(agreement=True, export=True))
+        lines(run, "--agreement", "--export")
 
 
 def test_label_studio_and_back(run: RunFolder, tmp_path: Path) -> None:
     stocked(run, images=2)
     judge_all(run, "Ada", "Bo", count=4)
     folder = tmp_path / "studio"
-    options = AnnotateOptions(images=2)
-    assert lines(run, Wish(to_label_studio=folder), options=options) == (
+    assert lines(run, "--images", 2, "--to-label-studio", folder) == (
         f"10 tasks, their images and config.xml in {folder}"
     )
     tasks = json.loads((folder / "tasks.json").read_text("utf-8"))
@@ -165,23 +186,22 @@ def test_label_studio_and_back(run: RunFolder, tmp_path: Path) -> None:
     assert (folder / "config.xml").read_text().startswith("<View>")
 
     # Somebody's run of the same candidates, to which nothing was put up.
-    other = write_run(tmp_path / "other", images=4)
+    other = annotated_run(write_run(tmp_path / "other", images=4).path)
     notes: list[str] = []
-    assert from_label_studio(other.path, folder / "tasks.json", on_note=notes.append) == 8
+    assert from_label_studio(other, folder / "tasks.json", on_note=notes.append) == 8
     assert notes == []
-    assert from_label_studio(other.path, folder / "tasks.json", on_note=notes.append) == 0
-    export_judgements(run.path)
-    export_judgements(other.path)
-    assert read_labels(other.path / "annotations/labels.parquet") == read_labels(
-        run.path / "annotations/labels.parquet"
-    )
+    assert from_label_studio(other, folder / "tasks.json", on_note=notes.append) == 0
+    assert run_labels(other.folder) == run_labels(run)
 
     tasks[0]["data"]["item_id"] = "unknown"
     tasks[1]["annotations"] = [{"result": tasks[2]["annotations"][0]["result"], "completed_by": 4}]
     tasks[1]["annotations"][0]["result"][0]["meta"]["annotator"] = "\u202e"
     (folder / "tasks.json").write_text(json.dumps(tasks))
-    assert lines(other, Wish(from_label_studio=folder / "tasks.json")) == "0 judgements taken in that were not here yet"
-    from_label_studio(other.path, folder / "tasks.json", on_note=notes.append)
+    assert (
+        lines(other.folder, "--from-label-studio", folder / "tasks.json")
+        == "0 judgements taken in that were not here yet"
+    )
+    from_label_studio(other, folder / "tasks.json", on_note=notes.append)
     assert notes[0].endswith("task 1: its item_id is 'unknown', which this run does not have")
     assert notes[1].endswith("a name of 1 to 40 visible characters is expected")
 
@@ -193,9 +213,75 @@ def test_an_image_that_is_gone_is_named(run: RunFolder, tmp_path: Path) -> None:
         json.dumps({"image_id": image_id, "question": "q", "answer": "a", "rationale": "r", "item_id": "one"})
     )
     options = AnnotateOptions(task="rating", items=items)
-    assert to_label_studio(run.path, tmp_path / "studio", options=options) == 1
+    assert to_label_studio(annotated_run(run.path), tmp_path / "studio", options) == 1
     write_stage(run, "unique", [candidate(image_id, 1)], Qar)
     for path in run.partition_paths("images"):
         path.unlink()
     with pytest.raises(SettingsError, match="1 of 1 items are about images that"):
-        to_label_studio(run.path, tmp_path / "studio", options=options)
+        to_label_studio(annotated_run(run.path), tmp_path / "studio", options)
+
+
+def test_rationales_of_the_run_are_rated_where_that_suits_its_recipe(run: RunFolder) -> None:
+    notes, images = stocked(run, task="rating", images=2)
+    assert notes == ["10 triples about 2 of 4 images to judge"]
+    assert len(images) == 10
+
+
+# ---- a recipe that is not ours ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def captions(tmp_path: Path) -> AnnotatedRun:
+    """A run of captions, of images that nobody verbalized."""
+    run = write_run(tmp_path, images=3)
+    images = sorted({row.image_id for row in read_kept(run.partition_paths("unique")[0], Qar)})
+    rows = [
+        caption(f"A dog, number {number}.", note=f"dog {number}", image_id=image_id, row_id=f"{image_id[:8]}-{number}")
+        for image_id in images
+        for number in range(3)
+    ]
+    for stage in ("verbalized", "unique"):
+        for path in run.partition_paths(stage):
+            path.unlink()
+    write_stage(run, "unique", rows, Caption)
+    corpus = {"license": "other", "source": "a test"}
+    recipe = CaptionsRecipe.model_validate({"recipe": "captions", "profile": "offline", "corpus": corpus})
+    return AnnotatedRun(run, recipe, CAPTIONS, first_of_each)
+
+
+def first_of_each(rows: Sequence[Caption], per_image: int) -> list[Caption]:
+    return [row for row in rows if int(row.row_id.rpartition("-")[2]) < per_image]
+
+
+def test_candidates_of_any_recipe_are_put_up_judged_and_become_labels(captions: AnnotatedRun) -> None:
+    with AnnotationStore(captions.folder.path / STORE_NAME) as store:
+        assert stock(captions, store, AnnotateOptions(per_image=2)) == ["6 captions about 3 of 3 images to judge"]
+        assert [text.name for item in store.items("accept") for text in item.texts] == ["note", "caption"] * 6
+        with pytest.raises(
+            SettingsError, match="the task triple does not suit the captions of the recipe captions; give"
+        ):
+            stock(captions, store, AnnotateOptions(task="triple"))
+        while (item := store.next_item("accept", "Ada", 1)) is not None:
+            store.record(
+                "accept", item.item_id, "Ada", {"acceptable": "reject" if "0." in item.texts[1].text else "maybe"}
+            )
+        export(captions.folder, store)
+        assert captions.pictures(store).subjects.keys() == {item.image_id for item in store.items("accept")}
+    labels = read_labels(captions.folder.path / "annotations/labels.parquet")
+    assert [(label.accepted, label.target("acceptable")) for label in labels] == [(False, 0.0), (True, 2.0)] * 3
+    assert list(agreement(captions.folder.path)) == ["accept"]
+
+
+def test_candidates_of_any_recipe_go_to_label_studio_and_back(captions: AnnotatedRun, tmp_path: Path) -> None:
+    folder = tmp_path / "studio"
+    assert to_label_studio(captions, folder, AnnotateOptions(per_image=1)) == 3
+    tasks = json.loads((folder / "tasks.json").read_text("utf-8"))
+    assert tasks[0]["data"]["caption"] == "A dog, number 0."
+    assert 'value="$caption"' in (folder / "config.xml").read_text()
+    choice = {"from_name": "acceptable", "to_name": "image", "type": "choices", "value": {"choices": ["Accept"]}}
+    for task in tasks:
+        task["annotations"] = [{"result": [choice], "completed_by": "Ada"}]
+    tasks[0]["data"]["item_id"] = tasks[0]["data"]["item_id"].replace("-0", "-2")  # not put up here, but of the run
+    (folder / "tasks.json").write_text(json.dumps(tasks))
+    assert from_label_studio(captions, folder / "tasks.json", on_note=pytest.fail) == 3
+    assert all(label.accepted for label in run_labels(captions.folder))

@@ -9,10 +9,11 @@ import yaml
 from drawing import write_scenes
 from hardship import call, outcomes, stages_of, tree
 
+from builders.localized.records import Qar
 from critics.judge import scripted_judge
-from critics.labels import Label, write_labels
+from critics.labels import CriterionTarget, Label, write_labels
 from ostensive.chat.server import ServerThread
-from ostensive.records import Qar, Scored
+from ostensive.records import Scored
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 
@@ -43,6 +44,11 @@ def scored_rows(run: Path) -> list[Scored[Qar]]:
     return [row for path in RunFolder(run).partition_paths("scored") for row in partitions.read_kept(path, Scored[Qar])]
 
 
+def label_of(row_id: str, image_id: str, accepted: bool) -> Label:
+    targets = tuple(CriterionTarget(name, 3.0 * accepted) for name in ("qa", "rationale"))
+    return Label(row_id, image_id, accepted, targets)
+
+
 def label(run: Path, path: Path, critic: str, *, seed: int = 0) -> Path:
     """Labels of every candidate that agree with the critic's scores in four cases of five."""
     rng = random.Random(seed)
@@ -52,7 +58,7 @@ def label(run: Path, path: Path, critic: str, *, seed: int = 0) -> Path:
     labels = []
     for row, score in zip(rows, scores, strict=True):
         accepted = (score > middle) != (rng.random() < 0.2)
-        labels.append(Label(row.record_id, row.image_id, accepted, 3.0 * accepted, 3.0 * accepted, 2))
+        labels.append(label_of(row.record_id, row.image_id, accepted))
     write_labels(path, labels)
     return path
 
@@ -93,7 +99,7 @@ def test_moving_a_threshold_does_judged_and_the_corpus_again_and_asks_nobody(
     threshold = values["min_accept_probability"]
     assert 0 < values["kept_share"] < 1
     after = tree(run)
-    for stage in ("images", "verbalized", "candidates", "unique", "scored"):
+    for stage in ("images", "distinct", "verbalized", "candidates", "unique", "scored"):
         assert {n: d for n, d in after.items() if n.startswith(stage)} == {
             n: d for n, d in before.items() if n.startswith(stage)
         }
@@ -156,15 +162,15 @@ def test_without_labels_a_share_is_chosen_and_nothing_more_is_said(
     refused = call("critic", "threshold", run, "--critic", "judge", "--precision", 0.5)
     assert (refused.returncode, refused.complaint) == (
         2,
-        f"{run}: no triple of this run was judged yet; label with `ostensive annotate RUN`",
+        f"{run}: no candidate of this run was judged yet; label with `ostensive annotate RUN`",
     )
 
 
 def few(run: Path) -> list[Label]:
-    return [Label(row.record_id, row.image_id, number % 2 == 0, 0, 0, 2) for number, row in enumerate(scored_rows(run))]
+    return [label_of(row.record_id, row.image_id, number % 2 == 0) for number, row in enumerate(scored_rows(run))]
 
 
-def test_wishes_and_labels_that_cannot_be(judged_run: tuple[Path, ServerThread], tmp_path: Path) -> None:
+def test_targets_and_labels_that_cannot_be(judged_run: tuple[Path, ServerThread], tmp_path: Path) -> None:
     run, _ = judged_run
     labels = tmp_path / "labels.parquet"
 
@@ -178,14 +184,14 @@ def test_wishes_and_labels_that_cannot_be(judged_run: tuple[Path, ServerThread],
     assert complaint() == told
     write_labels(labels, few(run)[:19])
     assert complaint("--keep", 0.2, "--labels", labels).startswith(f"{labels}: 19 labels of this run's candidates; at")
-    write_labels(labels, [Label(one.row_id, one.image_id, True, 3, 3, 2) for one in few(run)[:30]])
+    write_labels(labels, [label_of(one.row_id, one.image_id, True) for one in few(run)[:30]])
     assert f"{labels}: all 30 labels are accepted" in complaint("--keep", 0.2, "--labels", labels)
-    write_labels(labels, [Label(f"gone {number}", "x", True, 3, 3, 2) for number in range(30)])
+    write_labels(labels, [label_of(f"gone {number}", "x", True) for number in range(30)])
     assert f"{labels}: none of 30 labels is of a candidate that this run has" in complaint(
         "--keep", 0, "--labels", labels
     )
     assert "gone.parquet: no such file" in complaint("--keep", 0.2, "--labels", tmp_path / "gone.parquet")
-    some = [*few(run)[:30], Label("gone", "x", True, 3, 3, 2)]
+    some = [*few(run)[:30], label_of("gone", "x", True)]
     write_labels(labels, some)
     shown = call("critic", "threshold", run, "--critic", "evidence", "--keep", 0.2, "--labels", labels).stdout
     assert shown.startswith("left out: 1 label of a candidate that this run has no score of (any more)\n")

@@ -11,8 +11,11 @@ from test_commands_critic import build, label
 from tiny_critics import save_matching
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
-from critics.threshold_choice import Wish, choose_threshold
-from ostensive.commands.critic_lines import threshold_lines
+from builders.localized.recipe import KIND
+from builders.table import load
+from critics.threshold_choice import ChosenThreshold, ThresholdTarget, choose_threshold
+from ostensive.commands.critic import threshold_lines
+from ostensive.run.folder import RunFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # whole builds, on a machine that may be busy
 
@@ -24,6 +27,12 @@ TRAINING = (
     "show.image_side_px=56",
     "device=cpu",
 )
+
+
+def choose(run: Path, labels: Path, **target: float) -> ChosenThreshold:
+    recipe = load(str(run / "recipe.yaml"))
+    wanted = ThresholdTarget(**target)
+    return choose_threshold(RunFolder(run), wanted, recipe=recipe, kind=KIND, critic="trained", labels=labels)
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -60,22 +69,22 @@ def test_from_a_run_to_a_corpus_filtered_by_a_critic_that_was_trained_on_it(tmp_
     assert again.returncode == 0, again.stderr
     assert {n for n in tree(run) if n.startswith("scored/")} == {n for n in after if n.startswith("scored/")}
 
-    chosen = choose_threshold(run, Wish(keep=0.5), critic="trained", labels=labels)
+    chosen = choose(run, labels, keep=0.5)
     assert chosen.learned_from > 0
     assert chosen.curve is not None
     assert chosen.curve.rows + chosen.learned_from + chosen.gone == summaries["unique"].kept
     assert chosen.choice.figures is None or chosen.choice.figures.are_unseen
     assert f"left out: {chosen.learned_from} labels of images that the critic was trained on" in list(
-        threshold_lines(chosen)
+        threshold_lines(chosen, None)
     )
     label(run, labels, "evidence", seed=1)
-    anew = choose_threshold(run, Wish(keep=0.5), critic="trained", labels=labels)
+    anew = choose(run, labels, keep=0.5)
     assert anew.learned_from > 0, "images are known, whatever is said of their triples"
     record = json.loads((model / "training.json").read_text())
     assert record.pop("trained_images")
     (model / "training.json").write_text(json.dumps(record))
-    doubtful = choose_threshold(run, Wish(threshold=0.0), critic="trained", labels=labels)
+    doubtful = choose(run, labels, threshold=0.0)
     assert doubtful.learned_from == 0
     assert "The critic may have been trained on some of these labels: the figures may be better than it is" in list(
-        threshold_lines(doubtful)
+        threshold_lines(doubtful, None)
     )

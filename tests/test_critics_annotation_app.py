@@ -10,19 +10,19 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from annotated_run import candidate, write_run
-from page_client import PageClient
+from annotated_run import candidate, triple_item, write_run
+from page_client import PageClient, served
 from PIL import Image
 
-from critics.annotation.app import MIN_SHARED_ITEMS, Desk
-from critics.annotation.door import HEADERS, MAX_FORM_BYTES, Door
-from critics.annotation.items import Item, Text, triple_item
+from critics.annotation.access import HEADERS, MAX_FORM_BYTES, AccessControl
+from critics.annotation.app import MIN_SHARED_ITEMS, AnnotationSession
+from critics.annotation.items import Item
 from critics.annotation.pictures import Pictures, read_subjects
-from critics.annotation.server import PageThread
 from critics.annotation.store import AnnotationStore
 from critics.annotation.tasks import TASKS
 from ostensive.images.loader import ImageLoader
 from ostensive.recipe import IntakeSettings
+from ostensive.recipe_kind import ShownText
 from ostensive.records import ImageRecord
 from ostensive.run.folder import RunFolder
 
@@ -60,9 +60,9 @@ def serve(store: AnnotationStore, subjects: Pictures) -> Iterator[Serve]:
 
         def start(token: str | None = None) -> str:
             tasks = tuple(task for task in TASKS.values() if store.items(task.name))
-            desk = Desk(store, subjects, tasks, 2)
-            page = PageThread(desk, Door(store.secret(), host="127.0.0.1", token=token))
-            return running.enter_context(page).address
+            session = AnnotationSession(store, subjects, tasks, 2)
+            access = AccessControl(store.secret(), host="127.0.0.1", token=token)
+            return running.enter_context(served(session, access))
 
         yield start
 
@@ -257,10 +257,8 @@ def test_an_image_that_changed_is_not_shown(store: AnnotationStore, serve: Serve
     image = next(iter(read_subjects(other, [item.image_id for item in store.items("triple")]).values())).image
     (tmp_path / "other" / "photos" / image.source).write_bytes(b"another file")
     subjects = read_subjects(other, [image.image_id])
-    page = PageThread(
-        Desk(store, Pictures(subjects, ImageLoader(IntakeSettings())), (), 2), Door(b"s", host="127.0.0.1")
-    )
-    with page, PageClient(page.address) as ada:
+    session = AnnotationSession(store, Pictures(subjects, ImageLoader(IntakeSettings())), (), 2)
+    with served(session, AccessControl(b"s", host="127.0.0.1")) as address, PageClient(address) as ada:
         response = ada.get(f"/image/{image.image_id}/none.jpg")
         assert response.status_code == 410
         assert "The picture cannot be shown" in response.text
@@ -350,14 +348,15 @@ def test_every_task_has_its_page_and_its_guide(
 ) -> None:
     task, image_id = TASKS[name], next(iter(subjects.subjects))
     store.retire_items("triple", [item.item_id for item in store.items("triple")])
-    texts = tuple(Text(field, f"the {field} of [1]") for field in task.fields)
+    fields = task.fields or ("note", "caption")
+    texts = tuple(ShownText(field, f"the {field} of [1]", (1,)) for field in fields)
     store.add_items([Item(name, "one", image_id, texts)])
     answers = {question.name: question.values[0] for question in task.questions}
     with PageClient(serve()) as ada:
         ada.enter("Ada")
         assert f'href="/label/{name}"' in ada.page
         page = ada.get(f"/label/{name}").text
-        for field in task.fields:
+        for field in fields:
             assert f'the {field} of <span class="tag region-1">[1]</span>' in page
         for question in task.questions:
             assert f"<legend>{question.text}</legend>" in page
@@ -370,7 +369,7 @@ def test_every_task_has_its_page_and_its_guide(
 
 def test_pairs_are_shown_in_the_order_that_is_stored(serve: Serve, store: AnnotationStore, subjects: Pictures) -> None:
     image_id = next(iter(subjects.subjects))
-    texts = (Text("prompt", "Say."), Text("first", "FIRST TEXT"), Text("second", "SECOND TEXT"))
+    texts = (ShownText("prompt", "Say."), ShownText("first", "FIRST TEXT"), ShownText("second", "SECOND TEXT"))
     store.add_items([Item("pairwise", f"p{number}", image_id, texts) for number in range(6)])
     criteria = [question.name for question in TASKS["pairwise"].questions]
     with PageClient(serve()) as ada:

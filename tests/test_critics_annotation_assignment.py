@@ -3,43 +3,43 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from critics.annotation.assignment import SEAT_HOLDS_S, Seat, choose_image, is_swapped, shuffled
+from critics.annotation.assignment import ASSIGNMENT_HOLDS_S, Assignment, choose_image, is_swapped, shuffled
 
 SIZES = {"a": 5, "b": 5, "c": 1}
 
 
-def choose(seats: list[Seat], annotator: str = "ada", *, wanted: int = 2, now: float = 1000.0) -> str | None:
-    return choose_image(SIZES, seats, annotator, annotators_per_item=wanted, now=now)
+def choose(given: list[Assignment], annotator: str = "ada", *, wanted: int = 2, now: float = 1000.0) -> str | None:
+    return choose_image(SIZES, given, annotator, annotators_per_item=wanted, now=now)
 
 
 def test_the_first_image_that_lacks_annotators() -> None:
     assert choose([]) == "a"
-    assert choose([Seat("a", "bo", 0, 1000)]) == "a"
-    assert choose([Seat("a", "bo", 0, 1000), Seat("a", "cy", 2, 1000)]) == "b"
-    assert choose([Seat("a", "bo", 0, 1000)], wanted=1) == "b"
+    assert choose([Assignment("a", "bo", 0, 1000)]) == "a"
+    assert choose([Assignment("a", "bo", 0, 1000), Assignment("a", "cy", 2, 1000)]) == "b"
+    assert choose([Assignment("a", "bo", 0, 1000)], wanted=1) == "b"
 
 
 def test_nobody_is_given_an_image_twice() -> None:
-    assert choose([Seat("a", "ada", 5, 0)]) == "b"
-    assert choose([Seat(image, "ada", 0, 0) for image in SIZES]) is None
+    assert choose([Assignment("a", "ada", 5, 0)]) == "b"
+    assert choose([Assignment(image, "ada", 0, 0) for image in SIZES]) is None
 
 
-def test_a_seat_that_is_left_is_free_after_a_while_and_a_finished_one_never() -> None:
-    left = [Seat("a", "bo", 4, 1000), Seat("a", "cy", 5, 1000)]
-    assert choose(left, now=1000 + SEAT_HOLDS_S - 1) == "b"
-    assert choose(left, now=1000 + SEAT_HOLDS_S) == "a"
-    finished = [Seat("a", "bo", 5, 0), Seat("a", "cy", 5, 0)]
+def test_an_image_that_is_left_is_free_after_a_while_and_a_finished_one_never() -> None:
+    left = [Assignment("a", "bo", 4, 1000), Assignment("a", "cy", 5, 1000)]
+    assert choose(left, now=1000 + ASSIGNMENT_HOLDS_S - 1) == "b"
+    assert choose(left, now=1000 + ASSIGNMENT_HOLDS_S) == "a"
+    finished = [Assignment("a", "bo", 5, 0), Assignment("a", "cy", 5, 0)]
     assert choose(finished, now=1e9) == "b"
 
 
 @given(st.integers(1, 3), st.lists(st.sampled_from(["ada", "bo", "cy", "di"]), max_size=40))
 def test_no_image_gets_more_annotators_than_wanted(wanted: int, askers: list[str]) -> None:
-    seats: list[Seat] = []
+    given: list[Assignment] = []
     for asker in askers:
-        image = choose(seats, asker, wanted=wanted)
+        image = choose(given, asker, wanted=wanted)
         if image is not None:
-            seats.append(Seat(image, asker, SIZES[image], 1000))
-    by_image = {image: [seat.annotator for seat in seats if seat.image_id == image] for image in SIZES}
+            given.append(Assignment(image, asker, SIZES[image], 1000))
+    by_image = {image: [one.annotator for one in given if one.image_id == image] for image in SIZES}
     for annotators in by_image.values():
         assert len(set(annotators)) == len(annotators) <= wanted
 

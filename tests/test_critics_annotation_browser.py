@@ -1,4 +1,4 @@
-"""The page in a real browser: headless Chromium, driven by keys and by touch, at the width of a phone and of a desk."""
+"""The page in a real browser: headless Chromium, driven by keys and by touch, as wide as a phone and as a screen."""
 
 import os
 import shutil
@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from annotated_run import candidate, write_run
+from annotated_run import candidate, triple_item, write_run
+from page_client import served
 
-from critics.annotation.app import Desk
-from critics.annotation.door import Door
-from critics.annotation.items import triple_item
+from critics.annotation.access import AccessControl
+from critics.annotation.app import AnnotationSession
 from critics.annotation.pictures import Pictures, read_subjects
-from critics.annotation.server import PageThread
 from critics.annotation.store import AnnotationStore
 from critics.annotation.tasks import TASKS
 from ostensive.images.loader import ImageLoader
@@ -69,9 +68,9 @@ def address(tmp_path: Path, store: AnnotationStore) -> Iterator[str]:
     store.add_items([triple_item(candidate(image_id, n)) for image_id in image_ids for n in range(5)])
     store.add_items([triple_item(candidate(image_ids[1], 9, question=HOSTILE, answer=LONG))])
     pictures = Pictures(read_subjects(run, image_ids), ImageLoader(IntakeSettings()))
-    desk = Desk(store, pictures, (TASKS["triple"],), 2)
-    with PageThread(desk, Door(store.secret(), host="127.0.0.1")) as page:
-        yield page.address
+    session = AnnotationSession(store, pictures, (TASKS["triple"],), 2)
+    with served(session, AccessControl(store.secret(), host="127.0.0.1")) as address:
+        yield address
 
 
 def open_page(browser: "Browser", address: str, name: str, *, width: int = 1600, height: int = 1000) -> "Page":
@@ -197,7 +196,7 @@ def test_the_page_fits(browser: "Browser", address: str, width: int) -> None:
         assert box["height"] >= 44, "large enough for a finger"
         assert box["width"] >= 60
     assert page.locator("kbd").first.is_visible()
-    columns = page.locator(".desk").evaluate("one => getComputedStyle(one).gridTemplateColumns.split(' ').length")
+    columns = page.locator(".session").evaluate("one => getComputedStyle(one).gridTemplateColumns.split(' ').length")
     assert columns == (1 if width == 390 else 2)
 
 

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from annotated_run import candidate
+from annotated_run import candidate, triple_item
+from critic_context import CAPTIONS, caption
 
-from critics.annotation.export import AnswerRow, answer_rows, export, labels_path, run_labels, triple_judgements
-from critics.annotation.items import Item, Text, triple_item
+from critics.annotation.export import AnswerRow, answer_rows, export, label_judgements, labels_path, run_labels
+from critics.annotation.items import Item, candidate_item
 from critics.annotation.store import STORE_NAME, AnnotationStore
-from critics.labels import Label, read_labels
+from critics.annotation.tasks import TASKS
+from critics.labels import CriterionTarget, Label, read_labels
 from ostensive.errors import SettingsError
+from ostensive.recipe_kind import ShownText
 from ostensive.run.folder import RunFolder
 
 IMAGE = "ab" * 32
@@ -50,33 +53,51 @@ def test_labels_follow_from_what_stands(run: RunFolder, store: AnnotationStore) 
     judge(store, "Ada", ("accept", "accept"), ("accept", "maybe"), ("reject", "reject"))
     judge(store, "Bo", ("maybe", "accept"), ("accept", "reject"))
     store.take_back("triple", "Ada")
-    texts = (Text("question", "q"), Text("answer", "a"), Text("rationale", "r"))
+    texts = (ShownText("question", "q"), ShownText("answer", "a"), ShownText("rationale", "r"))
     store.add_items([Item("rating", "one", IMAGE, texts)])
     store.next_item("rating", "Ada", 2)
     store.record("rating", "one", "Ada", {"rating": "2"})
     exported = export(run, store)
     first, second, _ = (item.item_id for item in store.items("triple"))
-    wanted = [Label(first, IMAGE, True, 2.5, 3.0, 2), Label(second, IMAGE, False, 3.0, 0.0, 2)]
-    assert read_labels(labels_path(run)) == sorted(wanted, key=lambda label: label.row_id) == run_labels(run)
+    wanted = [label(first, True, 2.5, 3.0), label(second, False, 3.0, 0.0)]
+    assert read_labels(labels_path(run)) == sorted(wanted, key=lambda one: one.row_id) == run_labels(run)
     assert (exported.judgement_count, exported.label_count, exported.labels) == (5, 2, labels_path(run))
     table = pq.read_table(exported.judgements)
     assert table.num_rows == 4 * 2 + 1
     assert table.column("task").to_pylist().count("rating") == 1
-    assert len(triple_judgements(store.standing("triple"))) == 4
-    assert triple_judgements(store.standing("rating")) == []
+    assert len(label_judgements(store)) == 4
 
 
-def test_without_triples_there_are_no_labels(run: RunFolder, store: AnnotationStore) -> None:
+def label(row_id: str, accepted: bool, qa: float, rationale: float) -> Label:
+    return Label(row_id, IMAGE, accepted, (CriterionTarget("qa", qa), CriterionTarget("rationale", rationale)))
+
+
+def test_labels_of_candidates_of_any_recipe(run: RunFolder, tmp_path: Path) -> None:
+    with AnnotationStore(run.path / STORE_NAME) as store:
+        rows = [caption("A dog.", row_id=f"c{number}", image_id=IMAGE) for number in range(2)]
+        store.add_items([candidate_item(TASKS["accept"], row, CAPTIONS) for row in rows])
+        for name, ratings in {"Ada": ("maybe", "accept"), "Bo": ("accept", "reject")}.items():
+            for rating in ratings:
+                item = store.next_item("accept", name, 2)
+                assert item is not None
+                store.record("accept", item.item_id, name, {"acceptable": rating})
+        export(run, store)
+    targets = [(CriterionTarget("acceptable", value),) for value in (2.5, 0.0)]
+    wanted = [Label("c0", IMAGE, True, targets[0]), Label("c1", IMAGE, False, targets[1])]
+    assert read_labels(labels_path(run)) == wanted == run_labels(run)
+
+
+def test_without_candidates_there_are_no_labels(run: RunFolder, store: AnnotationStore) -> None:
     exported = export(run, store)
     assert (exported.judgement_count, exported.labels, exported.label_count) == (0, None, 0)
     assert not labels_path(run).exists()
     with pytest.raises(
-        SettingsError, match="no triple of this run was judged yet; label with `ostensive annotate RUN`"
+        SettingsError, match="no candidate of this run was judged yet; label with `ostensive annotate RUN`"
     ):
         run_labels(run)
 
 
 def test_asking_for_labels_makes_no_store(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no triple of this run was judged yet"):
+    with pytest.raises(SettingsError, match="no candidate of this run was judged yet"):
         run_labels(RunFolder(tmp_path))
     assert list(tmp_path.iterdir()) == []

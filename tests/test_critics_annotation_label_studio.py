@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from annotated_run import candidate
+from annotated_run import candidate, triple_item
 from hypothesis import given
 from hypothesis import strategies as st
 
-from critics.annotation.items import Item, Text, triple_item
+from critics.annotation.items import Item
 from critics.annotation.label_studio import (
     from_tasks,
     item_id_of,
@@ -21,6 +21,7 @@ from critics.annotation.label_studio import (
 from critics.annotation.store import ForeignJudgement, Standing
 from critics.annotation.tasks import TASKS, check_answers
 from ostensive.errors import SettingsError
+from ostensive.recipe_kind import ShownText
 
 IMAGE = "ab" * 32
 ITEMS = [triple_item(candidate(IMAGE, number, answer="<b> & \u202e \u05d0")) for number in range(3)]
@@ -68,10 +69,11 @@ def test_a_task_as_it_is_written() -> None:
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
 def test_the_config_asks_the_same_questions(task: Any) -> None:
-    view = ET.fromstring(labeling_config(task))
+    fields = task.fields or ("note", "caption")
+    view = ET.fromstring(labeling_config(task, fields))
     (image,) = view.findall("Image")
     assert image.attrib == {"name": "image", "value": "$image"}
-    assert [text.get("value") for text in view.findall("Text")] == [f"${name}" for name in task.fields]
+    assert [text.get("value") for text in view.findall("Text")] == [f"${name}" for name in fields]
     asked = {one.get("name"): [choice.get("value") for choice in one] for one in view.findall("Choices")}
     assert asked == {question.name: list(question.values) for question in task.questions}
     assert {one.get("toName") for one in view.findall("Choices")} == {"image"}
@@ -106,7 +108,7 @@ def test_annotators_of_label_studio(by: object, name: str) -> None:
 
 
 def test_stars_are_ratings() -> None:
-    texts = (Text("question", "q"), Text("answer", "a"), Text("rationale", "r"))
+    texts = (ShownText("question", "q"), ShownText("answer", "a"), ShownText("rationale", "r"))
     item = Item("rating", "one", IMAGE, texts)
     result = [{"from_name": "rating", "to_name": "img", "type": "rating", "value": {"rating": 2}}]
     task = {"data": {"item_id": "one"}, "annotations": [annotation(result=result)]}

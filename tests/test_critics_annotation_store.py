@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from critics.annotation.assignment import is_swapped
-from critics.annotation.items import Item, Text
+from critics.annotation.items import Item
 from critics.annotation.store import AnnotationStore, ForeignJudgement, Progress
 from critics.annotation.tasks import AnswerError
 from ostensive.errors import SettingsError, StorageError
+from ostensive.recipe_kind import ShownText
 
 FINE = {"qa": "accept", "rationale": "accept"}
 BAD = {"qa": "reject"}
@@ -37,7 +38,11 @@ def triples(image: str, count: int = 2, says: str = "So.") -> list[Item]:
             "triple",
             f"{image}{number}",
             image,
-            (Text("question", f"Why {number}?"), Text("answer", says), Text("rationale", "Because.")),
+            (
+                ShownText("question", f"Why {number}?", (number, 7)),
+                ShownText("answer", says),
+                ShownText("rationale", "Because."),
+            ),
         )
         for number in range(count)
     ]
@@ -177,10 +182,10 @@ def test_new_items_come_after_the_others(store: AnnotationStore) -> None:
 def test_texts_that_were_judged_stay_as_they_were_shown(store: AnnotationStore) -> None:
     work(store, "ada", 1)
     store.add_items(triples("b", says="Thus."))
-    assert store.items("triple")[2].text("answer") == "Thus."
+    assert store.items("triple")[2].text("answer").text == "Thus."
     with pytest.raises(SettingsError, match="the item 'a0' was judged with other texts; give the new ones an item_id"):
         store.add_items(triples("a", says="Thus."))
-    assert store.items("triple")[0].text("answer") == "So."
+    assert store.items("triple")[0].text("answer").text == "So."
 
 
 def test_a_person_is_one_annotator_however_the_name_is_written(store: AnnotationStore) -> None:
@@ -197,7 +202,7 @@ def test_what_is_no_name(store: AnnotationStore, name: str) -> None:
 
 
 def test_sides_are_recorded_as_they_were_shown(store: AnnotationStore) -> None:
-    texts = (Text("prompt", "Describe."), Text("first", "A cat."), Text("second", "A dog."))
+    texts = (ShownText("prompt", "Describe."), ShownText("first", "A cat."), ShownText("second", "A dog."))
     store.add_items([Item("pairwise", f"p{number}", "a", texts) for number in range(12)])
     ties = dict.fromkeys(("correctness", "informativeness", "plausibility", "overall"), "tie")
     while (item := store.next_item("pairwise", "ada", 1)) is not None:
@@ -228,7 +233,14 @@ def test_everything_is_there_when_the_file_is_opened_again(store: AnnotationStor
 
 def test_lone_surrogates_do_not_stop_anything(store: AnnotationStore) -> None:
     store.add_items(
-        [Item("triple", "s", "s", (Text("question", "\ud800?"), Text("answer", "a"), Text("rationale", "r")))]
+        [
+            Item(
+                "triple",
+                "s",
+                "s",
+                (ShownText("question", "\ud800?"), ShownText("answer", "a"), ShownText("rationale", "r")),
+            )
+        ]
     )
     assert store.item("triple", "s") is not None
 
@@ -291,7 +303,7 @@ def test_files_that_hold_something_else(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "new")) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(
-        StorageError, match="new: a file of judgements in format 99, this version of ostensive works with format 1"
+        StorageError, match="new: a file of judgements in format 99, this version of ostensive works with format 2"
     ):
         AnnotationStore(tmp_path / "new").__enter__()
     with pytest.raises(
@@ -305,7 +317,12 @@ def test_a_full_disk_says_so_and_keeps_what_is_there(store: AnnotationStore) -> 
     pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
     store._connection.execute(f"PRAGMA max_page_count = {pages}")
     huge = [
-        Item("triple", f"h{n}", "h", (Text("question", "x" * 9000), Text("answer", "a"), Text("rationale", "r")))
+        Item(
+            "triple",
+            f"h{n}",
+            "h",
+            (ShownText("question", "x" * 9000), ShownText("answer", "a"), ShownText("rationale", "r")),
+        )
         for n in range(9)
     ]
     with pytest.raises(StorageError, match="the disk is full; make room and save again"):

@@ -1,9 +1,11 @@
 """What may be answered, task by task."""
 
 import pytest
+from critic_context import CAPTIONS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.localized.recipe import KIND
 from critics.annotation.tasks import FITTING_RATINGS, TASKS, AnswerError, check_answers, task_named
 from ostensive.errors import SettingsError
 
@@ -18,7 +20,10 @@ def test_every_task_is_whole(task) -> None:  # type: ignore[no-untyped-def] # pa
         # Those of the page itself are taken: undo, guide, regions.
         assert len(set(keys)) == len(keys)
         assert not set(keys) & {"u", "g", "b"}
-    assert task.sides is None or set(task.sides) < set(task.fields)
+    assert task.sides is None or set(task.sides) < set(task.fields or ())
+    names = [question.name for question in task.questions]
+    for place, question in enumerate(task.questions):
+        assert question.rejected_with is None or question.rejected_with in names[:place]
 
 
 @given(st.sampled_from(sorted(TASKS)), st.data())
@@ -55,9 +60,17 @@ def test_tasks_are_found_by_name() -> None:
         SettingsError, match="task raiting: there is none of that name; the nearest known one is rating"
     ):
         task_named("raiting")
-    with pytest.raises(SettingsError, match="task zzz: there is none of that name; known are triple, rating, pairwise"):
+    with pytest.raises(
+        SettingsError, match="task zzz: there is none of that name; known are triple, accept, rating, pairwise"
+    ):
         task_named("zzz")
 
 
 def test_fitting_are_the_two_best_ratings() -> None:
     assert FITTING_RATINGS == set(TASKS["rating"].questions[0].values[:2]) == {"1", "2"}
+
+
+def test_which_tasks_suit_a_recipe_and_which_make_labels() -> None:
+    assert [name for name, task in TASKS.items() if task.suits(KIND)] == ["triple", "accept", "rating"]
+    assert [name for name, task in TASKS.items() if task.suits(CAPTIONS)] == ["accept"]
+    assert [name for name, task in TASKS.items() if task.makes_labels] == ["triple", "accept"]

@@ -1,12 +1,12 @@
 import pytest
-from critic_means import means, qar
+from critic_context import SERVICES, context, qar
 from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.localized.recipe import LocalizedRecipe
-from critics.combine import decide, judgements
+from builders.localized.records import Qar
 from critics.settings import AllOfSettings, AnyOfSettings, CriticSettings, EvidenceSettings, RulesSettings, leaves
-from critics.stage import JudgeStage, ScoreStage, make_critics
+from critics.stage import ScoreStage, decide, judge_stage, judgements
 from ostensive.errors import SettingsError
 from ostensive.records import CriticScore, Judgement
 from ostensive.settings import known_keys, validate
@@ -57,7 +57,7 @@ def test_combinations_nest_and_every_member_scores_once() -> None:
     nested = AnyOfSettings(critics=(EvidenceSettings(), AllOfSettings(critics=(critic("a", 0.5), critic("b", 0.5)))))
     recipe: tuple[CriticSettings, ...] = (RulesSettings(), nested)
     assert [one.title for one in leaves(recipe)] == ["rules", "evidence", "a", "b"]
-    assert [one.name for one in make_critics(recipe, means())] == ["rules", "evidence", "a", "b"]
+    assert [one.name for one in ScoreStage(recipe, context()).critics] == ["rules", "evidence", "a", "b"]
     known = [CriticScore(name, "1", p, f"{name} says no", "") for name, p in (("rules", 1), ("evidence", 0.2))]
     kept = judgements(recipe, [*known, *scores(1, 1)])
     assert [(one.critic, one.accepted, one.accept_probability) for one in kept] == [
@@ -72,9 +72,9 @@ def test_how_critics_are_combined_is_of_the_second_stage_alone() -> None:
     members = (critic("a", 0.5), critic("b", 0.5))
     plain: tuple[CriticSettings, ...] = members
     combined: tuple[CriticSettings, ...] = (AnyOfSettings(critics=members),)
-    assert ScoreStage(plain, means()).identity == ScoreStage(combined, means()).identity
-    assert JudgeStage(plain).identity != JudgeStage(combined).identity
-    with ScoreStage(combined, means()) as stage:
+    assert ScoreStage(plain, context()).identity == ScoreStage(combined, context()).identity
+    assert judge_stage(plain, Qar).identity != judge_stage(combined, Qar).identity
+    with ScoreStage(combined, context()).opened(SERVICES) as stage:
         (found,) = stage.process([qar()], {})
     assert isinstance(found, Kept)
     assert [one.critic for one in found.records[0].scores] == ["a", "b"]
@@ -82,9 +82,9 @@ def test_how_critics_are_combined_is_of_the_second_stage_alone() -> None:
 
 def test_a_name_is_given_once_in_the_whole_tree() -> None:
     with pytest.raises(SettingsError, match="2 critics are called 'rules'; give each a `name` of its own"):
-        make_critics([RulesSettings(), AllOfSettings(critics=(RulesSettings(),))], means())
+        ScoreStage([RulesSettings(), AllOfSettings(critics=(RulesSettings(),))], context())
     with pytest.raises(SettingsError, match="2 critics are called 'all_of'"):
-        make_critics([AllOfSettings(critics=(critic("a", 0.5),)), AllOfSettings(critics=(critic("b", 0.5),))], means())
+        ScoreStage([AllOfSettings(critics=(critic("a", 0.5),)), AllOfSettings(critics=(critic("b", 0.5),))], context())
 
 
 def test_what_is_wrong_inside_a_combination_is_named() -> None:

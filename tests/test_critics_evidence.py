@@ -1,8 +1,10 @@
 import pytest
-from critic_means import evidence, qar
+from critic_context import CAPTIONS_CONTEXT, IMAGE, SERVICES, caption, context, evidence, noted, qar
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.localized.recipe import shown
+from builders.localized.records import Qar
 from critics.critic import NoScore, Score
 from critics.evidence import (
     NO_EVIDENCE,
@@ -11,15 +13,16 @@ from critics.evidence import (
     EvidenceCritic,
     claims,
     common_words,
+    known_lines,
     named,
     stem,
 )
 from critics.settings import EvidenceSettings
-from ostensive.records import Probe, Qar
+from ostensive.records import Probe
 
 
 def score_of(row: Qar, *captions: str, concepts: tuple[str, ...] = (), probes: tuple[Probe, ...] = ()) -> Score:
-    with EvidenceCritic(EvidenceSettings()) as critic:
+    with EvidenceCritic(EvidenceSettings(), context()).opened(SERVICES) as critic:
         (found,) = critic.score([row], evidence(*captions, concepts=concepts, probes=probes))
     assert isinstance(found, Score)
     return found
@@ -56,7 +59,9 @@ def test_what_is_supported_and_what_is_not() -> None:
     row = qar(
         "What does [0] do?", "[0] swims beside two dogs.", "Because the red boats are near the harbour, [0] swims."
     )
-    found = claims(row, evidence("a swimmer and a dog", "two red boats")[row.image_id].verbalization)  # type: ignore[arg-type]  # there is one
+    known = known_lines(evidence("a swimmer and a dog", "two red boats")[row.image_id])
+    assert known is not None
+    found = claims(shown(row), ("answer", "rationale"), known)
     assert found.supported == ("[0]", "2", "dog", "red", "boat")
     assert found.unsupported == ("swim", "harbour")
     assert found.supported_share == 5 / 7
@@ -86,7 +91,7 @@ def test_numbers_are_the_same_in_words_and_digits() -> None:
 
 
 def test_an_image_without_text() -> None:
-    with EvidenceCritic(EvidenceSettings()) as critic:
+    with EvidenceCritic(EvidenceSettings(), context()).opened(SERVICES) as critic:
         assert critic.score([qar()], {}) == [NoScore(NO_EVIDENCE)]
 
 
@@ -105,3 +110,17 @@ def test_any_text_has_a_score_and_one_that_is_the_evidence_is_supported(text: st
 def test_the_list_of_common_words_holds_no_name_of_a_thing() -> None:
     assert {"the", "because", "left"} <= common_words()
     assert common_words().isdisjoint({"dog", "red", "two", "image", "wet"})
+
+
+def test_what_came_in_beside_an_image_is_evidence_where_nobody_verbalized_it() -> None:
+    with EvidenceCritic(EvidenceSettings(), CAPTIONS_CONTEXT).opened(SERVICES) as critic:
+        rows = [caption("a wet dog", note="a cat"), caption("a dog and a cat"), caption("a dog", image_id="b" * 64)]
+        found = critic.score(rows, noted("a dog", "wet ground"))
+    assert found == [
+        Score(1.0, UNSUPPORTED),
+        Score(0.5, UNSUPPORTED, "1 of 2 claims unsupported: cat"),
+        NoScore(NO_EVIDENCE),
+    ]
+    assert known_lines(noted()[IMAGE]) is None
+    assert known_lines(None) is None
+    assert known_lines(evidence()[IMAGE]) == []  # looked at, and nothing seen

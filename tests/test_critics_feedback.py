@@ -4,21 +4,27 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from critic_means import IMAGE, qar
+from critic_context import CAPTIONS_CONTEXT, IMAGE, SERVICES, caption, context, qar
 
 from critics.critic import Score
 from critics.feedback import REJECTED, UNRATED, FeedbackCritic, read_ratings
-from critics.labels import Label, write_labels
+from critics.labels import CriterionTarget, Label, write_labels
 from critics.settings import FeedbackSettings
 from ostensive.errors import SettingsError
 
 
 def test_labels_as_annotating_exports_them(tmp_path: Path) -> None:
-    labels = [Label("r0", IMAGE, True, 3.0, 3.0, 2), Label("r1", IMAGE, False, 3.0, 0.0, 2)]
+    labels = [
+        Label("r0", IMAGE, True, (CriterionTarget("qa", 3.0), CriterionTarget("rationale", 3.0))),
+        Label("r1", IMAGE, False, (CriterionTarget("qa", 3.0), CriterionTarget("rationale", 0.0))),
+    ]
     write_labels(tmp_path / "labels.parquet", labels)
-    with FeedbackCritic(FeedbackSettings(ratings=str(tmp_path / "labels.parquet"))) as critic:
+    settings = FeedbackSettings(ratings=str(tmp_path / "labels.parquet"))
+    with FeedbackCritic(settings, context()).opened(SERVICES) as critic:
         found = critic.score([qar(row_id=name) for name in ("r0", "r1", "r2")], {})
     assert found == [Score(1.0, REJECTED), Score(0.0, REJECTED), Score(0.0, UNRATED)]
+    with FeedbackCritic(settings, CAPTIONS_CONTEXT).opened(SERVICES) as critic:
+        assert critic.score([caption("a dog", row_id="r1")], {}) == [Score(0.0, REJECTED)]
 
 
 def test_ratings_from_1_to_5_and_the_worst_of_several(tmp_path: Path) -> None:
@@ -63,7 +69,10 @@ def test_what_is_no_rating(tmp_path: Path, values: dict[str, object], message: s
 def test_the_version_follows_the_file_alone(tmp_path: Path) -> None:
     file = tmp_path / "ratings.jsonl"
     file.write_text('{"row_id": "r", "rating": 1}')
-    first = FeedbackCritic(FeedbackSettings(ratings=str(file))).version
-    assert FeedbackCritic(FeedbackSettings(ratings=str(file), name="people", min_accept_probability=1)).version == first
+    first = FeedbackCritic(FeedbackSettings(ratings=str(file)), context()).version
+    assert (
+        FeedbackCritic(FeedbackSettings(ratings=str(file), name="people", min_accept_probability=1), context()).version
+        == first
+    )
     file.write_text('{"row_id": "r", "rating": 2}')
-    assert FeedbackCritic(FeedbackSettings(ratings=str(file))).version != first
+    assert FeedbackCritic(FeedbackSettings(ratings=str(file)), context()).version != first

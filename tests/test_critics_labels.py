@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from critics.labels import (
     RATINGS,
+    CriteriaJudgement,
+    CriterionRating,
+    CriterionTarget,
     Label,
     Rating,
-    TripleJudgement,
     labels_from,
     read_labels,
     target,
@@ -26,8 +28,13 @@ PAIRS: list[tuple[Rating, Rating]] = [
 ]
 
 
-def judged(annotator: str, qa: Rating, rationale: Rating, row: str = "row") -> TripleJudgement:
-    return TripleJudgement(row, f"image of {row}", annotator, qa, rationale)
+def judged(annotator: str, qa: Rating, rationale: Rating, row: str = "row") -> CriteriaJudgement:
+    ratings = (CriterionRating("qa", qa), CriterionRating("rationale", rationale))
+    return CriteriaJudgement(row, f"image of {row}", annotator, ratings)
+
+
+def targets(label: Label) -> tuple[float, float]:
+    return label.target("qa"), label.target("rationale")
 
 
 @pytest.mark.parametrize(
@@ -51,16 +58,15 @@ def test_two_annotators(
     rationale_target: float,
 ) -> None:
     found = labels_from([judged("ada", *first), judged("bo", *second)])
-    assert found == [Label("row", "image of row", accepted, qa_target, rationale_target, 2)]
+    wanted = (CriterionTarget("qa", qa_target), CriterionTarget("rationale", rationale_target))
+    assert found == [Label("row", "image of row", accepted, wanted)]
 
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_one_annotator_alone_decides(pair: tuple[Rating, Rating]) -> None:
     (label,) = labels_from([judged("ada", *pair)])
     assert label.accepted == ("reject" not in pair)
-    assert (label.qa_target, label.rationale_target) == tuple(
-        {"reject": 0.0, "maybe": 2.0, "accept": 3.0}[rating] for rating in pair
-    )
+    assert targets(label) == tuple({"reject": 0.0, "maybe": 2.0, "accept": 3.0}[rating] for rating in pair)
 
 
 @given(st.lists(st.sampled_from(PAIRS), min_size=1, max_size=5))
@@ -68,19 +74,19 @@ def test_laws_of_labels(pairs: list[tuple[Rating, Rating]]) -> None:
     judgements = [judged(f"annotator {number}", *pair) for number, pair in enumerate(pairs)]
     (label,) = labels_from(judgements)
     # 1 is accept: the flag and the targets say the same of every triple, whoever comes first.
-    assert label.accepted == (label.qa_target > 0 and label.rationale_target > 0)
-    assert all(value == 0 or 2 <= value <= 3 for value in (label.qa_target, label.rationale_target))
+    assert label.accepted == (all(value > 0 for value in targets(label)))
+    assert all(value == 0 or 2 <= value <= 3 for value in targets(label))
     for order in itertools.islice(itertools.permutations(judgements), 6):
         assert labels_from(order) == [label]
     # One more rejection never makes a label better.
     (worse,) = labels_from([*judgements, judged("another", "reject", "reject")])
     assert not worse.accepted
-    assert (worse.qa_target, worse.rationale_target) == (0.0, 0.0)
+    assert targets(worse) == (0.0, 0.0)
 
 
 def test_each_head_has_its_own_target() -> None:
     found = labels_from([judged("ada", "accept", "maybe"), judged("bo", "maybe", "reject")])
-    assert (found[0].qa_target, found[0].rationale_target) == (2.5, 0.0)
+    assert targets(found[0]) == (2.5, 0.0)
 
 
 def test_rows_are_apart_and_in_order() -> None:
@@ -95,20 +101,37 @@ def test_a_mean_of_three() -> None:
 
 def test_what_is_no_judgement() -> None:
     with pytest.raises(ValueError, match="row r: rationale is 'good'; one of accept, maybe, reject is expected"):
-        TripleJudgement("r", "i", "ada", "accept", "good")  # type: ignore[arg-type] # the wrong value is the point
-    with pytest.raises(
-        ValueError, match="row r: qa is rejected and rationale is 'accept'; the rationale of a rejected"
-    ):
-        TripleJudgement("r", "i", "ada", "reject", "accept")
+        CriteriaJudgement("r", "i", "ada", (CriterionRating("rationale", "good"),))  # type: ignore[arg-type] # the point
+
+
+def test_any_criteria_make_labels_and_targets_are_found_by_name() -> None:
+    by_annotator: dict[str, dict[str, Rating]] = {
+        "ada": {"true": "accept", "clear": "maybe", "useful": "accept"},
+        "bo": {"true": "accept", "clear": "reject", "useful": "maybe"},
+    }
+    three = [
+        CriteriaJudgement("r", "i", name, tuple(CriterionRating(one, rating) for one, rating in said.items()))
+        for name, said in by_annotator.items()
+    ]
+    (label,) = labels_from(three)
+    assert [(one.name, one.value) for one in label.targets] == [("true", 3.0), ("clear", 0.0), ("useful", 2.5)]
+    assert not label.accepted
+    with pytest.raises(KeyError):
+        label.target("qa")
+    (one,) = labels_from([CriteriaJudgement("r", "i", "ada", (CriterionRating("acceptable", "maybe"),))])
+    assert one == Label("r", "i", True, (CriterionTarget("acceptable", 2.0),))
 
 
 def test_contradictions_are_named() -> None:
     twice = [judged("ada", "accept", "accept"), judged("ada", "maybe", "maybe")]
     with pytest.raises(SettingsError, match="row row is judged twice by 'ada'; keep one of the two judgements"):
         labels_from(twice)
-    other = TripleJudgement("row", "another image", "bo", "accept", "accept")
+    other = CriteriaJudgement("row", "another image", "bo", twice[0].ratings)
     with pytest.raises(SettingsError, match="row row is judged as one of 2 images"):
         labels_from([twice[0], other])
+    alone = CriteriaJudgement("row", "image of row", "bo", (CriterionRating("acceptable", "accept"),))
+    with pytest.raises(SettingsError, match="row row is judged by different criteria; keep the judgements of one task"):
+        labels_from([twice[0], alone])
 
 
 def test_labels_on_disk(tmp_path: Path) -> None:
@@ -125,10 +148,10 @@ def test_files_that_hold_no_labels(tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("row_id,accepted")
     with pytest.raises(SettingsError, match=r"text\.parquet cannot be read as a Parquet file of labels"):
         read_labels(tmp_path / "text.parquet")
-    table = pa.table({"row_id": ["a"], "image_id": ["i"], "accepted": [True], "qa_target": [3.0], "annotators": [1]})
+    table = pa.table({"row_id": ["a"], "image_id": ["i"], "accepted": [True]})
     pq.write_table(table, tmp_path / "short.parquet")
-    with pytest.raises(SettingsError, match="is not a file of labels: it has no column rationale_target"):
+    with pytest.raises(SettingsError, match="is not a file of labels: it has no column targets"):
         read_labels(tmp_path / "short.parquet")
-    pq.write_table(table.append_column("rationale_target", pa.array(["high"])), tmp_path / "words.parquet")
-    with pytest.raises(SettingsError, match="is not a file of labels: Failed to parse string: 'high'"):
+    pq.write_table(table.append_column("targets", pa.array(["high"])), tmp_path / "words.parquet")
+    with pytest.raises(SettingsError, match=r"is not a file of labels: .*cast"):
         read_labels(tmp_path / "words.parquet")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from critic_means import IMAGE, qar
+from critic_context import CAPTIONS_CONTEXT, IMAGE, SERVICES, caption, context, qar
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,7 +80,7 @@ def test_the_closest_reference_counts_and_the_best_of_several(tmp_path: Path) ->
         qar("Why?", row_id="r3", rationale="A"),
         qar("Why?", row_id="r4", image_id="b" * 64),
     ]
-    with OverlapCritic(OverlapSettings(references=file)) as critic:
+    with OverlapCritic(OverlapSettings(references=file), context()).opened(SERVICES) as critic:
         assert critic.score(rows, {}) == [
             Score(1.0, UNLIKE, "nearest: [0] is deep in the water"),
             Score(1.0, UNLIKE, "nearest: it is wet"),
@@ -88,9 +88,13 @@ def test_the_closest_reference_counts_and_the_best_of_several(tmp_path: Path) ->
             Score(0.0, TOO_SHORT),
             Score(0.0, NO_REFERENCE),
         ]
-    with OverlapCritic(OverlapSettings(references=file, compare="answer")) as critic:
+    with OverlapCritic(OverlapSettings(references=file, compare="answer"), context()).opened(SERVICES) as critic:
         (found,) = critic.score(rows[:1], {})
         assert 0 < found.accept_probability < 1
+    with OverlapCritic(OverlapSettings(references=file, compare="caption"), CAPTIONS_CONTEXT).opened(
+        SERVICES
+    ) as critic:
+        assert critic.score([caption("A fish.", row_id="c0")], {}) == [Score(1.0, UNLIKE, "nearest: a fish")]
 
 
 def test_references_from_parquet(tmp_path: Path) -> None:
@@ -104,7 +108,7 @@ def test_the_version_follows_the_file_and_the_settings_that_scores_depend_on(tmp
     file = lines(tmp_path / "references.jsonl", {"row_id": "r0", "reference": "a"})
 
     def version(**settings: object) -> str:
-        return OverlapCritic(OverlapSettings.model_validate({"references": file, **settings})).version
+        return OverlapCritic(OverlapSettings.model_validate({"references": file, **settings}), context()).version
 
     first = version()
     assert version(name="likeness", min_accept_probability=0.1) == first
@@ -117,25 +121,25 @@ def test_the_version_follows_the_file_and_the_settings_that_scores_depend_on(tmp
     ("text", "message"),
     [
         ("{", "references.jsonl, line 1: not JSON"),
-        ("[1]", "references.jsonl, line 1: a JSON object is expected, not [1]"),
+        ("[1]", "references.jsonl, line 1: one object a line is expected, not [1]"),
         ('{"reference": "a"}', "line 1: row_id, or image_id with or without question, is expected"),
         ('{"row_id": 7, "reference": "a"}', "line 1: row_id is 7; text is expected"),
         ('{"row_id": "r"}', "line 1: reference (a text) or references (a list of texts) is expected"),
         ('{"row_id": "r", "references": []}', "line 1: reference (a text) or references (a list of texts)"),
-        ("\udce9", "references.jsonl: cannot be read as UTF-8 text"),
+        ("\udce9", "references.jsonl: is not UTF-8; JSON Lines or a file whose name ends in .parquet"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "references.jsonl"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(SettingsError) as caught, OverlapCritic(OverlapSettings(references=str(file))):
-        pass
+    with pytest.raises(SettingsError) as caught:
+        read_references(str(file))
     assert message in str(caught.value)
 
 
 def test_a_file_that_is_not_there_or_not_parquet(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no such file; a Parquet or JSON Lines file is expected"):
-        _ = OverlapCritic(OverlapSettings(references=str(tmp_path / "gone.jsonl"))).version
+        _ = OverlapCritic(OverlapSettings(references=str(tmp_path / "gone.jsonl")), context()).version
     (tmp_path / "no.parquet").write_text("x")
     with pytest.raises(SettingsError, match=r"no\.parquet: cannot be read as a Parquet file"):
         read_references(str(tmp_path / "no.parquet"))

@@ -1,18 +1,37 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
+from critic_context import CAPTIONS_CONTEXT, SERVICES, caption, context, evidence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.localized.records import Qar
+from critics import rules
 from critics.critic import Score
-from critics.rules import RULES, Parts, RulesCritic, first_broken_rule, sentence_count, without_phrases
+from critics.rules import RULES, CheckedTexts, RulesCritic, sentence_count, without_phrases
 from critics.settings import RulesSettings
 from ostensive.errors import SettingsError
-from ostensive.records import ImageRecord, Location, Probe, Qar, Verbalization
+from ostensive.records import Probe
 from ostensive.settings import validate
-from ostensive.stage import ImageEvidence
 
 SETTINGS = RulesSettings()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The texts of a triple."""
+
+    question: str
+    answer: str
+    rationale: str
+    probes: tuple[str, ...] = ()
+
+
+def first_broken_rule(parts: Parts, settings: RulesSettings) -> str:
+    texts = {"question": parts.question, "answer": parts.answer, "rationale": parts.rationale}
+    return rules.first_broken_rule(CheckedTexts(texts, ("answer", "rationale"), parts.probes), settings)
+
+
 GOOD = Parts(
     "What is [0] about to do?", "[0] will dive into the wave.", "[0] leans forward on the board and faces the water."
 )
@@ -186,7 +205,7 @@ def test_a_question_that_repeats_a_probe() -> None:
 
 
 def test_length_limits_are_inclusive() -> None:
-    settings = RulesSettings(min_answer_words=2, max_answer_words=3)
+    settings = RulesSettings(limits={"answer": {"min_words": 2, "max_words": 3}})
     reasons = [
         first_broken_rule(replace(GOOD, answer=answer), settings) for answer in ("A.", "A b.", "A b c.", "A b c d.")
     ]
@@ -252,13 +271,10 @@ def qar(question: str, image_id: str = "a" * 64) -> Qar:
 
 
 def test_the_critic_scores_and_reads_the_probes() -> None:
-    critic = RulesCritic(SETTINGS)
-    image = ImageRecord("a" * 64, 10, 10, "PNG", "RGB", 5, "a.png", Location("/a.png"))
     probes = (Probe("What is [1] about to do now?", "sleep"),)
-    evidence = {"a" * 64: ImageEvidence(image, Verbalization("a" * 64, (), (), (), probes))}
     rows = [qar(GOOD.question), qar("Is it wet or dry?"), qar("What is [1] about to do?")]
-    with critic:
-        scores = critic.score(rows, evidence)
+    with RulesCritic(SETTINGS, context()).opened(SERVICES) as critic:
+        scores = critic.score(rows, evidence(probes=probes))
     assert scores == [
         Score(1.0, ""),
         Score(0.0, "alternatives in the question"),
@@ -268,10 +284,10 @@ def test_the_critic_scores_and_reads_the_probes() -> None:
 
 
 def test_the_version_follows_the_settings_and_neither_name_nor_threshold() -> None:
-    version = RulesCritic(SETTINGS).version
-    assert version == RulesCritic(RulesSettings()).version
-    assert version == RulesCritic(RulesSettings(name="mine", min_accept_probability=0.9)).version
-    assert version != RulesCritic(RulesSettings(max_sentences=3)).version
+    version = RulesCritic(SETTINGS, context()).version
+    assert version == RulesCritic(RulesSettings(), context()).version
+    assert version == RulesCritic(RulesSettings(name="mine", min_accept_probability=0.9), context()).version
+    assert version != RulesCritic(RulesSettings(limits={"answer": {"max_sentences": 3}}), context()).version
 
 
 @pytest.mark.parametrize(
@@ -279,9 +295,11 @@ def test_the_version_follows_the_settings_and_neither_name_nor_threshold() -> No
     [
         ({"hedgeing": True}, "critic: hedgeing: unknown key; the nearest known key is hedging"),
         (
-            {"min_answer_words": 9, "max_answer_words": 3},
-            "min_answer_words at most max_answer_words is expected, not 9 and 3",
+            {"limits": {"answer": {"min_words": 9, "max_words": 3}}},
+            "critic: limits.answer: min_words at most max_words is expected, not 9 and 3",
         ),
+        ({"limits": {"answer": 3}}, "critic: limits.answer: input should be a valid dictionary"),
+        ({"limits": {"answer": {"max_wrds": 3}}}, "unknown key; the nearest known key is limits.max_words"),
         ({"name": "a b"}, "critic: name: string should match pattern"),
         ({"allowed_phrases": [" x"]}, "phrases that begin with a letter or digit are expected"),
     ],
@@ -290,3 +308,28 @@ def test_wrong_settings_are_named(values: dict[str, object], message: str) -> No
     with pytest.raises(SettingsError) as caught:
         validate(RulesSettings, values, "critic")
     assert message in str(caught.value)
+
+
+def test_limits_that_are_not_given_stay() -> None:
+    limits = RulesSettings(limits={"answer": {"max_words": 9}, "caption": {"max_words": 4}}).limits
+    assert (limits["answer"].min_words, limits["answer"].max_words) == (1, 9)
+    assert limits["question"] == SETTINGS.limits["question"]
+    assert limits["caption"].max_sentences == 2
+    again = RulesSettings.model_validate(RulesSettings(limits=limits).model_dump())
+    assert again.limits == limits
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a dog in the water", ""),
+        ("What is [0] wearing, wet or dry", ""),  # rules on questions ask for one
+        ("perhaps a dog", "hedging"),
+        ("the watermark of a dog", "banned topic: watermark"),
+        ("the picture of a dog", "speaks of an image or a description"),
+        ("a " * 500, ""),  # nobody said how long it may be
+    ],
+)
+def test_a_candidate_without_a_question_is_held_to_the_rules_that_apply(text: str, reason: str) -> None:
+    with RulesCritic(SETTINGS, CAPTIONS_CONTEXT).opened(SERVICES) as critic:
+        assert critic.score([caption(text)], {}) == [Score(0.0 if reason else 1.0, reason)]

@@ -1,16 +1,29 @@
+"""Every critic scores every row; thresholds decide; what a critic requires and a recipe lacks is said beforehand."""
+
+import pickle
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self, get_args
+from typing import get_args
 
 import pytest
-from critic_means import means, qar
+from captions_recipe.recipe import KIND as CAPTIONS
+from captions_recipe.recipe import Caption
+from critic_context import CAPTIONS_CONTEXT, SERVICES, caption, context, noted, qar
 
-from critics.critic import NoScore, Score
-from critics.settings import CriticSettings, RulesSettings
-from critics.stage import CRITICS, JudgeStage, ScoreStage, make_critics, outcome, scored
+from builders.localized.recipe import KIND
+from builders.localized.records import Qar
+from critics.critic import Critic, NoScore, Score, ScoringSettings
+from critics.settings import (
+    CriticSettings,
+    EvidenceSettings,
+    FeedbackSettings,
+    JudgeSettings,
+    OverlapSettings,
+    RulesSettings,
+)
+from critics.stage import CRITICS, ScoreStage, check_critics, judge_stage, judged, scored
 from ostensive import arrow
 from ostensive.errors import SettingsError
-from ostensive.records import CriticScore, Judged, Judgement, Qar, Scored, Spend
+from ostensive.records import Candidate, CriticScore, Judged, Judgement, Scored, Spend
 from ostensive.stage import Dropped, Evidence, Failed, Kept
 
 GOOD = qar()
@@ -18,27 +31,21 @@ HEDGED = qar(answer="Maybe swim.", row_id="r1")
 TWO = (RulesSettings(), RulesSettings(name="lenient", hedging=False))
 
 
-class Named:
+class Named(Critic[ScoringSettings]):
     """A critic with nothing but a name and a version, for the functions that ask no more of it."""
 
     version = "v"
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def score(self, rows: Sequence[Qar], evidence: Evidence) -> list[Score]:
+    def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score]:
         return [Score(1.0, "")] * len(rows)
 
 
+def named(name: str) -> Named:
+    return Named(ScoringSettings(kind="named", name=name), context())
+
+
 def test_every_critic_scores_every_row_and_nothing_is_decided() -> None:
-    with ScoreStage(TWO, means()) as stage:
+    with ScoreStage(TWO, context()).opened(SERVICES) as stage:
         first, second = stage.process([GOOD, HEDGED], {})
     assert isinstance(first, Kept)
     assert isinstance(second, Kept)
@@ -51,10 +58,9 @@ def test_every_critic_scores_every_row_and_nothing_is_decided() -> None:
 
 
 def test_rows_are_kept_or_dropped_with_every_judgement_beside_them() -> None:
-    with ScoreStage(TWO, means()) as stage:
+    with ScoreStage(TWO, context()).opened(SERVICES) as stage:
         rows = [record for one in stage.process([GOOD, HEDGED], {}) if isinstance(one, Kept) for record in one.records]
-    with JudgeStage(TWO) as judge:
-        first, second = judge.process(rows, {})
+    first, second = judge_stage(TWO, Qar).process(rows, {})
     assert isinstance(first, Kept)
     assert first.records[0].candidate is GOOD
     assert [judgement.accepted for judgement in first.records[0].judgements] == [True, True]
@@ -66,40 +72,40 @@ def test_rows_are_kept_or_dropped_with_every_judgement_beside_them() -> None:
 
 
 def test_no_rows_give_no_outcomes() -> None:
-    with ScoreStage((RulesSettings(),), means()) as stage:
+    with ScoreStage((RulesSettings(),), context()).opened(SERVICES) as stage:
         assert stage.process([], {}) == []
-    with JudgeStage((RulesSettings(),)) as judge:
-        assert judge.process([], {}) == []
+    assert judge_stage((RulesSettings(),), Qar).process([], {}) == []
 
 
 def test_a_row_that_cannot_be_scored_has_failed_with_its_cost_and_its_other_scores() -> None:
     paid, other = Spend(1, 20, 3, 0.5), Spend(1, 5, 5, 0.25)
     found = scored(
-        GOOD, [Named("a"), Named("b")], [Score(0.25, "dull", "so dull", other), NoScore("no JSON", "bla", paid)]
+        GOOD, [named("a"), named("b")], [Score(0.25, "dull", "so dull", other), NoScore("no JSON", "bla", paid)]
     )
     record = Scored(GOOD, (CriticScore("a", "v", 0.25, "dull", "so dull"),))
     assert found == Kept((), (Failed("no JSON", "b: bla", record),), paid + other)
-    assert scored(GOOD, [Named("b")], [NoScore("timeout")]) == Kept((), (Failed("timeout", "b", Scored(GOOD, ())),))
+    assert scored(GOOD, [named("b")], [NoScore("timeout")]) == Kept((), (Failed("timeout", "b", Scored(GOOD, ())),))
 
 
 def test_the_first_rejection_gives_the_reason() -> None:
     judgements = [Judgement("a", "1", 0.9, True, ""), Judgement("b", "1", 0.25, False, "dull")]
-    assert outcome(GOOD, judgements) == Dropped("dull", "b 0.250", Judged(GOOD, tuple(judgements)))
+    assert judged(GOOD, judgements) == Dropped("dull", "b 0.250", Judged(GOOD, tuple(judgements)))
 
 
 def test_a_threshold_is_of_the_second_stage_alone_and_all_else_of_the_first() -> None:
     plain, moved = (RulesSettings(),), (RulesSettings(min_accept_probability=0.75),)
     other = (RulesSettings(length=False),)
-    (critic,) = make_critics(plain, means())
-    assert ScoreStage(plain, means()).identity["critics"] == [["rules", critic.version]]
-    assert ScoreStage(plain, means()).identity == ScoreStage(moved, means()).identity
-    assert JudgeStage(plain).identity != JudgeStage(moved).identity
-    assert ScoreStage(plain, means()).identity != ScoreStage(other, means()).identity
-    assert JudgeStage(plain).identity == JudgeStage(other).identity
+    (critic,) = ScoreStage(plain, context()).critics
+    assert ScoreStage(plain, context()).identity["critics"] == [["rules", critic.version]]
+    assert ScoreStage(plain, context()).identity == ScoreStage(moved, context()).identity
+    assert judge_stage(plain, Qar).identity != judge_stage(moved, Qar).identity
+    assert ScoreStage(plain, context()).identity != ScoreStage(other, context()).identity
+    assert judge_stage(plain, Qar).identity == judge_stage(other, Qar).identity
 
 
 def test_records_go_through_arrow() -> None:
-    with ScoreStage((RulesSettings(),), means()) as stage, JudgeStage((RulesSettings(),)) as judge:
+    judge = judge_stage((RulesSettings(),), Qar)
+    with ScoreStage((RulesSettings(),), context()).opened(SERVICES) as stage:
         kept = stage.process([GOOD], {})[0]
         assert isinstance(kept, Kept)
         accepted = judge.process(kept.records, {})[0]
@@ -111,7 +117,7 @@ def test_records_go_through_arrow() -> None:
 
 def test_two_critics_of_one_name_are_refused() -> None:
     with pytest.raises(SettingsError) as caught:
-        make_critics([RulesSettings(), RulesSettings(hedging=False)], means())
+        check_critics([RulesSettings(), RulesSettings(hedging=False)], KIND)
     assert str(caught.value) == (
         "critics: 2 critics are called 'rules'; give each a `name` of its own, e.g. name: rules-2"
     )
@@ -126,3 +132,80 @@ def test_what_is_no_score(probability: float, reason: str) -> None:
 def test_every_kind_of_settings_has_a_critic() -> None:
     kinds = {settings.model_fields["kind"].default for settings in get_args(get_args(CriticSettings)[0])}
     assert kinds == {*CRITICS, "all_of", "any_of"}
+
+
+def test_stages_pickle_with_all_that_they_are_made_of() -> None:
+    critics = (RulesSettings(), JudgeSettings(), EvidenceSettings())
+    stage = ScoreStage(critics, context())
+    again = pickle.loads(pickle.dumps(stage))
+    assert again.identity == stage.identity
+    assert again.record_out == Scored[Qar]
+    judge = pickle.loads(pickle.dumps(judge_stage(critics, Qar)))
+    assert judge.identity == judge_stage(critics, Qar).identity
+    assert judge.record_out == Judged[Qar]
+
+
+def test_candidates_of_another_recipe_are_scored_and_judged_by_their_own_texts() -> None:
+    critics = (RulesSettings(limits={"caption": {"max_words": 4}}), EvidenceSettings(min_accept_probability=1))
+    rows = [
+        caption("a wet dog", row_id="c0"),
+        caption("a wet dog beside a boat", row_id="c1"),
+        caption("perhaps a dog", row_id="c2"),
+        caption("a dry cat", row_id="c3"),
+    ]
+    with ScoreStage(critics, CAPTIONS_CONTEXT).opened(SERVICES) as stage:
+        found = [
+            record
+            for one in stage.process(rows, noted("a wet dog, and a boat"))
+            if isinstance(one, Kept)
+            for record in one.records
+        ]
+    first, *others = judge_stage(critics, Caption).process(found, {})
+    assert isinstance(first, Kept)
+    assert arrow.from_table(arrow.to_table(found, stage.record_out), Scored[Caption]) == found
+    assert [one.reason for one in others if isinstance(one, Dropped)] == [
+        "caption too long",
+        "hedging",
+        "claims what the evidence does not say",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("critic", "message"),
+    [
+        (
+            OverlapSettings(references="x"),
+            "critics: overlap requires the text rationale, which compare names; a caption of the recipe captions has no"
+            " such thing (its texts are note, caption)",
+        ),
+        (
+            RulesSettings(limits={"captoin": {"max_words": 3}}),
+            "critics: rules requires the text captoin, of which limits has a limit; a caption of the recipe captions"
+            " has no such thing (its texts are note, caption)",
+        ),
+    ],
+)
+def test_what_a_recipe_lacks_is_said_in_one_line(critic: CriticSettings, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_critics((critic,), CAPTIONS)
+    assert str(caught.value) == message
+    with pytest.raises(SettingsError, match=f"critics: {critic.kind} requires"):
+        ScoreStage((critic,), CAPTIONS_CONTEXT)
+
+
+def test_what_is_held_against_nothing_is_refused_and_all_else_is_not() -> None:
+    from dataclasses import replace
+
+    unknown = replace(CAPTIONS, annotations_required=())
+    silent = replace(CAPTIONS, judged_parts=())
+    for critic in (JudgeSettings(), EvidenceSettings()):
+        with pytest.raises(
+            SettingsError, match=r"requires a verbalization or annotations of their image; a caption of"
+        ):
+            check_critics((critic,), unknown)
+        with pytest.raises(SettingsError, match="requires a text that claims something; a caption of"):
+            check_critics((critic,), silent)
+        check_critics((critic,), CAPTIONS)
+        check_critics((critic,), KIND)
+    suited = (RulesSettings(), OverlapSettings(references="x", compare="caption"), FeedbackSettings(ratings="x"))
+    check_critics(suited, unknown)

@@ -25,7 +25,8 @@ from drawing import write_scenes
 
 from builders import dedupe
 from builders.localized import outcomes
-from builders.localized.recipe import LocalizedRecipe
+from builders.localized.recipe import KIND, LocalizedRecipe
+from builders.localized.records import Qar
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
 from cards.samples import PublicForm
@@ -48,7 +49,7 @@ from ostensive.recipe import (
     ServedTeacherSettings,
 )
 from ostensive.recipe_files import parse_assignments
-from ostensive.records import NO_SPEND, Judged, Qar
+from ostensive.records import NO_SPEND, Judged
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
 from verbalizers import stage as verbalizing
 from verbalizers.settings import VerbalizeSettings
@@ -346,7 +347,7 @@ def rule_reasons() -> set[str]:
                 else:
                     assert isinstance(value, ast.JoinedStr), ast.unparse(value)
                     ending = str(value.values[-1].value) if isinstance(value.values[-1], ast.Constant) else ""
-                    found |= {f"{name}{ending}" for name in ("question", "answer", "rationale")}
+                    found |= {f"{name}{ending}" for name in KIND.parts}
     return found - {""}
 
 
@@ -374,7 +375,8 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert {row[1].strip("`") for row in table_after("reasons: judged")} == set(rules.RULES)
     assert names_in("reasons: critics") == {
         *(evidence.UNKNOWN_REGION, evidence.UNSUPPORTED, evidence.NO_EVIDENCE),
-        *(judge.WRONG_ANSWER, judge.WEAK_RATIONALE, judge.UNREADABLE, judge.NO_EVIDENCE),
+        *(judge.low_reason(part) for part in KIND.judged_parts),
+        *(judge.UNREADABLE, judge.NO_EVIDENCE),
         *(overlap.UNLIKE, overlap.NO_REFERENCE, overlap.TOO_SHORT),
         *(feedback.REJECTED, feedback.UNRATED, trained.UNLIKELY, trained.TOO_LONG),
     }

@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 
 from builders.table import load, profile_names
 from ostensive.cli import app
+from ostensive.commands.api import doctor
+from ostensive.commands.show import doctor_lines, doctor_values, need_name, size_words
 from ostensive.errors import SettingsError
-from ostensive.models.doctor import doctor, doctor_lines, doctor_values, need_name, sections, size_words
+from ostensive.models.doctor import sections
 from ostensive.models.lookup import Found, look_up
 from ostensive.models.needs import ModelNeed
 from ostensive.run.options import BuildOptions

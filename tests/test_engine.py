@@ -4,61 +4,70 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
 from drawing import write_scenes
+from plain_services import plain_services
 
+from builders.localized.records import Qar
 from ostensive.errors import BudgetReached, Interrupted, RunLockedError, SettingsError, StorageError
 from ostensive.images.intake import Intake
 from ostensive.images.sources import list_items
 from ostensive.recipe import IntakeSettings
-from ostensive.records import ImageRecord, Probe, Qar, Record, Spend, Verbalization
+from ostensive.records import ImageRecord, Probe, Record, Spend, Verbalization
 from ostensive.run import partitions
-from ostensive.run.engine import LocalEngine, batches
+from ostensive.run.engine import LocalEngine
 from ostensive.run.folder import RunFolder
 from ostensive.run.planning import plan_partitions
 from ostensive.run.reporting import Silence
+from ostensive.run.services import Services
 from ostensive.run.summary import StageSummary
-from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
+from ostensive.run.worker import batches
+from ostensive.stage import AnyStage, Dropped, Evidence, Failed, Kept, Outcome, Stage
 
 Process = Callable[[Sequence[Any], Evidence], list[Outcome[Any]]]
 
 
-@dataclass
-class TestStage:
+class TestStage(Stage[Any, Any]):
     """A stage whose work is a function of the test."""
 
     __test__ = False
-    name: str
-    record_in: Any
-    record_out: Any
-    work: Process
-    setting: int = 0
-    partitions_at_once: int = 1
-    images_at_once: int | None = None
-    entered: int = 0
-    left: int = 0
-    seen: list[str] = field(default_factory=list)
+
+    def __init__(
+        self,
+        name: str,
+        record_in: Any,
+        record_out: Any,
+        work: Process,
+        *,
+        setting: int = 0,
+        partitions_at_once: int = 1,
+        images_at_once: int | None = None,
+    ) -> None:
+        self.name, self.record_in, self.record_out = name, record_in, record_out
+        self.work, self.setting = work, setting
+        self.partitions_at_once, self.images_at_once = partitions_at_once, images_at_once
+        self.entered = self.left = 0
+        self.seen: list[str] = []
 
     @property
     def identity(self) -> Mapping[str, Any]:
         return {"setting": self.setting}
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:
         self.entered += 1
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.left += 1
+        try:
+            yield self
+        finally:
+            self.left += 1
 
     def process(self, rows: Sequence[Record], evidence: Evidence) -> list[Outcome[Any]]:
         self.seen += [row.record_id for row in rows]
@@ -90,7 +99,7 @@ def ask(**changes: Any) -> TestStage:
 
 
 def carry_out(
-    run: RunFolder, images: Path, stages: list[TestStage], *, size: int = 3, stop: threading.Event | None = None
+    run: RunFolder, images: Path, stages: Sequence[AnyStage], *, size: int = 3, stop: threading.Event | None = None
 ) -> None:
     settings = IntakeSettings()
     previous = {
@@ -101,8 +110,8 @@ def carry_out(
     plan = plan_partitions(list_items(images, settings), previous, size)
     with run.locked():
         run.write_state()
-        engine = LocalEngine(run, Intake(settings, 2), stages, reporter=Silence(), stop=stop or threading.Event())
-        engine.run(plan)
+        engine = LocalEngine(run, stages, services=plain_services(stop), reporter=Silence())
+        engine.run(plan, Intake(settings, 2))
 
 
 def files_of(run: RunFolder) -> dict[str, bytes]:
@@ -128,7 +137,8 @@ def test_every_row_of_every_stage_is_accounted_for(run: RunFolder, images: Path)
     (images / "broken.jpg").write_bytes(b"")
     (images / "twice.jpg").write_bytes((images / "scene 0000.jpg").read_bytes())
     carry_out(run, images, [verbalize(), ask()])
-    assert run.summary("images") == StageSummary("images", 10, 8, {"exact duplicate": 1}, {"empty file": 1})
+    assert run.summary("images") == StageSummary("images", 10, 9, {}, {"empty file": 1})
+    assert run.summary("distinct") == StageSummary("distinct", 9, 8, {"exact duplicate": 1})
     assert run.summary("verbalized") == StageSummary("verbalized", 8, 8)
     found = run.summary("candidates")
     assert found == StageSummary("candidates", 8, 8, {"missing answer": 8}, {}, Spend(8, 80, 40, 2.0))
@@ -167,12 +177,13 @@ def test_stages_are_entered_one_at_a_time(run: RunFolder, images: Path) -> None:
     together: list[list[str]] = []
 
     class Loading(TestStage):
-        def __enter__(self) -> Self:
+        @contextmanager
+        def opened(self, services: Services) -> Iterator[Self]:
             under_way.append(self.name)
             together.append(list(under_way))
             time.sleep(0.1)
             under_way.remove(self.name)
-            return super().__enter__()
+            yield self
 
     first = Loading("verbalized", ImageRecord, Verbalization, say_size)
     second = Loading("candidates", Verbalization, Qar, ask_twice)
@@ -183,7 +194,7 @@ def test_stages_are_entered_one_at_a_time(run: RunFolder, images: Path) -> None:
 
 def test_a_stage_that_cannot_be_entered_stops_the_run_before_others_spend(run: RunFolder, images: Path) -> None:
     class Broken(TestStage):
-        def __enter__(self) -> Self:
+        def opened(self, services: Services) -> NoReturn:
             raise SettingsError("there is no such model")
 
     def slowly(rows: Sequence[ImageRecord], evidence: Evidence) -> list[Outcome[Any]]:
@@ -215,7 +226,7 @@ def test_from_a_stage_on_nothing_before_it_is_looked_at(run: RunFolder, images: 
     def again(asking: TestStage) -> tuple[TestStage, TestStage]:
         stages = (verbalize(setting=9), asking)  # another identity, which nobody is to ask for
         with run.locked():
-            engine = LocalEngine(run, Intake(IntakeSettings(), 2), stages, reporter=Silence(), stop=threading.Event())
+            engine = LocalEngine(run, stages, services=plain_services(), reporter=Silence())
             engine.run_from("candidates")
         return stages
 
@@ -270,10 +281,12 @@ def test_removing_an_image_removes_its_rows(run: RunFolder, images: Path) -> Non
 def test_duplicates_are_found_across_partitions_and_when_resumed(run: RunFolder, images: Path) -> None:
     (images / "z.jpg").write_bytes((images / "scene 0000.jpg").read_bytes())
     carry_out(run, images, [verbalize()])
-    assert run.summary("images").dropped == {"exact duplicate": 1}
+    assert run.summary("images").dropped == {}, "partitions are taken in without knowing of each other"
+    assert run.summary("distinct").dropped == {"exact duplicate": 1}
     (images / "zz.jpg").write_bytes((images / "scene 0001.jpg").read_bytes())
     carry_out(run, images, [verbalize()])
-    assert run.summary("images").dropped == {"exact duplicate": 2}
+    assert run.summary("distinct").dropped == {"exact duplicate": 2}
+    assert run.summary("verbalized").kept == 8
 
 
 def test_when_the_first_of_two_duplicates_goes_the_second_is_taken(run: RunFolder, images: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from ostensive.arrow import from_table, to_table
-from ostensive.images.intake import Intake
+from ostensive.images.intake import FirstMet, Intake, distinct_stage
 from ostensive.images.items import SourceItem
 from ostensive.images.loader import ImageLoader, read_file
 from ostensive.images.refusals import ImageChangedError, ImageRefusedError
@@ -41,7 +41,7 @@ def bomb() -> bytes:
 
 
 def record_of(path: Path, settings: IntakeSettings = SETTINGS) -> ImageRecord:
-    (outcome,) = Intake(settings, 1).process(list_items(path, settings), set())
+    (outcome,) = Intake(settings, 1).process(list_items(path, settings), {})
     assert isinstance(outcome, Kept)
     return outcome.records[0]
 
@@ -62,8 +62,7 @@ def test_each_item_has_its_outcome_and_nothing_stops(tmp_path: Path) -> None:
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nothing.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
     items = list_items(tmp_path, SETTINGS)
-    seen: set[str] = set()
-    outcomes = Intake(SETTINGS, 3).process(items, seen)
+    outcomes = Intake(SETTINGS, 3).process(items, {})
     named = dict(zip([item.key for item in items], outcomes, strict=True))
     first, second = (hashlib.sha256(files[name]).hexdigest() for name in ("a.jpg", "b.jpg"))
     assert named["a.jpg"] == Kept(
@@ -81,7 +80,11 @@ def test_each_item_has_its_outcome_and_nothing_stops(tmp_path: Path) -> None:
         )
     )
     assert isinstance(named["b copy.jpg"], Kept)
-    assert named["b.jpg"] == Dropped("exact duplicate", "same bytes as b copy.jpg")
+    repeated = named["b.jpg"]
+    assert isinstance(repeated, Dropped)
+    assert (repeated.reason, repeated.detail) == ("exact duplicate", "same bytes as b copy.jpg")
+    assert repeated.record is not None
+    assert repeated.record.image_id == second, "what it repeats can be told"
     assert named["bomb.png"] == Dropped("over the pixel limit", "60000 x 60000 pixels, limit 80000000")
     assert named["empty.jpg"] == Failed("empty file")
     assert named["gone.jpg"] == Failed("missing file", "No such file or directory")
@@ -92,29 +95,34 @@ def test_each_item_has_its_outcome_and_nothing_stops(tmp_path: Path) -> None:
     assert isinstance(truncated, Failed)
     assert truncated.reason == "truncated"
     assert len(named) == 10
-    assert seen == {first, second}
 
 
-def test_what_was_kept_by_an_earlier_call_is_a_duplicate(tmp_path: Path) -> None:
+def test_what_an_earlier_partition_has_is_dropped_from_a_later_one(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg(1))
-    items = list_items(tmp_path, SETTINGS)
-    image_id = hashlib.sha256(jpeg(1)).hexdigest()
-    seen = {image_id}
-    assert Intake(SETTINGS, 2).process(items, seen) == [Dropped("exact duplicate", f"same bytes as {image_id}")]
-    assert seen == {image_id}
+    (tmp_path / "b.jpg").write_bytes(jpeg(2))
+    rows = [record_of(tmp_path / name) for name in ("a.jpg", "b.jpg")]
+    met = FirstMet()
+    assert met.repeated([rows[0].image_id]) == frozenset()
+    repeated = met.repeated([row.image_id for row in rows])
+    assert repeated == {rows[0].image_id}
+    stage = distinct_stage(repeated)
+    assert stage.process(rows, {}) == [
+        Dropped("exact duplicate", f"same bytes as {rows[0].image_id}", rows[0]),
+        Kept((rows[1],)),
+    ]
+    assert distinct_stage(frozenset()).process(rows, {}) == [Kept((rows[0],)), Kept((rows[1],))]
+    assert distinct_stage(frozenset()).identity != stage.identity
 
 
 def test_of_equal_broken_files_each_is_refused(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_bytes(b"")
-    seen: set[str] = set()
     items = list_items(tmp_path, SETTINGS)
-    assert Intake(SETTINGS, 2).process(items, seen) == [Failed("empty file"), Failed("empty file")]
-    assert seen == set()
+    assert Intake(SETTINGS, 2).process(items, {}) == [Failed("empty file"), Failed("empty file")]
 
 
 def test_no_items_have_no_outcomes() -> None:
-    assert Intake(SETTINGS, 2).process([], set()) == []
+    assert Intake(SETTINGS, 2).process([], {}) == []
 
 
 def test_outcomes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import pytest
 from drawing import write_scenes
 from hypothesis import given
 from hypothesis import strategies as st
+from ostensive.commands.frequencies import frequencies
 from PIL import Image
 from typer.testing import CliRunner
 
 import ostensive
 from ostensive.cli import app
-from ostensive.commands.frequencies import frequencies
 from ostensive.errors import SettingsError
 from ostensive.records import Verbalization
 from ostensive.run.folder import RunFolder

@@ -1,7 +1,6 @@
 """The `localized` recipe (LSKD): its settings, the stages they make, and what it tells the house of itself."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final, Literal, Self
 
 from pydantic import model_validator
@@ -9,14 +8,14 @@ from pydantic import model_validator
 from builders.filtering import FilteredRecipe, filtering_stages
 from builders.localized.probing import TeacherAsker, load_probing_prompts
 from builders.localized.records import Qar
-from builders.localized.scripted import scripted_triples
+from builders.localized.scripted import make_script
 from builders.localized.settings import LocalizedSettings
 from builders.localized.stage import CandidatesStage
 from ostensive.chat.scripted import Script
 from ostensive.recipe import Recipe, ScriptedTeacherSettings, ServedModelSettings, ServedTeacherSettings
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.stage import AnyStage
-from verbalizers.settings import VerbalizeSettings
+from verbalizers.settings import PixelProbeSettings, VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
 
 
@@ -52,16 +51,14 @@ class LocalizedRecipe(FilteredRecipe):
 
 def script_of(recipe: Recipe) -> Script:
     """What the scripted teacher says, with the share of errors that the recipe sets."""
-    is_scripted = isinstance(recipe.teacher, ScriptedTeacherSettings)
-    return partial(scripted_triples, recipe.teacher.error_rate if is_scripted else 0.0)
+    return make_script(recipe.teacher.error_rate if isinstance(recipe.teacher, ScriptedTeacherSettings) else 0.0)
 
 
 def make_stages(recipe: LocalizedRecipe) -> Sequence[AnyStage]:
     """Verbalize, ask the teacher, filter."""
-    asker = None
-    if getattr(recipe.verbalize.probes, "asked_by", "list") == "teacher":
-        prompts = load_probing_prompts(recipe.verbalize.probes.prompt_set)
-        asker = TeacherAsker(prompts, teacher=recipe.teacher, seed=recipe.seed)
+    asker, probes = None, recipe.verbalize.probes
+    if not isinstance(probes, PixelProbeSettings) and probes.asked_by == "teacher":
+        asker = TeacherAsker(load_probing_prompts(probes.prompt_set), teacher=recipe.teacher, seed=recipe.seed)
     return (
         VerbalizeStage(recipe.verbalize, seed=recipe.seed, endpoint=recipe.verbalizing_endpoint, asker=asker),
         CandidatesStage(recipe.localized, teacher=recipe.teacher, script=script_of(recipe), seed=recipe.seed),

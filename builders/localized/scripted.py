@@ -10,15 +10,16 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 
 from builders.localized.facts import Fact, facts_of
 from builders.localized.notes import NotedProbe, Notes, read_notes, read_request
 from critics.lexicon import words_of
-from critics.rules import Parts, first_broken_rule
+from critics.rules import CheckedTexts, first_broken_rule
 from critics.settings import RulesSettings
 from ostensive.chat.records import Message
+from ostensive.chat.scripted import Script
 
 NOTHING_TO_SAY = "There is nothing here that I can write about."
 _HEDGES = ("Perhaps {}", "Maybe {}", "It seems that {}", "Most likely {}")
@@ -79,11 +80,14 @@ class _Scene:
     asides: tuple[str, ...]  # sentences from probes
 
 
-def scripted_triples(error_rate: float, messages: Sequence[Message], seed: int) -> str:
-    """What the teacher says, each triple spoiled with the probability `error_rate` (0-1), drawn from `seed`.
+def make_script(error_rate: float) -> Script:
+    """The script of a teacher that spoils each triple with the probability `error_rate` (0-1), drawn from the seed."""
+    if not 0 <= error_rate <= 1:
+        raise ValueError(f"error_rate: a share from 0 to 1 is expected, not {error_rate!r}")
+    return partial(_triples, error_rate)
 
-    With the first argument given it is an `ostensive.chat.scripted.Script`.
-    """
+
+def _triples(error_rate: float, messages: Sequence[Message], seed: int) -> str:
     request = read_request(messages)
     if request is None:
         return NOTHING_TO_SAY
@@ -137,7 +141,7 @@ def _claims(opening: str, count: int) -> tuple[_Claim, ...]:
 
 def _breaks_rules(wording: Wording, probes: tuple[str, ...]) -> bool:
     """A careful writer reads its lines again: a caption may hold words that the prompt forbids."""
-    return bool(first_broken_rule(Parts(wording.question, wording.answer, wording.rationale, probes), _RULES))
+    return _breaks_rule(wording.question, wording.answer, wording.rationale, probes)
 
 
 @lru_cache(maxsize=512)
@@ -217,15 +221,20 @@ def _speakable(text: str, most_words: int) -> str | None:
     """`text` when it can stand within a sentence of a triple, else None."""
     if any(mark in text for mark in '.!?;"“”{}[]()') or not 1 <= len(words_of(text)) <= most_words:
         return None
-    trial = Parts(f"Where is {text} now?", "Over there.", f"That is where {text} stays.")
-    return None if first_broken_rule(trial, _RULES) else text
+    breaks = _breaks_rule(f"Where is {text} now?", "Over there.", f"That is where {text} stays.")
+    return None if breaks else text
 
 
 def _quotable(text: str, most_words: int) -> bool:
     """Whether `text` can be quoted in a rationale."""
     if any(mark in text for mark in '.!?;"“”{}[]()') or not 1 <= len(words_of(text)) <= most_words:
         return False
-    return not first_broken_rule(Parts("Where is it now?", "Over there.", f"They say {text} here."), _RULES)
+    return not _breaks_rule("Where is it now?", "Over there.", f"They say {text} here.")
+
+
+def _breaks_rule(question: str, answer: str, rationale: str, probes: tuple[str, ...] = ()) -> bool:
+    texts = {"question": question, "answer": answer, "rationale": rationale}
+    return bool(first_broken_rule(CheckedTexts(texts, ("answer", "rationale"), probes), _RULES))
 
 
 @lru_cache(maxsize=4096)

@@ -3,8 +3,8 @@
 Kappa (Cohen 1960, "A coefficient of agreement for nominal scales") looks at two people and what both judged. Alpha
 (Krippendorff 2011, "Computing Krippendorff's alpha-reliability", sections C and D) takes any number of people and any
 holes, which is what an assignment of two annotators an item out of many leaves; of an ordered question it is given with
-the ordinal metric too, for which reject against accept is worse than reject against maybe. Both are written out here:
-the formulas are a few lines, and their published worked examples are the tests.
+the ordinal metric too, for which reject against accept is worse than reject against maybe. Alpha is written out here:
+no library that the project has knows it, and its published worked examples are the tests.
 """
 
 from collections import Counter, defaultdict
@@ -43,13 +43,11 @@ class QuestionAgreement:
 
 def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
     """Cohen's kappa of two people's values for the same things; 1 is full agreement, 0 is chance, None is undefined."""
-    if not pairs:
-        return None
-    count = len(pairs)
-    observed = sum(first == second for first, second in pairs) / count
-    firsts, seconds = Counter(first for first, _ in pairs), Counter(second for _, second in pairs)
-    by_chance = sum(firsts[value] * seconds[value] for value in firsts) / count**2
-    return None if by_chance == 1 else (observed - by_chance) / (1 - by_chance)
+    from sklearn.metrics import cohen_kappa_score
+
+    if len({value for pair in pairs for value in pair}) < 2:
+        return None  # nothing is there, or chance alone agrees wholly
+    return float(cohen_kappa_score(*zip(*pairs, strict=True)))
 
 
 def krippendorff_alpha(units: Iterable[Sequence[str]], values: Sequence[str], *, is_ordinal: bool) -> float | None:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from critics.annotation.access import HEADERS, AccessControl, Refused, Visitor
 from critics.annotation.agreement import QuestionAgreement, task_agreement
-from critics.annotation.door import HEADERS, Door, Refused, Visitor
 from critics.annotation.items import Item
 from critics.annotation.pictures import Pictures
 from critics.annotation.rendering import asked_question, make_templates, shown_texts, static_file
@@ -30,8 +30,8 @@ _NO_PAGE: Final = "There is no such page."
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What annotators work on."""
+class AnnotationSession:
+    """What annotators work on while the page is served."""
 
     store: AnnotationStore
     pictures: Pictures
@@ -40,19 +40,19 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ImageView:
     """A way to look at an item's image: with the regions that are mentioned, with all, with none."""
 
     name: str
     address: str
 
 
-def make_app(desk: Desk, door: Door) -> "FastAPI":
+def make_app(session: AnnotationSession, access: AccessControl) -> "FastAPI":
     """The page as an ASGI application."""
     from fastapi import FastAPI
     from starlette.middleware.base import BaseHTTPMiddleware
 
-    page = _Page(desk, door)
+    page = _Page(session, access)
     app = FastAPI(openapi_url=None)
     app.add_middleware(BaseHTTPMiddleware, dispatch=page.guard)
     app.add_exception_handler(Refused, page.refused)
@@ -71,17 +71,17 @@ def make_app(desk: Desk, door: Door) -> "FastAPI":
 
 
 class _Page:
-    """The routes. Those that write are called with a form that passed the door."""
+    """The routes. Those that write are called with a form that passed the access control."""
 
-    def __init__(self, desk: Desk, door: Door) -> None:
-        self._desk = desk
-        self._door = door
+    def __init__(self, session: AnnotationSession, access: AccessControl) -> None:
+        self._session = session
+        self._access = access
         self._templates = make_templates()
 
     async def guard(self, request: "Request", answer: "Callable[[Request], Awaitable[Response]]") -> "Response":
-        """Lets through what the door does, and adds the headers that keep a browser from harm."""
+        """Lets through what the access control does, and adds the headers that keep a browser from harm."""
         try:
-            response = await self._door.check(request) or await answer(request)
+            response = await self._access.check(request) or await answer(request)
         except Refused as refusal:
             response = self.refused(request, refusal)
         for name, value in HEADERS.items():
@@ -91,41 +91,42 @@ class _Page:
 
     def home(self, request: "Request") -> "Response":
         """The tasks and how far they are, or the question who is there."""
-        visitor = self._door.visitor(request)
+        visitor = self._access.visitor(request)
         if visitor.name is None:
             return self._html("enter.html", visitor, problem=None)
-        desk = self._desk
-        rows = [(task, desk.store.progress(task.name, visitor.name, desk.annotators_per_item)) for task in desk.tasks]
-        return self._html("home.html", visitor, rows=rows, annotators_per_item=desk.annotators_per_item)
+        wanted = self._session.annotators_per_item
+        progress = self._session.store.progress
+        rows = [(task, progress(task.name, visitor.name, wanted)) for task in self._session.tasks]
+        return self._html("home.html", visitor, rows=rows, annotators_per_item=wanted)
 
     def enter(self, request: "Request") -> "Response":
         """Notes the annotator's name in a cookie."""
         try:
-            name = self._desk.store.enter_annotator(request.state.form.get("name", ""))
+            name = self._session.store.enter_annotator(request.state.form.get("name", ""))
         except AnswerError as error:
             problem = f"{error}.".capitalize()
-            return self._html("enter.html", self._door.visitor(request), status=422, problem=problem)
+            return self._html("enter.html", self._access.visitor(request), status=422, problem=problem)
         response = _to("/")
-        self._door.remember_name(response, name)
+        self._access.remember_name(response, name)
         return response
 
     def leave(self, request: "Request") -> "Response":  # noqa: ARG002 - every route has one
         """Forgets the annotator in this browser."""
         response = _to("/")
-        self._door.forget_name(response)
+        self._access.forget_name(response)
         return response
 
     def label(self, request: "Request") -> "Response":
         """The next item to judge, or that there is none."""
-        task, visitor, desk = self._task(request), self._door.visitor(request), self._desk
+        task, visitor, session = self._task(request), self._access.visitor(request), self._session
         name = visitor.name
         if name is None:
             return _to("/")
-        item = desk.store.next_item(task.name, name, desk.annotators_per_item)
-        progress = desk.store.progress(task.name, name, desk.annotators_per_item)
+        item = session.store.next_item(task.name, name, session.annotators_per_item)
+        progress = session.store.progress(task.name, name, session.annotators_per_item)
         if item is None:
             return self._html("done.html", visitor, task=task, progress=progress)
-        judged, size = desk.store.judged_in_image(item, name)
+        judged, size = session.store.judged_in_image(item, name)
         return self._html(
             "label.html",
             visitor,
@@ -143,7 +144,7 @@ class _Page:
         """Stores what an annotator says of an item."""
         task, form = self._task(request), request.state.form
         try:
-            self._desk.store.record(task.name, form.get("item_id", ""), self._annotator(request), form)
+            self._session.store.record(task.name, form.get("item_id", ""), self._annotator(request), form)
         except AnswerError as error:
             raise Refused(422, f"Not saved: {error}.") from error
         return _to(f"/label/{task.name}")
@@ -151,17 +152,17 @@ class _Page:
     def undo(self, request: "Request") -> "Response":
         """Takes the annotator's last judgement back; its item is shown again."""
         task = self._task(request)
-        self._desk.store.take_back(task.name, self._annotator(request))
+        self._session.store.take_back(task.name, self._annotator(request))
         return _to(f"/label/{task.name}")
 
     def agreement(self, request: "Request") -> "Response":
         """How far annotators agree, without anybody's answers."""
-        visitor = self._door.visitor(request)
+        visitor = self._access.visitor(request)
         if visitor.name is None:
             return _to("/")
         found: list[tuple[Task, Sequence[QuestionAgreement]]] = []
-        for task in self._desk.tasks:
-            questions = task_agreement(task, self._desk.store.answers(task.name))
+        for task in self._session.tasks:
+            questions = task_agreement(task, self._session.store.answers(task.name))
             if questions[0].items >= MIN_SHARED_ITEMS:
                 found.append((task, questions))
         return self._html("agreement.html", visitor, found=found, least=MIN_SHARED_ITEMS)
@@ -173,7 +174,7 @@ class _Page:
         numbers = request.path_params["numbers"]
         try:
             chosen = [] if numbers == "none" else [int(number) for number in numbers.split("-")]
-            data = self._desk.pictures.jpeg(request.path_params["image_id"], chosen)
+            data = self._session.pictures.jpeg(request.path_params["image_id"], chosen)
         except (KeyError, ValueError) as error:
             raise Refused(404, "There is no such picture.") from error
         except ImageChangedError as error:
@@ -205,19 +206,19 @@ class _Page:
         return self._error(404, _NO_PAGE)
 
     def _annotator(self, request: "Request") -> str:
-        name = self._door.visitor(request).name
+        name = self._access.visitor(request).name
         if name is None:
             raise Refused(403, "Nobody has entered in this browser; go to the first page and give a name.")
         return name
 
     def _task(self, request: "Request") -> Task:
-        for task in self._desk.tasks:
+        for task in self._session.tasks:
             if task.name == request.path_params["task"]:
                 return task
         raise Refused(404, _NO_PAGE)
 
-    def _views(self, item: Item) -> list[View]:
-        subject = self._desk.pictures.subjects.get(item.image_id)
+    def _views(self, item: Item) -> list[ImageView]:
+        subject = self._session.pictures.subjects.get(item.image_id)
         known = () if subject is None else subject.numbers
         views: Mapping[str, Sequence[int]] = {
             "mentioned": [number for number in item.mentions if number in known],
@@ -225,7 +226,7 @@ class _Page:
             "none": (),
         }
         return [
-            View(name, f"/image/{item.image_id}/{'-'.join(map(str, numbers)) or 'none'}.jpg")
+            ImageView(name, f"/image/{item.image_id}/{'-'.join(map(str, numbers)) or 'none'}.jpg")
             for name, numbers in views.items()
             if numbers or name == "none"
         ]
@@ -242,7 +243,7 @@ class _Page:
 
         text = self._templates.get_template(template).render(visitor=visitor, **{"task": None, **values})
         response = HTMLResponse(text, status_code=status)
-        self._door.remember_visitor(response, visitor)
+        self._access.remember_visitor(response, visitor)
         return response
 
 

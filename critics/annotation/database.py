@@ -1,4 +1,4 @@
-"""The SQLite file of a run's judgements: its tables."""
+"""The SQLite file of a run's judgements: its tables, and what is asked of them."""
 
 import secrets
 import sqlite3
@@ -16,8 +16,8 @@ CREATE TABLE items (
     task TEXT NOT NULL, item_id TEXT NOT NULL, image_id TEXT NOT NULL, place INTEGER NOT NULL, texts TEXT NOT NULL,
     is_retired INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (task, item_id));
 CREATE INDEX items_by_image ON items (task, image_id, place);
-CREATE TABLE seats (
-    task TEXT NOT NULL, image_id TEXT NOT NULL, annotator TEXT NOT NULL, taken_at REAL NOT NULL,
+CREATE TABLE assignments (
+    task TEXT NOT NULL, image_id TEXT NOT NULL, annotator TEXT NOT NULL, given_at REAL NOT NULL,
     PRIMARY KEY (task, image_id, annotator));
 CREATE TABLE judgements (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, item_id TEXT NOT NULL, annotator TEXT NOT NULL,
@@ -36,10 +36,50 @@ def _fill(cursor: sqlite3.Cursor) -> None:
 JUDGEMENTS: Final = FileKind(
     what="a file of judgements",
     application_id=0x6F737461,  # "osta"
-    version=1,
+    version=2,
     schema=_SCHEMA,
     instead="move it away",
     again="save again",
     busy_timeout_s=30.0,
     fill=_fill,
 )
+
+ITEM: Final = "task, item_id, image_id, texts"
+# Texts that nobody has judged yet may change, those that somebody has stay as they were shown.
+ADD_ITEM: Final = """
+INSERT INTO items VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (task, item_id) DO UPDATE SET is_retired = 0, texts = CASE
+    WHEN EXISTS (SELECT 1 FROM judgements WHERE judgements.task = items.task AND judgements.item_id = items.item_id)
+    THEN items.texts ELSE excluded.texts END
+"""
+ADD_JUDGEMENT: Final = (
+    "INSERT INTO judgements (task, item_id, annotator, answers, takes_back, swapped, source, judged_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+STANDING_ANSWERS: Final = "SELECT answers FROM standing WHERE task = ?"
+NEXT_ITEM: Final = f"""
+SELECT {ITEM} FROM items JOIN assignments USING (task, image_id)
+WHERE task = :task AND annotator = :annotator AND is_retired = 0 AND NOT EXISTS (
+    SELECT 1 FROM standing WHERE standing.task = items.task AND standing.annotator = :annotator
+    AND standing.item_id = items.item_id)
+ORDER BY given_at, place LIMIT 1
+"""  # noqa: S608 - constants
+ASSIGNMENTS: Final = """
+SELECT given.image_id, given.annotator, count(standing.sequence), max(given.given_at, coalesce(max(judged_at), 0))
+FROM assignments AS given
+LEFT JOIN items ON items.task = given.task AND items.image_id = given.image_id AND is_retired = 0
+LEFT JOIN standing ON standing.task = given.task AND standing.annotator = given.annotator
+    AND standing.item_id = items.item_id
+WHERE given.task = ? GROUP BY given.image_id, given.annotator
+"""
+STANDING: Final = """
+SELECT items.task, items.item_id, items.image_id, items.texts, sequence, annotator, answers, swapped, source, judged_at
+FROM standing JOIN items USING (task, item_id) WHERE items.task = ? ORDER BY items.place, annotator
+"""
+JUDGED_BY: Final = """
+SELECT count(*) FROM standing JOIN items USING (task, item_id)
+WHERE items.task = ? AND annotator = ? AND is_retired = 0
+"""
+DONE: Final = """
+SELECT count(*) FROM (SELECT 1 FROM standing JOIN items USING (task, item_id)
+WHERE items.task = ? AND is_retired = 0 GROUP BY item_id HAVING count(*) >= ?)
+"""

@@ -1,4 +1,4 @@
-"""Judgements on their way out: one Parquet row an answer, and the labels that follow from those of triples."""
+"""Judgements on their way out: one Parquet row an answer, and the labels that critics are trained on."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from critics.annotation.store import STORE_NAME, AnnotationStore, Standing
+from critics.annotation.agreement import QuestionAgreement, task_agreement
+from critics.annotation.store import AnnotationStore, Standing, existing_store, open_store
 from critics.annotation.tasks import TASKS
-from critics.labels import RATINGS, Label, Rating, TripleJudgement, labels_from, write_labels
+from critics.labels import RATINGS, CriteriaJudgement, CriterionRating, Label, Rating, labels_from, write_labels
 from ostensive import arrow
 from ostensive.errors import SettingsError
 from ostensive.files import replacing
@@ -23,7 +24,7 @@ class AnswerRow:
     """One answer to one question, as it stands."""
 
     task: str
-    item_id: str  # of a triple: its row id
+    item_id: str  # of a candidate of the run: its row id
     image_id: str
     annotator: str
     question: str
@@ -35,7 +36,7 @@ class AnswerRow:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The files of an export, and how much is in them. `labels` is None where no triple was judged."""
+    """The files of an export, and how much is in them. `labels` is None where no candidate was judged."""
 
     judgements: Path
     labels: Path | None
@@ -63,30 +64,34 @@ def answer_rows(standing: Iterable[Standing]) -> Iterator[AnswerRow]:
             )
 
 
-def triple_judgements(standing: Iterable[Standing]) -> list[TripleJudgement]:
-    """Those of triples, as labels are made from them."""
-    return [
-        TripleJudgement(
-            one.item.item_id,
-            one.item.image_id,
-            one.annotator,
-            _rating(one.answers["qa"]),
-            _rating(one.answers["rationale"]),
-        )
-        for one in standing
-        if one.item.task == "triple"
-    ]
+def label_judgements(store: AnnotationStore) -> list[CriteriaJudgement]:
+    """What people say of candidates by the criteria of a task, as labels are made from it.
+
+    Of the first task in the table that makes labels and was judged at all: two tasks have different criteria.
+    """
+    for task in TASKS.values():
+        if task.makes_labels and (standing := store.standing(task.name)):
+            return [
+                CriteriaJudgement(
+                    one.item.item_id,
+                    one.item.image_id,
+                    one.annotator,
+                    tuple(CriterionRating(asked.name, _rating(one.answers[asked.name])) for asked in task.questions),
+                )
+                for one in standing
+            ]
+    return []
 
 
 def export(run: RunFolder, store: AnnotationStore) -> Exported:
-    """Writes `annotations/judgements.parquet` and, where triples were judged, `labels.parquet` into the run folder."""
+    """Writes `annotations/judgements.parquet` and, where there are labels, `labels.parquet` into the run folder."""
     import pyarrow.parquet as pq
 
     standing = [one for task in TASKS for one in store.standing(task)]
     judgements = run.path / EXPORT_FOLDER / "judgements.parquet"
     with replacing(judgements) as temporary:
         pq.write_table(arrow.to_table(list(answer_rows(standing)), AnswerRow), temporary, compression="zstd")
-    labels = labels_from(triple_judgements(standing))
+    labels = labels_from(label_judgements(store))
     if labels:
         write_labels(labels_path(run), labels)
     return Exported(judgements, labels_path(run) if labels else None, len(standing), len(labels))
@@ -98,18 +103,26 @@ def labels_path(run: RunFolder) -> Path:
 
 
 def run_labels(run: RunFolder) -> list[Label]:
-    """The labels that follow from what people have said of a run's triples up to now; needs no export.
+    """The labels that follow from what people have said of a run's candidates up to now; needs no export.
 
     Raises `SettingsError` where nobody has judged any.
     """
-    path = run.path / STORE_NAME
     labels = []
-    if path.exists():
-        with AnnotationStore(path) as store:
-            labels = labels_from(triple_judgements(store.standing("triple")))
+    if open_store(run).path.exists():
+        with open_store(run) as store:
+            labels = labels_from(label_judgements(store))
     if not labels:
-        raise SettingsError(f"{run.path}: no triple of this run was judged yet; label with `ostensive annotate RUN`")
+        raise SettingsError(f"{run.path}: no candidate of this run was judged yet; label with `ostensive annotate RUN`")
     return labels
+
+
+def agreement(out: Path | str) -> dict[str, list[QuestionAgreement]]:
+    """How far annotators of a run agree, by task and question; raises `SettingsError` where nobody judged anything."""
+    with existing_store(out) as store:
+        answers = {name: store.answers(name) for name in TASKS}
+    if not any(answers.values()):
+        raise SettingsError(f"{out}: nothing was judged here yet; label with `ostensive annotate RUN`")
+    return {name: task_agreement(TASKS[name], given) for name, given in answers.items() if given}
 
 
 def _rating(answer: str) -> Rating:

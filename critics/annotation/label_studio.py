@@ -3,26 +3,29 @@
 A task has the item in `data` and one annotation for each annotator; each answer is a result of type `choices` whose
 `from_name` is our question. Label Studio knows annotators by numbers of its own, so that the name travels in the `meta`
 of the results, where there is one, and in `completed_by` otherwise. The format is that of its documentation, "Label
-Studio JSON format of annotated tasks"; the flattened JSON-MIN was given up, because it has one annotator a task.
+Studio JSON format of annotated tasks"; the flattened JSON-MIN has one annotator a task.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final  # Any: JSON values
 from xml.sax.saxutils import quoteattr
 
-from critics.annotation.items import Item
-from critics.annotation.store import ForeignJudgement, Standing
+from critics.annotation.items import Item, candidate_item
+from critics.annotation.serving import DEFAULT_OPTIONS, AnnotatedRun, AnnotateOptions, stock
+from critics.annotation.store import MAX_NAME_LENGTH, ForeignJudgement, Standing, open_store
 from critics.annotation.tasks import TASKS, AnswerError, Question, Task, check_answers
 from ostensive.errors import SettingsError
-from ostensive.fingerprint import fingerprint
+from ostensive.files import storage_errors, write_text
+from ostensive.fingerprint import canonical_json, fingerprint
+from ostensive.run import partitions
 
 _IMAGE: Final = "image"  # the name of the image in `data` and in the config
 
-Json = dict[str, Any]  # Any: JSON values
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,64 @@ class Imported:
 
     judgements: tuple[ForeignJudgement, ...]
     left_out: tuple[str, ...]
+
+
+def to_label_studio(run: AnnotatedRun, folder: Path, options: AnnotateOptions = DEFAULT_OPTIONS) -> int:
+    """Writes tasks, config and drawn images for Label Studio into `folder`; returns how many tasks there are.
+
+    Images are addressed as Label Studio's local storage does with `folder` as its document root.
+    """
+    task = run.task(options.task)
+    with open_store(run.folder) as store:
+        stock(run, store, options)
+        pictures = run.pictures(store)
+        items = store.items(task.name)
+        addresses = {}
+        for item in items:
+            subject = pictures.subjects.get(item.image_id)
+            if subject is None:
+                raise SettingsError(f"{run.folder.path}: the image of item {item.item_id} is not in the run any more")
+            numbers = [number for number in item.mentions if number in subject.numbers]
+            name = f"{item.image_id}-{'-'.join(map(str, sorted(numbers))) or 'none'}.jpg"
+            path = folder / "images" / name
+            with storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(pictures.jpeg(item.image_id, numbers))
+            addresses[item.item_id] = f"/data/local-files/?d=images/{name}"
+        tasks = to_tasks(items, store.standing(task.name), lambda item: addresses[item.item_id])
+    write_text(folder / "config.xml", labeling_config(task, task.fields or run.kind.parts))
+    write_text(folder / "tasks.json", canonical_json(tasks) + "\n")
+    return len(tasks)
+
+
+def from_label_studio(
+    run: AnnotatedRun, file: Path, options: AnnotateOptions = DEFAULT_OPTIONS, *, on_note: Callable[[str], None]
+) -> int:
+    """Adds the judgements in an export of Label Studio; returns how many are new. `on_note` hears what is left out."""
+    task, tasks = run.task(options.task), read_tasks(file)
+    with open_store(run.folder) as store:
+        if options.items is not None:
+            stock(run, store, options)
+        items = {item.item_id: item for item in store.items(task.name, with_retired=True)}
+        if options.items is None and task.suits(run.kind):
+            # People may have judged elsewhere what would not have been chosen here.
+            asked = {item_id_of(one) for one in tasks}
+            paths = run.folder.paths_of(run.kind.candidate)
+            rows = (row for path in paths for row in partitions.read_kept(path, run.kind.candidate))
+            items = {row.row_id: candidate_item(task, row, run.kind) for row in rows if row.row_id in asked} | items
+        found = from_tasks(tasks, items)
+        for line in found.left_out:
+            on_note(f"{file}: {line}")
+        store.add_items(list({one.item.item_id: one.item for one in found.judgements}.values()))
+        judgements = []
+        for one in found.judgements:
+            try:
+                name = store.enter_annotator(one.annotator[:MAX_NAME_LENGTH])
+            except AnswerError as error:
+                on_note(f"{file}: annotator {one.annotator!r}: {error}")
+                continue
+            judgements.append(replace(one, annotator=name))
+        return store.record_imported(judgements, file.name)
 
 
 def to_tasks(items: Iterable[Item], standing: Iterable[Standing], image_address: Callable[[Item], str]) -> list[Json]:
@@ -71,10 +132,10 @@ def _annotation(one: Standing) -> Json:
     return {"result": results, "was_cancelled": False, "ground_truth": False, "created_at": moment}
 
 
-def labeling_config(task: Task) -> str:
-    """The labeling config (XML) with which Label Studio asks the questions of `task`."""
+def labeling_config(task: Task, fields: Sequence[str]) -> str:
+    """The labeling config (XML) with which Label Studio asks the questions of `task` about texts of these names."""
     lines = ["<View>", f'  <Image name="{_IMAGE}" value="${_IMAGE}"/>']
-    for name in task.fields:
+    for name in fields:
         lines.append(f"  <Header value={quoteattr(name.capitalize())}/>")
         lines.append(f'  <Text name="{name}_text" value="${name}"/>')
     for question in task.questions:
@@ -136,15 +197,15 @@ def _given(task: Task, results: Iterable[Json]) -> Iterator[tuple[str, str]]:
     for result in results:
         question, value = questions.get(str(result.get("from_name"))), result.get("value")
         if question is not None and isinstance(value, dict):
-            said = value.get("choices", value.get("rating"))
-            first = said[0] if isinstance(said, list) and said else said
+            chosen = value.get("choices", value.get("rating"))
+            first = chosen[0] if isinstance(chosen, list) and chosen else chosen
             yield question.name, _value(question, str(first))
 
 
-def _value(question: Question, said: str) -> str:
+def _value(question: Question, given: str) -> str:
     """The value that is meant: configs of others may show our options by their text."""
-    plain = said.strip().casefold()
-    return next((one.value for one in question.options if plain in (one.value, one.text.casefold())), said)
+    plain = given.strip().casefold()
+    return next((one.value for one in question.options if plain in (one.value, one.text.casefold())), given)
 
 
 def _annotator(annotation: Json, results: Iterable[Json]) -> str:

@@ -43,11 +43,11 @@ def read_subjects(run: RunFolder, image_ids: Collection[str]) -> dict[str, Subje
     """Those of the images that the run has, by id."""
     wanted = set(image_ids)
     regions: dict[str, tuple[Region, ...]] = {}
-    for path in run.partition_paths("verbalized"):
+    for path in run.paths_of(Verbalization):
         if wanted.intersection(_image_ids(path)):
             regions.update({text.image_id: text.regions for text in partitions.read_kept(path, Verbalization)})
     subjects = {}
-    for path in run.partition_paths("images"):
+    for path in run.paths_of(ImageRecord):
         if wanted.intersection(_image_ids(path)):
             for image in partitions.read_kept(path, ImageRecord):
                 if image.image_id in wanted:

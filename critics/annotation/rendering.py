@@ -5,14 +5,15 @@ through Jinja's escaping, in elements that keep their writing direction to thems
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from critics.annotation.assignment import is_swapped
-from critics.annotation.items import Item, parts_of
-from critics.annotation.tasks import Option, Question, Task
+from critics.annotation.items import Item, spans_of
+from critics.annotation.tasks import Question, Task
 from ostensive.images.drawing import PALETTE, contrasting
+from ostensive.recipe_kind import ShownText
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -27,14 +28,6 @@ _STATIC: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class ShownText:
-    """A text of an item under its heading; `role` is the name of its field, or of its side."""
-
-    role: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class StaticFile:
     """A file of the page itself."""
 
@@ -43,21 +36,20 @@ class StaticFile:
 
 
 def shown_texts(task: Task, item: Item, annotator: str) -> list[ShownText]:
-    """The item's texts in the order in which this annotator sees them."""
+    """The item's texts in the order in which this annotator sees them, two sides under `left` and `right`."""
     if task.sides is None:
-        return [ShownText(name, item.text(name)) for name in task.fields]
+        return list(item.texts)
     left, right = task.sides[::-1] if is_swapped(item.item_id, annotator) else task.sides
-    others = [ShownText(name, item.text(name)) for name in task.fields if name not in task.sides]
-    return [*others, ShownText("left", item.text(left)), ShownText("right", item.text(right))]
+    others = [text for text in item.texts if text.name not in task.sides]
+    return [*others, replace(item.text(left), name="left"), replace(item.text(right), name="right")]
 
 
 def asked_question(task: Task, question: Question, item: Item, annotator: str) -> Question:
     """The question as it is put to this annotator: where the sides change places, so do the values behind them."""
     if task.sides is None or not is_swapped(item.item_id, annotator):
         return question
-    values = question.values[::-1]
-    options = [Option(value, one.text, one.key) for value, one in zip(values, question.options, strict=True)]
-    return Question(question.name, question.text, tuple(options), question.is_ordered)
+    swapped = zip(question.values[::-1], question.options, strict=True)
+    return replace(question, options=tuple(replace(option, value=value) for value, option in swapped))
 
 
 def static_file(name: str) -> StaticFile:
@@ -88,6 +80,5 @@ def make_templates() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["parts_of"] = parts_of
-    environment.globals["colour_count"] = len(PALETTE)
+    environment.globals.update(spans_of=spans_of, colour_count=len(PALETTE))
     return environment

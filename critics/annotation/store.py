@@ -17,11 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from critics.annotation.assignment import Seat, choose_image, is_swapped
-from critics.annotation.database import JUDGEMENTS
-from critics.annotation.items import Item, Text
+from critics.annotation import database
+from critics.annotation.assignment import Assignment, choose_image, is_swapped
+from critics.annotation.items import Item
 from critics.annotation.tasks import TASKS, AnswerError, check_answers
 from ostensive.errors import SettingsError
+from ostensive.recipe_kind import ShownText
+from ostensive.run.folder import RunFolder, existing_run
 
 STORE_NAME: Final = "annotations.sqlite"
 """The file's name in a run folder."""
@@ -68,7 +70,7 @@ class AnnotationStore:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._connection = JUDGEMENTS.connect(self.path)
+        self._connection = database.JUDGEMENTS.connect(self.path)
         return self
 
     def __exit__(
@@ -92,7 +94,7 @@ class AnnotationStore:
                         self._connection.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                raise JUDGEMENTS.storage_error(self.path, error) from error
+                raise database.JUDGEMENTS.storage_error(self.path, error) from error
 
     def secret(self) -> bytes:
         """What form tokens and cookies are signed with; made with the file, so that a page outlives a restart."""
@@ -121,10 +123,10 @@ class AnnotationStore:
             place = db.execute("SELECT coalesce(max(place), 0) FROM items").fetchone()[0]
             before = db.execute("SELECT count(*) FROM items").fetchone()[0]
             for offset, item in enumerate(items, 1):
-                texts = _stored(json.dumps({text.name: text.text for text in item.texts}, ensure_ascii=False))
-                db.execute(_ADD, (item.task, item.item_id, item.image_id, place + offset, texts))
+                texts = _texts_json(item)
+                db.execute(database.ADD_ITEM, (item.task, item.item_id, item.image_id, place + offset, texts))
                 key = (item.task, item.item_id)
-                if db.execute(f"SELECT texts FROM items WHERE {_KEY}", key).fetchone()[0] != texts:  # noqa: S608 - constants
+                if db.execute(_TEXTS_OF, key).fetchone()[0] != texts:
                     raise SettingsError(
                         f"{self.path}: the item {item.item_id!r} was judged with other texts; give the new ones an"
                         " item_id of their own"
@@ -139,13 +141,13 @@ class AnnotationStore:
 
     def items(self, task: str, *, with_retired: bool = False) -> list[Item]:
         """The items of a task in the order in which they are given out."""
-        query = f"SELECT {_ITEM} FROM items WHERE task = ? AND is_retired <= ? ORDER BY place"  # noqa: S608 - constants
+        query = f"SELECT {database.ITEM} FROM items WHERE task = ? AND is_retired <= ? ORDER BY place"  # noqa: S608 - constants
         with self._transaction() as db:
             return [_item(row) for row in db.execute(query, (task, int(with_retired)))]
 
     def item(self, task: str, item_id: str) -> Item | None:
         """One item; None if there is none of that id."""
-        query = f"SELECT {_ITEM} FROM items WHERE task = ? AND item_id = ?"  # noqa: S608 - constants
+        query = f"SELECT {database.ITEM} FROM items WHERE task = ? AND item_id = ?"  # noqa: S608 - constants
         with self._transaction() as db:
             row = db.execute(query, (task, item_id)).fetchone()
         return None if row is None else _item(row)
@@ -153,7 +155,7 @@ class AnnotationStore:
     def next_item(self, task: str, annotator: str, annotators_per_item: int) -> Item | None:
         """The next to judge: the rest of the images already given, then a new one; None at the end."""
         with self._transaction() as db:
-            row = db.execute(_NEXT, {"task": task, "annotator": annotator}).fetchone()
+            row = db.execute(database.NEXT_ITEM, {"task": task, "annotator": annotator}).fetchone()
             if row is None:
                 sizes = dict(
                     db.execute(
@@ -162,13 +164,13 @@ class AnnotationStore:
                         (task,),
                     )
                 )
-                seats = [Seat(*seat) for seat in db.execute(_SEATS, (task,))]
+                given = [Assignment(*one) for one in db.execute(database.ASSIGNMENTS, (task,))]
                 now = self._clock()
-                image_id = choose_image(sizes, seats, annotator, annotators_per_item=annotators_per_item, now=now)
+                image_id = choose_image(sizes, given, annotator, annotators_per_item=annotators_per_item, now=now)
                 if image_id is None:
                     return None
-                db.execute("INSERT INTO seats VALUES (?, ?, ?, ?)", (task, image_id, annotator, now))
-                row = db.execute(_NEXT, {"task": task, "annotator": annotator}).fetchone()
+                db.execute("INSERT INTO assignments VALUES (?, ?, ?, ?)", (task, image_id, annotator, now))
+                row = db.execute(database.NEXT_ITEM, {"task": task, "annotator": annotator}).fetchone()
         assert row is not None, "an image that was given out has an item to judge"
         return _item(row)
 
@@ -180,10 +182,7 @@ class AnnotationStore:
         answers = check_answers(TASKS[task], given)
         swapped = TASKS[task].sides is not None and is_swapped(item_id, annotator)
         with self._transaction() as db:
-            query = (
-                "SELECT 1 FROM items JOIN seats USING (task, image_id) WHERE task = ? AND item_id = ? AND annotator = ?"
-            )
-            if db.execute(query, (task, item_id, annotator)).fetchone() is None:
+            if db.execute(_IS_GIVEN, (task, item_id, annotator)).fetchone() is None:
                 raise AnswerError(
                     f"the item {item_id[:40]!r} was not given to {annotator}; go back to the list of tasks"
                 )
@@ -196,8 +195,8 @@ class AnnotationStore:
         with self._transaction() as db:
             for one, answers in checked:
                 item = one.item
-                seat = (item.task, item.image_id, one.annotator, self._clock())
-                db.execute("INSERT OR IGNORE INTO seats VALUES (?, ?, ?, ?)", seat)
+                assignment = (item.task, item.image_id, one.annotator, self._clock())
+                db.execute("INSERT OR IGNORE INTO assignments VALUES (?, ?, ?, ?)", assignment)
                 key = (item.task, item.item_id, one.annotator)
                 added += self._insert(db, key, answers, swapped=False, source=source)
         return added
@@ -212,10 +211,10 @@ class AnnotationStore:
         source: str,
     ) -> bool:
         text = json.dumps(answers, sort_keys=True)
-        last = db.execute(f"{_STANDING_ANSWERS} AND item_id = ? AND annotator = ?", key).fetchone()
+        last = db.execute(f"{database.STANDING_ANSWERS} AND item_id = ? AND annotator = ?", key).fetchone()
         if last is not None and last[0] == text:
             return False
-        db.execute(_INSERT, (*key, text, None, swapped, source, self._clock()))
+        db.execute(database.ADD_JUDGEMENT, (*key, text, None, swapped, source, self._clock()))
         return True
 
     def take_back(self, task: str, annotator: str) -> Item | None:
@@ -230,8 +229,8 @@ class AnnotationStore:
                 return None
             sequence, item_id, swapped = last
             row = (task, item_id, annotator, None, sequence, swapped, "page", self._clock())
-            db.execute(_INSERT, row)
-            query = f"SELECT {_ITEM} FROM items WHERE task = ? AND item_id = ?"  # noqa: S608 - constants
+            db.execute(database.ADD_JUDGEMENT, row)
+            query = f"SELECT {database.ITEM} FROM items WHERE task = ? AND item_id = ?"  # noqa: S608 - constants
             return _item(db.execute(query, (task, item_id)).fetchone())
 
     def standing(self, task: str) -> list[Standing]:
@@ -239,7 +238,7 @@ class AnnotationStore:
         with self._transaction() as db:
             return [
                 Standing(row[4], _item(row), row[5], json.loads(row[6]), bool(row[7]), row[8], row[9])
-                for row in db.execute(_STANDING, (task,))
+                for row in db.execute(database.STANDING, (task,))
             ]
 
     def answers(self, task: str) -> dict[str, dict[str, Mapping[str, str]]]:
@@ -253,8 +252,8 @@ class AnnotationStore:
         """How far the annotator and all together are."""
         with self._transaction() as db:
             items = db.execute("SELECT count(*) FROM items WHERE task = ? AND is_retired = 0", (task,)).fetchone()[0]
-            mine = db.execute(_JUDGED_BY, (task, annotator)).fetchone()[0]
-            done = db.execute(_DONE, (task, annotators_per_item)).fetchone()[0]
+            mine = db.execute(database.JUDGED_BY, (task, annotator)).fetchone()[0]
+            done = db.execute(database.DONE, (task, annotators_per_item)).fetchone()[0]
         return Progress(mine, items, done)
 
     def judged_in_image(self, item: Item, annotator: str) -> tuple[int, int]:
@@ -269,52 +268,32 @@ class AnnotationStore:
         return judged, items
 
 
-_ITEM: Final = "task, item_id, image_id, texts"
-_KEY: Final = "task = ? AND item_id = ?"
-# Texts that nobody has judged yet may change, those that somebody has stay as they were shown.
-_ADD: Final = """
-INSERT INTO items VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (task, item_id) DO UPDATE SET is_retired = 0, texts = CASE
-    WHEN EXISTS (SELECT 1 FROM judgements WHERE judgements.task = items.task AND judgements.item_id = items.item_id)
-    THEN items.texts ELSE excluded.texts END
-"""
-_INSERT: Final = (
-    "INSERT INTO judgements (task, item_id, annotator, answers, takes_back, swapped, source, judged_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+def open_store(run: RunFolder) -> AnnotationStore:
+    """The judgements of a run, to be entered; the file is made if it is not there."""
+    return AnnotationStore(run.path / STORE_NAME)
+
+
+def existing_store(out: Path | str) -> AnnotationStore:
+    """The judgements of the run in `out`; raises `SettingsError` where nobody was asked yet."""
+    store = open_store(existing_run(out))
+    if not store.path.exists():
+        raise SettingsError(f"{out}: nothing was judged here yet; label with `ostensive annotate RUN`")
+    return store
+
+
+_IS_GIVEN: Final = (
+    "SELECT 1 FROM items JOIN assignments USING (task, image_id) WHERE task = ? AND item_id = ? AND annotator = ?"
 )
-_STANDING_ANSWERS: Final = "SELECT answers FROM standing WHERE task = ?"
-_NEXT: Final = f"""
-SELECT {_ITEM} FROM items JOIN seats USING (task, image_id)
-WHERE task = :task AND annotator = :annotator AND is_retired = 0 AND NOT EXISTS (
-    SELECT 1 FROM standing WHERE standing.task = items.task AND standing.annotator = :annotator
-    AND standing.item_id = items.item_id)
-ORDER BY taken_at, place LIMIT 1
-"""  # noqa: S608 - constants
-_SEATS: Final = """
-SELECT seats.image_id, seats.annotator, count(standing.sequence), max(seats.taken_at, coalesce(max(judged_at), 0))
-FROM seats LEFT JOIN items ON items.task = seats.task AND items.image_id = seats.image_id AND is_retired = 0
-LEFT JOIN standing ON standing.task = seats.task AND standing.annotator = seats.annotator
-    AND standing.item_id = items.item_id
-WHERE seats.task = ? GROUP BY seats.image_id, seats.annotator
-"""
-_STANDING: Final = """
-SELECT items.task, items.item_id, items.image_id, items.texts, sequence, annotator, answers, swapped, source, judged_at
-FROM standing JOIN items USING (task, item_id) WHERE items.task = ? ORDER BY items.place, annotator
-"""
-_JUDGED_BY: Final = """
-SELECT count(*) FROM standing JOIN items USING (task, item_id)
-WHERE items.task = ? AND annotator = ? AND is_retired = 0
-"""
-_DONE: Final = """
-SELECT count(*) FROM (SELECT 1 FROM standing JOIN items USING (task, item_id)
-WHERE items.task = ? AND is_retired = 0 GROUP BY item_id HAVING count(*) >= ?)
-"""
+_TEXTS_OF: Final = "SELECT texts FROM items WHERE task = ? AND item_id = ?"
 
 
-def _stored(text: str) -> str:
-    """`text` with lone surrogates, which SQLite refuses, shown as `?`."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _texts_json(item: Item) -> str:
+    """The texts as they are stored; lone surrogates, which SQLite refuses, are shown as `?`."""
+    texts = json.dumps([[text.name, text.text, text.mentions] for text in item.texts], ensure_ascii=False)
+    return texts.encode("utf-8", "replace").decode("utf-8")
 
 
 def _item(row: Sequence[str]) -> Item:
     task, item_id, image_id, texts = row[:4]
-    return Item(task, item_id, image_id, tuple(Text(name, text) for name, text in json.loads(texts).items()))
+    shown = (ShownText(name, text, tuple(mentions)) for name, text, mentions in json.loads(texts))
+    return Item(task, item_id, image_id, tuple(shown))

@@ -1,22 +1,23 @@
-"""What people are asked: four tasks, each a few questions with fixed answers, in one table.
+"""What people are asked: five tasks, each a few questions with fixed answers, in one table.
 
 - `triple`: is a question with its answer right, does the rationale justify it (LSKD, for its critic);
+- `accept`: is a candidate right, whatever its texts;
 - `rating`: how good is a rationale, from 1 to 5 (ILLUME; 1 and 2 are fitting);
 - `pairwise`: which of two answers is better, by four criteria (LSKD's human evaluation);
 - `preference`: is the chosen description better than the rejected one (a review of STIC's pairs).
 
 Everything that differs between tasks is data here, so that the page, the store, the agreement and the exports are
-written once. An answer is always one of the values below; free text was given up, because nothing can be trained on it.
+written once. An answer is always one of the values below, because nothing can be trained on free text.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from critics.labels import RATINGS
 from ostensive.errors import OstensiveError, SettingsError
+from ostensive.recipe_kind import RecipeKind
 from ostensive.settings import nearest_key
-
-TaskName = Literal["triple", "rating", "pairwise", "preference"]
 
 
 class AnswerError(OstensiveError):
@@ -40,6 +41,7 @@ class Question:
     text: str
     options: tuple[Option, ...]
     is_ordered: bool
+    rejected_with: str | None = None  # the question before it whose rejection rejects this one too, without asking
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -51,15 +53,24 @@ class Question:
 class Task:
     """One kind of work: what an item of it shows, and what is asked of the item."""
 
-    name: TaskName
+    name: str
     title: str
     noun: str  # one item, as people call it
-    fields: tuple[str, ...]  # the texts of an item, in the order in which they are shown
+    fields: tuple[str, ...] | None  # the texts of an item, in the order in which they are shown; None for all it has
     questions: tuple[Question, ...]
     sides: tuple[str, str] | None = None  # the two fields whose order is drawn anew for each annotator and item
 
+    @property
+    def makes_labels(self) -> bool:
+        """Whether critics are trained on its answers: each question is a criterion by which candidates are rated."""
+        return all(question.values == RATINGS for question in self.questions)
 
-_VERDICT: Final = (Option("accept", "Accept", "a"), Option("maybe", "Maybe", "m"), Option("reject", "Reject", "r"))
+    def suits(self, kind: RecipeKind) -> bool:
+        """Whether candidates of a recipe can be judged by it."""
+        return self.fields is None or self.name in kind.tasks
+
+
+_RATING: Final = (Option("accept", "Accept", "a"), Option("maybe", "Maybe", "m"), Option("reject", "Reject", "r"))
 _SIDES: Final = (Option("first", "Left", "1"), Option("tie", "Tie", "2"), Option("second", "Right", "3"))
 
 TASKS: Final[dict[str, Task]] = {
@@ -69,9 +80,16 @@ TASKS: Final[dict[str, Task]] = {
         "triple",
         ("question", "answer", "rationale"),
         (
-            Question("qa", "Is the answer right?", _VERDICT, is_ordered=True),
-            Question("rationale", "Does the rationale justify it?", _VERDICT, is_ordered=True),
+            Question("qa", "Is the answer right?", _RATING, is_ordered=True),
+            Question("rationale", "Does the rationale justify it?", _RATING, is_ordered=True, rejected_with="qa"),
         ),
+    ),
+    "accept": Task(
+        "accept",
+        "Candidates",
+        "candidate",
+        None,
+        (Question("acceptable", "Is it right?", _RATING, is_ordered=True),),
     ),
     "rating": Task(
         "rating",
@@ -113,7 +131,7 @@ TASKS: Final[dict[str, Task]] = {
         ("prompt", "chosen", "rejected"),
         (
             Question(
-                "verdict",
+                "decision",
                 "Is the chosen text the better one?",
                 (Option("confirm", "Confirm", "c"), Option("swap", "Swap", "s"), Option("discard", "Discard", "d")),
                 is_ordered=False,
@@ -139,11 +157,11 @@ def task_named(name: str) -> Task:
 def check_answers(task: Task, given: Mapping[str, str]) -> dict[str, str]:
     """The answers to all questions of `task`, from what a form or a file gives; other keys are passed over.
 
-    The rationale of a rejected answer is rejected with it, whatever is given for it. Raises `AnswerError`.
+    A question that is rejected with another is, whatever is given for it. Raises `AnswerError`.
     """
     answers: dict[str, str] = {}
     for question in task.questions:
-        follows = task.name == "triple" and question.name == "rationale" and answers["qa"] == "reject"
+        follows = question.rejected_with is not None and answers[question.rejected_with] == "reject"
         value = "reject" if follows else given.get(question.name)
         if value is None:
             raise AnswerError(f"no answer to {question.name}; one of {', '.join(question.values)} is expected")

@@ -1,20 +1,19 @@
-"""`ostensive serve-scripted`: the scripted teacher over HTTP in the OpenAI format, with settable latency and faults."""
+"""The scripted teacher over HTTP in the OpenAI format, with settable latency and faults."""
 
 import sys
 from collections.abc import Sequence
 
 from ostensive.chat.faults import FAULT_KINDS, Faults
+from ostensive.chat.scripted import Script
 from ostensive.chat.server import ServerSettings, serve
 from ostensive.errors import SettingsError
 from ostensive.settings import nearest_key
 
 
 def serve_scripted(
-    *, host: str, port: int, error_rate: float, latency_s: float, faults: Sequence[str], faulty_attempts: int
+    script: Script, *, host: str, port: int, latency_s: float, faults: Sequence[str], faulty_attempts: int
 ) -> None:
-    """Serves until interrupted; prints the base URL on standard output once it listens."""
-    from builders.localized.scripted import make_script
-
+    """Serves what `script` says until interrupted; prints the base URL on standard output once it listens."""
     chances = parse_faults(faults)
     settings = ServerSettings(latency_s=latency_s, faults=Faults(**chances, most_per_request=faulty_attempts))
 
@@ -22,7 +21,7 @@ def serve_scripted(
         sys.stdout.write(f"{base_url}\n")
         sys.stdout.flush()
 
-    serve(make_script(error_rate), settings, host=host, port=port, on_ready=on_ready)
+    serve(script, settings, host=host, port=port, on_ready=on_ready)
 
 
 def parse_faults(faults: Sequence[str]) -> dict[str, float]:

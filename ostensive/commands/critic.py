@@ -1,93 +1,211 @@
-"""`ostensive critic train` and `apply`: a critic from people's labels, and its scores beside those of a finished run.
+"""`ostensive critic train`, `apply` and `threshold`.
 
-What changes a run goes through the run's own recipe and the ordinary stages `scored` and `judged`, as a build would; a
-way of its own to filter was given up, because the corpus would then say less of how it was made.
+What changes a run goes through the run's own recipe and the ordinary stages, as a build would, so that the corpus says
+how it was made.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any  # Any: JSON values
 
-from cards.reading import Corpus
-from ostensive.errors import SettingsError
-from ostensive.recipe import Recipe
-from ostensive.run.build import rebuild
-from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
-from ostensive.run.reporting import Reporter
+import typer
+
+from ostensive.commands.options import AsJson, Labels, Quiet, RunFolderPath
+from ostensive.commands.terminal import at_work, corpus_shown, print_lines, say
 
 if TYPE_CHECKING:
-    from critics.settings import CriticSettings
-    from critics.trained.card import TrainedFigures
+    from cards.reading import Corpus
+    from critics.stage import Rebuild
+    from critics.threshold import Curve
+    from critics.threshold_choice import ChosenThreshold
+    from critics.trained.folder import TrainedFigures
+    from ostensive.recipe import Recipe
+    from ostensive.run.reporting import Reporter
 
-SCORED = "scored"
+critic_app = typer.Typer(
+    help="Train a critic on people's labels, score a run with it, and choose a threshold.", no_args_is_help=True
+)
+_TABLE_SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 
 
-def train_critic(
-    run: Path,
-    *,
-    out: Path,
-    asked: Mapping[str, Any],  # Any: JSON values
-    settings: Sequence[str] = (),
-    labels: Path | None = None,
-    tell: Callable[[str], None] = lambda _line: None,
-) -> "TrainedFigures":
-    """Trains a critic on what people said of a run's candidates and writes it into the folder `out`.
-
-    `asked` are settings of the training, `settings` more of them as "a.b=c"; `labels` None takes what people said
-    in the run. Raises `SettingsError` for what is set wrong, before any training.
-    """
+@critic_app.command()
+def train(
+    run: RunFolderPath,
+    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="The critic's folder; run again to go on.")],
+    backbone: Annotated[str, typer.Option("--backbone", metavar="KIND", help="blip2 or vlm.")],
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="The model to start from: on the Hub, or here.")
+    ],
+    labels: Labels = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting of the training.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a critic on what people said of a run's candidates; the same command goes on after a kill."""
+    from builders.dedupe import UNIQUE
+    from builders.table import load, recipe_kind
+    from critics.annotation.export import run_labels
+    from critics.labels import read_labels
     from critics.trained.settings import TrainSettings
-    from critics.trained.train import train_critic as train
+    from critics.trained.training import train_critic
+    from ostensive.commands.show import to_json
     from ostensive.recipe_files import merge, parse_assignments
+    from ostensive.run.folder import existing_run
     from ostensive.settings import validate
 
-    wanted = validate(TrainSettings, merge(asked, parse_assignments(settings)), "critic train")
-    return train(run, settings=wanted, out=out, labels=labels, tell=tell)
+    asked = merge({"backbone": backbone, "model": model}, parse_assignments(settings or []))
+    wanted = validate(TrainSettings, asked, "critic train")
+    folder = existing_run(run)
+    kind = recipe_kind(load(str(folder.recipe_path)).recipe)
+    known = run_labels(folder) if labels is None else read_labels(labels)
+    found = train_critic(folder, known, kind=kind, stage=UNIQUE, settings=wanted, out=out, tell=say)
+    print_lines([to_json(asdict(found))] if as_json else trained_lines(found, out, kind.noun))
 
 
-def apply_critic(
-    out: Path | str,
-    model: Path,
-    *,
-    name: str | None = None,
-    min_accept_probability: float | None = None,
-    options: BuildOptions = DEFAULT_OPTIONS,
-    reporter: Reporter | None = None,
-    stop: threading.Event | None = None,
-) -> Corpus:
-    """Scores the candidates of the finished run `out` with the trained critic in the folder `model`, beside its others.
+@critic_app.command()
+def apply(
+    run: RunFolderPath,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder that `critic train` wrote.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="What its scores are called; `trained` by default.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", min=0, max=1, help="Accept from this probability on.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a finished run's candidates with a trained critic, beside its others, and write the corpus anew."""
+    from critics.stage import apply_critic
 
-    The critic joins the run's recipe, in place of a trained one of the same name; then `scored`, `judged` and the
-    corpus are made anew. Raises `SettingsError` for a folder that holds no critic, and otherwise as `build` does.
-    """
-    from critics.settings import CriticSettings
-    from critics.trained.folder import read_critic
-    from critics.trained.settings import TrainedSettings
-    from ostensive.settings import validate
-
-    folder = model.absolute()
-    read_critic(folder)  # what is wrong with it is said before the run is touched
-    values: dict[str, Any] = {"kind": "trained", "model": str(folder), "name": name}  # Any: JSON values
-    if min_accept_probability is not None:
-        values["min_accept_probability"] = min_accept_probability
-    critic = validate(TrainedSettings, values, "critic")
-
-    def add(recipe: Recipe) -> Recipe:
-        critics: list[CriticSettings] = list(recipe_critics(recipe))
-        same = [place for place, one in enumerate(critics) if one.kind == "trained" and one.title == critic.title]
-        if same:
-            critics[same[0]] = critic
-        else:
-            critics.append(critic)
-        return recipe.model_copy(update={"critics": tuple(critics)})
-
-    return rebuild(out, change=add, start=SCORED, options=options, reporter=reporter, stop=stop)
+    with corpus_shown(run, as_json), at_work(quiet) as (reporter, stop):
+        apply_critic(model, name=name, min_accept_probability=threshold, rebuild=_rebuild(run, reporter, stop))
 
 
-def recipe_critics(recipe: Recipe) -> "tuple[CriticSettings, ...]":
-    """The critics of a recipe; raises `SettingsError` for one of a kind that has none."""
-    critics: tuple[CriticSettings, ...] | None = getattr(recipe, "critics", None)
-    if critics is None:
-        raise SettingsError(f"the recipe {recipe.recipe} has no critics")
-    return critics
+@critic_app.command()
+def threshold(  # noqa: PLR0913, PLR0917 - one parameter an option
+    run: RunFolderPath,
+    labels: Labels = None,
+    critic: Annotated[str | None, typer.Option("--critic", metavar="NAME", help="Whose threshold.")] = None,
+    keep: Annotated[
+        float | None, typer.Option("--keep", min=0, max=1, metavar="SHARE", help="Keep this share of the candidates.")
+    ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option("--precision", min=0, max=1, metavar="SHARE", help="Keep most of which people accept this share."),
+    ] = None,
+    threshold: Annotated[float | None, typer.Option("--threshold", min=0, max=1, help="Take this one.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Put it in force and write the corpus anew.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what each threshold of a critic keeps and how good that is, and choose one; no model is needed."""
+    from builders.table import load, recipe_kind
+    from critics.threshold_choice import ThresholdTarget, choose_threshold, put_in_force
+    from ostensive.commands.show import to_json
+    from ostensive.run.build import finished_run
+
+    target = ThresholdTarget(keep=keep, precision=precision, threshold=threshold)
+    corpus = None
+    with at_work(quiet or not apply) as (reporter, stop):
+        folder = finished_run(run)
+        recipe = load(str(folder.recipe_path))
+        kind = recipe_kind(recipe.recipe)
+        found = choose_threshold(folder, target, recipe=recipe, kind=kind, critic=critic, labels=labels)
+        if apply:
+            corpus = put_in_force(folder, found.choice, _rebuild(run, reporter, stop))
+    print_lines([to_json(threshold_values(found, corpus))] if as_json else threshold_lines(found, corpus))
+
+
+def _rebuild(run: Path, reporter: "Reporter", stop: threading.Event) -> "Rebuild[Corpus]":
+    from ostensive.commands import api
+
+    def rebuild(change: "Callable[[Recipe], Recipe]", start: str) -> "Corpus":
+        return api.rebuild(run, change=change, start=start, reporter=reporter, stop=stop)
+
+    return rebuild
+
+
+def trained_lines(figures: "TrainedFigures", out: Path, noun: str) -> Iterator[str]:
+    """What a training came to, measured on labels that it did not see."""
+    test = figures.test
+    base = test.part.accepted / test.part.rows
+    yield f"critic      {out} (version {figures.version[:12]})"
+    yield f"tested on   {test.part.rows:,} {noun}s of {test.part.images:,} images, {base:.1%} of them accepted"
+    yield f"best fifth  {test.accepted_in_best_fifth:.1%} accepted"
+    yield f"at 0.5      precision {test.precision:.3f}, recall {test.recall:.3f}, F1 {test.f1:.3f}"
+    yield f"card        {out / 'README.md'}"
+
+
+def threshold_lines(chosen: "ChosenThreshold", corpus: "Corpus | None") -> Iterator[str]:
+    """The curve as a table, the choice marked, and what follows from it; `corpus` is None if it was not applied."""
+    from critics.threshold import MIN_KEPT
+
+    choice, curve = chosen.choice, chosen.curve
+    if chosen.gone:
+        of = "1 label of a candidate" if chosen.gone == 1 else f"{chosen.gone:,} labels of candidates"
+        yield f"left out: {of} that this run has no score of (any more)"
+    if chosen.learned_from:
+        yield f"left out: {chosen.learned_from:,} labels of images that the critic was trained on"
+    if choice.figures is not None and not choice.figures.are_unseen:
+        yield "The critic may have been trained on some of these labels: the figures may be better than it is"
+    if curve is not None:
+        yield from _table(curve, choice.min_accept_probability)
+        yield ""
+    yield (
+        f"{choice.critic}: {choice.chosen_by} is the threshold {choice.min_accept_probability:.6g}; it keeps"
+        f" {choice.kept_share:.1%} of {choice.candidates:,} candidates"
+    )
+    if curve is None:
+        yield "Nothing is labelled, so it is not known how good these are: label with `ostensive annotate RUN`"
+    elif choice.figures is None:
+        yield "It keeps none of the labelled rows, so it is not known how good these are"
+    else:
+        found, base = choice.figures, choice.figures.accepted_share
+        yield (
+            f"people accept {found.precision:.1%} of the {found.kept:,} labelled rows among it (95 %:"
+            f" {found.precision_low:.1%} to {found.precision_high:.1%}), and {base:.1%} of all {found.rows:,}, which is"
+            " what filtering at random would keep"
+        )
+        if found.kept < MIN_KEPT:
+            yield f"that is too few to believe: label more, or take a threshold that keeps {MIN_KEPT} of them or more"
+    if chosen.picture is not None:
+        yield f"picture     {chosen.picture}"
+    if corpus is None:
+        yield "Nothing was changed; --apply puts it in force"
+    else:
+        yield f"corpus      {corpus.row_count:,} rows about {corpus.image_count:,} images"
+        yield f"in force    in recipe.yaml of the run; in a recipe of your own set it too: {choice.critic}"
+
+
+def _table(curve: "Curve", threshold: float) -> Iterator[str]:
+    yield f"{'threshold':>11}{'kept':>9}{'precision':>11}{'95 %':>17}{'recall':>9}{'F1':>8}"
+    nearest = {
+        min(curve.points, key=lambda point: abs(point.kept_share.value - share)).min_accept_probability
+        for share in _TABLE_SHARES
+    }
+    at = curve.at(threshold)
+    shown = nearest if at is None else nearest | {at.min_accept_probability}
+    for point in curve.points:
+        if point.min_accept_probability in shown:
+            interval = f"{point.precision.low:.1%} to {point.precision.high:.1%}"
+            mark = "  <" if point is at else ""
+            yield (
+                f"{point.min_accept_probability:>11.4f}{point.kept_share.value:>9.1%}{point.precision.value:>11.1%}"
+                f"{interval:>17}{point.recall.value:>9.1%}{point.f1.value:>8.3f}{mark}"
+            )
+    yield f"{'at random':>11}{'any':>9}{curve.accepted_share.value:>11.1%}"
+
+
+def threshold_values(chosen: "ChosenThreshold", corpus: "Corpus | None") -> dict[str, Any]:
+    """The same for programs, with every point of the curve."""
+    return {
+        **asdict(chosen.choice),
+        "labels_left_out": chosen.gone,
+        "curve": None if chosen.curve is None else asdict(chosen.curve),
+        "picture": None if chosen.picture is None else str(chosen.picture),
+        "rows": None if corpus is None else corpus.row_count,
+    }

@@ -3,16 +3,22 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any  # Any: JSON values
 
-from cards.reading import Corpus
+from ostensive.models.doctor import Diagnosis
+from ostensive.models.needs import ModelNeed
 from ostensive.records import Spend
 from ostensive.run.estimate import Estimate
 from ostensive.run.status import RunStatus
 from ostensive.run.summary import StageSummary
 
+if TYPE_CHECKING:
+    from cards.reading import Corpus
 
-def to_json(value: Any) -> str:  # Any: JSON values
+_UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
+
+
+def to_json(value: Any) -> str:
     """`value` as JSON on one line."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
@@ -46,7 +52,7 @@ def total_spend(stages: Sequence[StageSummary]) -> Spend:
     return sum((stage.spend for stage in stages), Spend())
 
 
-def corpus_lines(corpus: Corpus) -> Iterator[str]:
+def corpus_lines(corpus: "Corpus") -> Iterator[str]:
     """What a build has to say at its end."""
     yield from stage_table(corpus.stages)
     yield ""
@@ -62,7 +68,7 @@ def corpus_lines(corpus: Corpus) -> Iterator[str]:
     yield f"rows        {corpus.path / 'rows'}"
 
 
-def corpus_values(corpus: Corpus) -> dict[str, Any]:  # Any: JSON values
+def corpus_values(corpus: "Corpus") -> dict[str, Any]:
     """The same for programs."""
     return {
         "corpus": str(corpus.path),
@@ -73,7 +79,7 @@ def corpus_values(corpus: Corpus) -> dict[str, Any]:  # Any: JSON values
     }
 
 
-def stage_values(stage: StageSummary) -> dict[str, Any]:  # Any: JSON values
+def stage_values(stage: StageSummary) -> dict[str, Any]:
     """A stage's counts for programs."""
     return {
         "name": stage.name,
@@ -99,7 +105,7 @@ def status_lines(status: RunStatus) -> Iterator[str]:
         yield f"time left   {duration(status.seconds_left)}"
 
 
-def status_values(status: RunStatus) -> dict[str, Any]:  # Any: JSON values
+def status_values(status: RunStatus) -> dict[str, Any]:
     """The same for programs."""
     return {
         "outcome": status.outcome,
@@ -132,3 +138,59 @@ def estimate_lines(estimate: Estimate) -> Iterator[str]:
     yield f"tokens      {estimate.prompt_tokens:,} prompt, {estimate.completion_tokens:,} completion"
     yield f"cost        {money(estimate.usd)}"
     yield "Nothing was sent. Tokens are counted as four characters each, replies as long as the scripted ones."
+
+
+def doctor_lines(diagnosis: Diagnosis) -> Iterator[str]:
+    """A line for each need and, under what is missing, what to do."""
+    missing = [finding for finding in diagnosis.findings if finding.found.problem is not None]
+    width = max((len(finding.need.role) for finding in diagnosis.findings), default=0) + 2
+    for finding in diagnosis.findings:
+        found = finding.found
+        facts = [
+            "there" if found.problem is None else "missing",
+            None if found.size_bytes is None else size_words(found.size_bytes),
+            None if finding.device is None else f"on {finding.device}",
+            None if found.commit is None else f"commit {found.commit[:12]}",
+        ]
+        yield f"{finding.need.role:<{width}}{need_name(finding.need)}: {', '.join(fact for fact in facts if fact)}"
+        if found.problem is not None:
+            yield f"{'':<{width}}{found.problem} ({', '.join(finding.settings)})"
+    if not diagnosis.findings:
+        yield f"recipe {diagnosis.recipe}, profile {diagnosis.profile}: needs no model, package or key"
+    elif missing:
+        yield f"recipe {diagnosis.recipe}, profile {diagnosis.profile}: {len(missing)} of these are missing"
+    else:
+        yield f"recipe {diagnosis.recipe}, profile {diagnosis.profile}: everything is there"
+
+
+def doctor_values(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "recipe": diagnosis.recipe,
+        "profile": diagnosis.profile,
+        "complete": diagnosis.is_complete,
+        "needs": [
+            {
+                **{key: value for key, value in asdict(finding.need).items() if key != "device"},
+                **asdict(finding.found),
+                "settings": list(finding.settings),
+                "device": finding.device,
+            }
+            for finding in diagnosis.findings
+        ],
+    }
+
+
+def need_name(need: ModelNeed) -> str:
+    """A need as people call it: `open_clip ViT-L-14-336 (openai)`, `server gpt-4o`."""
+    kind = {"hub": "model", "folder": "model", "packaged": "packaged model"}.get(need.kind, need.kind)
+    details = ", ".join(detail for detail in (need.weights, need.revision) if detail)
+    return f"{kind} {need.name}{f' ({details})' if details else ''}"
+
+
+def size_words(size_bytes: int) -> str:
+    """A size in the unit that leaves a number people can read: `1.7 GB`."""
+    for unit, name in _UNITS:
+        if size_bytes >= unit:
+            return f"{size_bytes / unit:.1f} {name}"
+    return f"{size_bytes} B"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar  # Any: JSON values
+from typing import Generic, Protocol, TypeVar
 
 from ostensive.chat.preflight import check_key
 from ostensive.errors import BudgetReached, OstensiveError, SettingsError, TooManyFailedError
@@ -23,12 +23,12 @@ from ostensive.run import partitions
 from ostensive.run.engine import INTAKE_STAGES, LocalEngine
 from ostensive.run.folder import RunFolder
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
+from ostensive.run.pipeline import stages_of
 from ostensive.run.planning import plan_partitions
 from ostensive.run.reporting import Reporter, Silence
 from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
-from ostensive.run.splits import SplitStage
 from ostensive.run.summary import StageSummary
-from ostensive.stage import AnyStage, Dropped, RunWideStage
+from ostensive.stage import AnyStage, Dropped
 from ostensive.version import VERSION
 
 _LOOKED_AT = 8  # images, before a run for the microworld begins
@@ -230,14 +230,6 @@ class _Started(Generic[PublishedT]):
 
 def _no_script(_messages: object, _seed: int) -> str:
     return ""
-
-
-def stages_of(recipe: Recipe, kind: RecipeKind) -> tuple[AnyStage, ...]:
-    """The stages of a recipe after intake: its own, and those that every recipe may ask for."""
-    splits: tuple[RunWideStage[Any, Any], ...] = ()
-    if recipe.corpus.splits:
-        splits = (SplitStage(recipe.corpus.splits, recipe.seed),)
-    return (*kind.make_stages(recipe), *splits)
 
 
 def check_world(items: Sequence[SourceItem], settings: IntakeSettings) -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ostensive.chat.access import ChatSettings
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceTable, load_prices, price_of
 from ostensive.chat.records import Conversation, Exchange, Message, Reply
 from ostensive.errors import SettingsError
-from ostensive.images.sources import list_items
-from ostensive.recipe import ScriptedTeacherSettings, ServedModelSettings
+from ostensive.images.items import SourceItem
+from ostensive.recipe import Recipe, ScriptedTeacherSettings, ServedModelSettings
+from ostensive.recipe_kind import RecipeKind
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.run.rehearsal import RehearsedChat, rehearse
 
@@ -43,22 +43,19 @@ class Estimate:
     usd: float | None
 
 
-def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> Estimate:
+def estimate(
+    recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem], options: BuildOptions = DEFAULT_OPTIONS
+) -> Estimate:
     """Takes a few images, spread over the listing, through a rehearsal and multiplies what their requests hold.
 
-    Replies are scripted, so a wordier model costs more; duplicates among the images make it cheaper.
+    Replies are scripted, so a wordier model costs more; duplicates among the images make it cheaper. Raises
+    `SettingsError` where none of them can be read.
     """
-    from builders.table import load
-
-    resolved = load(recipe, profile=options.profile, assignments=options.settings)
-    items = list_items(Path(images), resolved.intake)[: options.limit]
     step = max(1, len(items) // SAMPLE_IMAGES)
-    rehearsal = rehearse(resolved, items[::step][:SAMPLE_IMAGES])
+    rehearsal = rehearse(recipe, kind, items[::step][:SAMPLE_IMAGES])
     sampled = len(rehearsal.images)
     if sampled == 0:
-        raise SettingsError(
-            f"{images}: none of {len(items[::step][:SAMPLE_IMAGES])} images that were tried can be read"
-        )
+        raise SettingsError(f"none of {len(items[::step][:SAMPLE_IMAGES])} images that were tried can be read")
     share, prices = len(items) / sampled, load_prices(options.prices)
     found = [_of_model(chats, share, prices) for chats in _by_model(rehearsal.chats)]
     priced = [model.usd for model in found if model.usd is not None]

@@ -19,6 +19,7 @@ from ostensive.files import TEMPORARY, remove_leftovers, storage_errors, write_t
 from ostensive.run import partitions
 from ostensive.run.partitions import PartitionInfo
 from ostensive.run.summary import StageSummary
+from ostensive.stage import record_name
 
 _PART = re.compile(r"part-(\d{5,})-([0-9a-f]{16})\.parquet")
 
@@ -93,6 +94,20 @@ class RunFolder:
         """What the finished partitions of a stage say of themselves, by index."""
         return [partitions.read_info(path) for path in self.partition_paths(stage)]
 
+    def stage_of(self, record: Any) -> str | None:
+        """The last stage whose records are of this class, by what the run says of its stages; None if there is none."""
+        wanted, found = record_name(record), None
+        for stage in self.read_state().get("stages", []):
+            paths = self.partition_paths(stage)
+            if paths and partitions.read_info(paths[0]).record == wanted:
+                found = stage
+        return found
+
+    def paths_of(self, record: Any) -> list[Path]:
+        """The finished partitions of the last stage whose records are of this class."""
+        stage = self.stage_of(record)
+        return [] if stage is None else self.partition_paths(stage)
+
     def summary(self, stage: str) -> StageSummary:
         """The counts of a stage over its finished partitions."""
         return sum((info.summary for info in self.infos(stage)), StageSummary(stage, 0, 0))
@@ -148,6 +163,14 @@ class RunFolder:
             except ValueError:
                 continue
         return events
+
+
+def existing_run(path: Path | str) -> RunFolder:
+    """The run in `path`; raises `SettingsError` when there is none."""
+    run = RunFolder(Path(path))
+    if not run.read_state():
+        raise SettingsError(f"{path}: there is no run here; give the folder that was --out of `ostensive build`")
+    return run
 
 
 def _ends_midline(file: BinaryIO) -> bool:

@@ -1,27 +1,23 @@
 """`ostensive preview`: one image through every stage, each text and prompt shown, nothing spent or written."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any  # Any: records of any stage
 
-from ostensive.images.sources import list_items
-from ostensive.records import ImageRecord, Judged, Qar, Scored, Verbalization
-from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
+from ostensive.images.items import SourceItem
+from ostensive.recipe import Recipe
+from ostensive.recipe_kind import RecipeKind
+from ostensive.records import ImageRecord, Judged, Scored, Verbalization
 from ostensive.run.rehearsal import Rehearsal, RehearsedStage, rehearse
 from ostensive.stage import Kept
 
 
-def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> Rehearsal:
+def preview(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> Rehearsal:
     """Takes the first image that can be read through a rehearsal of `recipe`."""
-    from builders.table import load
-
-    resolved = load(recipe, profile=options.profile, assignments=options.settings)
-    items = list_items(Path(images), resolved.intake)[: options.limit]
-    rehearsal = rehearse(resolved, items[:1])
+    rehearsal = rehearse(recipe, kind, items[:1])
     for item in items[1:]:
         if rehearsal.images:
             break
-        rehearsal = rehearse(resolved, [item])
+        rehearsal = rehearse(recipe, kind, [item])
     return rehearsal
 
 
@@ -31,13 +27,24 @@ def as_text(rehearsal: Rehearsal) -> str:
 
 
 def _lines(rehearsal: Rehearsal) -> Iterator[str]:
+    prompts_after = _prompts_after(rehearsal)
     for stage in rehearsal.stages:
         yield _heading(stage.name)
-        yield from _stage_lines(stage)
-        if stage.name == "verbalized":
+        yield from _stage_lines(stage, rehearsal.kind)
+        if stage.name == prompts_after:
             yield from _prompt_lines(rehearsal)
     yield ""
     yield "Nothing was sent, spent or written; the replies are the scripted teacher's."
+
+
+def _prompts_after(rehearsal: Rehearsal) -> str:
+    """The stage after which prompts are shown: the last before there are candidates."""
+    before = rehearsal.stages[0].name
+    for stage in rehearsal.stages[1:]:
+        if stage.record is rehearsal.kind.candidate:
+            break
+        before = stage.name
+    return before
 
 
 def _prompt_lines(rehearsal: Rehearsal) -> Iterator[str]:
@@ -54,17 +61,17 @@ def _prompt_lines(rehearsal: Rehearsal) -> Iterator[str]:
                 yield follow_up.text
 
 
-def _stage_lines(stage: RehearsedStage) -> Iterator[str]:
+def _stage_lines(stage: RehearsedStage, kind: RecipeKind) -> Iterator[str]:
     for outcome in stage.outcomes:
         if isinstance(outcome, Kept):
             for record in outcome.records:
-                yield from _record_lines(record)
+                yield from _record_lines(record, kind)
         for loss in outcome.losses if isinstance(outcome, Kept) else (outcome,):
             detail = f" ({loss.detail})" if loss.detail else ""
             yield f"{type(loss).__name__.lower()}: {loss.reason}{detail}"
 
 
-def _record_lines(record: Any) -> Iterator[str]:  # Any: records of any stage
+def _record_lines(record: Any, kind: RecipeKind) -> Iterator[str]:
     if isinstance(record, ImageRecord):
         yield f"{record.source}  {record.width} x {record.height} {record.format}  {record.image_id[:16]}"
     elif isinstance(record, Verbalization):
@@ -76,13 +83,14 @@ def _record_lines(record: Any) -> Iterator[str]:  # Any: records of any stage
             yield f"[{region.number}] {region.caption} [({box.x1:.2f}, {box.y1:.2f}), ({box.x2:.2f}, {box.y2:.2f})]"
         for probe in record.probes:
             yield f"{probe.question} {probe.answer}"
-    elif isinstance(record, Qar):
-        yield from (f"Q: {record.question}", f"A: {record.answer}", f"R: {record.rationale}", "")
+    elif isinstance(record, kind.candidate):
+        yield from (f"{shown.name}: {shown.text}" for shown in kind.shown(record))
+        yield ""
     elif isinstance(record, Scored):
         scores = (f"{score.critic} {score.accept_probability:.3f}" for score in record.scores)
-        yield f"{', '.join(scores)}: {record.candidate.question}"
+        yield f"{', '.join(scores)}: {kind.shown(record.candidate)[0].text}"
     elif isinstance(record, Judged):
-        yield f"accepted: {record.candidate.question}"
+        yield f"accepted: {kind.shown(record.candidate)[0].text}"
     else:
         yield str(record)
 

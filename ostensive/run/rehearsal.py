@@ -5,9 +5,9 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self  # Any: stages of different records
 
 from ostensive.chat.access import ChatSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, Reply
@@ -17,9 +17,11 @@ from ostensive.images.loader import ImageLoader
 from ostensive.images.sources import SourceItem
 from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import Recipe
+from ostensive.recipe_kind import RecipeKind
 from ostensive.records import NO_SPEND, ImageRecord, Record, Verbalization
+from ostensive.run.pipeline import stages_of
 from ostensive.run.services import Services, thread_count
-from ostensive.stage import ImageEvidence, Kept, Outcome
+from ostensive.stage import ImageEvidence, Kept, Outcome, RunWideStage, record_name
 
 
 @dataclass(slots=True)
@@ -61,14 +63,16 @@ class RehearsedStage:
     """What a stage was given and made, in memory."""
 
     name: str
+    record: Any  # the class of what it made
     rows: Sequence[Record]
-    outcomes: Sequence[Outcome[Any]]  # Any: stages of different records
+    outcomes: Sequence[Outcome[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """Everything that came of a few images."""
 
+    kind: RecipeKind
     stages: tuple[RehearsedStage, ...]  # intake first
     chats: tuple[RehearsedChat, ...]
 
@@ -84,10 +88,8 @@ class Rehearsal:
         return [record for outcome in kept for record in outcome.records]
 
 
-def rehearse(recipe: Recipe, items: Sequence[SourceItem]) -> Rehearsal:
+def rehearse(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> Rehearsal:
     """Takes `items` through intake and every stage of `recipe`, the parts of chat models spoken by scripts."""
-    from builders.table import recipe_kind
-
     chats: list[RehearsedChat] = []
 
     def open_chat(settings: ChatSettings, script: Script) -> Chat:
@@ -95,23 +97,28 @@ def rehearse(recipe: Recipe, items: Sequence[SourceItem]) -> Rehearsal:
         return chats[-1]
 
     threads = thread_count(recipe.run)
-    intake = Intake(recipe.intake, threads)
     services = Services(ImageLoader(recipe.intake), open_chat, GeneratorPool(), threads, threading.Event())
-    taken_in = intake.process(items, set())
-    done = [RehearsedStage(intake.name, items, taken_in)]
-    rows: list[Any] = _kept(taken_in)  # Any: as in RehearsedStage
-    evidence = {image.image_id: ImageEvidence(image, None) for image in rows}
-    for stage in recipe_kind(recipe.recipe).make_stages(recipe, services):
+    intake = Intake(recipe.intake, threads)
+    taken_in = intake.process(items, {})
+    done = [RehearsedStage(intake.name, ImageRecord, items, taken_in)]
+    images = _kept(taken_in)
+    made: dict[str, Sequence[Any]] = {record_name(ImageRecord): images}  # the newest rows by the name of their class
+    evidence = {image.image_id: ImageEvidence(image) for image in images}
+    for stage in stages_of(recipe, kind):
+        rows = made[record_name(stage.record_in)]
         if not rows:
             break
-        with stage:
-            outcomes = stage.process(rows, evidence)
-        done.append(RehearsedStage(stage.name, rows, outcomes))
-        rows = _kept(outcomes)
+        if isinstance(stage, RunWideStage):
+            outcomes = stage.apply(rows, stage.decide([stage.summarise(rows, evidence)]))
+        else:
+            with stage.opened(services) as opened:
+                outcomes = opened.process(rows, evidence)
+        done.append(RehearsedStage(stage.name, stage.record_out, rows, outcomes))
+        kept = made[record_name(stage.record_out)] = _kept(outcomes)
         if stage.record_out is Verbalization:
-            evidence = {row.image_id: ImageEvidence(evidence[row.image_id].image, row) for row in rows}
-    return Rehearsal(tuple(done), tuple(chats))
+            evidence = {row.image_id: replace(evidence[row.image_id], verbalization=row) for row in kept}
+    return Rehearsal(kind, tuple(done), tuple(chats))
 
 
-def _kept(outcomes: Sequence[Outcome[Any]]) -> list[Any]:  # Any: as in RehearsedStage
+def _kept(outcomes: Sequence[Outcome[Any]]) -> list[Any]:
     return [record for outcome in outcomes if isinstance(outcome, Kept) for record in outcome.records]

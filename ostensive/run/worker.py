@@ -24,7 +24,7 @@ from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import PartitionInfo
 from ostensive.run.services import Services, ServiceSettings, open_services
-from ostensive.stage import Evidence, FunctionStage, ImageEvidence, Outcome, RunWideStage, Stage
+from ostensive.stage import Evidence, FunctionStage, ImageEvidence, Outcome, RunWideStage, Stage, record_name
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -115,7 +115,7 @@ class StageWorker:
         work = self.open(stage) if rows else stage
         outcomes: list[Outcome[Any]] = []
         reported = 0
-        for batch in batches(rows, stage.images_at_once):
+        for batch in batches(rows, work.images_at_once):
             if self._services.stop.is_set():
                 raise Stopped
             made = work.process(batch, {row.image_id: evidence[row.image_id] for row in batch} if evidence else {})
@@ -128,7 +128,7 @@ class StageWorker:
         table = partitions.outcome_table(rows, outcomes, stage.record_out)
         summary = partitions.summarize(stage.name, len(rows), outcomes)
         digest = partitions.digest_of(table, stage.record_out)
-        info = PartitionInfo(stage.name, task.index, wanted, digest, _name_of(stage.record_out), summary)
+        info = PartitionInfo(stage.name, task.index, wanted, digest, record_name(stage.record_out), summary)
         partitions.write(path, table, info)
         run.log_partition(info, time.monotonic() - started)
         return Carried(info, was_there=False)
@@ -184,11 +184,11 @@ def evidence_of(run: RunFolder, done: Sequence[PartitionInfo]) -> Evidence:
     items: dict[str, list[Annotation]] = {}
     for info in done:
         path = run.partition_path(info.stage, info.index, info.fingerprint)
-        if info.record == ImageRecord.__name__:
+        if info.record == record_name(ImageRecord):
             images = {image.image_id: image for image in partitions.read_kept(path, ImageRecord)}
-        elif info.record == Verbalization.__name__:
+        elif info.record == record_name(Verbalization):
             texts = {text.image_id: text for text in partitions.read_kept(path, Verbalization)}
-        elif info.record == Annotation.__name__:
+        elif info.record == record_name(Annotation):
             for item in partitions.read_kept(path, Annotation):
                 items.setdefault(item.image_id, []).append(item)
     return {
@@ -200,14 +200,9 @@ def evidence_of(run: RunFolder, done: Sequence[PartitionInfo]) -> Evidence:
 def _rows_of(run: RunFolder, task: PartitionTask, record: Any) -> Sequence[Any]:
     """The rows of the last stage before that made records of this class: stages that only tell more of images give none."""
     for info in reversed(task.done):
-        if info.record == _name_of(record):
+        if info.record == record_name(record):
             return partitions.read_kept(run.partition_path(info.stage, info.index, info.fingerprint), record)
-    raise AssertionError(f"no stage before gives {_name_of(record)}")
-
-
-def _name_of(record: Any) -> str:
-    """A record class by its name, without type arguments."""
-    return str(getattr(record, "__origin__", record).__name__)
+    raise AssertionError(f"no stage before gives {record_name(record)}")
 
 
 def _write_table(path: Path, table: Any, *, instead_of: str) -> None:

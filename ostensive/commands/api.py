@@ -1,0 +1,114 @@
+"""The functions of the Python interface: each hands one room what it takes of the others."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
+
+if TYPE_CHECKING:
+    from cards.reading import Corpus
+    from ostensive.models.doctor import Diagnosis
+    from ostensive.recipe import Recipe
+    from ostensive.run.estimate import Estimate
+    from ostensive.run.rehearsal import Rehearsal
+    from ostensive.run.reporting import Reporter
+
+
+def build(
+    recipe: str,
+    *,
+    images: Path | str,
+    out: Path | str,
+    options: BuildOptions = DEFAULT_OPTIONS,
+    reporter: "Reporter | None" = None,
+    stop: threading.Event | None = None,
+) -> "Corpus":
+    """Builds the corpus that `recipe` (by name, or a YAML file) describes from `images`, in the folder `out`.
+
+    Running again does only what is missing. Raises as `ostensive.run.build.Build.from_images` does.
+    """
+    from builders.table import load, recipe_kind
+    from cards.assembling import publish
+    from ostensive.run.build import Build
+    from ostensive.run.reporting import Silence
+
+    resolved = load(recipe, profile=options.profile, assignments=options.settings)
+    build_ = Build(resolved, recipe_kind(resolved.recipe), publish, options, reporter or Silence(), stop)
+    return build_.from_images(images, out)
+
+
+def rebuild(
+    out: Path | str,
+    *,
+    change: "Callable[[Recipe], Recipe]",
+    start: str,
+    options: BuildOptions = DEFAULT_OPTIONS,
+    reporter: "Reporter | None" = None,
+    stop: threading.Event | None = None,
+) -> "Corpus":
+    """Does the stage `start` and what comes after it again in the finished run `out`, by its own recipe after `change`.
+
+    Where nothing depends on the change, nothing is done again. Raises as `ostensive.run.build.Build.from_stage` does.
+    """
+    from builders.table import load, recipe_kind
+    from cards.assembling import publish
+    from ostensive.run.build import Build, finished_run
+    from ostensive.run.reporting import Silence
+
+    recipe = change(load(str(finished_run(out).recipe_path)))
+    build_ = Build(recipe, recipe_kind(recipe.recipe), publish, options, reporter or Silence(), stop)
+    return build_.from_stage(out, start)
+
+
+def demo(
+    out: Path | str,
+    *,
+    options: BuildOptions = DEFAULT_OPTIONS,
+    reporter: "Reporter | None" = None,
+    stop: threading.Event | None = None,
+) -> "Corpus":
+    """Copies the photographs to `out/photographs` and builds the corpus in `out/run`; raises as `build` does."""
+    from builders.demo import SETTINGS, copy_photographs
+
+    photographs = Path(out) / "photographs"
+    copy_photographs(photographs)
+    chosen = replace(options, settings=(*SETTINGS, *options.settings))
+    return build("localized", images=photographs, out=Path(out) / "run", options=chosen, reporter=reporter, stop=stop)
+
+
+def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> "Rehearsal":
+    """Takes the first image that can be read through a rehearsal of `recipe`; nothing is sent, spent or written."""
+    from builders.table import load, recipe_kind
+    from ostensive.images.sources import list_items
+    from ostensive.run.preview import preview as rehearse_first
+
+    resolved = load(recipe, profile=options.profile, assignments=options.settings)
+    items = list_items(Path(images), resolved.intake)[: options.limit]
+    return rehearse_first(resolved, recipe_kind(resolved.recipe), items)
+
+
+def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> "Estimate":
+    """What a build would ask and cost, from a few images; raises as `ostensive.run.estimate.estimate` does."""
+    from builders.table import load, recipe_kind
+    from ostensive.images.sources import list_items
+    from ostensive.run.estimate import estimate as estimate_items
+
+    resolved = load(recipe, profile=options.profile, assignments=options.settings)
+    items = list_items(Path(images), resolved.intake)[: options.limit]
+    return estimate_items(resolved, recipe_kind(resolved.recipe), items, options)
+
+
+def doctor(
+    recipe: str, *, options: BuildOptions = DEFAULT_OPTIONS, environment: Mapping[str, str] | None = None
+) -> "Diagnosis":
+    """What `recipe` needs, and what there is of it here; raises `SettingsError` for one that is not whole and valid.
+
+    `environment` None is the process's.
+    """
+    from builders.table import load
+    from ostensive.models.doctor import doctor as look
+
+    return look(load(recipe, profile=options.profile, assignments=options.settings), environment)

@@ -1,0 +1,162 @@
+"""`ostensive demo`, `build`, `preview`, `estimate`, `status`, `doctor` and `frequencies`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ostensive.commands.options import (
+    AsJson,
+    Images,
+    Limit,
+    Prices,
+    Profile,
+    Quiet,
+    RecipeName,
+    RunFolderPath,
+    Settings,
+    rehearsal_options,
+)
+from ostensive.commands.terminal import at_work, corpus_shown, print_lines
+
+app = typer.Typer()
+
+JournalPath = Annotated[
+    Path | None, typer.Option("--journal", metavar="PATH", help="Share the answers of this journal with other runs.")
+]
+MaxCost = Annotated[
+    float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Stop before the run has cost more than this.")
+]
+MaxRequests = Annotated[
+    int | None, typer.Option("--max-requests", min=0, metavar="N", help="Stop before the run has sent more than this.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try failed rows again; answers that are there are not paid again.")
+]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to put it.")] = Path("ostensive-demo"),
+    settings: Settings = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build a small corpus from photographs that ship with scikit-image and scikit-learn: no network, GPU or key."""
+    from ostensive.commands import api
+    from ostensive.run.options import BuildOptions
+
+    with corpus_shown(out / "run", as_json), at_work(quiet) as (reporter, stop):
+        api.demo(out, options=BuildOptions(settings=tuple(settings or ())), reporter=reporter, stop=stop)
+
+
+@app.command()
+def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one record at once
+    recipe: RecipeName,
+    images: Images,
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder; run again to continue in it.")],
+    profile: Profile = None,
+    settings: Settings = None,
+    journal: JournalPath = None,
+    max_cost: MaxCost = None,
+    max_requests: MaxRequests = None,
+    limit: Limit = None,
+    prices: Prices = None,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build a corpus; running the same command again continues where it stopped and pays for nothing twice."""
+    from ostensive.commands import api
+    from ostensive.run.options import BuildOptions
+
+    options = BuildOptions(
+        profile=profile,
+        settings=tuple(settings or ()),
+        journal=journal,
+        max_cost_usd=max_cost,
+        max_requests=max_requests,
+        limit=limit,
+        prices=prices,
+        retry_failed=retry_failed,
+    )
+    with corpus_shown(out, as_json), at_work(quiet) as (reporter, stop):
+        api.build(recipe, images=images, out=out, options=options, reporter=reporter, stop=stop)
+
+
+@app.command()
+def preview(recipe: RecipeName, images: Images, profile: Profile = None, settings: Settings = None) -> None:
+    """Take one image through every stage and print each text and prompt; nothing is sent, spent or written."""
+    from ostensive.commands import api
+    from ostensive.run.preview import as_text
+
+    print_lines([as_text(api.preview(recipe, images=images, options=rehearsal_options(profile, settings)))])
+
+
+@app.command()
+def estimate(
+    recipe: RecipeName,
+    images: Images,
+    profile: Profile = None,
+    settings: Settings = None,
+    prices: Prices = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many requests and tokens a build would take and what it would cost, before spending any."""
+    from ostensive.commands import api
+    from ostensive.commands.show import estimate_lines, to_json
+
+    found = api.estimate(
+        recipe, images=images, options=rehearsal_options(profile, settings, prices=prices, limit=limit)
+    )
+    print_lines([to_json(asdict(found))] if as_json else estimate_lines(found))
+
+
+@app.command()
+def status(run: RunFolderPath, as_json: AsJson = False) -> None:
+    """Show what is done, dropped and failed in a run, what it cost, and how long it will take."""
+    from ostensive.commands.show import status_lines, status_values, to_json
+    from ostensive.run.status import status as read_status
+
+    found = read_status(run)
+    print_lines([to_json(status_values(found))] if as_json else status_lines(found))
+
+
+@app.command()
+def doctor(recipe: RecipeName, profile: Profile = None, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Say which models, files, packages and keys a recipe needs, which are here, and on what device they would run.
+
+    Nothing is loaded or downloaded. Exit status 1 when something is missing.
+    """
+    from ostensive.commands import api
+    from ostensive.commands.show import doctor_lines, doctor_values, to_json
+
+    found = api.doctor(recipe, options=rehearsal_options(profile, settings))
+    print_lines([to_json(doctor_values(found))] if as_json else doctor_lines(found))
+    if not found.is_complete:
+        raise typer.Exit(1)
+
+
+@app.command()
+def frequencies(
+    run: RunFolderPath,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write them to this file instead of printing them.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count the labels of a run's regions, for verbalize.regions.choice.frequencies: label, tab, count."""
+    from ostensive.commands.show import to_json
+    from verbalizers.frequencies import frequency_lines
+    from verbalizers.label_counts import run_frequencies
+
+    found = run_frequencies(run, out=out)
+    if as_json:
+        print_lines([to_json(dict(found.counts))])
+    elif out is None:
+        print_lines(frequency_lines(found))
+    else:
+        labels = "1 label" if len(found.counts) == 1 else f"{len(found.counts):,} labels"
+        print_lines([f"{labels} of {sum(found.counts.values()):,} regions in {out}"])

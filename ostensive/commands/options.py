@@ -1,0 +1,54 @@
+"""What several commands may be told, as typer takes it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ostensive.run.options import BuildOptions
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe (`localized`) or a YAML file.")]
+Images = Annotated[
+    str, typer.Option("--images", metavar="PATH", help="A folder, a list file, a tar, Parquet, or a `datasets` folder.")
+]
+AnnotationsFile = Annotated[
+    Path | None,
+    typer.Option("--annotations", metavar="FILE", help="Items that belong to images: CSV, JSON, JSON Lines, Parquet."),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="What fills in the models: offline, open, open-small, paper, served, microworld.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting of the recipe; may be repeated.")
+]
+Prices = Annotated[
+    Path | None, typer.Option("--prices", metavar="FILE", help="YAML price table that overrides the built-in one.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Take only the first N images.")]
+RunFolderPath = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", metavar="FILE", help="Labels as Parquet; by default those given in the run."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print results as one line of JSON.")]
+
+
+def rehearsal_options(
+    profile: str | None,
+    settings: list[str] | None,
+    *,
+    prices: Path | None = None,
+    limit: int | None = None,
+) -> "BuildOptions":
+    """Options of a rehearsal, which publishes nothing and therefore needs neither licence nor source."""
+    from ostensive.run.options import BuildOptions
+
+    stand_ins = ("corpus.license=unknown", "corpus.source=unknown")
+    return BuildOptions(profile=profile, settings=(*stand_ins, *(settings or ())), prices=prices, limit=limit)

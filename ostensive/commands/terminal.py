@@ -1,0 +1,82 @@
+"""What commands print, where, and how a command at work is shown and stopped."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ostensive.errors import BudgetReached, SettingsError, TooManyFailedError
+
+if TYPE_CHECKING:
+    from ostensive.run.reporting import Reporter
+
+
+def complain(message: str) -> None:
+    """An error, on standard error."""
+    say(f"ostensive: {message}")
+
+
+def say(message: str) -> None:
+    """A note, on standard error."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Results, on standard output."""
+    for line in lines:
+        # A file name or a model's text may hold what the terminal's encoding does not.
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+@contextlib.contextmanager
+def corpus_shown(out: Path, as_json: bool) -> Iterator[None]:
+    """Shows the corpus that the block makes in `out`; also one that a budget or failed rows made smaller than meant."""
+    from cards.reading import read_corpus
+    from ostensive.commands.show import corpus_lines, corpus_values, to_json
+    from ostensive.run.folder import RunFolder
+
+    def show() -> None:
+        corpus = read_corpus(RunFolder(out))
+        print_lines([to_json(corpus_values(corpus))] if as_json else corpus_lines(corpus))
+
+    try:
+        yield
+    except (TooManyFailedError, BudgetReached):
+        with contextlib.suppress(SettingsError):  # nothing was whole yet
+            show()
+        raise
+    show()
+
+
+@contextlib.contextmanager
+def at_work(quiet: bool) -> Iterator["tuple[Reporter, threading.Event]"]:
+    """Progress, and an event that the first Ctrl-C (or SIGTERM) sets; the second one ends the process at once."""
+    from ostensive.run.progress import for_standard_error
+    from ostensive.run.reporting import Silence
+
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        reporter: Reporter = Silence()
+        if not quiet:
+            reporter = shown = for_standard_error()
+            stack.enter_context(shown)
+
+        def on_signal(_number: int, _frame: FrameType | None) -> None:
+            if stop.is_set():
+                os._exit(130)
+            stop.set()
+            reporter.note("stopping: what is in flight is finished first; press Ctrl-C again to stop at once")
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield reporter, stop
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""A recipe of another package: a caption for each note that came in beside an image."""

@@ -1,0 +1,123 @@
+"""A threshold chosen for a run of a recipe that is not ours, and the recipe that follows from a choice."""
+
+from pathlib import Path
+
+import pytest
+from annotated_run import write_stage
+from captions_recipe.recipe import KIND, Caption, CaptionsRecipe
+from critic_context import caption
+
+from critics.labels import CriterionTarget, Label, write_labels
+from critics.settings import critics_of, leaves, titles, with_critic, with_threshold
+from critics.stage import JUDGED, SCORED
+from critics.threshold_choice import ThresholdTarget, choose_threshold, put_in_force
+from critics.trained.settings import TrainedSettings
+from ostensive.errors import SettingsError
+from ostensive.recipe import Recipe
+from ostensive.records import CriticScore, Scored
+from ostensive.run.folder import RunFolder
+from ostensive.run.thresholds import read_choices
+
+ROWS = 40
+
+
+def recipe(*critics: dict[str, object]) -> CaptionsRecipe:
+    corpus = {"license": "other", "source": "a test"}
+    return CaptionsRecipe.model_validate(
+        {"recipe": "captions", "profile": "offline", "corpus": corpus, "critics": critics}
+    )
+
+
+NESTED: dict[str, object] = {
+    "kind": "any_of",
+    "critics": [{"kind": "judge"}, {"kind": "all_of", "critics": [{"kind": "evidence"}]}],
+}
+RECIPE = recipe({"kind": "rules"}, NESTED)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """Captions with a score from `evidence` that goes up from 0 to 1, of ten images."""
+    rows = [
+        Scored(
+            caption("A dog.", row_id=f"c{number}", image_id=f"{number % 10:064}"),
+            (CriticScore("rules", "r", 1.0, "", ""), CriticScore("evidence", "e", number / (ROWS - 1), "no", "")),
+        )
+        for number in range(ROWS)
+    ]
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    folder.write_state(outcome="done", stages=["captions", SCORED])
+    write_stage(folder, SCORED, rows, Scored[Caption])
+    return folder
+
+
+def labels(path: Path, least: int) -> Path:
+    """Every caption from the one of this number on is accepted."""
+    found = [
+        Label(f"c{number}", f"{number % 10:064}", number >= least, (CriterionTarget("acceptable", 3.0),))
+        for number in range(ROWS)
+    ]
+    write_labels(path, found)
+    return path
+
+
+def test_a_choice_by_labels_of_any_candidates(run: RunFolder, tmp_path: Path) -> None:
+    file = labels(tmp_path / "labels.parquet", 20)
+    target = ThresholdTarget(precision=1.0)
+    chosen = choose_threshold(run, target, recipe=RECIPE, kind=KIND, critic="evidence", labels=file)
+    assert chosen.choice.min_accept_probability == 20 / 39
+    assert (chosen.choice.critic, chosen.choice.critic_version) == ("evidence", "e")
+    assert chosen.choice.chosen_by == "--precision 1"
+    assert (chosen.gone, chosen.learned_from) == (0, 0)
+    assert chosen.choice.figures is not None
+    assert (chosen.choice.figures.precision, chosen.choice.figures.recall) == (1.0, 1.0)
+    assert chosen.picture is not None
+    assert chosen.picture.is_file()
+    assert read_choices(run.path) == (), "nothing holds before it is put in force"
+
+
+def test_a_choice_in_force_changes_the_critic_wherever_it_stands_and_judges_anew(run: RunFolder) -> None:
+    chosen = choose_threshold(run, ThresholdTarget(keep=0.25), recipe=RECIPE, kind=KIND, critic="evidence")
+    assert chosen.curve is None
+    asked = []
+
+    def rebuild(change: object, start: str) -> Recipe:
+        asked.append(start)
+        assert callable(change)
+        changed: Recipe = change(RECIPE)
+        return changed
+
+    changed = put_in_force(run, chosen.choice, rebuild)
+    assert asked == [JUDGED]
+    assert read_choices(run.path) == (chosen.choice,)
+    assert changed == with_threshold(RECIPE, "evidence", 30 / 39)
+    assert [one.min_accept_probability for one in leaves(critics_of(changed))] == [0.5, 0.75, 30 / 39]
+    assert titles(critics_of(changed)) == titles(RECIPE.critics)
+
+
+def test_a_critic_that_joins_takes_the_place_of_a_trained_one_of_its_name() -> None:
+    first, second = TrainedSettings(model="a"), TrainedSettings(model="b")
+    once = with_critic(RECIPE, first)
+    assert critics_of(once) == (*RECIPE.critics, first)
+    assert critics_of(with_critic(once, second)) == (*RECIPE.critics, second)
+    other = TrainedSettings(model="b", name="other")
+    assert critics_of(with_critic(once, other)) == (*RECIPE.critics, first, other)
+
+
+def test_what_cannot_be_chosen(run: RunFolder) -> None:
+    def complaint(target: ThresholdTarget, critic: str | None = "evidence") -> str:
+        with pytest.raises(SettingsError) as caught:
+            choose_threshold(run, target, recipe=RECIPE, kind=KIND, critic=critic)
+        return str(caught.value)
+
+    assert complaint(ThresholdTarget()).startswith("--keep, --precision and --threshold: give one of them")
+    assert complaint(ThresholdTarget(keep=0.5, threshold=0.5)).startswith("--keep, --precision and --threshold: give")
+    assert complaint(ThresholdTarget(keep=0.5), None) == (
+        f"{run.path} has 2 critics (judge, evidence); name one with --critic"
+    )
+    assert complaint(ThresholdTarget(precision=0.5)) == (
+        f"{run.path}: no candidate of this run was judged yet; label with `ostensive annotate RUN`"
+    )
+    with pytest.raises(SettingsError, match="the recipe captions has no critics"):
+        critics_of(Recipe.model_construct(recipe="captions", corpus=RECIPE.corpus))
