@@ -16,34 +16,41 @@ the picture is not needed for. `rate` measures a critic against a plain loop ove
 import argparse
 import json
 import statistics
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from figures import TARGET
 from peak import cpu_seconds
 
 import ostensive
+from builders.dedupe import UNIQUE
+from builders.localized.recipe import KIND, compared_text
+from builders.localized.records import Qar
 from critics.critic import CriticContext, Score
-from critics.labels import TripleJudgement, labels_from, write_labels
+from critics.labels import CriteriaJudgement, CriterionRating, labels_from, read_labels, write_labels
 from critics.trained.critic import TrainedCritic
 from critics.trained.folder import load_critic, read_critic
+from critics.trained.inputs import CriticInput
 from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.training import train_critic
-from microworld.annotators import rated
+from microworld.annotate import ratings_of
 from microworld.folder import read_truth, write_scenes
 from microworld.grade import wilson
-from microworld.oracle import QarVerdict, judge_qar
-from microworld.taught import taught_from
+from microworld.oracle import QarFinding, judge_qar
 from ostensive.images.loader import ImageLoader
-from ostensive.recipe import IntakeSettings
+from ostensive.models.pool import GeneratorPool
+from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings
 from ostensive.recipe_files import merge, parse_assignments
-from ostensive.records import ImageRecord, Judged, Qar, Verbalization
+from ostensive.records import ImageRecord, Judged, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.run.options import BuildOptions
+from ostensive.run.services import Services
 from ostensive.settings import validate
 from ostensive.stage import Evidence, ImageEvidence
 
@@ -63,7 +70,7 @@ class Row:
     """A candidate whose truth the oracle decides."""
 
     qar: Qar
-    verdict: QarVerdict
+    finding: QarFinding
 
 
 def build(work: Path, name: str, images: int, first_seed: int, error_rate: float) -> None:
@@ -82,23 +89,22 @@ def kept(run: Path, stage: str, record: Any) -> list[Any]:  # Any: record classe
 
 def decided(work: Path, name: str) -> list[Row]:
     """The candidates that passed the rules and that the oracle can decide, in the order of their ids."""
-    from builders.localized.scripted import taught_wordings
-
-    truth, taught = read_truth(work / f"{name}-scenes"), taught_from(taught_wordings())
+    truth = read_truth(work / f"{name}-scenes")
     texts = {text.image_id: text for text in kept(work / name, "verbalized", Verbalization)}
     rows = []
     for judged in sorted(kept(work / name, "judged", Judged[Qar]), key=lambda one: str(one.record_id)):
         qar = judged.candidate
-        verdict = judge_qar(qar, texts[qar.image_id].regions, truth[qar.image_id], taught)
-        if verdict.whole.decided:
-            rows.append(Row(qar, verdict))
+        finding = judge_qar(qar, texts[qar.image_id].regions, truth[qar.image_id])
+        if finding.whole.decided:
+            rows.append(Row(qar, finding))
     return rows
 
 
-def judgement(row: Row, annotator: str, noise: float) -> TripleJudgement:
+def judgement(row: Row, annotator: str, noise: float) -> CriteriaJudgement:
     """What an annotator says who knows the truth, wavers, and errs on each criterion with the probability `noise`."""
-    said = rated(row.verdict, row.qar.row_id, annotator, noise=noise)
-    return TripleJudgement(row.qar.row_id, row.qar.image_id, annotator, said["qa"], said["rationale"])
+    ratings = ratings_of(row.finding, row.qar.row_id, annotator, noise=noise)
+    by_criterion = tuple(CriterionRating(name, rating) for name, rating in ratings.items())
+    return CriteriaJudgement(row.qar.row_id, row.qar.image_id, annotator, by_criterion)
 
 
 def make_data(options: argparse.Namespace) -> None:
@@ -109,7 +115,7 @@ def make_data(options: argparse.Namespace) -> None:
         rows = decided(work, name)[:most]
         labels = labels_from(judgement(row, who, options.noise) for row in rows for who in ("one", "two"))
         write_labels(work / f"{name}-labels.parquet", labels)
-        true = sum(row.verdict.whole.is_true for row in rows) / len(rows)
+        true = sum(row.finding.whole.is_true for row in rows) / len(rows)
         accepted = sum(label.accepted for label in labels) / len(labels)
         print(f"{name}: {len(rows):,} candidates that the oracle decides, {true:.1%} true, {accepted:.1%} accepted")
 
@@ -120,7 +126,9 @@ def train(options: argparse.Namespace) -> None:
     values = merge({**values, "head_weights": VARIANTS[options.variant]}, parse_assignments(options.set))
     out = work / f"critic-{options.backbone}-{options.variant}-{options.seed}"
     settings = validate(TrainSettings, values, "--set")
-    figures = train_critic(work / "train", settings=settings, out=out, labels=work / "train-labels.parquet", tell=print)
+    labels = read_labels(work / "train-labels.parquet")
+    run = RunFolder(work / "train")
+    figures = train_critic(run, labels, kind=KIND, stage=UNIQUE, settings=settings, out=out, tell=print)
     rows = decided(work, "test")
     found = scores(out, work, [row.qar for row in rows])
     record = {
@@ -133,7 +141,7 @@ def train(options: argparse.Namespace) -> None:
         "scores": dict(zip((row.qar.row_id for row in rows), found, strict=True)),
     }
     (work / f"{out.name}.json").write_text(json.dumps(record), "utf-8")
-    print(line_of(record, {row.qar.row_id: row.verdict.whole.is_true for row in rows}))
+    print(line_of(record, {row.qar.row_id: row.finding.whole.is_true for row in rows}))
 
 
 def evidence_of(run: Path) -> Evidence:
@@ -142,8 +150,20 @@ def evidence_of(run: Path) -> Evidence:
     return {one.image_id: ImageEvidence(one, texts.get(one.image_id)) for one in images}
 
 
+def opened(settings: TrainedSettings) -> AbstractContextManager[TrainedCritic]:
+    """The critic, ready to be asked about triples of images taken in with the usual settings."""
+    teacher = ScriptedTeacherSettings()
+    stop = threading.Event()
+
+    def refuse(_settings: object, _script: object) -> NoReturn:
+        raise AssertionError("a trained critic asks no chat model")
+
+    services = Services(ImageLoader(IntakeSettings()), refuse, GeneratorPool(), 1, stop)
+    return TrainedCritic(settings, CriticContext(KIND, teacher, 0)).opened(services)
+
+
 def scores(critic: Path, work: Path, rows: Sequence[Qar]) -> list[float]:
-    with TrainedCritic(TrainedSettings(model=str(critic)), ImageLoader(IntakeSettings()).load) as one:
+    with opened(TrainedSettings(model=str(critic))) as one:
         found = one.score(rows, evidence_of(work / "test"))
     return [score.accept_probability if isinstance(score, Score) else 0.0 for score in found]
 
@@ -173,9 +193,7 @@ def text_alone(work: Path) -> dict[str, float]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    from critics.labels import read_labels
-
-    texts = {row.qar.row_id: row.qar.text for row in decided(work, "train")}
+    texts = {row.qar.row_id: compared_text(row.qar) for row in decided(work, "train")}
     labels = read_labels(work / "train-labels.parquet")
     reader = make_pipeline(
         CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, binary=True),
@@ -183,12 +201,12 @@ def text_alone(work: Path) -> dict[str, float]:
     )
     reader.fit([texts[label.row_id] for label in labels], [label.accepted for label in labels])
     test = decided(work, "test")
-    found = reader.predict_proba([row.qar.text for row in test])[:, 1]
+    found = reader.predict_proba([compared_text(row.qar) for row in test])[:, 1]
     return {row.qar.row_id: float(one) for row, one in zip(test, found, strict=True)}
 
 
 def report(options: argparse.Namespace) -> None:
-    truth = {row.qar.row_id: row.verdict.whole.is_true for row in decided(options.work, "test")}
+    truth = {row.qar.row_id: row.finding.whole.is_true for row in decided(options.work, "test")}
     of_all = sum(truth.values()) / len(truth)
     records = [json.loads(path.read_text("utf-8")) for path in sorted(options.work.glob("critic-*.json"))]
     print("| critic | minutes | true, all | true, kept fifth (95 %) | points | F1 | average precision | ECE |")
@@ -215,24 +233,25 @@ def rate(options: argparse.Namespace) -> None:
     evidence = evidence_of(options.work / "test")
     settings = TrainedSettings(model=str(options.critic), batch_size=options.batch_size)
     loader = ImageLoader(IntakeSettings())
-    learner, showing = load_critic(settings), read_critic(options.critic).showing
+    model, inputs = load_critic(settings), read_critic(options.critic).inputs
 
-    def shown(row: Qar) -> Any:
+    def given(row: Qar) -> CriticInput:
         known = evidence[row.image_id]
-        return showing.show(row, known.image, known.verbalization.regions if known.verbalization else ())
+        regions = known.verbalization.regions if known.verbalization else ()
+        return inputs.input_of(row.row_id, KIND.shown(row), known.image, regions)
 
     def bare() -> None:
         from ostensive.images.drawing import draw_regions
 
-        every = sorted(map(shown, rows), key=lambda one: len(one.text))
+        every = sorted(map(given, rows), key=lambda one: len(one.text))
         for start in range(0, len(every), options.batch_size):
             batch = every[start : start + options.batch_size]
             pictures = [draw_regions(loader.load(one.image), one.regions) for one in batch]
-            inputs = learner.backbone.prepare(pictures, [one.text for one in batch])
+            tensors = model.backbone.prepare(pictures, [one.text for one in batch])
             with torch.inference_mode():
-                learner.say(inputs).accept.tolist()
+                model.forward(tensors).accept_logits.tolist()
 
-    with TrainedCritic(settings, loader.load) as critic:
+    with opened(settings) as critic:
         loops: dict[str, Callable[[], object]] = {"ours": lambda: critic.score(rows, evidence), "bare": bare}
         seconds: dict[str, list[float]] = {name: [] for name in loops}
         cores: dict[str, list[float]] = {name: [] for name in loops}

@@ -1,8 +1,8 @@
 """The microworld: scenes a second, what the tiny models know, and a whole run by its profile.
 
-    python benchmarks/microworld.py [--scenes 2000] [--rounds 5]
-    python benchmarks/microworld.py --models 400     # the tiny models on the first 400 scenes, which nothing learned
-    python benchmarks/microworld.py --build 1000     # that many scenes through the profile `microworld`, and a grade
+    python benchmarks/scenes.py [--scenes 2000] [--rounds 5]
+    python benchmarks/scenes.py --models 400     # the tiny models on the first 400 scenes, which nothing learned
+    python benchmarks/scenes.py --build 1000     # that many scenes through the profile `microworld`, and a grade
 
 Scenes a second are by the processor time of this process, which other work on the machine hardly moves; wall time
 stands beside it. Other seeds in each round, medians. A build is timed once, by the clock, and must take less than ten
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import ostensive
 from microworld.folder import write_scenes
+from microworld.grade import grade_lines, grade_run
 from microworld.render import render_pixels
-from microworld.runs import grade_lines, grade_run
 from microworld.sample import sample_scene
 from microworld.training.evaluate import measure_blip2, measure_clip, measure_vlm
 from microworld.training.models import OpenClipEncoder
@@ -50,7 +50,7 @@ def scenes_a_second(count: int, rounds: int) -> None:
 def models(scenes: int) -> None:
     seeds = range(scenes)
     print("| measure | asked | strong | base | guess |\n|---|---|---|---|---|")
-    strong, base = (measure_vlm(Path(located(f"microworld:{name}")), seeds) for name in ("eyes", "eyes-base"))
+    strong, base = (measure_vlm(Path(located(f"microworld:{name}")), seeds) for name in ("vlm", "vlm-base"))
     for measure, figure in strong.items():
         guess = "" if figure.guess is None else f"{figure.guess:.1%}"
         row = (measure, f"{figure.asked:,}", f"{figure.right:.1%}", f"{base[measure].right:.1%}", guess)

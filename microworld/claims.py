@@ -1,7 +1,8 @@
-"""What a sentence of the microworld means: typed claims about a scene.
+"""What a sentence of the microworld means: typed claims about a scene, questions, and what an answer says.
 
-Truth is decided on these and never on words, so that the wording may vary as it likes. First-order logic was given up:
-a closed list of forms is what a small model can learn to say, and each of them can be decided in one short function.
+Truth is decided on these and never on words, so that the wording may vary as it likes. The list of forms is
+closed: a small model can learn to say them, and each can be decided in one short function.
+A question is a claim with a hole in it; an answer fills the hole, and is judged as the claim that results.
 """
 
 from dataclasses import dataclass, fields
@@ -74,7 +75,7 @@ class Kind:
         return ordinary and bare and HeldKind(self.shape, self.colour).fits(held)
 
     @property
-    def said(self) -> tuple[str, ...]:
+    def aspects(self) -> tuple[str, ...]:
         """The names of the fields that are not None."""
         return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
 
@@ -214,7 +215,7 @@ class Measured:
 class All:
     """Several claims in one sentence."""
 
-    parts: "tuple[Claim, ...]"
+    claims: "tuple[Claim, ...]"
 
 
 Claim: TypeAlias = (
@@ -253,3 +254,65 @@ def kind_of(thing: Thing) -> Kind:
 def only(kind: Kind, *aspects: str) -> Kind:
     """`kind` with nothing said but the given aspects."""
     return Kind(**{aspect: getattr(kind, aspect) for aspect in aspects})
+
+
+@dataclass(frozen=True, slots=True)
+class AskWhether:
+    """Is it so? To be answered with yes or no."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class AskPlace:
+    """What place is it?"""
+
+
+@dataclass(frozen=True, slots=True)
+class AskCount:
+    """How many such things are there?"""
+
+    what: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class AskAspect:
+    """What colour, shape, ... does the subject have?"""
+
+    subject: Reference
+    aspect: Aspect
+
+
+@dataclass(frozen=True, slots=True)
+class AskRelated:
+    """What is it that stands so to b?"""
+
+    relation: Relation
+    b: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class AskEither:
+    """Which of a and b stands so to the other?"""
+
+    a: Reference
+    b: Reference
+    relation: Relation
+
+
+@dataclass(frozen=True, slots=True)
+class AskHaving:
+    """What is it that is of such a kind?"""
+
+    what: Kind
+
+
+Question: TypeAlias = AskWhether | AskPlace | AskCount | AskAspect | AskRelated | AskEither | AskHaving
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an answer says to a question: a claim, and whether it is affirmed or denied."""
+
+    claim: Claim
+    affirmed: bool = True

@@ -1,7 +1,7 @@
 """Claims of the same form that are false: another colour, a wrong count, the opposite relation.
 
-One thing is changed at random and the result is judged; what is false and can be said is taken. Rules that change a
-claim so that it must be false were given up: in a full scene a changed claim is often true by another thing.
+One thing is changed at random and the result is judged; what is false and can be said is taken. No rule changes a claim
+so that it must be false: in a full scene a changed claim is often true by another thing.
 """
 
 import random
@@ -12,6 +12,14 @@ from itertools import islice
 from microworld.claims import (
     Absent,
     All,
+    Answer,
+    AskAspect,
+    AskCount,
+    AskEither,
+    AskHaving,
+    AskPlace,
+    AskRelated,
+    AskWhether,
     Attribute,
     Claim,
     Count,
@@ -24,6 +32,7 @@ from microworld.claims import (
     OnlyOne,
     OnlyThere,
     PlaceIs,
+    Question,
     Reference,
     Related,
     Relation,
@@ -32,22 +41,12 @@ from microworld.claims import (
     Some,
     The,
     kind_of,
+    only,
 )
-from microworld.naming import said_of, sayable, some_name
-from microworld.questions import (
-    Answered,
-    AskAspect,
-    AskCount,
-    AskEither,
-    AskHaving,
-    AskPlace,
-    AskRelated,
-    AskWhether,
-    Question,
-)
+from microworld.nouns import said_of, sayable, some_name
 from microworld.scenes import COLOURS, PATTERNS, PLACES, POSES, SHAPES, SIZES, THINGS, Place
 from microworld.sentences import write_answer, write_statement
-from microworld.truth import View, decide
+from microworld.truth import Scope, decide
 
 OPPOSITE: Mapping[Relation, Relation] = {
     "left of": "right of",
@@ -58,27 +57,27 @@ OPPOSITE: Mapping[Relation, Relation] = {
 _TRIES = 60
 
 
-def corrupt(claim: Claim, view: View, rng: random.Random) -> Claim | None:
+def corrupt(claim: Claim, scope: Scope, rng: random.Random) -> Claim | None:
     """A claim of the same form that is false in the scene and can be said, or None where none is found."""
-    for changed in islice(_changes(claim, view, rng), _TRIES):
-        if changed != claim and decide(changed, view).is_false and write_statement(changed, random.Random(0)):  # noqa: S311 - no secret
+    for changed in islice(_changes(claim, scope, rng), _TRIES):
+        if changed != claim and decide(changed, scope).is_false and write_statement(changed, random.Random(0)):  # noqa: S311 - no secret
             return changed
     return None
 
 
-def corrupt_answer(question: Question, answer: Answered, view: View, rng: random.Random) -> Answered | None:
+def corrupt_answer(question: Question, answer: Answer, scope: Scope, rng: random.Random) -> Answer | None:
     """A wrong answer to the same question, or None where none is found."""
     if isinstance(question, AskWhether):
         return replace(answer, affirmed=not answer.affirmed)
-    for changed in islice(_answers(question, answer.claim, view, rng), _TRIES):
-        if decide(changed, view).is_false and write_answer(question, Answered(changed), random.Random(0)):  # noqa: S311 - no secret
-            return Answered(changed)
+    for changed in islice(_answers(question, answer.claim, scope, rng), _TRIES):
+        if decide(changed, scope).is_false and write_answer(question, Answer(changed), random.Random(0)):  # noqa: S311 - no secret
+            return Answer(changed)
     return None
 
 
 def other_kind(kind: Kind, rng: random.Random) -> Kind:
     """`kind` with one thing that is said of it changed; of a thing of which nothing is said, a colour."""
-    said = [name for name in kind.said if name != "shape" or kind.shape != "figure" or rng.random() < 0.3]
+    said = [name for name in kind.aspects if name != "shape" or kind.shape != "figure" or rng.random() < 0.3]
     name = rng.choice(said or ["colour"])
     match name:
         case "shape":
@@ -104,22 +103,19 @@ def _other_held(held: HeldKind | str | None, rng: random.Random) -> HeldKind:
     return replace(held, shape=rng.choice(THINGS))
 
 
-def _changes(claim: Claim, view: View, rng: random.Random) -> Iterator[Claim]:
+def _changes(claim: Claim, scope: Scope, rng: random.Random) -> Iterator[Claim]:
     while True:
-        yield _changed(claim, view, rng)
+        yield _changed(claim, scope, rng)
 
 
-def _changed(claim: Claim, view: View, rng: random.Random) -> Claim:
+def _changed(claim: Claim, scope: Scope, rng: random.Random) -> Claim:
     match claim:
         case PlaceIs() | GroundIs():
             return replace(claim, place=_other_place(rng))
         case Exists(what) | Attribute(_, what) | OnlyOne(_, what):
             return replace(claim, what=other_kind(what, rng))
         case Absent(what):
-            thing = rng.choice(view.scene.things) if view.scene.things else None
-            return (
-                claim if thing is None else Absent(Kind(**{name: getattr(kind_of(thing), name) for name in what.said}))
-            )
+            return Absent(only(kind_of(rng.choice(scope.scene.things)), *what.aspects)) if scope.scene.things else claim
         case Count(what, number):
             return Count(what, max(1, number + rng.choice((-2, -1, 1, 2))))
         case Shows(items, place):
@@ -129,33 +125,33 @@ def _changed(claim: Claim, view: View, rng: random.Random) -> Claim:
         case Roll(what, items):
             return Roll(what, _other_item(items, rng))
         case Related(a, relation, b):
-            return _other_relation(a, relation, b, view, rng)
+            return _other_relation(a, relation, b, scope, rng)
         case OnlyThere(subject, relation, b):
             other = OPPOSITE.get(relation, relation) if rng.random() < 0.5 else relation
-            return OnlyThere(subject, other, b if other != relation else _other_reference(b, view, rng))
+            return OnlyThere(subject, other, b if other != relation else _other_reference(b, scope, rng))
         case Measured(fact, a, b):
             return claim if b is None else Measured(fact, b, a)
-        case All(parts):
-            at = rng.randrange(len(parts))
-            return All((*parts[:at], _changed(parts[at], view, rng), *parts[at + 1 :]))
+        case All(claims):
+            at = rng.randrange(len(claims))
+            return All((*claims[:at], _changed(claims[at], scope, rng), *claims[at + 1 :]))
 
 
-def _other_relation(a: Reference, relation: Relation, b: Reference, view: View, rng: random.Random) -> Claim:
+def _other_relation(a: Reference, relation: Relation, b: Reference, scope: Scope, rng: random.Random) -> Claim:
     if relation in OPPOSITE:
         return Related(b, relation, a) if rng.random() < 0.3 else Related(a, OPPOSITE[relation], b)
-    return Related(_other_reference(a, view, rng), relation, b)
+    return Related(_other_reference(a, scope, rng), relation, b)
 
 
-def _other_reference(reference: Reference, view: View, rng: random.Random) -> Reference:
+def _other_reference(reference: Reference, scope: Scope, rng: random.Random) -> Reference:
     """Another thing, meant in the same manner."""
-    if not view.scene.things:
+    if not scope.scene.things:
         return reference
     if isinstance(reference, Numbered):
-        return Numbered(rng.choice(sorted(view.regions)))
-    thing = rng.choice(view.scene.things)
+        return Numbered(rng.choice(sorted(scope.regions)))
+    thing = rng.choice(scope.scene.things)
     if isinstance(reference, Some):
         return Some(said_of(thing, rng))
-    name = some_name(view.scene, thing, rng)
+    name = some_name(scope.scene, thing, rng)
     return reference if name is None else The(name)
 
 
@@ -169,7 +165,7 @@ def _other_place(rng: random.Random) -> Place:
     return rng.choice(PLACES)
 
 
-def _answers(question: Question, claim: Claim, view: View, rng: random.Random) -> Iterator[Claim]:
+def _answers(question: Question, claim: Claim, scope: Scope, rng: random.Random) -> Iterator[Claim]:
     """Claims that other answers to the same question would make."""
     while True:
         match question, claim:
@@ -180,10 +176,10 @@ def _answers(question: Question, claim: Claim, view: View, rng: random.Random) -
             case AskAspect(), Attribute(subject, what):
                 yield Attribute(subject, other_kind(what, rng))
             case AskHaving(what), Attribute(subject, _):
-                yield Attribute(_other_reference(subject, view, rng), what)
+                yield Attribute(_other_reference(subject, scope, rng), what)
             case AskEither(a, b, relation), Related(one, _, _):
                 yield Related(b, relation, a) if one == a else Related(a, relation, b)
             case AskRelated(relation, b), Related(one, _, _):
-                yield Related(_other_reference(one, view, rng), relation, b)
+                yield Related(_other_reference(one, scope, rng), relation, b)
             case _:
                 return

@@ -1,12 +1,11 @@
 """True claims about a scene: what there is to tell, by the form of the claim.
 
-Each is proposed from the scene and then judged, and only what is certainly true is told: what is too close to say, or
-half hidden, is left out here as it is by the oracle, because it is the same judgement.
+Each is proposed from the scene and then decided, and only what is certainly true is told: what is too close to say, or
+half hidden, is left out here as it is by the oracle, because it is the same decision.
 """
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from microworld.claims import (
     ASPECTS,
@@ -33,31 +32,9 @@ from microworld.claims import (
     kind_of,
     only,
 )
-from microworld.naming import all_said_of, said_of, some_name
-from microworld.scenes import COLOURS, PATTERNS, SHAPES, Scene, Thing, inside
-from microworld.truth import SEEN_FROM, View, decide, thing_in
-from ostensive.records import Region
-
-SIDES: tuple[Relation, ...] = ("left of", "right of", "above", "below")
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What is spoken about: a scene as it is viewed, and which region shows which thing."""
-
-    view: View
-    numbers: Mapping[int, int]  # from the number of a thing to that of its region
-
-    @property
-    def scene(self) -> Scene:
-        return self.view.scene
-
-
-def scope_of(scene: Scene, regions: Sequence[Region] = ()) -> Scope:
-    """The scope of a scene; with regions, things that one of them shows are spoken of as `[k]`."""
-    shown = [(thing_in(region.box, scene), region.number) for region in regions]
-    numbers = {thing.number: number for thing, number in shown if thing is not None}
-    return Scope(View(scene, {region.number: region.box for region in regions}), numbers)
+from microworld.nouns import all_said_of, said_of, some_name
+from microworld.scenes import COLOURS, PATTERNS, SHAPES, SIDES, Thing, inside
+from microworld.truth import SEEN_FROM, Scope, decide
 
 
 def refer(scope: Scope, thing: Thing, rng: random.Random, without: tuple[Aspect, ...] = ()) -> Reference | None:
@@ -75,7 +52,7 @@ def fact(scope: Scope, form: str, rng: random.Random, *, tries: int = 12) -> Cla
     """A true claim of a form in `FACTS`, or None where so many draws find none."""
     for _ in range(tries):
         claim = FACTS[form](scope, rng)
-        if claim is not None and decide(claim, scope.view).is_true:
+        if claim is not None and decide(claim, scope).is_true:
             return claim
     return None
 
@@ -195,7 +172,7 @@ def telling(scope: Scope, thing: Thing) -> Kind | None:
             continue
         if aspect == "holds" and not isinstance(full.holds, HeldKind):
             continue
-        if kind.said and decide(OnlyOne(Some(kind), kind), scope.view).is_true:
+        if kind.aspects and decide(OnlyOne(Some(kind), kind), scope).is_true:
             return kind
     return None
 
@@ -205,28 +182,19 @@ def _only_one(scope: Scope, rng: random.Random) -> Claim | None:
     what = None if thing is None else telling(scope, thing) if rng.random() < 0.7 else only(kind_of(thing), "shape")
     if thing is None or what is None:
         return None
-    subject = refer(scope, thing, rng, tuple(a for a in ASPECTS if a in what.said))
+    subject = refer(scope, thing, rng, tuple(a for a in ASPECTS if a in what.aspects))
     return None if subject is None else OnlyOne(subject, what)
-
-
-def pair(scope: Scope, rng: random.Random) -> tuple[Thing, Thing] | None:
-    """Two different things that are spoken of."""
-    things = _spoken_of(scope)
-    if len(things) < 2:
-        return None
-    one, other = rng.sample(things, 2)
-    return one, other
 
 
 def related(scope: Scope, relations: Sequence[Relation], rng: random.Random) -> Related | None:
     """A relation between two things, true or not; the first may be spoken of as any of its kind."""
-    two = pair(scope, rng)
-    if two is None:
+    things = _spoken_of(scope)
+    if len(things) < 2:
         return None
-    a = refer(scope, two[0], rng)
-    b = refer(scope, two[1], rng)
+    one, other = rng.sample(things, 2)
+    a, b = refer(scope, one, rng), refer(scope, other, rng)
     if a is None or (isinstance(a, The) and rng.random() < 0.2):
-        a = Some(said_of(two[0], rng)) if not scope.numbers else a
+        a = Some(said_of(one, rng)) if not scope.numbers else a
     if a is None or b is None:
         return None
     return Related(a, rng.choice(relations), b)

@@ -1,8 +1,12 @@
-"""Forms of sentences, for writer and reader alike: a template with slots, and the class of what it means.
+"""The forms of this world's language, for writer and reader alike: templates with slots, and what they mean.
 
 `{field:slot}` stands for a field of the class; a field that a template does not show is fixed by the form. Because one
-row serves both directions, the two cannot drift apart. A grammar for a parser generator was given up: it would read,
-and writing would need a second table.
+row serves both directions, the two cannot drift apart; a grammar for a parser generator would read, and writing would
+need a second table. The rows are Python and no data file because each names a class, and a type checker then sees the
+names.
+
+Words that the rules of the recipes forbid are avoided ("picture", "region", "wears" in a question), so that what a
+teacher repeats of it passes them.
 """
 
 import random
@@ -11,10 +15,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from microworld.claims import (
+    Absent,
+    AskAspect,
+    AskCount,
+    AskEither,
+    AskHaving,
+    AskPlace,
+    AskRelated,
+    Attribute,
+    Claim,
+    Count,
+    Exists,
+    GroundIs,
+    Kind,
+    OnlyOne,
+    OnlyThere,
+    PlaceIs,
+    Question,
+    Related,
+    Roll,
+    Shows,
+)
 from microworld.nouns import Read
 from microworld.slots import SLOTS
 
-_PART = re.compile(r"\{(\w+):(\w+)\}|[a-z]+|[,?]")
+_PIECE = re.compile(r"\{(\w+):(\w+)\}|[a-z]+|[,?]")
 MeaningT = TypeVar("MeaningT")
 
 
@@ -31,7 +57,7 @@ class Form(Generic[MeaningT]):
     """A template taken apart, the class of what it means, and the fields that it fixes."""
 
     means: type[MeaningT]
-    parts: tuple[str | Gap, ...]
+    pieces: tuple[str | Gap, ...]
     fixed: Mapping[str, object]
 
 
@@ -50,11 +76,11 @@ class Match(Generic[MeaningT]):
 
 def form(means: type[MeaningT], template: str, fixed: Mapping[str, object] | None = None) -> Form[MeaningT]:
     """A form from its template: lower case, a question mark or nothing at its end."""
-    parts = tuple(Gap(part[1], part[2]) if part[1] else part[0] for part in _PART.finditer(template))
-    unknown = [part.slot for part in parts if isinstance(part, Gap) and part.slot not in SLOTS]
+    pieces = tuple(Gap(piece[1], piece[2]) if piece[1] else piece[0] for piece in _PIECE.finditer(template))
+    unknown = [piece.slot for piece in pieces if isinstance(piece, Gap) and piece.slot not in SLOTS]
     if unknown:
         raise ValueError(f"form {template!r}: there are no slots {unknown}; known: {sorted(SLOTS)}")
-    return Form(means, parts, dict(fixed or {}))
+    return Form(means, pieces, dict(fixed or {}))
 
 
 class Table(Generic[MeaningT]):
@@ -66,21 +92,21 @@ class Table(Generic[MeaningT]):
         self._by_first: dict[str, list[Form[MeaningT]]] = {}
         for one in forms:
             self._by_means.setdefault(one.means, []).append(one)
-            first = one.parts[0]
+            first = one.pieces[0]
             self._by_first.setdefault("" if isinstance(first, Gap) else first, []).append(one)
 
     @property
     def words(self) -> frozenset[str]:
         """Every word that a sentence of these forms can hold; `[k]` and punctuation are not words."""
-        parts = [part for one in self.forms for part in one.parts]
-        found = [SLOTS[part.slot].words if isinstance(part, Gap) else frozenset((part,)) for part in parts]
+        pieces = [piece for one in self.forms for piece in one.pieces]
+        found = [SLOTS[piece.slot].words if isinstance(piece, Gap) else frozenset((piece,)) for piece in pieces]
         return frozenset(word for words in found for word in words if word.isalnum())
 
     def read(self, tokens: Sequence[str]) -> list[Match[MeaningT]]:
         """Every form that fits the tokens as a whole. Each slot is read once at each place: linear in their number."""
-        memo: dict[tuple[str, int], Read | None] = {}
+        memo: dict[tuple[str, int], Read[object] | None] = {}
         candidates = (*self._by_first.get(tokens[0] if tokens else "", ()), *self._by_first.get("", ()))
-        found = [(one, filled(one.parts, tokens, memo)) for one in candidates]
+        found = [(one, filled(one.pieces, tokens, memo)) for one in candidates]
         return [Match(one, values) for one, values in found if values is not None]
 
     def write(self, meaning: MeaningT, rng: random.Random) -> str | None:
@@ -89,7 +115,7 @@ class Table(Generic[MeaningT]):
         for one in rng.sample(options, len(options)):
             if any(getattr(meaning, name) != value for name, value in one.fixed.items()):
                 continue
-            values = {part.field: getattr(meaning, part.field) for part in one.parts if isinstance(part, Gap)}
+            values = {gap.field: getattr(meaning, gap.field) for gap in one.pieces if isinstance(gap, Gap)}
             if any(getattr(meaning, name) is not None for name in _unsaid(meaning, one, values)):
                 continue
             text = fill(one, values, rng)
@@ -106,36 +132,208 @@ def _unsaid(meaning: object, one: Form[MeaningT], values: Mapping[str, object]) 
 
 def fill(one: Form[MeaningT], values: Mapping[str, object], rng: random.Random) -> str | None:
     """The words of a form with its gaps filled, or None when a slot cannot say its value."""
-    written = [SLOTS[part.slot].write(values[part.field], rng) if isinstance(part, Gap) else part for part in one.parts]
+    written = [
+        SLOTS[piece.slot].write(values[piece.field], rng) if isinstance(piece, Gap) else piece for piece in one.pieces
+    ]
     words = [word for word in written if word is not None]
     return joined(words) if len(words) == len(written) else None
 
 
 def joined(words: Sequence[str]) -> str:
-    """Words with spaces between them, and none before a comma or a question mark."""
+    """Words with spaces between them, and none before a comma, a question mark or a full stop."""
     return re.sub(r" ([,?.])", r"\1", " ".join(words))
 
 
+def cased(text: str) -> str:
+    """A sentence with a capital letter, and no space before its marks."""
+    return joined([text[:1].upper() + text[1:]])
+
+
 def filled(
-    parts: Sequence[str | Gap], tokens: Sequence[str], memo: dict[tuple[str, int], Read | None]
+    pieces: Sequence[str | Gap], tokens: Sequence[str], memo: dict[tuple[str, int], Read[object] | None]
 ) -> dict[str, object] | None:
-    """What the gaps hold when `parts` fit all of `tokens`, else None; a gap that comes twice holds the same.
+    """What the gaps hold when `pieces` fit all of `tokens`, else None; a gap that comes twice holds the same.
 
     `memo` remembers what the slots read at each place of these tokens, for all forms that are tried on them.
     """
     at = 0
     values: dict[str, object] = {}
-    for part in parts:
-        if isinstance(part, str):
-            if at >= len(tokens) or tokens[at] != part:
+    for piece in pieces:
+        if isinstance(piece, str):
+            if at >= len(tokens) or tokens[at] != piece:
                 return None
             at += 1
             continue
-        key = (part.slot, at)
+        key = (piece.slot, at)
         if key not in memo:
-            memo[key] = SLOTS[part.slot].read(tokens, at)
+            memo[key] = SLOTS[piece.slot].read(tokens, at)
         read = memo[key]
-        if read is None or values.setdefault(part.field, read.value) != read.value:
+        if read is None or values.setdefault(piece.field, read.value) != read.value:
             return None
         at = read.end
     return values if at == len(tokens) else None
+
+
+_NO_HAT = {"what": Kind(hat="none")}
+_NOTHING = {"what": Kind(holds="nothing")}
+_NEAREST = {"relation": "nearest to"}
+
+TELL: Table[Claim] = Table(
+    [
+        form(PlaceIs, "this is {place:place}"),
+        form(PlaceIs, "the place is {place:place}"),
+        form(PlaceIs, "everything here is {place:in_place}"),
+        form(GroundIs, "{place:ground} lies behind everything"),
+        form(GroundIs, "behind everything lies {place:ground}"),
+        form(GroundIs, "behind everything there is {place:ground}"),
+        form(Exists, "there is {what:some}"),
+        form(Exists, "{what:some} is there"),
+        form(Exists, "{what:some} can be seen"),
+        form(Exists, "here is {what:some}"),
+        form(Absent, "there is no {what:noun}"),
+        form(Absent, "no {what:noun} is there"),
+        form(Absent, "no {what:noun} can be seen"),
+        form(Absent, "there are no {what:plural}"),
+        form(Absent, "nothing here is {what:adjective}"),
+        form(Absent, "nothing here has {what:hat}"),
+        form(Count, "there are {number:number} {what:plural}"),
+        form(Count, "{number:number} {what:plural} are there"),
+        form(Count, "{number:number} {what:plural} can be seen"),
+        form(Count, "there is only one {what:noun}", {"number": 1}),
+        form(Count, "only one {what:noun} can be seen", {"number": 1}),
+        form(Count, "there is just a single {what:noun}", {"number": 1}),
+        form(Shows, "there are {items:items}"),
+        form(Shows, "{items:items} are there"),
+        form(Shows, "{items:items} can be seen"),
+        form(Shows, "{items:items} {place:in_place}"),
+        form(Shows, "here are {items:items} {place:in_place}"),
+        form(Shows, "there are {items:items} {place:in_place}"),
+        form(Shows, "{items:one} {place:in_place}"),
+        form(Shows, "there is {items:one} {place:in_place}"),
+        form(Roll, "the {what:plural} are {items:items}"),
+        form(Roll, "the only {what:plural} are {items:items}"),
+        form(Roll, "the only {what:noun} is {items:one}"),
+        form(Attribute, "{subject:ref} is {what:adjective}"),
+        form(Attribute, "{subject:ref} is {what:some}"),
+        form(Attribute, "{subject:any} has {what:hat}"),
+        form(Attribute, "{subject:any} wears {what:hat}"),
+        form(Attribute, "{subject:ref} has no hat", _NO_HAT),
+        form(Attribute, "{subject:ref} wears no hat", _NO_HAT),
+        form(Attribute, "{subject:any} holds {what:held}"),
+        form(Attribute, "{subject:any} is holding {what:held}"),
+        form(Attribute, "{subject:any} carries {what:held}"),
+        form(Attribute, "{subject:ref} holds nothing", _NOTHING),
+        form(Attribute, "the colour of {subject:ref} is {what:colour}"),
+        form(Attribute, "the hat of {subject:ref} is {what:hat_colour}"),
+        form(Attribute, "{subject:region} shows {what:some}"),
+        form(OnlyOne, "{subject:ref} is the only {what:noun}"),
+        form(OnlyOne, "there is no {what:noun} but {subject:ref}"),
+        form(OnlyOne, "nothing but {subject:ref} is {what:adjective}"),
+        form(OnlyOne, "nothing but {subject:ref} has {what:hat}"),
+        form(Related, "{a:any} is {relation:relation} {b:any}"),
+        form(Related, "{a:any} stands {relation:relation} {b:any}"),
+        form(Related, "{a:any} lies {relation:relation} {b:any}"),
+        form(Related, "there is {a:indefinite} {relation:relation} {b:any}"),
+        form(Related, "{relation:relation} {b:any} there is {a:indefinite}"),
+        form(Related, "{a:any} is the thing nearest to {b:ref}", _NEAREST),
+        form(Related, "the thing nearest to {b:ref} is {a:any}", _NEAREST),
+        form(Related, "nothing is nearer to {b:ref} than {a:ref}", _NEAREST),
+        form(OnlyThere, "{subject:ref} is the only one that stands {relation:relation} {b:ref}"),
+        form(OnlyThere, "{subject:ref} is the only one {relation:relation} {b:ref}"),
+        form(OnlyThere, "nothing but {subject:ref} is {relation:relation} {b:ref}"),
+    ]
+)
+"""Statements, without the full stop."""
+
+WHETHER: Table[Claim] = Table(
+    [
+        form(PlaceIs, "is this {place:place} ?"),
+        form(PlaceIs, "is everything here {place:in_place} ?"),
+        form(GroundIs, "does {place:ground} lie behind everything ?"),
+        form(Exists, "is there {what:some} ?"),
+        form(Exists, "can {what:some} be seen ?"),
+        form(Exists, "is {what:some} there ?"),
+        form(Count, "are there exactly {number:number} {what:plural} ?"),
+        form(Count, "is there only one {what:noun} ?", {"number": 1}),
+        form(Attribute, "is {subject:ref} {what:adjective} ?"),
+        form(Attribute, "is {subject:ref} {what:some} ?"),
+        form(Attribute, "does {subject:ref} have {what:hat} ?"),
+        form(Attribute, "does {subject:ref} hold {what:held} ?"),
+        form(Attribute, "does {subject:ref} carry {what:held} ?"),
+        form(Related, "is {a:ref} {relation:relation} {b:ref} ?"),
+        form(Related, "does {a:ref} stand {relation:relation} {b:ref} ?"),
+        form(Related, "is there {a:indefinite} {relation:relation} {b:ref} ?"),
+        form(Related, "is {a:ref} the thing nearest to {b:ref} ?", _NEAREST),
+    ]
+)
+"""Questions for yes or no, by the claim that they ask about."""
+
+ASK: Table[Question] = Table(
+    [
+        form(AskPlace, "what place is this ?"),
+        form(AskPlace, "which place is this ?"),
+        form(AskPlace, "what kind of place is this ?"),
+        form(AskPlace, "where is this ?"),
+        form(AskCount, "how many {what:plural} are there ?"),
+        form(AskCount, "how many {what:plural} can be seen ?"),
+        form(AskCount, "how many {what:plural} are there altogether ?"),
+        form(AskCount, "what is the number of {what:plural} ?"),
+        form(AskAspect, "what colour is {subject:ref} ?", {"aspect": "colour"}),
+        form(AskAspect, "which colour does {subject:ref} have ?", {"aspect": "colour"}),
+        form(AskAspect, "what is the colour of {subject:ref} ?", {"aspect": "colour"}),
+        form(AskAspect, "what shape is {subject:ref} ?", {"aspect": "shape"}),
+        form(AskAspect, "which shape does {subject:ref} have ?", {"aspect": "shape"}),
+        form(AskAspect, "what is the shape of {subject:ref} ?", {"aspect": "shape"}),
+        form(AskAspect, "what size is {subject:ref} ?", {"aspect": "size"}),
+        form(AskAspect, "how large is {subject:ref} ?", {"aspect": "size"}),
+        form(AskAspect, "what pattern does {subject:ref} have ?", {"aspect": "pattern"}),
+        form(AskAspect, "which pattern is on {subject:ref} ?", {"aspect": "pattern"}),
+        form(AskAspect, "what is {subject:ref} doing ?", {"aspect": "pose"}),
+        form(AskAspect, "which pose does {subject:ref} have ?", {"aspect": "pose"}),
+        form(AskAspect, "what colour is the hat of {subject:ref} ?", {"aspect": "hat"}),
+        form(AskAspect, "which hat does {subject:ref} have ?", {"aspect": "hat"}),
+        form(AskAspect, "what does {subject:ref} hold ?", {"aspect": "holds"}),
+        form(AskAspect, "what is {subject:ref} holding ?", {"aspect": "holds"}),
+        form(AskAspect, "what does {subject:ref} carry ?", {"aspect": "holds"}),
+        form(AskAspect, "what is {subject:ref} ?", {"aspect": "kind"}),
+        form(AskAspect, "what does {subject:region} show ?", {"aspect": "kind"}),
+        form(AskRelated, "what is {relation:relation} {b:ref} ?"),
+        form(AskRelated, "what stands {relation:relation} {b:ref} ?"),
+        form(AskRelated, "which thing is {relation:relation} {b:ref} ?"),
+        form(AskRelated, "what is nearest to {b:ref} ?", _NEAREST),
+        form(AskRelated, "which thing is nearest to {b:ref} ?", _NEAREST),
+        form(AskEither, "which of {a:ref} and {b:ref} is {relation:further} ?"),
+        form(AskEither, "which one of {a:ref} and {b:ref} stands {relation:further} ?"),
+        form(AskHaving, "what is {what:adjective} ?"),
+        form(AskHaving, "which thing is {what:adjective} ?"),
+        form(AskHaving, "what has {what:hat} ?"),
+        form(AskHaving, "which thing has {what:hat} ?"),
+        form(AskHaving, "what holds {what:held} ?"),
+    ]
+)
+"""Open questions."""
+
+ANSWERS: Table[Question] = Table(
+    [
+        form(AskPlace, "{answer:place_noun}"),
+        form(AskPlace, "{answer:place}"),
+        form(AskPlace, "{answer:in_place}"),
+        form(AskCount, "{answer:count}"),
+        form(AskAspect, "{answer:colour}", {"aspect": "colour"}),
+        form(AskAspect, "{answer:shape}", {"aspect": "shape"}),
+        form(AskAspect, "{answer:some}", {"aspect": "shape"}),
+        form(AskAspect, "{answer:size}", {"aspect": "size"}),
+        form(AskAspect, "{answer:pattern}", {"aspect": "pattern"}),
+        form(AskAspect, "{answer:pose}", {"aspect": "pose"}),
+        form(AskAspect, "{answer:hat_colour}", {"aspect": "hat"}),
+        form(AskAspect, "{answer:hat}", {"aspect": "hat"}),
+        form(AskAspect, "{answer:no_hat}", {"aspect": "hat"}),
+        form(AskAspect, "{answer:held}", {"aspect": "holds"}),
+        form(AskAspect, "{answer:no_held}", {"aspect": "holds"}),
+        form(AskAspect, "{answer:some}", {"aspect": "kind"}),
+        form(AskRelated, "{answer:any}"),
+        form(AskEither, "{answer:ref}"),
+        form(AskHaving, "{answer:any}"),
+    ]
+)
+"""Short answers, by the class of the question; an answer may also be a statement."""

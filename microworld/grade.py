@@ -5,19 +5,29 @@ corpus of which little can be checked is not thereby good. The interval is Wilso
 lie, the normal approximation leaves the range, and a bootstrap of thousands of rows costs more than it tells.
 """
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
+from builders.localized.records import Qar
+from builders.localized.stage import CANDIDATES
+from builders.table import recipe_kind
+from critics.stage import JUDGED
+from microworld.findings import Finding
+from microworld.folder import read_truth
 from microworld.oracle import judge_qar
 from microworld.scenes import Scene
-from microworld.taught import Taught
-from microworld.verdicts import Verdict
-from ostensive.records import Qar, Region
+from ostensive.errors import SettingsError
+from ostensive.recipe_files import read_yaml
+from ostensive.records import Judged, Record, Region, Verbalization
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder, existing_run
+from verbalizers.stage import VerbalizeStage
 
-_Z_95 = 1.959963984540054  # of the standard normal distribution, two-sided
-_NOTHING_TAUGHT = Taught()
+_REASONS_SHOWN = 3
+RecordT = TypeVar("RecordT", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +40,9 @@ class GradedRow:
 
 @dataclass(frozen=True, slots=True)
 class ReasonCount:
-    """How often one reason was given for a verdict that is not true."""
+    """How often one reason was given for a finding that is not true."""
 
-    outcome: str  # "false" or "not checkable"
+    value: str  # "false" or "not checkable"
     reason: str
     count: int
 
@@ -47,7 +57,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The verdicts on one part of all rows."""
+    """The findings on one part of all rows."""
 
     true: int
     false: int
@@ -86,46 +96,100 @@ class Grade:
     whole: Tally  # true when both parts are, false when one is
 
 
-def grade(rows: Iterable[GradedRow], truth: Mapping[str, Scene], taught: Taught = _NOTHING_TAUGHT) -> Grade:
+@dataclass(frozen=True, slots=True)
+class RunGrades:
+    """What the oracle says of a run: of the candidates as the teacher wrote them, and of the rows that were kept."""
+
+    candidates: Grade
+    kept: Grade
+
+
+def grade(rows: Iterable[GradedRow], truth: Mapping[str, Scene]) -> Grade:
     """The grade of a corpus, `truth` giving the scene of each image by its `image_id`.
 
-    Rows of other images are counted and left out. `taught` lets the scripted teacher's wordings be read.
+    Rows of other images are counted and left out.
     """
-    answers: Counter[Verdict] = Counter()
-    rationales: Counter[Verdict] = Counter()
-    whole: Counter[Verdict] = Counter()
+    answers: Counter[Finding] = Counter()
+    rationales: Counter[Finding] = Counter()
+    whole: Counter[Finding] = Counter()
     without_truth = 0
     for row in rows:
         scene = truth.get(row.qar.image_id)
         if scene is None:
             without_truth += 1
             continue
-        verdict = judge_qar(row.qar, row.regions, scene, taught)
-        answers[_bare(verdict.answer)] += 1
-        rationales[_bare(verdict.rationale)] += 1
-        whole[_bare(verdict.whole)] += 1
+        found = judge_qar(row.qar, row.regions, scene)
+        for counts, finding in ((answers, found.answer), (rationales, found.rationale), (whole, found.whole)):
+            # Without the words it is about, so that equal reasons are counted together.
+            counts[Finding(finding.value, finding.reason)] += 1
     return Grade(whole.total(), without_truth, _tally(answers), _tally(rationales), _tally(whole))
 
 
 def wilson(hits: int, total: int) -> Interval:
     """The 95 % score interval of a share (E. B. Wilson, Journal of the American Statistical Association 22, 1927)."""
-    if not 0 <= hits <= total or total == 0:
-        raise ValueError(f"hits of total: 0 <= hits <= total and total > 0 are expected, not {hits} of {total}")
-    share, square = hits / total, _Z_95**2
-    middle = (share + square / (2 * total)) / (1 + square / total)
-    half = _Z_95 * math.sqrt(share * (1 - share) / total + square / (4 * total**2)) / (1 + square / total)
-    return Interval(max(0.0, middle - half), min(1.0, middle + half))
+    from scipy.stats import binomtest
+
+    found = binomtest(hits, total).proportion_ci(0.95, "wilson")
+    return Interval(float(found.low), float(found.high))
 
 
-def _bare(verdict: Verdict) -> Verdict:
-    """The verdict without the words it is about, so that equal reasons are counted together."""
-    return Verdict(verdict.outcome, verdict.reason)
+def _tally(counts: Counter[Finding]) -> Tally:
+    by_value: Counter[str] = Counter()
+    for finding, count in counts.items():
+        by_value[finding.value] += count
+    reasons = [ReasonCount(one.value, one.reason, count) for one, count in counts.items() if not one.is_true]
+    ranked = tuple(sorted(reasons, key=lambda one: (-one.count, one.value, one.reason)))
+    return Tally(by_value["true"], by_value["false"], by_value["not checkable"], ranked)
 
 
-def _tally(counts: Counter[Verdict]) -> Tally:
-    by_outcome: Counter[str] = Counter()
-    for verdict, count in counts.items():
-        by_outcome[verdict.outcome] += count
-    reasons = [ReasonCount(one.outcome, one.reason, count) for one, count in counts.items() if not one.is_true]
-    ranked = tuple(sorted(reasons, key=lambda one: (-one.count, one.outcome, one.reason)))
-    return Tally(by_outcome["true"], by_outcome["false"], by_outcome["not checkable"], ranked)
+def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
+    """Grades the triples of `run`, made from the folder `images` that `ostensive microworld render` wrote.
+
+    Raises `SettingsError` where there is no run, one of another recipe, no truth, or nothing to grade yet.
+    """
+    folder, truth = existing_run(run), read_truth(Path(images))
+    kind = recipe_kind(str(read_yaml(folder.recipe_path).get("recipe")))
+    if kind.candidate is not Qar:
+        raise SettingsError(f"{run}: a run of {kind.name}; the oracle grades triples of the recipe localized")
+    judged = folder.partition_paths(JUDGED)
+    if not judged:
+        raise SettingsError(f"{run}: no candidate of this run is judged yet; run `ostensive build` first")
+    regions = regions_in(folder)
+
+    def graded(rows: Iterable[Qar]) -> Grade:
+        return grade((GradedRow(qar, regions[qar.image_id]) for qar in rows), truth)
+
+    accepted: Iterator[Judged[Qar]] = kept(judged, Judged[Qar])
+    candidates = kept(folder.partition_paths(CANDIDATES), Qar)
+    return RunGrades(graded(candidates), graded(one.candidate for one in accepted))
+
+
+def regions_in(folder: RunFolder) -> dict[str, tuple[Region, ...]]:
+    """The regions of each image that a run has put into words."""
+    return {text.image_id: text.regions for text in kept(folder.partition_paths(VerbalizeStage.name), Verbalization)}
+
+
+def kept(paths: Iterable[Path], record: type[RecordT]) -> Iterator[RecordT]:
+    """The records that these partitions kept."""
+    for path in paths:
+        yield from partitions.read_kept(path, record)
+
+
+def grade_lines(grades: RunGrades) -> Iterator[str]:
+    """The grades as a person reads them."""
+    for name, found in (("candidates", grades.candidates), ("kept rows", grades.kept)):
+        yield f"{name}: {found.rows:,} judged" + (
+            f", {found.without_truth:,} of images without truth" if found.without_truth else ""
+        )
+        for part, tally in (("answers", found.answers), ("rationales", found.rationales), ("both", found.whole)):
+            yield f"  {part:<11}{_shares(tally)}"
+        for one in found.whole.reasons[:_REASONS_SHOWN]:
+            yield f"    {one.count:,} {one.value}: {one.reason}"
+
+
+def _shares(tally: Tally) -> str:
+    counts = f"{tally.true:,} true, {tally.false:,} false, {tally.not_checkable:,} not checkable"
+    share, interval = tally.true_share, tally.true_share_95
+    if share is None or interval is None:
+        return counts
+    return f"{counts}; {share:.1%} of the decided are true (95 %: {interval.low:.1%} to {interval.high:.1%})"

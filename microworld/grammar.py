@@ -1,8 +1,8 @@
 """Writes true sentences about a scene, in varied wording: captions, narratives, region phrases, statements.
 
-A sentence is drawn in two steps, what is told (`facts`) and how (`wordings`), and carries its meaning. Questions and
-rationales are in `interviews`. Templates filled at random from the scene were given up: without the judged claim
-between, nobody could tell which of them come out false.
+A sentence is drawn in two steps, what is told (`facts`) and how (`forms`), and carries its meaning. Questions and
+rationales are in `interviews`. Templates filled at random from the scene would not do: without the claim between, which
+is decided, nobody could tell which of them come out false.
 """
 
 import random
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from microworld.claims import All, Claim, Kind, PlaceIs
-from microworld.facts import FACTS, Scope, fact, scope_of
-from microworld.naming import all_said_of, said_of
-from microworld.nouns import with_article, write_noun
+from microworld.facts import FACTS, fact
+from microworld.nouns import all_said_of, said_of, with_article, write_noun
 from microworld.scenes import Scene, Thing
 from microworld.sentences import write_statement
+from microworld.truth import Scope, scope_of
 from ostensive.records import Region
 
 _STATEMENTS: dict[str, float] = {

@@ -1,16 +1,20 @@
-"""Noun phrases of the microworld, in both directions: from what is said of a thing to words, and back.
+"""Names of the things of a scene: the least that means one of them, and noun phrases in both directions.
 
-The order is fixed (size, pose, colour and pattern in either order, noun, what it is in, wears and holds), and reading
-is as strict as writing: an article that does not agree, or a word twice, makes no phrase. Reading takes the longest
-phrase at a place; no form goes on with a word that a phrase could go on with, so that nothing is lost by that.
+The order of a noun phrase is fixed (size, pose, colour and pattern in either order, noun, what it is in, wears and
+holds), and reading is as strict as writing: an article that does not agree, or a word twice, makes no phrase. Reading
+takes the longest phrase at a place; no form goes on with a word that a phrase could go on with, so that nothing is lost
+by that.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import combinations
+from typing import Generic, TypeVar
 
-from microworld.claims import HeldKind, Kind
-from microworld.scenes import COLOURS, PATTERNS, POSES, SHAPES, Colour, Pattern, Pose, Shape, Size
+from microworld.claims import ASPECTS, Aspect, HeldKind, Kind, kind_of, only
+from microworld.scenes import COLOURS, PATTERNS, POSES, SHAPES, Colour, Pattern, Pose, Scene, Shape, Size, Thing
 
 SIZE_WORDS: Mapping[str, Size] = {"small": "small", "little": "small", "large": "large", "big": "large"}
 COLOUR_WORDS: Mapping[str, Colour] = {colour: colour for colour in COLOURS}
@@ -20,7 +24,7 @@ NOUNS: Mapping[str, Shape | None] = {**{shape: shape for shape in SHAPES}, "thin
 PLURALS: Mapping[str, Shape | None] = {
     noun + ("es" if noun.endswith("s") else "s"): shape for noun, shape in NOUNS.items()
 }
-# What may follow a noun, longest first: words, and the parts of what is said that stand in braces.
+# What may follow a noun, longest first: words, and what is worn or held in braces.
 _TAILS = (
     "that wears {hat} and holds {held}",
     "wearing {hat} and holding {held}",
@@ -36,13 +40,14 @@ _TAILS = (
     "holding nothing",
 )
 TAILS = tuple(tail.split() for tail in _TAILS)
+ValueT_co = TypeVar("ValueT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class Read(Generic[ValueT_co]):
     """Something read from tokens, and the place after it."""
 
-    value: object
+    value: ValueT_co
     end: int
 
 
@@ -85,8 +90,8 @@ def _write_tail(kind: Kind, rng: random.Random) -> str | None:
         return rng.choice((" that holds nothing", " holding nothing")) if kind.hat is None else None
     wanted = {name for name, value in (("{hat}", kind.hat), ("{held}", kind.holds)) if value is not None}
     tail = rng.choice([tail for tail in TAILS if {word for word in tail if word[0] == "{"} == wanted])
-    parts = {"{hat}": write_hat(kind, rng), "{held}": write_held(kind, rng)}
-    return " " + " ".join(parts.get(word) or word for word in tail)
+    written = {"{hat}": write_hat(kind, rng), "{held}": write_held(kind, rng)}
+    return " " + " ".join(written.get(word) or word for word in tail)
 
 
 def write_hat(kind: Kind, _rng: random.Random) -> str | None:
@@ -105,7 +110,7 @@ def write_held(kind: Kind, _rng: random.Random) -> str | None:
     return with_article(" ".join(filter(None, (kind.holds.colour, kind.holds.shape or "thing"))))
 
 
-def read_noun(tokens: Sequence[str], start: int, *, plural: bool = False) -> Read | None:
+def read_noun(tokens: Sequence[str], start: int, *, plural: bool = False) -> Read[Kind] | None:
     """The longest noun phrase without article that begins at `start`, as a `Kind`."""
     at, kind = start, Kind()
     if _at(tokens, at) in SIZE_WORDS:
@@ -131,15 +136,14 @@ def read_noun(tokens: Sequence[str], start: int, *, plural: bool = False) -> Rea
     return Read(kind, at) if plural else _read_tail(tokens, at, kind)
 
 
-def _read_tail(tokens: Sequence[str], start: int, kind: Kind) -> Read:
+def _read_tail(tokens: Sequence[str], start: int, kind: Kind) -> Read[Kind]:
     for tail in TAILS:
         at, found = start, kind
         for word in tail:
-            part = read_hat(tokens, at) if word == "{hat}" else read_held(tokens, at) if word == "{held}" else None
-            if part is not None:
-                assert isinstance(part.value, Kind), "hats and held things are read as what is said of their bearer"
-                found = replace(found, hat=part.value.hat or found.hat, holds=part.value.holds or found.holds)
-                at = part.end
+            read = read_hat(tokens, at) if word == "{hat}" else read_held(tokens, at) if word == "{held}" else None
+            if read is not None:
+                found = replace(found, hat=read.value.hat or found.hat, holds=read.value.holds or found.holds)
+                at = read.end
             elif word == _at(tokens, at):
                 at += 1
             else:
@@ -153,7 +157,7 @@ def _read_tail(tokens: Sequence[str], start: int, kind: Kind) -> Read:
     return Read(kind, start)
 
 
-def read_hat(tokens: Sequence[str], start: int) -> Read | None:
+def read_hat(tokens: Sequence[str], start: int) -> Read[Kind] | None:
     """`a blue hat` or `a hat` at `start`, as a `Kind`."""
     if not _agrees(tokens, start):
         return None
@@ -164,7 +168,7 @@ def read_hat(tokens: Sequence[str], start: int) -> Read | None:
     return None
 
 
-def read_held(tokens: Sequence[str], start: int) -> Read | None:
+def read_held(tokens: Sequence[str], start: int) -> Read[Kind] | None:
     """`a white star`, `a white thing`, `a star` or `something` at `start`, as a `Kind`."""
     if _at(tokens, start) == "something":
         return Read(Kind(holds=HeldKind()), start + 1)
@@ -179,7 +183,7 @@ def read_held(tokens: Sequence[str], start: int) -> Read | None:
     return None if held == HeldKind() else Read(Kind(holds=held), at + 1)
 
 
-def read_some(tokens: Sequence[str], start: int) -> Read | None:
+def read_some(tokens: Sequence[str], start: int) -> Read[Kind] | None:
     """A noun phrase after the right one of "a" and "an"."""
     return read_noun(tokens, start + 1) if _agrees(tokens, start) else None
 
@@ -197,3 +201,76 @@ NOUN_WORDS = frozenset(
     | {word for tail in TAILS for word in tail if word[0] != "{"}
 )
 """Every word that a noun phrase can hold."""
+
+
+def fits_one(kind: Kind, scene: Scene) -> bool:
+    """Whether exactly one thing is of this kind, and no held thing could be meant by it."""
+    if any(thing.holds is not None and kind.might_be(thing.holds) for thing in scene.things):
+        return False
+    return sum(kind.fits(thing) for thing in scene.things) == 1
+
+
+def sayable(kind: Kind) -> bool:
+    """Whether a noun phrase can say it: of a bare thing not what it holds, of an empty-handed one not its hat."""
+    if kind.hat == "none":
+        return kind.holds is None
+    return kind.holds != "nothing" or kind.hat is None
+
+
+@lru_cache(maxsize=4096)
+def names_of(scene: Scene, thing: Thing, without: Collection[Aspect] = ()) -> tuple[Kind, ...]:
+    """Every shortest name: the attribute combinations of the least size that fit `thing` alone, best first.
+
+    `without` leaves aspects out: who asks for a colour does not name it.
+    """
+    full = kind_of(thing)
+    aspects = [aspect for aspect in full.aspects if aspect not in without]
+    for size in range(1, len(aspects) + 1):
+        kinds = [only(full, *names) for names in combinations(aspects, size)]
+        found = [kind for kind in kinds if sayable(kind) and fits_one(kind, scene)]
+        if found:
+            return tuple(sorted(found, key=lambda kind: (kind.shape is None and "shape" not in without, _empty(kind))))
+    return ()
+
+
+def some_name(scene: Scene, thing: Thing, rng: random.Random, without: Collection[Aspect] = ()) -> Kind | None:
+    """A name of `thing`, with now and then more said than is needed; None where nothing fits it alone."""
+    names = names_of(scene, thing, tuple(without))
+    if not names:
+        return None
+    # Mostly the first: people call things by their shapes.
+    name = names[0] if rng.random() < 0.7 else rng.choice(names)
+    return more_said(name, thing, rng, without)
+
+
+def more_said(kind: Kind, thing: Thing, rng: random.Random, without: Collection[Aspect] = ()) -> Kind:
+    """`kind` with its shape and perhaps some more of what is so of `thing`."""
+    full = kind_of(thing)
+    chances = {"shape": 0.85, "colour": 0.5, "size": 0.25, "pattern": 0.15, "pose": 0.3, "hat": 0.15, "holds": 0.15}
+    for aspect in ASPECTS:
+        if aspect not in without and rng.random() < chances[aspect] * (0.3 if _plain(full, aspect) else 1):
+            fuller = replace(kind, **{aspect: getattr(full, aspect)})
+            kind = fuller if sayable(fuller) else kind
+    return kind
+
+
+def said_of(thing: Thing, rng: random.Random) -> Kind:
+    """A description of `thing` that need not fit it alone: shape and colour nearly always, the rest now and then."""
+    full = kind_of(thing)
+    start = only(full, "shape", "colour") if rng.random() < 0.8 else only(full, "shape")
+    return more_said(start, thing, rng)
+
+
+def all_said_of(thing: Thing) -> Kind:
+    """All there is to see of a thing, its missing hat and empty hands left out."""
+    full = kind_of(thing)
+    bare = replace(full, hat=None if full.hat == "none" else full.hat)
+    return replace(bare, holds=bare.holds if isinstance(bare.holds, HeldKind) else None)
+
+
+def _plain(kind: Kind, aspect: str) -> bool:
+    return getattr(kind, aspect) in ("plain", "none", "nothing")
+
+
+def _empty(kind: Kind) -> int:
+    return sum(_plain(kind, aspect) for aspect in kind.aspects)

@@ -1,189 +1,225 @@
 """Reads sentences about a scene and says true, false or not checkable, with the reason.
 
-It reads the forms of `wordings`, those of `species_words` in texts about species, and, when given the teacher's table,
-those of the scripted teacher; everything else is not checkable. It never guesses: a word it does not know, a word twice
-or missing, a name that may mean two things, a difference within the margin. Reading with a model was given up: the
-judge has to be the one who cannot be wrong.
+It reads the forms of `forms`, those of `species_words` in texts about species, and what the scripted teacher writes;
+everything else is not checkable. It never guesses: a word it does not know, a word twice or missing, a name that may
+mean two things, a difference within the margin. No model reads: the oracle has to be the one who cannot be wrong.
+
+The method that learns from explanations of labels asks a large model whether there is an explanation at all, and how
+well it goes with the expert's concepts. Here both are counted: which concepts a text cites, whether each is visible,
+whether the expert names it.
 
 Every function is pure and works in time linear in the length of the text.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from microworld import verdicts as why
-from microworld.answers import asked_about, spoken_of
-from microworld.claims import Attribute, Boxed, Claim, It, Kind, Reference
+from builders.localized.records import Qar
+from microworld import findings as why
+from microworld.claims import Answer, Attribute, Boxed, Claim, It, Question, Reference
+from microworld.findings import Finding, agreed, all_of, negated, unsure
 from microworld.nouns import read_some
-from microworld.questions import Answered, Question
 from microworld.scenes import Scene
 from microworld.sentences import (
     MAX_TOKENS,
+    asked_about,
     read_answer,
     read_question,
     read_statement,
     sentences_of,
+    spoken_of,
     tokens_of,
     unknown_word,
 )
-from microworld.species_truth import decide_species, the_specimen
+from microworld.species import concept_words, part_visibility
+from microworld.species_truth import Standing, decide_species, specimens_in, standing_of, subject_of, the_specimen
 from microworld.species_words import SPECIES_WORDS, read_species, speaks_of_species
-from microworld.taught import (
-    Taught,
-    read_aside,
-    read_taught_answer,
-    read_taught_rationale,
-    repeats_answer,
-)
-from microworld.truth import View, decide
-from microworld.verdicts import Verdict, agreed, all_of, negated, unsure
-from ostensive.records import Box, Qar, Region
-
-__all__ = [
-    "QarVerdict",
-    "Verdict",
-    "judge_probe",
-    "judge_qar",
-    "judge_region_caption",
-    "judge_species_text",
-    "judge_text",
-]
-_NOTHING_TAUGHT = Taught()
+from microworld.teacher import read_quoted_probe, read_teacher_answer, read_teacher_rationale, repeats_answer
+from microworld.truth import Scope, decide, scope_of
+from ostensive.records import Box, Region
 
 
 @dataclass(frozen=True, slots=True)
-class QarVerdict:
-    """The verdicts on a triple: whether the question is answered rightly, and whether the rationale is true."""
+class QarFinding:
+    """The findings on a triple: whether the question is answered rightly, and whether the rationale is true."""
 
-    answer: Verdict
-    rationale: Verdict
+    answer: Finding
+    rationale: Finding
 
     @property
-    def whole(self) -> Verdict:
+    def whole(self) -> Finding:
         """True when both are, false when one is."""
         return all_of((self.answer, self.rationale))
 
 
-def judge_text(text: str, scene: Scene, regions: Sequence[Region] = (), *, it: Reference | None = None) -> Verdict:
-    """The verdict on one or more statements: true when each is, false when one is.
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A concept that a text says of the specimen: how it stands in the picture, and whether the expert names it."""
+
+    words: str
+    standing: Standing
+    listed: bool  # in the list of the species that the specimen is of
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is a visible concept of the expert's list: what an explanation is to be made of."""
+        return self.standing == "visible" and self.listed
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationFinding:
+    """What a text makes of a picture with one specimen."""
+
+    named: tuple[str, ...]  # the species that it says the specimen is, each once
+    label_is_right: bool  # it names that species, and no other
+    cited: tuple[Citation, ...]  # each concept once, in the order of the text
+    whole: Finding  # on every sentence of it
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything is given to see: over many texts, the share of explanations that exist."""
+        return bool(self.cited)
+
+    @property
+    def holding_share(self) -> float | None:
+        """The share of the cited concepts that are visible and the expert's, 0-1; None where none is cited."""
+        return sum(one.holds for one in self.cited) / len(self.cited) if self.cited else None
+
+
+def judge_text(text: str, scene: Scene, regions: Sequence[Region] = (), *, it: Reference | None = None) -> Finding:
+    """The finding on one or more statements: true when each is, false when one is.
 
     `regions` give a meaning to `[k]`, and `it` to "it"; in a text about species, "it" is the specimen otherwise.
     """
     tokens = tokens_of(text)
     if speaks_of_species(tokens):
         return judge_species_text(text, scene, regions, it=it)
-    return _each(_statement, tokens, _view(scene, regions, it))
+    return _each(_statement, tokens, scope_of(scene, regions, it))
 
 
 def judge_species_text(
     text: str, scene: Scene, regions: Sequence[Region] = (), *, it: Reference | None = None
-) -> Verdict:
+) -> Finding:
     """As `judge_text`, of a text that is known to be about a specimen, even where it names no species."""
-    return _each(_of_species, tokens_of(text), _view(scene, regions, it or the_specimen(scene)))
+    return _each(_of_species, tokens_of(text), scope_of(scene, regions, it or the_specimen(scene)))
 
 
-def judge_region_caption(caption: str, box: Box, scene: Scene) -> Verdict:
-    """The verdict on what is said of a box: a noun phrase ("a small red circle"), or statements about "it"."""
+def judge_region_caption(caption: str, box: Box, scene: Scene) -> Finding:
+    """The finding on what is said of a box: a noun phrase ("a small red circle"), or statements about "it"."""
     tokens = tokens_of(caption)
     words = tokens[:-1] if tokens[-1:] == ["."] else tokens
     read = read_some(words, 0) if len(words) <= MAX_TOKENS else None
     if read is not None and read.end == len(words):
-        assert isinstance(read.value, Kind), "a noun phrase is read as what it says of a thing"
-        return _about(decide(Attribute(Boxed(box), read.value), View(scene)), caption)
+        return _about(decide(Attribute(Boxed(box), read.value), scope_of(scene)), caption)
     return judge_text(caption, scene, it=Boxed(box))
 
 
-def judge_probe(question: str, answer: str, scene: Scene, regions: Sequence[Region] = ()) -> Verdict:
-    """The verdict on an answer to a question."""
-    return _probe(tokens_of(question), tokens_of(answer), _view(scene, regions)).verdict
+def judge_probe(question: str, answer: str, scene: Scene, regions: Sequence[Region] = ()) -> Finding:
+    """The finding on an answer to a question."""
+    return _probe(tokens_of(question), tokens_of(answer), scope_of(scene, regions)).finding
 
 
-def judge_qar(qar: Qar, regions: Sequence[Region], scene: Scene, taught: Taught = _NOTHING_TAUGHT) -> QarVerdict:
-    """The verdicts on a triple about an image of `scene` with these regions.
+def judge_qar(qar: Qar, regions: Sequence[Region], scene: Scene) -> QarFinding:
+    """The findings on a triple about an image of `scene` with these regions.
 
-    In the rationale "it" is what the answer is about. With the teacher's table, its wordings are read too.
+    In the rationale "it" is what the answer is about.
     """
-    view = _view(scene, regions)
-    question, answer = tokens_of(qar.question), tokens_of(qar.answer)
-    lesson = read_taught_answer(taught, question, answer) if _short(question, answer) else None
-    if lesson is None:
-        probed = _probe(question, answer, view)
-    elif lesson.claim is None:
+    scope = scope_of(scene, regions)
+    question, answer, rationale = tokens_of(qar.question), tokens_of(qar.answer), tokens_of(qar.rationale)
+    taught = read_teacher_answer(question, answer) if _short(question, answer) else None
+    if taught is None:
+        probed = _probe(question, answer, scope)
+    elif taught.claim is None:
         probed = _Probed(judge_text(qar.answer, scene, regions), None)
     else:
-        probed = _Probed(_about(decide(lesson.claim, view), qar.answer), None)
-    if repeats_answer(taught, tokens_of(qar.rationale)):
-        return QarVerdict(probed.verdict, probed.verdict)
-    sentences = sentences_of(tokens_of(qar.rationale))
-    reading = _view(scene, regions, probed.it)
-    verdicts = [_reason(sentence, reading, taught) for sentence in sentences]
-    return QarVerdict(probed.verdict, all_of(verdicts) if verdicts else unsure(why.NO_TEXT))
+        probed = _Probed(_about(decide(taught.claim, scope), qar.answer), None)
+    if repeats_answer(rationale):
+        return QarFinding(probed.finding, probed.finding)
+    return QarFinding(probed.finding, _each(_reason, rationale, replace(scope, it=probed.it)))
+
+
+def judge_explanation(text: str, scene: Scene, regions: Sequence[Region] = ()) -> ExplanationFinding:
+    """What `text` says of the specimen of `scene`; raises `ValueError` where there is not exactly one.
+
+    Sentences about other things count for `whole` alone.
+    """
+    found = specimens_in(scene)
+    if len(found) != 1:
+        raise ValueError(f"scene {scene.seed} has {len(found)} specimens; explanations are judged where there is one")
+    scope = scope_of(scene, regions, the_specimen(scene))
+    read = [read_species(sentence) for sentence in sentences_of(tokens_of(text)) if len(sentence) <= MAX_TOKENS]
+    thing = scene.things[found[0].thing]
+    claims = [claim for claim in read if claim is not None and subject_of(claim, scope) == thing]
+    named = tuple(dict.fromkeys(claim.species for claim in claims if claim.species is not None))
+    listed, seen = {one.concept.what for one in found[0].concepts}, part_visibility(scene.things, thing)
+    cited = tuple(
+        Citation(concept_words(mark), standing_of(mark, thing, seen), mark in listed)
+        for mark in dict.fromkeys(mark for claim in claims for mark in claim.marks)
+    )
+    whole = judge_species_text(text, scene, regions, it=scope.it)
+    return ExplanationFinding(named, named == (found[0].species,), cited, whole)
 
 
 @dataclass(frozen=True, slots=True)
 class _Probed:
-    """The verdict on an answer, and what "it" means after it."""
+    """The finding on an answer, and what "it" means after it."""
 
-    verdict: Verdict
+    finding: Finding
     it: Reference | None
 
 
-def _view(scene: Scene, regions: Sequence[Region], it: Reference | None = None) -> View:
-    return View(scene, {region.number: region.box for region in regions}, it)
-
-
-def _each(judge: Callable[[Sequence[str], View], Verdict], tokens: Sequence[str], view: View) -> Verdict:
+def _each(judge: Callable[[Sequence[str], Scope], Finding], tokens: Sequence[str], scope: Scope) -> Finding:
     sentences = sentences_of(tokens)
-    return all_of(judge(sentence, view) for sentence in sentences) if sentences else unsure(why.NO_TEXT)
+    return all_of(judge(sentence, scope) for sentence in sentences) if sentences else unsure(why.NO_TEXT)
 
 
-def _about(verdict: Verdict, words: str) -> Verdict:
-    return verdict if verdict.is_true else Verdict(verdict.outcome, verdict.reason, verdict.about or words)
+def _about(finding: Finding, words: str) -> Finding:
+    return finding if finding.is_true else Finding(finding.value, finding.reason, finding.about or words)
 
 
 def _short(*texts: Sequence[str]) -> bool:
     return all(len(text) <= MAX_TOKENS for text in texts)
 
 
-def _unread(tokens: Sequence[str], words: str) -> Verdict:
+def _unread(tokens: Sequence[str], words: str) -> Finding:
     stranger = unknown_word(tokens)
     return unsure(why.UNKNOWN_WORD, stranger) if stranger else unsure(why.NO_FORM, words)
 
 
-def _statement(tokens: Sequence[str], view: View) -> Verdict:
+def _statement(tokens: Sequence[str], scope: Scope) -> Finding:
     words = " ".join(tokens)
     if not _short(tokens):
         return unsure(why.TOO_LONG, words[:80])
     clauses = read_statement(tokens)
     if clauses is None:
         return _unread(tokens, words)
-    return _about(all_of(agreed(decide(one, view) for one in readings) for readings in clauses.readings), words)
+    return _about(all_of(agreed(decide(one, scope) for one in readings) for readings in clauses.readings), words)
 
 
-def _of_species(tokens: Sequence[str], view: View) -> Verdict:
-    """The verdict on one sentence of a text about species."""
+def _of_species(tokens: Sequence[str], scope: Scope) -> Finding:
+    """The finding on one sentence of a text about species."""
     told = read_species(tokens) if _short(tokens) else None
     if told is not None:
-        return _about(decide_species(told, view), " ".join(tokens))
+        return _about(decide_species(told, scope), " ".join(tokens))
     if _short(tokens) and read_statement(tokens) is None:
         return _unread([token for token in tokens if token not in SPECIES_WORDS], " ".join(tokens))
-    return _statement(tokens, view)
+    return _statement(tokens, scope)
 
 
-def _reason(tokens: Sequence[str], view: View, taught: Taught) -> Verdict:
-    """The verdict on one sentence of a rationale."""
+def _reason(tokens: Sequence[str], scope: Scope) -> Finding:
+    """The finding on one sentence of a rationale."""
     if not _short(tokens):
         return unsure(why.TOO_LONG, " ".join(tokens)[:80])
-    claim = read_taught_rationale(taught, tokens)
+    claim = read_teacher_rationale(tokens)
     if claim is not None:
-        return _about(decide(claim, view), " ".join(tokens))
-    aside = read_aside(tokens) if taught.lessons else None
-    if aside is not None:
-        return _probe(aside.question, aside.answer, view).verdict
-    return _statement(tokens, view)
+        return _about(decide(claim, scope), " ".join(tokens))
+    quoted = read_quoted_probe(tokens)
+    if quoted is not None:
+        return _probe(quoted.question, quoted.answer, scope).finding
+    return _statement(tokens, scope)
 
 
-def _probe(question: Sequence[str], answer: Sequence[str], view: View) -> _Probed:
+def _probe(question: Sequence[str], answer: Sequence[str], scope: Scope) -> _Probed:
     words = " ".join((*question, *answer))
     if not _short(question, answer):
         return _Probed(unsure(why.TOO_LONG, words[:80]), None)
@@ -196,16 +232,16 @@ def _probe(question: Sequence[str], answer: Sequence[str], view: View) -> _Probe
     if not found:
         stranger = unknown_word(answer)
         return _Probed(unsure(why.UNKNOWN_WORD, stranger) if stranger else unsure(why.NO_ANSWER, words), None)
-    verdict = agreed(_said(one, said, view) for one, said in found)
-    return _Probed(_about(verdict, words), _topic(*found[0]))
+    finding = agreed(_said(one, said, scope) for one, said in found)
+    return _Probed(_about(finding, words), _topic(*found[0]))
 
 
-def _said(question: Question, said: Answered, view: View) -> Verdict:
-    verdict = decide(said.claim, View(view.scene, view.regions, asked_about(question)))
-    return verdict if said.affirmed else negated(verdict)
+def _said(question: Question, said: Answer, scope: Scope) -> Finding:
+    finding = decide(said.claim, replace(scope, it=asked_about(question)))
+    return finding if said.affirmed else negated(finding)
 
 
-def _topic(question: Question, said: Answered) -> Reference | None:
+def _topic(question: Question, said: Answer) -> Reference | None:
     """What "it" means after an answer: what the answer speaks of, or the question if the answer says "it" too."""
     claim: Claim = said.claim
     subject = spoken_of(claim)

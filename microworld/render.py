@@ -1,7 +1,7 @@
 """Pictures of scenes: a textured ground, and the things of the scene laid over it, as whole pixels of 8 bits.
 
 Grounds are cut out of larger textures that are made once for each place, at an offset and in a brightness that follow
-from the scene's seed. Drawing them anew for each scene was given up: it took ten times as long as all the rest.
+from the scene's seed. Drawing them anew for each scene would take ten times as long as all the rest.
 """
 
 import random
@@ -57,19 +57,6 @@ def cover_of(scene: Scene, side_px: int = SIDE_PX) -> Pixels:
             below = cover[layer.top : layer.top + height, layer.left : layer.left + width]
             below[layer.sprite.drawn] = thing.number + 1
     return cover
-
-
-def dense_labels(scene: Scene, patch_px: int = 8) -> npt.NDArray[np.int64]:
-    """`(side / patch, side / patch)`: the number of the thing that covers most of each patch, -1 for the ground.
-
-    `patch_px` divides the side.
-    """
-    patches = SIDE_PX // patch_px
-    blocks = cover_of(scene).reshape(patches, patch_px, patches, patch_px).transpose(0, 2, 1, 3)
-    flat = blocks.reshape(patches, patches, -1)
-    counts = np.stack([(flat == value).sum(-1) for value in range(len(scene.things) + 1)], axis=-1)
-    labels: npt.NDArray[np.int64] = counts.argmax(-1) - 1
-    return labels
 
 
 # ---- textures: float arrays of 0 to 255, in units of 1/64 of the side ------------------------------------------------

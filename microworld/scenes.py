@@ -4,6 +4,7 @@ A scene is a value: it is drawn, told, asked about and checked from this descrip
 back from pixels. Positions are in shares of the side, as boxes are everywhere; y grows downwards.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +32,7 @@ RADIUS: dict[Size, float] = {"small": 7 / SIDE_PX, "large": 12 / SIDE_PX}
 HAT_RISE: dict[Size, float] = {"small": 5 / SIDE_PX, "large": 8 / SIDE_PX}
 """How far a hat makes the box of a thing taller, as a share of the image's side."""
 MIN_VISIBLE = 0.5
-"""Of every thing, and of its hat and of what it holds, at least this share of the drawn pixels is not covered."""
+"""The least share of a thing's pixels, and of its parts where these are spoken of, that later things leave visible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +73,27 @@ class Scene:
     things: tuple[Thing, ...]
 
 
-Relation = Literal["left of", "right of", "above", "below", "inside", "holding", "nearest to"]
-
+Side = Literal["left of", "right of", "above", "below"]
+SIDES: tuple[Side, ...] = ("left of", "right of", "above", "below")
 MARGIN = 0.06
 """How much farther left the middle of one thing has to be than another's before it is said to be left of it."""
 
 
+def beside(one: Box, side: str, other: Box) -> bool | None:
+    """Whether the middle of one box is on a side of that of another; None where the difference is within `MARGIN`."""
+    (x1, y1), (x2, y2) = one.center, other.center
+    lead = {"left of": x2 - x1, "right of": x1 - x2, "above": y2 - y1, "below": y1 - y2}[side]
+    return None if abs(lead) < MARGIN else lead > 0
+
+
 def center_distance(one: Thing, other: Thing) -> float:
     """Between the middles of two boxes, in shares of the side."""
-    (x1, y1), (x2, y2) = one.box.center, other.box.center
-    return float(((x1 - x2) ** 2 + (y1 - y2) ** 2) ** 0.5)
+    return math.dist(one.box.center, other.box.center)
 
 
-def stands(one: Thing, relation: Literal["left of", "right of", "above", "below"], other: Thing) -> bool | None:
-    """Whether a relation holds between the middles of two things; None where the difference is within `MARGIN`."""
-    (x1, y1), (x2, y2) = one.box.center, other.box.center
-    difference = {"left of": x2 - x1, "right of": x1 - x2, "above": y2 - y1, "below": y1 - y2}[relation]
-    return None if abs(difference) < MARGIN else difference > 0
+def within(one: Box, other: Box) -> float:
+    """The least distance of an edge of `one` from the same edge of `other`; negative where it sticks out."""
+    return min(one.x1 - other.x1, one.y1 - other.y1, other.x2 - one.x2, other.y2 - one.y2)
 
 
 def body_center(thing: Thing) -> tuple[float, float]:
@@ -109,19 +114,13 @@ def inside(one: Thing, other: Thing) -> bool | None:
     a, b = one.box, other.box
     if one.number == other.number or a.overlap(b) == 0:
         return False
-    within = b.x1 <= a.x1 and b.y1 <= a.y1 and a.x2 <= b.x2 and a.y2 <= b.y2
     (x1, y1), (x2, y2) = body_center(one), body_center(other)
     middle = max(abs(x1 - x2), abs(y1 - y2)) <= INSIDE_OFFSET + 1e-9
-    return True if within and middle and one.number > other.number else None
+    return True if within(a, b) >= 0 and middle and one.number > other.number else None
 
 
-def nearest(scene: Scene, thing: Thing) -> Thing | None:
-    """The thing whose middle is nearest to that of `thing`; None where there is no other, or two are about as near."""
-    others = sorted(
-        (other for other in scene.things if other.number != thing.number), key=lambda o: center_distance(thing, o)
-    )
-    if not others or (
-        len(others) > 1 and center_distance(thing, others[1]) - center_distance(thing, others[0]) < MARGIN
-    ):
-        return None
-    return others[0]
+def is_nearest(one: Thing, other: Thing, scene: Scene) -> bool | None:
+    """Whether `one` is, of all things but `other`, the nearest to `other`; None where it is within `MARGIN`."""
+    rivals = [thing for thing in scene.things if thing.number not in (one.number, other.number)]
+    lead = min((center_distance(rival, other) for rival in rivals), default=math.inf) - center_distance(one, other)
+    return None if abs(lead) < MARGIN else lead > 0

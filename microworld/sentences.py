@@ -1,7 +1,10 @@
-"""Between text and claims: tokens, sentences and clauses one way, and back.
+"""Between text and claims: tokens, sentences and clauses one way, and back; and what answers a question.
 
 A sentence is one clause, or several joined by ", and"; before the first may stand where it all is ("In a meadow, ...").
 Full stops may be missing at the end; nothing else may. Case is not looked at.
+
+A short answer claims nothing by itself: "two" is a claim only beside its question. What is true but tells nothing of
+what was asked ("a thing", or "the red thing" when asked what is red) is no answer.
 """
 
 import random
@@ -10,13 +13,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from microworld.answers import answers, claimed, short_value
-from microworld.claims import All, Claim, PlaceIs
-from microworld.forms import fill, joined
-from microworld.questions import Answered, AskWhether, Question
+from microworld.claims import (
+    Absent,
+    All,
+    Answer,
+    AskAspect,
+    AskCount,
+    AskEither,
+    AskHaving,
+    AskPlace,
+    AskRelated,
+    AskWhether,
+    Attribute,
+    Boxed,
+    Claim,
+    Count,
+    HeldKind,
+    It,
+    Kind,
+    Numbered,
+    OnlyOne,
+    OnlyThere,
+    PlaceIs,
+    Question,
+    Reference,
+    Related,
+    Roll,
+    Some,
+    The,
+)
+from microworld.forms import ANSWERS, ASK, TELL, WHETHER, cased, fill
 from microworld.scenes import Place
 from microworld.slots import SLOTS
-from microworld.wordings import ANSWERS, ASK, TELL, WHETHER
 
 _TOKEN = re.compile(r"\[[0-9]{1,4}\]|[a-z]+|[0-9]+|\S")
 MAX_TOKENS = 120
@@ -83,11 +111,11 @@ def read_question(tokens: Sequence[str]) -> tuple[Question, ...]:
     return tuple(dict.fromkeys((*(match.meaning for match in ASK.read(tokens)), *whether)))
 
 
-def read_answer(question: Question, tokens: Sequence[str]) -> tuple[Answered, ...]:
+def read_answer(question: Question, tokens: Sequence[str]) -> tuple[Answer, ...]:
     """Everything that an answer can say to the question: as yes or no, as a short answer, as a statement."""
     words = list(tokens[:-1] if tokens and tokens[-1] == "." else tokens)
     if isinstance(question, AskWhether) and words in (["yes"], ["no"]):
-        return (Answered(question.claim, words == ["yes"]),)
+        return (Answer(question.claim, words == ["yes"]),)
     found: list[Claim] = []
     for match in ANSWERS.read(words):
         if match.form.means is type(question) and _fixed(match.form.fixed, question):
@@ -96,7 +124,7 @@ def read_answer(question: Question, tokens: Sequence[str]) -> tuple[Answered, ..
     stated = read_statement(words)
     if stated is not None and len(stated.readings) == 1:
         found += [claim for claim in stated.readings[0] if answers(question, claim)]
-    return tuple(Answered(claim) for claim in dict.fromkeys(found))
+    return tuple(Answer(claim) for claim in dict.fromkeys(found))
 
 
 def _fixed(fixed: object, question: Question) -> bool:
@@ -106,22 +134,22 @@ def _fixed(fixed: object, question: Question) -> bool:
 
 def write_statement(claim: Claim, rng: random.Random) -> str | None:
     """A sentence that says `claim`, with a capital letter and a full stop; None when no form can."""
-    parts = claim.parts if isinstance(claim, All) else (claim,)
+    claims = claim.claims if isinstance(claim, All) else (claim,)
     opening = ""
-    if len(parts) > 1 and isinstance(parts[0], PlaceIs) and rng.random() < 0.7:
-        opening, parts = f"{SLOTS['in_place'].write(parts[0].place, rng)}, ", parts[1:]
-    clauses = [TELL.write(part, rng) for part in parts]
+    if len(claims) > 1 and isinstance(claims[0], PlaceIs) and rng.random() < 0.7:
+        opening, claims = f"{SLOTS['in_place'].write(claims[0].place, rng)}, ", claims[1:]
+    clauses = [TELL.write(one, rng) for one in claims]
     texts = [clause for clause in clauses if clause is not None]
-    return _cased(f"{opening}{', and '.join(texts)}.") if len(texts) == len(clauses) else None
+    return cased(f"{opening}{', and '.join(texts)}.") if len(texts) == len(clauses) else None
 
 
 def write_question(question: Question, rng: random.Random) -> str | None:
     """A question in words, or None when no form can ask it."""
     text = WHETHER.write(question.claim, rng) if isinstance(question, AskWhether) else ASK.write(question, rng)
-    return None if text is None else _cased(text)
+    return None if text is None else cased(text)
 
 
-def write_answer(question: Question, answer: Answered, rng: random.Random) -> str | None:
+def write_answer(question: Question, answer: Answer, rng: random.Random) -> str | None:
     """An answer in words: short three times in four, else a whole statement; None when it cannot be said."""
     if isinstance(question, AskWhether):
         return "yes" if answer.affirmed else "no"
@@ -135,5 +163,83 @@ def write_answer(question: Question, answer: Answered, rng: random.Random) -> st
     return write_statement(answer.claim, rng)
 
 
-def _cased(text: str) -> str:
-    return text[:1].upper() + joined(text[1:].split(" "))
+def claimed(question: Question, value: object) -> Claim | None:
+    """What a short answer with this value claims, or None where it does not answer the question."""
+    match question, value:
+        case AskPlace(), str():
+            return PlaceIs(cast(Place, value))  # the slot reads nothing but places
+        case AskCount(what), int():
+            return Count(what, value)
+        case AskAspect(subject, aspect), Kind() if _tells(value, aspect):
+            return Attribute(subject, value)
+        case AskRelated(relation, b), The() | Some() if value.kind.aspects:
+            return Related(value, relation, b)
+        case AskHaving(what), The() | Some() if set(value.kind.aspects) - set(what.aspects):
+            return Attribute(value, what)
+        case AskEither(a, b, relation), _ if value in (a, b):
+            return Related(a, relation, b) if value == a else Related(b, relation, a)
+        case AskRelated(relation, b), Numbered() | Boxed():
+            return Related(value, relation, b)
+        case AskHaving(what), Numbered() | Boxed():
+            return Attribute(value, what)
+    return None
+
+
+def _tells(value: Kind, aspect: str) -> bool:
+    if value.hat == "any" or value.holds == HeldKind():
+        return False
+    return (value.shape is not None) if aspect == "kind" else aspect in value.aspects
+
+
+def short_value(question: Question, claim: Claim) -> object:
+    """The value of the short answer that claims `claim`; the opposite of `claimed`."""
+    match question, claim:
+        case AskPlace(), PlaceIs(place):
+            return place
+        case AskCount(), Count(_, number):
+            return number
+        case AskAspect(), Attribute(_, what):
+            return what
+        case AskHaving(), Attribute(subject, _):
+            return subject
+        case ((AskRelated() | AskEither()), Related(a, _, _)):
+            return a
+    return None
+
+
+def answers(question: Question, claim: Claim) -> bool:
+    """Whether a whole statement that claims `claim` answers the question."""
+    match question, claim:
+        case AskWhether(asked), _:
+            return claim == asked
+        case AskPlace(), PlaceIs():
+            return True
+        case AskCount(what), Count(told, _) | Absent(told) | Roll(told, _):
+            return what == told
+        case AskAspect(subject, aspect), Attribute(of, what):
+            return of in (subject, It()) and _tells(what, aspect)
+        case AskRelated(relation, b), Related(a, told, to) | OnlyThere(a, told, to):
+            return (told, to) == (relation, b) and claimed(question, a) is not None
+        case AskEither(a, b, relation), Related(x, told, y):
+            return told == relation and {x, y} == {a, b}
+        case AskHaving(what), Attribute(subject, told) | OnlyOne(subject, told):
+            return told == what and claimed(question, subject) is not None
+    return False
+
+
+def asked_about(question: Question) -> Reference | None:
+    """What "it" means in an answer that is a statement."""
+    match question:
+        case AskAspect(subject, _):
+            return subject
+        case AskWhether(claim):
+            return spoken_of(claim)
+    return None
+
+
+def spoken_of(claim: Claim) -> Reference | None:
+    """What "it" means after a claim."""
+    match claim:
+        case Attribute(subject, _) | OnlyOne(subject, _) | OnlyThere(subject, _, _) | Related(subject, _, _):
+            return None if subject == It() else subject
+    return None

@@ -6,15 +6,15 @@ are written; a slot that cannot say a value returns None, and the form is not us
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from microworld import nouns
-from microworld.claims import It, Kind, Numbered, Relation, Some, The
+from microworld.claims import It, Kind, Numbered, Reference, Relation, Some, The
 from microworld.nouns import Read
 from microworld.scenes import Place
 
 Writer = Callable[[object, random.Random], str | None]
-Reader = Callable[[Sequence[str], int], Read | None]
+Reader = Callable[[Sequence[str], int], Read[object] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,11 @@ FURTHER: Mapping[str, Relation] = {
 }
 
 
-def _phrases(meanings: Mapping[str, object]) -> Slot:
+def phrases(meanings: Mapping[str, object]) -> Slot:
     """A slot of fixed phrases, each with its meaning."""
     ranked = sorted(((phrase.split(), value) for phrase, value in meanings.items()), key=lambda row: -len(row[0]))
 
-    def read(tokens: Sequence[str], start: int) -> Read | None:
+    def read(tokens: Sequence[str], start: int) -> Read[object] | None:
         for words, value in ranked:
             if list(tokens[start : start + len(words)]) == words:
                 return Read(value, start + len(words))
@@ -97,11 +97,8 @@ def _phrases(meanings: Mapping[str, object]) -> Slot:
     return Slot(write, read, frozenset(word for phrase in meanings for word in phrase.split()))
 
 
-def _aspect(words: Mapping[str, Kind]) -> Slot:
-    return _phrases(words)
-
-
-def _write_reference(value: object, rng: random.Random) -> str | None:
+def write_reference(value: object, rng: random.Random) -> str | None:
+    """`it`, `[k]` or `the small circle`."""
     match value:
         case It():
             return "it"
@@ -113,18 +110,15 @@ def _write_reference(value: object, rng: random.Random) -> str | None:
     return None
 
 
-def _read_reference(tokens: Sequence[str], start: int) -> Read | None:
-    if start >= len(tokens):
-        return None
-    if tokens[start] == "it":
+def read_reference(tokens: Sequence[str], start: int) -> Read[Reference] | None:
+    """`it`, `[k]` or `the small circle` at `start`."""
+    if tokens[start : start + 1] == ["it"]:
         return Read(It(), start + 1)
-    if tokens[start][0] == "[":
-        return _read_region(tokens, start)
-    noun = nouns.read_noun(tokens, start + 1) if tokens[start] == "the" else None
-    return None if noun is None else Read(The(_kind(noun)), noun.end)
+    noun = nouns.read_noun(tokens, start + 1) if tokens[start : start + 1] == ["the"] else None
+    return _read_region(tokens, start) if noun is None else Read(The(noun.value), noun.end)
 
 
-def _read_region(tokens: Sequence[str], start: int) -> Read | None:
+def _read_region(tokens: Sequence[str], start: int) -> Read[Numbered] | None:
     token = tokens[start] if start < len(tokens) else ""
     return Read(Numbered(int(token[1:-1])), start + 1) if token[:1] == "[" and token[1:-1].isdigit() else None
 
@@ -137,9 +131,9 @@ def _write_indefinite(value: object, rng: random.Random) -> str | None:
     return _write_some(value.kind, rng) if isinstance(value, Some) else None
 
 
-def _read_indefinite(tokens: Sequence[str], start: int) -> Read | None:
+def _read_indefinite(tokens: Sequence[str], start: int) -> Read[Some] | None:
     read = nouns.read_some(tokens, start)
-    return None if read is None else Read(Some(_kind(read)), read.end)
+    return None if read is None else Read(Some(read.value), read.end)
 
 
 def _write_some(value: object, rng: random.Random) -> str | None:
@@ -155,15 +149,15 @@ def _write_items(value: object, rng: random.Random) -> str | None:
     return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) == len(value) else None
 
 
-def _read_items(tokens: Sequence[str], start: int) -> Read | None:
+def _read_items(tokens: Sequence[str], start: int) -> Read[tuple[Kind, ...]] | None:
     items: list[Kind] = []
     at = start
     while (read := nouns.read_some(tokens, at)) is not None:
-        items.append(_kind(read))
+        items.append(read.value)
         joint = tokens[read.end] if read.end < len(tokens) else ""
         if joint == "and":
             last = nouns.read_some(tokens, read.end + 1)
-            return None if last is None else Read((*items, _kind(last)), last.end)
+            return None if last is None else Read((*items, last.value), last.end)
         if joint != ",":
             return None
         at = read.end + 1
@@ -174,40 +168,35 @@ def _write_one(value: object, rng: random.Random) -> str | None:
     return _write_some(value[0], rng) if isinstance(value, tuple) and len(value) == 1 else None
 
 
-def _read_one(tokens: Sequence[str], start: int) -> Read | None:
+def _read_one(tokens: Sequence[str], start: int) -> Read[tuple[Kind, ...]] | None:
     read = nouns.read_some(tokens, start)
-    return None if read is None else replace(read, value=(read.value,))
-
-
-def _kind(read: Read) -> Kind:
-    assert isinstance(read.value, Kind), "a noun phrase is read as what it says of a thing"
-    return read.value
+    return None if read is None else Read((read.value,), read.end)
 
 
 def _noun_slot(*, plural: bool) -> Slot:
     def write(value: object, rng: random.Random) -> str | None:
         return nouns.write_noun(value, rng, plural=plural) if isinstance(value, Kind) else None
 
-    def read(tokens: Sequence[str], start: int) -> Read | None:
+    def read(tokens: Sequence[str], start: int) -> Read[Kind] | None:
         return nouns.read_noun(tokens, start, plural=plural)
 
     return Slot(write, read, nouns.NOUN_WORDS)
 
 
-def _part_slot(write: Callable[[Kind, random.Random], str | None], read: Reader, aspect: str) -> Slot:
+def _aspect_slot(write: Callable[[Kind, random.Random], str | None], read: Reader, aspect: str) -> Slot:
     """A hat or a held thing: a `Kind` that says nothing else."""
 
-    def write_part(value: object, rng: random.Random) -> str | None:
-        return write(value, rng) if isinstance(value, Kind) and value.said == (aspect,) else None
+    def write_aspect(value: object, rng: random.Random) -> str | None:
+        return write(value, rng) if isinstance(value, Kind) and value.aspects == (aspect,) else None
 
-    return Slot(write_part, read, nouns.NOUN_WORDS)
+    return Slot(write_aspect, read, nouns.NOUN_WORDS)
 
 
 def _any(*slots: Slot) -> Slot:
     def write(value: object, rng: random.Random) -> str | None:
         return next((text for slot in slots if (text := slot.write(value, rng)) is not None), None)
 
-    def read(tokens: Sequence[str], start: int) -> Read | None:
+    def read(tokens: Sequence[str], start: int) -> Read[object] | None:
         return next((found for slot in slots if (found := slot.read(tokens, start)) is not None), None)
 
     return Slot(write, read, frozenset().union(*(slot.words for slot in slots)))
@@ -217,7 +206,7 @@ _COLOUR = {word: Kind(colour=colour) for word, colour in nouns.COLOUR_WORDS.item
 _PATTERN = {word: Kind(pattern=pattern) for word, pattern in nouns.PATTERN_WORDS.items()}
 _SIZE = {word: Kind(size=size) for word, size in nouns.SIZE_WORDS.items()}
 _POSE = {word: Kind(pose=pose) for word, pose in nouns.POSE_WORDS.items()}
-_REFERENCE = Slot(_write_reference, _read_reference, nouns.NOUN_WORDS | {"it", "the"})
+_REFERENCE = Slot(write_reference, read_reference, nouns.NOUN_WORDS | {"it", "the"})
 _INDEFINITE = Slot(_write_indefinite, _read_indefinite, nouns.NOUN_WORDS)
 
 SLOTS: Mapping[str, Slot] = {
@@ -230,24 +219,24 @@ SLOTS: Mapping[str, Slot] = {
     "indefinite": _INDEFINITE,
     "any": _any(_REFERENCE, _INDEFINITE),
     "region": Slot(_write_region, _read_region, frozenset()),
-    "place": _phrases({nouns.with_article(noun): place for noun, place in PLACE_NOUNS.items()}),
-    "place_noun": _phrases(PLACE_NOUNS),
-    "in_place": _phrases(IN_PLACE),
-    "ground": _phrases(GROUND),
-    "number": _phrases(NUMBERS),
-    "count": _phrases(COUNTS),
-    "relation": _phrases(RELATIONS),
-    "further": _phrases(FURTHER),
-    "adjective": _aspect({**_COLOUR, **_PATTERN, **_SIZE, **_POSE}),
-    "colour": _aspect(_COLOUR),
-    "pattern": _aspect(_PATTERN),
-    "size": _aspect(_SIZE),
-    "pose": _aspect(_POSE),
-    "shape": _aspect({noun: Kind(shape=shape) for noun, shape in nouns.NOUNS.items() if shape is not None}),
-    "hat": _part_slot(nouns.write_hat, nouns.read_hat, "hat"),
-    "hat_colour": _aspect({word: Kind(hat=colour) for word, colour in nouns.COLOUR_WORDS.items()}),
-    "no_hat": _aspect({"none": Kind(hat="none"), "no hat": Kind(hat="none")}),
-    "held": _part_slot(nouns.write_held, nouns.read_held, "holds"),
-    "no_held": _aspect({"nothing": Kind(holds="nothing")}),
+    "place": phrases({nouns.with_article(noun): place for noun, place in PLACE_NOUNS.items()}),
+    "place_noun": phrases(PLACE_NOUNS),
+    "in_place": phrases(IN_PLACE),
+    "ground": phrases(GROUND),
+    "number": phrases(NUMBERS),
+    "count": phrases(COUNTS),
+    "relation": phrases(RELATIONS),
+    "further": phrases(FURTHER),
+    "adjective": phrases({**_COLOUR, **_PATTERN, **_SIZE, **_POSE}),
+    "colour": phrases(_COLOUR),
+    "pattern": phrases(_PATTERN),
+    "size": phrases(_SIZE),
+    "pose": phrases(_POSE),
+    "shape": phrases({noun: Kind(shape=shape) for noun, shape in nouns.NOUNS.items() if shape is not None}),
+    "hat": _aspect_slot(nouns.write_hat, nouns.read_hat, "hat"),
+    "hat_colour": phrases({word: Kind(hat=colour) for word, colour in nouns.COLOUR_WORDS.items()}),
+    "no_hat": phrases({"none": Kind(hat="none"), "no hat": Kind(hat="none")}),
+    "held": _aspect_slot(nouns.write_held, nouns.read_held, "holds"),
+    "no_held": phrases({"nothing": Kind(holds="nothing")}),
 }
 """Every slot by the name that forms give it."""

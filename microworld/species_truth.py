@@ -1,21 +1,30 @@
-"""What is true of specimens: which there are, which of an expert's concepts are to be seen, whether sentences are true.
+"""What is true of specimens: which there are, which of an expert's concepts are visible, whether explanations are true.
 
 All is decided from the scene. A part that is covered can neither be confirmed nor denied: what is said of it is not
 checkable, as a reader of the picture could not check it either. "Because" asks for more than truth: what the expert
 does not name of that species is no reason for it, however true.
 """
 
-from dataclasses import dataclass
+import random
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from microworld import verdicts as why
+from microworld import findings as why
 from microworld.claims import Boxed, It, Kind, Reference, Some
+from microworld.findings import TRUE, Finding, all_of, false, unsure, whether
 from microworld.scenes import MIN_VISIBLE, Scene, Thing
-from microworld.species import Concept, Species, species_named, species_of
-from microworld.species_parts import PartsSeen, parts_seen
+from microworld.species import (
+    NAMES,
+    SPECIES,
+    Concept,
+    PartVisibility,
+    Species,
+    part_visibility,
+    species_named,
+    species_of,
+)
 from microworld.species_words import SpeciesClaim
-from microworld.truth import View, meant
-from microworld.verdicts import TRUE, Verdict, all_of, false, judged, unsure
+from microworld.truth import Scope, referents_of
 
 Standing: TypeAlias = Literal["visible", "hidden", "absent"]
 NO_SPECIMEN: Final = "no specimen there"
@@ -25,7 +34,7 @@ NO_MARK: Final = "no mark of that species"
 
 
 @dataclass(frozen=True, slots=True)
-class SeenConcept:
+class ConceptStanding:
     """A concept of an expert's list, and how it stands in one picture."""
 
     concept: Concept
@@ -38,7 +47,7 @@ class Specimen:
 
     species: str
     thing: int  # its number in the scene
-    concepts: tuple[SeenConcept, ...]
+    concepts: tuple[ConceptStanding, ...]
 
     def standing(self, standing: Standing) -> tuple[Concept, ...]:
         """The concepts of the list that stand so."""
@@ -52,12 +61,12 @@ def specimens_in(scene: Scene) -> tuple[Specimen, ...]:
 
 
 def _specimen(scene: Scene, thing: Thing, species: Species) -> Specimen:
-    seen = parts_seen(scene.things, thing)
-    concepts = tuple(SeenConcept(one, standing_of(one.what, thing, seen)) for one in species.concepts)
+    seen = part_visibility(scene.things, thing)
+    concepts = tuple(ConceptStanding(one, standing_of(one.what, thing, seen)) for one in species.concepts)
     return Specimen(species.name, thing.number, concepts)
 
 
-def standing_of(what: Kind, thing: Thing, seen: PartsSeen) -> Standing:
+def standing_of(what: Kind, thing: Thing, seen: PartVisibility) -> Standing:
     """Whether a concept is to be seen on a thing: hidden is what lies under another thing, there or not."""
     if not seen.shows(what):
         return "hidden"
@@ -70,45 +79,73 @@ def the_specimen(scene: Scene) -> Reference | None:
     return Boxed(scene.things[found[0].thing].box) if len(found) == 1 else None
 
 
-def decide_species(claim: SpeciesClaim, view: View) -> Verdict:
-    """The verdict on a sentence about a specimen."""
-    thing = subject_of(claim, view)
-    if isinstance(thing, Verdict):
+def decide_species(claim: SpeciesClaim, scope: Scope) -> Finding:
+    """The finding on a sentence about a specimen."""
+    thing = subject_of(claim, scope)
+    if isinstance(thing, Finding):
         return thing
-    seen = parts_seen(view.scene.things, thing)
-    verdicts = [_mark(what, thing, seen) for what in claim.marks]
+    seen = part_visibility(scope.scene.things, thing)
+    findings = [_mark(what, thing, seen) for what in claim.marks]
     if claim.species is not None:
         listed = {concept.what for concept in species_named(claim.species).concepts}
-        verdicts.append(_named(claim.species, thing, seen))
-        verdicts += [judged(what in listed, NO_MARK) for what in claim.marks]
-    return all_of(verdicts)
+        findings.append(_named(claim.species, thing, seen))
+        findings += [whether(what in listed, NO_MARK) for what in claim.marks]
+    return all_of(findings)
 
 
-def subject_of(claim: SpeciesClaim, view: View) -> Thing | Verdict:
-    """The thing that a sentence is about, or the verdict when it means none, or none certain."""
-    if isinstance(claim.subject, It) and view.it is None:
-        found = specimens_in(view.scene)
+def subject_of(claim: SpeciesClaim, scope: Scope) -> Thing | Finding:
+    """The thing that a sentence is about, or the finding when it means none, or none certain."""
+    if isinstance(claim.subject, It) and scope.it is None:
+        found = specimens_in(scope.scene)
         if len(found) == 1:
-            return view.scene.things[found[0].thing]
+            return scope.scene.things[found[0].thing]
         return unsure(why.MANY_SUCH) if found else false(NO_SPECIMEN)
     assert not isinstance(claim.subject, Some), "the forms of species speak of one thing"
-    meanings = meant(claim.subject, view)
-    if meanings.problem is not None:
-        return meanings.problem
-    return meanings.subjects[0].thing or unsure(why.NO_THING_THERE)
+    referents = referents_of(claim.subject, scope)
+    if referents.problem is not None:
+        return referents.problem
+    return referents.found[0].thing or unsure(why.NO_THING_THERE)
 
 
-def _named(name: str, thing: Thing, seen: PartsSeen) -> Verdict:
+def _named(name: str, thing: Thing, seen: PartVisibility) -> Finding:
     if seen.body < MIN_VISIBLE:
         return unsure(why.HALF_SEEN)
     species = species_of(thing)
     if species is None:
         return false(NO_SPECIMEN)
-    return judged(species.name == name, WRONG_SPECIES)
+    return whether(species.name == name, WRONG_SPECIES)
 
 
-def _mark(what: Kind, thing: Thing, seen: PartsSeen) -> Verdict:
+def _mark(what: Kind, thing: Thing, seen: PartVisibility) -> Finding:
     if not seen.shows(what):
         return unsure(COVERED)
     misfit = what.misfit(thing)
     return TRUE if misfit is None else false(why.WRONG[misfit])
+
+
+_TRIES = 60
+_MARKS = tuple(dict.fromkeys(concept.what for species in SPECIES for concept in species.concepts))
+
+
+def explanation(specimen: Specimen, rng: random.Random, *, most: int = 3) -> SpeciesClaim:
+    """The species, and at least one and at most so many of its concepts that are to be seen, in any order."""
+    seen = [concept.what for concept in specimen.standing("visible")]
+    assert seen, "of every specimen the body is to be seen"
+    return SpeciesClaim(It(), specimen.species, tuple(rng.sample(seen, min(rng.randint(1, most), len(seen)))))
+
+
+def corrupt_species(claim: SpeciesClaim, scope: Scope, rng: random.Random) -> SpeciesClaim | None:
+    """A claim of the same form that is false in the scene, or None where none is found."""
+    for _ in range(_TRIES):
+        changed = _changed(claim, rng)
+        if decide_species(changed, scope).is_false:
+            return changed
+    return None
+
+
+def _changed(claim: SpeciesClaim, rng: random.Random) -> SpeciesClaim:
+    if claim.species is not None and (not claim.marks or rng.random() < 0.3):
+        return replace(claim, species=rng.choice(NAMES))
+    at = rng.randrange(len(claim.marks))
+    other = rng.choice(_MARKS)
+    return replace(claim, marks=(*claim.marks[:at], other, *claim.marks[at + 1 :]))

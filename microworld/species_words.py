@@ -6,11 +6,11 @@ may say its verb again. Reading is as strict as writing.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from microworld.claims import It, Kind, Reference
-from microworld.forms import joined
+from microworld.forms import cased
 from microworld.nouns import (
     COLOUR_WORDS,
     NOUN_WORDS,
@@ -22,7 +22,7 @@ from microworld.nouns import (
     read_hat,
     read_held,
 )
-from microworld.slots import SLOTS
+from microworld.slots import phrases, read_reference, write_reference
 from microworld.species import NAMES, concept_words
 
 _OWN = frozenset((*NAMES, "body", "species"))
@@ -72,9 +72,9 @@ def read_species(tokens: Sequence[str]) -> SpeciesClaim | None:
                 marks = _read_marks(words, end + len(joint) + 1)
                 if marks is not None:
                     return SpeciesClaim(claim.subject, claim.species, marks)
-    subject = SLOTS["ref"].read(words, 0)
+    subject = read_reference(words, 0)
     marks = None if subject is None else _read_marks(words, subject.end)
-    return None if subject is None or marks is None else SpeciesClaim(_reference(subject), None, marks)
+    return None if subject is None or marks is None else SpeciesClaim(subject.value, None, marks)
 
 
 def _read_head(head: Sequence[str], words: Sequence[str]) -> tuple[SpeciesClaim, int] | None:
@@ -82,10 +82,10 @@ def _read_head(head: Sequence[str], words: Sequence[str]) -> tuple[SpeciesClaim,
     species, at = "", 0
     for part in head:
         if part == "{subject}":
-            read = SLOTS["ref"].read(words, at)
+            read = read_reference(words, at)
             if read is None:
                 return None
-            found, at = _reference(read), read.end
+            found, at = read.value, read.end
             continue
         if part == "{a species}":
             if words[at : at + 1] != [article("".join(words[at + 1 : at + 2]))]:
@@ -112,7 +112,8 @@ def _read_marks(words: Sequence[str], start: int) -> tuple[Kind, ...] | None:
         mark = _read_mark(verb, words, at)
         if mark is None:
             return None
-        marks.append(_kind(mark))
+        assert isinstance(mark.value, Kind), "a mark is what is said of a thing"
+        marks.append(mark.value)
         if mark.end == len(words):
             return tuple(marks) if last or len(marks) == 1 else None
         joint = words[mark.end]
@@ -130,7 +131,7 @@ def _read_verb(words: Sequence[str], start: int, before: tuple[str, ...]) -> tup
     return (before, start) if at == start else ((), start)
 
 
-def _read_mark(verb: tuple[str, ...], words: Sequence[str], at: int) -> Read | None:
+def _read_mark(verb: tuple[str, ...], words: Sequence[str], at: int) -> Read[object] | None:
     if verb == _IS:
         return _ADJECTIVES.read(words, at)
     if verb in (_HAS, _WEARS):
@@ -143,12 +144,12 @@ def _read_mark(verb: tuple[str, ...], words: Sequence[str], at: int) -> Read | N
 
 def write_species(claim: SpeciesClaim, rng: random.Random) -> str | None:
     """A sentence that says `claim`, with a capital letter and a full stop; None when its subject cannot be said."""
-    subject = SLOTS["ref"].write(claim.subject, rng)
+    subject = write_reference(claim.subject, rng)
     marks = _write_marks(claim.marks, rng)
     if subject is None:
         return None
     if claim.species is None:
-        return _cased(f"{subject} {marks}.") if claim.marks else None
+        return cased(f"{subject} {marks}.") if claim.marks else None
     fitting = [head for head in _HEADS if isinstance(claim.subject, It) or "{subject}" in head]
     said = {
         "{subject}": subject,
@@ -157,7 +158,7 @@ def write_species(claim: SpeciesClaim, rng: random.Random) -> str | None:
     }
     words = [said.get(part, part) for part in rng.choice(fitting)]
     reason = [*rng.choice(_BECAUSE), "it", marks] if claim.marks else []
-    return _cased(joined([*words, *reason]) + ".")
+    return cased(" ".join([*words, *reason]) + ".")
 
 
 def _write_marks(marks: Sequence[Kind], rng: random.Random) -> str:
@@ -184,43 +185,13 @@ def _write_mark(mark: Kind, rng: random.Random) -> tuple[str, str]:
     return ("is", look) if look is not None and rng.random() < 0.3 else ("has", words)
 
 
-def _cased(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _reference(read: Read) -> Reference:
-    assert isinstance(read.value, Reference), "the slot reads references"
-    return read.value
-
-
-def _kind(read: Read) -> Kind:
-    assert isinstance(read.value, Kind), "a mark is what is said of a thing"
-    return read.value
-
-
-class _Phrases:
-    """Fixed words and what each says of a thing."""
-
-    def __init__(self, meanings: Mapping[str, Kind]) -> None:
-        self._by_words = {tuple(words.split()): what for words, what in meanings.items()}
-        self._lengths = sorted({len(words) for words in self._by_words}, reverse=True)
-
-    def read(self, words: Sequence[str], start: int) -> Read | None:
-        """The longest of them that stands at `start`."""
-        for length in self._lengths:
-            what = self._by_words.get(tuple(words[start : start + length]))
-            if what is not None and start + length <= len(words):
-                return Read(what, start + length)
-        return None
-
-
 _BODY = (
     *(Kind(colour=colour) for colour in COLOUR_WORDS.values()),
     *(Kind(pattern=pattern) for pattern in PATTERN_WORDS.values()),
     *(Kind(pose=pose) for pose in POSE_WORDS.values()),
 )
-_PHRASES = _Phrases(
+_PHRASES = phrases(
     {concept_words(what): what for what in (*_BODY, *(Kind(shape=shape) for shape in NOUNS.values() if shape))}
 )
-_ADJECTIVES = _Phrases({str(what.colour or what.pattern or what.pose): what for what in _BODY})
-_NO_HAT = _Phrases({"no hat": Kind(hat="none")})
+_ADJECTIVES = phrases({str(what.colour or what.pattern or what.pose): what for what in _BODY})
+_NO_HAT = phrases({"no hat": Kind(hat="none")})

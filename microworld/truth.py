@@ -10,11 +10,10 @@ Decisions that the words leave open, taken once and here:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import permutations
 
-from microworld import geometry
-from microworld import verdicts as why
+from microworld import findings as why
 from microworld.claims import (
     Absent,
     All,
@@ -38,9 +37,10 @@ from microworld.claims import (
     Some,
     The,
 )
-from microworld.scenes import MARGIN, Scene, Thing, center_distance, inside
-from microworld.verdicts import TRUE, Verdict, all_of, any_of, false, judged, unsure
-from ostensive.records import Box
+from microworld.findings import TRUE, Finding, all_of, any_of, false, unsure, whether
+from microworld.geometry import holds
+from microworld.scenes import SIDES, Scene, Thing, beside, inside, is_nearest
+from ostensive.records import Box, Region
 
 SEEN_FROM = 0.3
 """The share of a thing that has to be visible before it must be counted."""
@@ -50,16 +50,20 @@ _OVERLAP_LEAD = 0.1  # by which a box has to fit one thing better than any other
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A scene, the boxes of its numbered regions, and what "it" means in this sentence."""
+class Scope:
+    """What is spoken of: a scene, the boxes of its numbered regions, and what "it" means in this sentence.
+
+    Made by `scope_of`.
+    """
 
     scene: Scene
-    regions: Mapping[int, Box] = field(default_factory=dict)
+    regions: Mapping[int, Box]
+    numbers: Mapping[int, int]  # from the number of a thing to that of the region which shows it
     it: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Referent:
     """What a reference may mean: a box, the thing in it if that is known, and whether it must be counted."""
 
     box: Box
@@ -68,11 +72,11 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
-    """All that a reference may mean. `problem` is the verdict when it means nothing, or nothing certain."""
+class Referents:
+    """All that a reference may mean. `problem` is the finding when it means nothing, or nothing certain."""
 
-    subjects: tuple[Subject, ...] = ()
-    problem: Verdict | None = None
+    found: tuple[Referent, ...] = ()
+    problem: Finding | None = None
 
 
 def thing_in(box: Box, scene: Scene) -> Thing | None:
@@ -85,84 +89,91 @@ def thing_in(box: Box, scene: Scene) -> Thing | None:
     return ranked[0]
 
 
-def decide(claim: Claim, view: View) -> Verdict:
-    """The verdict on a claim."""
+def scope_of(scene: Scene, regions: Sequence[Region] = (), it: Reference | None = None) -> Scope:
+    """The scope of a scene with these regions."""
+    shown = [(thing_in(region.box, scene), region.number) for region in regions]
+    numbers = {thing.number: number for thing, number in shown if thing is not None}
+    return Scope(scene, {region.number: region.box for region in regions}, numbers, it)
+
+
+def decide(claim: Claim, scope: Scope) -> Finding:
+    """The finding on a claim."""
     match claim:
         case PlaceIs(place) | GroundIs(place):
-            return judged(place == view.scene.place, why.WRONG_PLACE)
+            return whether(place == scope.scene.place, why.WRONG_PLACE)
         case Exists(what):
-            return _count_is(what, view, 1, len(view.scene.things), why.NOT_THERE)
+            return _count_is(what, scope, 1, len(scope.scene.things), why.NOT_THERE)
         case Absent(what):
-            return _count_is(what, view, 0, 0, why.THERE_AFTER_ALL)
+            return _count_is(what, scope, 0, 0, why.THERE_AFTER_ALL)
         case Count(what, number):
-            return _count_is(what, view, number, number, why.WRONG_COUNT)
+            return _count_is(what, scope, number, number, why.WRONG_COUNT)
         case Shows(items, place):
-            there = _shows(items, view.scene)
-            return there if place is None else all_of((judged(place == view.scene.place, why.WRONG_PLACE), there))
+            there = _shows(items, scope.scene)
+            return there if place is None else all_of((whether(place == scope.scene.place, why.WRONG_PLACE), there))
         case Roll(what, items):
-            return _roll(what, items, view.scene)
+            return _roll(what, items, scope.scene)
         case Attribute(subject, what):
-            return _attribute(subject, what, view)
+            return _attribute(subject, what, scope)
         case OnlyOne(subject, what):
-            return all_of((_attribute(subject, what, view), _count_is(what, view, 1, 1, why.NOT_ALONE)))
+            return all_of((_attribute(subject, what, scope), _count_is(what, scope, 1, 1, why.NOT_ALONE)))
         case Related(a, relation, b):
-            return _related(a, relation, b, view)
+            return _related(a, relation, b, scope)
         case OnlyThere(subject, relation, b):
-            return _only_there(subject, relation, b, view)
+            return _only_there(subject, relation, b, scope)
         case Measured():
-            return _measured(claim, view)
-        case All(parts):
-            return all_of(decide(part, view) for part in parts)
+            return _measured(claim, scope)
+        case All(claims):
+            return all_of(decide(one, scope) for one in claims)
 
 
-def meant(reference: Reference, view: View) -> Meant:
-    """What a reference may mean in this view."""
+def referents_of(reference: Reference, scope: Scope) -> Referents:
+    """What a reference may mean in this scope."""
     match reference:
         case It():
-            return (
-                Meant(problem=unsure(why.NO_IT)) if view.it is None else meant(view.it, View(view.scene, view.regions))
-            )
+            if scope.it is None:
+                return Referents(problem=unsure(why.NO_IT))
+            return referents_of(scope.it, replace(scope, it=None))
         case Boxed(box):
-            return Meant((Subject(box, thing_in(box, view.scene)),))
+            return Referents((Referent(box, thing_in(box, scope.scene)),))
         case Numbered(number):
-            if number not in view.regions:
-                return Meant(problem=unsure(why.NO_REGION, f"[{number}]"))
-            box = view.regions[number]
-            return Meant((Subject(box, thing_in(box, view.scene)),))
+            if number not in scope.regions:
+                return Referents(problem=unsure(why.NO_REGION, f"[{number}]"))
+            box = scope.regions[number]
+            return Referents((Referent(box, thing_in(box, scope.scene)),))
         case The(kind):
-            things = [thing for thing in view.scene.things if kind.fits(thing)]
-            if not things and not _held(kind, view.scene):
-                return Meant(problem=false(why.NO_SUCH_THING))
-            if len(things) != 1 or _held(kind, view.scene):
-                return Meant(problem=unsure(why.MANY_SUCH))
-            return Meant((Subject(things[0].box, things[0]),))
+            things = [thing for thing in scope.scene.things if kind.fits(thing)]
+            if not things and not _held(kind, scope.scene):
+                return Referents(problem=false(why.NO_SUCH_THING))
+            if len(things) != 1 or _held(kind, scope.scene):
+                return Referents(problem=unsure(why.MANY_SUCH))
+            return Referents((Referent(things[0].box, things[0]),))
         case Some(kind):
             found = tuple(
-                Subject(one.box, one, one.visible >= SEEN_FROM) for one in view.scene.things if kind.fits(one)
+                Referent(one.box, one, one.visible >= SEEN_FROM) for one in scope.scene.things if kind.fits(one)
             )
-            if not found and not _held(kind, view.scene):
-                return Meant(problem=false(why.NO_SUCH_THING))
-            return Meant(found, unsure(why.HALF_SEEN) if _held(kind, view.scene) else None)
+            if not found and not _held(kind, scope.scene):
+                return Referents(problem=false(why.NO_SUCH_THING))
+            return Referents(found, unsure(why.HALF_SEEN) if _held(kind, scope.scene) else None)
 
 
 def _held(kind: Kind, scene: Scene) -> bool:
     return any(thing.holds is not None and kind.might_be(thing.holds) for thing in scene.things)
 
 
-def _over(meanings: Meant, verdicts: Iterable[tuple[Subject, Verdict]]) -> Verdict:
-    """The verdict that one of the subjects is so: those that need not be counted cannot make it true."""
+def _over(referents: Referents, findings: Iterable[tuple[Referent, Finding]]) -> Finding:
+    """The finding that one of the subjects is so: those that need not be counted cannot make it true."""
     softened = [
-        verdict if subject.seen or not verdict.is_true else unsure(why.HALF_SEEN) for subject, verdict in verdicts
+        finding if subject.seen or not finding.is_true else unsure(why.HALF_SEEN) for subject, finding in findings
     ]
-    if meanings.problem is not None:
-        softened.append(meanings.problem)
+    if referents.problem is not None:
+        softened.append(referents.problem)
     return any_of(softened, why.NOT_THERE)
 
 
-def _count_is(what: Kind, view: View, least: int, most: int, otherwise: str) -> Verdict:
-    fitting = [thing for thing in view.scene.things if what.fits(thing)]
+def _count_is(what: Kind, scope: Scope, least: int, most: int, otherwise: str) -> Finding:
+    fitting = [thing for thing in scope.scene.things if what.fits(thing)]
     low = sum(thing.visible >= SEEN_FROM for thing in fitting)
-    high = len(fitting) + sum(t.holds is not None and what.might_be(t.holds) for t in view.scene.things)
+    high = len(fitting) + sum(t.holds is not None and what.might_be(t.holds) for t in scope.scene.things)
     if least <= low and high <= most:
         return TRUE
     if least > high or low > most:
@@ -171,7 +182,7 @@ def _count_is(what: Kind, view: View, least: int, most: int, otherwise: str) -> 
     return TRUE if otherwise == why.NOT_THERE and low >= least else unsure(why.HALF_SEEN)
 
 
-def _shows(items: Sequence[Kind], scene: Scene) -> Verdict:
+def _shows(items: Sequence[Kind], scene: Scene) -> Finding:
     if _matched(items, [thing for thing in scene.things if thing.visible >= SEEN_FROM]):
         return TRUE
     maybe = [item for item in items if not _held(item, scene)]
@@ -189,7 +200,7 @@ def _rows(items: Sequence[Kind], things: Sequence[Thing]) -> Iterable[tuple[Thin
     return permutations([thing for thing in things if any(item.fits(thing) for item in items)], len(items))
 
 
-def _roll(what: Kind, items: Sequence[Kind], scene: Scene) -> Verdict:
+def _roll(what: Kind, items: Sequence[Kind], scene: Scene) -> Finding:
     fitting = [thing for thing in scene.things if what.fits(thing)]
     if len(fitting) == len(items) and _matched(items, fitting):
         return unsure(why.HALF_SEEN) if _held(what, scene) or any(t.visible < SEEN_FROM for t in fitting) else TRUE
@@ -199,97 +210,90 @@ def _roll(what: Kind, items: Sequence[Kind], scene: Scene) -> Verdict:
     return unsure(why.HALF_SEEN) if open_ends and known else false(why.NOT_THE_ROLL)
 
 
-def _attribute(subject: Reference, what: Kind, view: View) -> Verdict:
-    meanings = meant(subject, view)
-    return _over(meanings, [(one, _is_of(one, what)) for one in meanings.subjects])
+def _attribute(subject: Reference, what: Kind, scope: Scope) -> Finding:
+    referents = referents_of(subject, scope)
+    return _over(referents, [(one, _is_of(one, what)) for one in referents.found])
 
 
-def _is_of(subject: Subject, what: Kind) -> Verdict:
+def _is_of(subject: Referent, what: Kind) -> Finding:
     if subject.thing is None:
         return unsure(why.NO_THING_THERE)
     misfit = what.misfit(subject.thing)
     return TRUE if misfit is None else false(why.WRONG[misfit])
 
 
-def _related(a: Reference, relation: str, b: Reference, view: View) -> Verdict:
-    ones, others = meant(a, view), meant(b, view)
+def _related(a: Reference, relation: str, b: Reference, scope: Scope) -> Finding:
+    ones, others = referents_of(a, scope), referents_of(b, scope)
     if relation == "inside" and isinstance(a, Some):
         # A star in the middle of a square is inside it, whether one says that the square holds it or not.
-        for other in others.subjects:
+        for other in others.found:
             if other.thing is not None and other.thing.holds is not None and a.kind.might_be(other.thing.holds):
                 return TRUE
     found = [
-        (Subject(one.box, one.thing, one.seen and other.seen), _between(one, relation, other, view))
-        for one in ones.subjects
-        for other in others.subjects
+        (Referent(one.box, one.thing, one.seen and other.seen), _between(one, relation, other, scope))
+        for one in ones.found
+        for other in others.found
         if one.thing is None or other.thing is None or one.thing.number != other.thing.number
     ]
     problem = next((m.problem for m in (ones, others) if m.problem is not None and m.problem.is_false), None)
-    return problem or _over(Meant(problem=ones.problem or others.problem), found)
+    return problem or _over(Referents(problem=ones.problem or others.problem), found)
 
 
-def _between(one: Subject, relation: str, other: Subject, view: View) -> Verdict:
-    if relation in geometry.Sided:
-        return judged(geometry.beside(one.box, relation, other.box), why.WRONG_RELATION)
+def _between(one: Referent, relation: str, other: Referent, scope: Scope) -> Finding:
+    if relation in SIDES:
+        return whether(beside(one.box, relation, other.box), why.WRONG_RELATION)
     if one.thing is None or other.thing is None:
         return unsure(why.NO_THING_THERE)
     if relation == "inside":
-        return judged(inside(one.thing, other.thing), why.WRONG_RELATION)
-    return judged(_nearest(one.thing, other.thing, view.scene), why.WRONG_RELATION)
+        return whether(inside(one.thing, other.thing), why.WRONG_RELATION)
+    return whether(is_nearest(one.thing, other.thing, scope.scene), why.WRONG_RELATION)
 
 
-def _nearest(one: Thing, other: Thing, scene: Scene) -> bool | None:
-    """Whether `one` is, of all things but `other`, the nearest to `other`, with the margin of scenes."""
-    rivals = [t for t in scene.things if t.number not in (one.number, other.number)]
-    lead = min((center_distance(t, other) for t in rivals), default=float("inf")) - center_distance(one, other)
-    return None if abs(lead) < MARGIN else lead > 0
-
-
-def _only_there(subject: Reference, relation: str, b: Reference, view: View) -> Verdict:
-    ones, others = meant(subject, view), meant(b, view)
-    for meanings in (ones, others):
-        if meanings.problem is not None:
-            return meanings.problem
-        if len(meanings.subjects) != 1:
+def _only_there(subject: Reference, relation: str, b: Reference, scope: Scope) -> Finding:
+    ones, others = referents_of(subject, scope), referents_of(b, scope)
+    for referents in (ones, others):
+        if referents.problem is not None:
+            return referents.problem
+        if len(referents.found) != 1:
             return unsure(why.MANY_SUCH)
-    one, other = ones.subjects[0], others.subjects[0]
+    one, other = ones.found[0], others.found[0]
     if one.thing is None or other.thing is None:
         return unsure(why.NO_THING_THERE)
-    rest = [t for t in view.scene.things if t.number not in (one.thing.number, other.thing.number)]
-    found = [_related(subject, relation, b, view)]
+    rest = [t for t in scope.scene.things if t.number not in (one.thing.number, other.thing.number)]
+    found = [_related(subject, relation, b, scope)]
     for thing in rest:
-        verdict = _between(Subject(thing.box, thing), relation, other, view)
-        if not verdict.is_false:
-            certain = verdict.is_true and thing.visible >= SEEN_FROM
+        finding = _between(Referent(thing.box, thing), relation, other, scope)
+        if not finding.is_false:
+            certain = finding.is_true and thing.visible >= SEEN_FROM
             found.append(
-                false(why.NOT_ALONE) if certain else unsure(why.HALF_SEEN if verdict.is_true else why.TOO_CLOSE)
+                false(why.NOT_ALONE) if certain else unsure(why.HALF_SEEN if finding.is_true else why.TOO_CLOSE)
             )
     return all_of(found)
 
 
-def _measured(claim: Measured, view: View) -> Verdict:
-    a, b = (_spot(reference, view) for reference in (claim.a, claim.b))
+def _measured(claim: Measured, scope: Scope) -> Finding:
+    a, b = (_spot(reference, scope) for reference in (claim.a, claim.b))
     for spot in (a, b):
-        if isinstance(spot, Verdict):
+        if isinstance(spot, Finding):
             return spot
     assert isinstance(a, Box), "the first reference is always given"
-    others = [box for box in view.regions.values() if box != a] or [
-        thing.box for thing in view.scene.things if thing.box != a
+    others = [box for box in scope.regions.values() if box != a] or [
+        thing.box for thing in scope.scene.things if thing.box != a
     ]
-    return judged(geometry.holds(claim.fact, a, b if isinstance(b, Box) else None, others), why.WRONG_GEOMETRY)
+    return whether(holds(claim.fact, a, b if isinstance(b, Box) else None, others), why.WRONG_GEOMETRY)
 
 
-def _spot(reference: Reference | None, view: View) -> Box | Verdict | None:
+def _spot(reference: Reference | None, scope: Scope) -> Box | Finding | None:
     """The box that is spoken of: that of the region which shows the thing, where there is one."""
     if reference is None:
         return None
-    meanings = meant(reference, view)
-    if meanings.problem is not None:
-        return meanings.problem
-    if len(meanings.subjects) != 1:
+    referents = referents_of(reference, scope)
+    if referents.problem is not None:
+        return referents.problem
+    if len(referents.found) != 1:
         return unsure(why.MANY_SUCH)
-    subject = meanings.subjects[0]
+    subject = referents.found[0]
     if subject.thing is None or isinstance(reference, Numbered | Boxed):
         return subject.box
-    shown = [box for box in view.regions.values() if thing_in(box, view.scene) is subject.thing]
+    shown = [box for box in scope.regions.values() if thing_in(box, scope.scene) is subject.thing]
     return shown[0] if len(shown) == 1 else subject.box

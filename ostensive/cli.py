@@ -13,6 +13,7 @@ import typer
 
 from ostensive.commands import annotate, build, serve
 from ostensive.commands.critic import critic_app
+from ostensive.commands.microworld import microworld_app
 from ostensive.commands.recipes import recipes_app
 from ostensive.commands.terminal import complain, print_lines
 from ostensive.errors import Interrupted, OstensiveError, SettingsError
@@ -30,6 +31,7 @@ app.add_typer(annotate.app)
 app.add_typer(critic_app, name="critic")
 app.add_typer(serve.app)
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(microworld_app, name="microworld")
 
 
 @app.callback(invoke_without_command=True)

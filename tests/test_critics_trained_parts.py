@@ -21,6 +21,7 @@ from critics.trained.inputs import (
     drawn_regions,
     read_examples,
     split,
+    steps_of,
 )
 from critics.trained.scoring import (
     Calibration,
@@ -34,7 +35,7 @@ from critics.trained.scoring import (
     fit_temperature,
 )
 from critics.trained.settings import ShowingSettings, TrainedSettings, TrainSettings
-from critics.trained.training import best_round, is_over, steps_of
+from critics.trained.training import best_round, is_over
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.models.checkpoints import Evaluation

@@ -117,7 +117,7 @@ def test_each_thing_that_is_missing_is_told_with_its_setting(hub: Path, tmp_path
 
 
 def test_a_model_in_several_roles_is_told_once(tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "eyes")
+    folder = write_model(tmp_path / "vlm")
     diagnosis = doctor(
         "localized",
         options=options(

@@ -10,11 +10,11 @@ import ostensive
 from critics.annotation.serving import AnnotateOptions
 from critics.annotation.store import STORE_NAME, AnnotationStore, ForeignJudgement
 from critics.labels import read_labels
-from microworld.annotators import rated
+from microworld.annotate import TASK, annotate_run, ratings_of
+from microworld.findings import Finding
 from microworld.folder import write_scenes
-from microworld.oracle import QarVerdict
-from microworld.runs import annotate_run, grade_run
-from microworld.verdicts import Verdict
+from microworld.grade import grade_run
+from microworld.oracle import QarFinding
 from ostensive.cli import app
 from ostensive.errors import SettingsError
 
@@ -24,7 +24,7 @@ SETTINGS = (
     "localized.modes=[ids]",
     "critics=[{kind: rules}, {kind: evidence}]",
 )
-TRUE, FALSE = (Verdict("true"), Verdict("false"))
+TRUE, FALSE = (Finding("true"), Finding("false"))
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,11 @@ def _nothing_judged(built: tuple[Path, Path]) -> None:
     (built[1] / STORE_NAME).unlink(missing_ok=True)
 
 
+def annotators_of(run: Path) -> set[str]:
+    with AnnotationStore(run / STORE_NAME) as store:
+        return {one.annotator for one in store.standing(TASK)}
+
+
 def test_without_noise_labels_are_what_the_oracle_says(built: tuple[Path, Path]) -> None:
     images, run = built
     done = CliRunner().invoke(
@@ -54,7 +59,7 @@ def test_without_noise_labels_are_what_the_oracle_says(built: tuple[Path, Path])
     assert said["accepted"] == sum(label.accepted for label in labels)
     assert 0 < said["accepted"] < said["judged"], "the teacher was told to err"
     assert graded.whole.true <= said["accepted"]
-    assert all(label.annotators == 2 for label in labels)
+    assert annotators_of(run) == {"oracle 1", "oracle 2"}
     again = annotate_run(run, images=images, noise=0)
     assert (again.judged, again.accepted, again.undecided) == (said["judged"], said["accepted"], said["undecided"])
 
@@ -71,11 +76,11 @@ def test_a_threshold_can_be_looked_at(built: tuple[Path, Path]) -> None:
 
 def test_a_sample_is_judged_in_part(built: tuple[Path, Path]) -> None:
     images, run = built
-    said = annotate_run(run, images=images, annotators=3, options=AnnotateOptions(images=2, per_image=3))
+    said = annotate_run(run, images=images, annotators=3, options=AnnotateOptions(task=TASK, images=2, per_image=3))
     assert said.judged + said.undecided <= 6
     labels = read_labels(run / "annotations" / "labels.parquet")
     assert len({label.image_id for label in labels}) <= 2
-    assert all(label.annotators == 3 for label in labels)
+    assert annotators_of(run) == {"oracle 1", "oracle 2", "oracle 3"}
 
 
 def test_people_and_the_oracle_are_not_mixed(built: tuple[Path, Path]) -> None:
@@ -96,12 +101,12 @@ def test_other_scenes_are_refused(built: tuple[Path, Path], tmp_path: Path) -> N
 
 
 def test_annotators_err_as_often_as_they_are_told() -> None:
-    right, wrong = QarVerdict(TRUE, TRUE), QarVerdict(FALSE, TRUE)
-    said = [rated(right, str(row), "one", noise=0.1)["qa"] for row in range(4000)]
+    right, wrong = QarFinding(TRUE, TRUE), QarFinding(FALSE, TRUE)
+    said = [ratings_of(right, str(row), "one", noise=0.1)["qa"] for row in range(4000)]
     assert 0.08 < said.count("reject") / len(said) < 0.12
     assert 0.16 < said.count("maybe") / len(said) < 0.2  # a fifth of what is not rejected
-    said_of_wrong = [rated(wrong, str(row), "one", noise=0.1) for row in range(4000)]
+    said_of_wrong = [ratings_of(wrong, str(row), "one", noise=0.1) for row in range(4000)]
     assert 0.88 < sum(one["qa"] == "reject" for one in said_of_wrong) / 4000 < 0.92
     assert all(one["rationale"] == "reject" for one in said_of_wrong if one["qa"] == "reject")
-    assert rated(right, "7", "one", noise=0.5) == rated(right, "7", "one", noise=0.5)
-    assert said != [rated(right, str(row), "two", noise=0.1)["qa"] for row in range(4000)]
+    assert ratings_of(right, "7", "one", noise=0.5) == ratings_of(right, "7", "one", noise=0.5)
+    assert said != [ratings_of(right, str(row), "two", noise=0.1)["qa"] for row in range(4000)]

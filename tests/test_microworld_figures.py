@@ -40,7 +40,7 @@ def recorded(name: str) -> dict[str, Any]:  # JSON values
 
 
 def test_the_document_says_what_was_measured() -> None:
-    strong, base = recorded("microworld:eyes"), recorded("microworld:eyes-base")
+    strong, base = recorded("microworld:vlm"), recorded("microworld:vlm-base")
     rows = {
         NAMED[cells[0]]: cells[1:5]
         for line in DOCUMENT.read_text("utf-8").splitlines()
@@ -57,7 +57,7 @@ def test_the_document_says_what_was_measured() -> None:
         ], measure
 
 
-@pytest.mark.parametrize("name", ["microworld:eyes", "microworld:eyes-base"])
+@pytest.mark.parametrize("name", ["microworld:vlm", "microworld:vlm-base"])
 def test_a_card_says_what_was_measured(name: str) -> None:
     card = (Path(located(name)) / "README.md").read_text("utf-8")
     said = dict(re.findall(r"^\| ([^|]+) \| \d+ \| ([\d.]+%) \|", card, re.MULTILINE))
@@ -65,7 +65,7 @@ def test_a_card_says_what_was_measured(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["microworld:eyes", "microworld:eyes-base"])
+@pytest.mark.parametrize("name", ["microworld:vlm", "microworld:vlm-base"])
 def test_they_know_what_is_said_of_them(name: str) -> None:
     figures = measure_vlm(Path(located(name)), range(400, 460))  # of other scenes than the document's
     for measure, figure in recorded(name).items():
@@ -85,6 +85,6 @@ def test_contrastive_ones_know_places_and_shapes() -> None:
 
 
 def test_there_is_room_on_both_sides_of_the_beginner() -> None:
-    strong, base = recorded("microworld:eyes"), recorded("microworld:eyes-base")
+    strong, base = recorded("microworld:vlm"), recorded("microworld:vlm-base")
     for measure in REQUIRED:
         assert strong[measure]["guess"] < base[measure]["right"] < strong[measure]["right"], measure

@@ -5,15 +5,19 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
+from installed_recipe import captions_installed
 from typer.testing import CliRunner
 
 import ostensive
 from microworld.folder import TRUTH_NAME, read_truth, write_scenes
-from microworld.runs import grade_lines, grade_run
+from microworld.grade import grade_lines, grade_run
 from microworld.sample import sample_scene
 from ostensive.cli import app
 from ostensive.errors import SettingsError
 from ostensive.images.mark import is_of_this_world
+from ostensive.run.folder import RunFolder
+
+__all__ = ["captions_installed"]
 
 SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=rendered")
 
@@ -80,7 +84,17 @@ def test_scenes_are_rendered_built_and_graded(tmp_path: Path) -> None:
     assert grade_run(run, images=other).kept.without_truth == corpus.row_count
 
 
+@pytest.mark.usefixtures("captions_installed")
 def test_what_cannot_be_graded(tmp_path: Path) -> None:
-    write_scenes(tmp_path / "images", 1)
+    images, run = tmp_path / "images", RunFolder(tmp_path / "run")
+    write_scenes(images, 1)
     with pytest.raises(SettingsError, match="there is no run here"):
-        grade_run(tmp_path / "nowhere", images=tmp_path / "images")
+        grade_run(run.path, images=images)
+    run.path.mkdir()
+    run.write_state(status="running")
+    run.recipe_path.write_text("recipe: localized\n")
+    with pytest.raises(SettingsError, match="no candidate of this run is judged yet"):
+        grade_run(run.path, images=images)
+    run.recipe_path.write_text("recipe: captions\n")
+    with pytest.raises(SettingsError, match="a run of captions; the oracle grades triples of the recipe localized"):
+        grade_run(run.path, images=images)

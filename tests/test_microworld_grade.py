@@ -1,4 +1,3 @@
-import math
 from collections.abc import Sequence
 
 import pytest
@@ -6,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from microworld_scenes import regions_of, scene
 
-from microworld import verdicts as why
+from builders.localized.records import Qar
+from microworld import findings as why
 from microworld.grade import Grade, GradedRow, ReasonCount, Tally, grade, wilson
 from microworld.scenes import Scene, Thing
-from microworld.taught import taught_from
-from ostensive.records import Box, Qar, Region
+from ostensive.records import Box, Region
 
 STAR = Thing(0, "star", "blue", "large", "plain", None, None, None, Box(0.1, 0.1, 0.475, 0.475), 1.0)
 RING = Thing(1, "ring", "red", "large", "plain", None, None, None, Box(0.6, 0.6, 0.975, 0.975), 1.0)
@@ -80,11 +79,20 @@ def test_regions_give_numbers_their_meaning() -> None:
     )
 
 
-def test_the_teachers_wordings_are_read_when_they_are_given() -> None:
-    table = {"left": [["Which of {a} and {b} comes first?", "First comes {a}.", "{a} lies further left than {b}, so."]]}
-    told = row("Which of [0] and [1] comes first?", "First comes [0].", "[0] lies further left than [1], so.")
-    assert grade([told], TRUTH, taught_from(table)).whole.true == 1
-    assert grade([told], TRUTH).whole.not_checkable == 1
+def test_the_wordings_of_the_teacher_are_read() -> None:
+    question = "Which way should somebody who faces straight ahead turn to meet [0]?"
+    right = row(
+        question,
+        "They should turn left.",
+        "[0] lies in the left half of the view, so the right would lead away from it.",
+    )
+    wrong = row(
+        question,
+        "They should turn left.",
+        "[0] lies in the right half of the view, so the left would lead away from it.",
+    )
+    assert grade([right], TRUTH).whole.true == 1
+    assert grade([wrong], TRUTH).rationales.false == 1
 
 
 @given(st.lists(st.sampled_from([RIGHT, WRONG, BADLY_REASONED, VAGUE, MUTE]), max_size=12), st.randoms())
@@ -108,27 +116,7 @@ def test_rows_may_be_a_generator_over_many_images() -> None:
     assert (found.rationales.true, found.rationales.false) == (beaches, 40 - beaches)
 
 
-@pytest.mark.parametrize(("hits", "total"), [(0, 1), (1, 1), (8, 10), (0, 10), (10, 10), (137, 1000), (999, 1000)])
-def test_wilsons_interval_is_that_of_scipy(hits: int, total: int) -> None:
-    from scipy.stats import binomtest
-
-    expected = binomtest(hits, total).proportion_ci(method="wilson")
-    assert wilson(hits, total).low == pytest.approx(expected.low, abs=1e-12)
-    assert wilson(hits, total).high == pytest.approx(expected.high, abs=1e-12)
-
-
-@given(st.integers(1, 10**6), st.floats(0, 1))
-def test_wilsons_interval_holds_the_share_and_shrinks(total: int, share: float) -> None:
-    hits = round(share * total)
-    found = wilson(hits, total)
-    assert 0 <= found.low <= hits / total + 1e-12
-    assert hits / total - 1e-12 <= found.high <= 1
-    more = wilson(100 * hits, 100 * total)
-    assert more.high - more.low < found.high - found.low
-    assert math.isclose(wilson(total - hits, total).low, 1 - found.high, abs_tol=1e-9)
-
-
-@pytest.mark.parametrize(("hits", "total"), [(0, 0), (-1, 3), (4, 3)])
-def test_impossible_counts_are_refused(hits: int, total: int) -> None:
-    with pytest.raises(ValueError, match=rf"hits of total: .* are expected, not {hits} of {total}"):
-        wilson(hits, total)
+def test_the_interval_is_wilsons() -> None:
+    found = wilson(8, 10)
+    assert (found.low, found.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(0, 10).low == 0

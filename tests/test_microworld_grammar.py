@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from microworld_scenes import regions_of, scene
 
-from microworld.answers import spoken_of
 from microworld.claims import (
     ASPECTS,
     All,
+    Answer,
+    AskAspect,
+    AskCount,
+    AskWhether,
     Attribute,
     Count,
     Exists,
@@ -27,13 +30,11 @@ from microworld.claims import (
     only,
 )
 from microworld.corrupting import corrupt, corrupt_answer
-from microworld.facts import FACTS, fact, scope_of
-from microworld.forms import form
+from microworld.facts import FACTS, fact
+from microworld.forms import ANSWERS, ASK, TELL, WHETHER, form
 from microworld.grammar import caption, narrative, region_phrase, statement
 from microworld.interviews import TOPICS, ask, reason
-from microworld.naming import fits_one, name_of, names_of, sayable, some_name
-from microworld.nouns import PLURALS, read_some
-from microworld.questions import Answered, AskAspect, AskCount, AskWhether
+from microworld.nouns import PLURALS, fits_one, names_of, read_some, sayable, some_name
 from microworld.scenes import Scene
 from microworld.sentences import (
     MARKS,
@@ -42,13 +43,13 @@ from microworld.sentences import (
     read_question,
     read_statement,
     sentences_of,
+    spoken_of,
     tokens_of,
     write_answer,
     write_question,
     write_statement,
 )
-from microworld.truth import View, decide
-from microworld.wordings import ANSWERS, ASK, TELL, WHETHER
+from microworld.truth import decide, scope_of
 
 SEEDS = st.integers(0, 10**9)
 few = settings(max_examples=40)
@@ -70,7 +71,7 @@ def test_what_is_written_is_read_as_what_was_meant_and_is_true(seed: int) -> Non
     told = [statement(where, rng), caption(where, rng), *narrative(where, rng)]
     for one in told:
         assert read(one.text) == one.claim, one.text
-        assert decide(one.claim, View(where)).is_true, one.text
+        assert decide(one.claim, scope_of(where)).is_true, one.text
 
 
 @few
@@ -80,7 +81,7 @@ def test_regions_are_spoken_of_by_their_numbers(seed: int) -> None:
     regions = regions_of(where)
     scope = scope_of(where, regions)
     one = statement(where, rng, regions)
-    assert decide(one.claim, scope.view).is_true, one.text
+    assert decide(one.claim, scope).is_true, one.text
     assert read(one.text) == one.claim
     assert ("[" in one.text) == any(where.things[k].visible >= 0.3 for k in scope.numbers), one.text
     assert "The(" not in repr(one.claim), "a thing is named where every thing has a number"
@@ -125,19 +126,19 @@ def test_the_vocabulary_is_small_and_every_word_and_form_of_it_is_used() -> None
         regions = regions_of(where) if seed % 2 else ()
         for text in (statement(where, rng, regions).text for _ in range(10)):
             used.update(tokens_of(text))
-            forms.update(str(match.form.parts) for clause in clauses_of(text) for match in TELL.read(clause))
+            forms.update(str(match.form.pieces) for clause in clauses_of(text) for match in TELL.read(clause))
         for topic in TOPICS:
             asked = ask(where, topic, rng, regions)
             if asked is not None:
                 question, answer = tokens_of(asked.question), tokens_of(asked.answer)
                 used.update((*question, *answer))
-                forms.update(str(match.form.parts) for match in WHETHER.read(question))
-                forms.update(str(match.form.parts) for match in ASK.read(question))
-                forms.update(str(match.form.parts) for match in ANSWERS.read(answer))
+                forms.update(str(match.form.pieces) for match in WHETHER.read(question))
+                forms.update(str(match.form.pieces) for match in ASK.read(question))
+                forms.update(str(match.form.pieces) for match in ANSWERS.read(answer))
     # Few scenes have six things of a kind; "something" only stands for what nobody has looked at.
     assert set(VOCABULARY) - used - {"it"} <= {"6", "7", "8", "9", "something"}
-    told = [one.parts for one in (*TELL.forms, *WHETHER.forms)]
-    asked_for = [one.parts for one in (*ASK.forms, *ANSWERS.forms)]
+    told = [one.pieces for one in (*TELL.forms, *WHETHER.forms)]
+    asked_for = [one.pieces for one in (*ASK.forms, *ANSWERS.forms)]
     assert [parts for parts in (*told, *asked_for) if str(parts) not in forms] == []
 
 
@@ -160,15 +161,15 @@ def test_a_name_is_the_shortest_that_fits_one_thing(seed: int) -> None:
             for aspects in combinations(said, size)
             if sayable(kind := only(full, *aspects)) and fits_one(kind, where)
         ]
-        name = name_of(where, thing)
+        name = next(iter(names_of(where, thing)), None)
         if name is None:
             assert fitting == []
             continue
         assert name.fits(thing)
         assert write_statement(Exists(name), random.Random(seed)) is not None
         assert [other.number for other in where.things if name.fits(other)] == [thing.number]
-        assert len(name.said) == min(len(kind.said) for kind in fitting)
-        assert decide(Attribute(The(name), full), View(where)).is_true
+        assert len(name.aspects) == min(len(kind.aspects) for kind in fitting)
+        assert decide(Attribute(The(name), full), scope_of(where)).is_true
 
 
 def test_what_is_sayable_can_be_said() -> None:
@@ -181,7 +182,7 @@ def test_what_is_sayable_can_be_said() -> None:
 def test_of_two_that_look_alike_neither_has_a_name() -> None:
     one = replace(scene(1).things[0], holds=None)
     twins = Scene(0, "meadow", (one, replace(one, number=1)))
-    assert name_of(twins, one) is None
+    assert names_of(twins, one) == ()
     assert some_name(twins, one, random.Random(0)) is None
     assert names_of(twins, one, ("shape",)) == ()
 
@@ -198,18 +199,18 @@ def test_a_name_leaves_out_what_is_asked_for() -> None:
 def test_questions_are_read_and_rightly_answered(seed: int) -> None:
     where, rng = scene(seed), random.Random(seed)
     for regions in ((), regions_of(where)):
-        view = scope_of(where, regions).view
+        scope = scope_of(where, regions)
         for topic in TOPICS:
             asked = ask(where, topic, rng, regions)
             if asked is None:
                 continue
             assert asked.asks in read_question(tokens_of(asked.question)), asked.question
             assert asked.answered in read_answer(asked.asks, tokens_of(asked.answer)) or "it " in asked.answer.lower()
-            verdict = decide(asked.answered.claim, view)
-            assert verdict.is_true if asked.answered.affirmed else verdict.is_false
-            wrong = corrupt_answer(asked.asks, asked.answered, view, rng)
+            finding = decide(asked.answered.claim, scope)
+            assert finding.is_true if asked.answered.affirmed else finding.is_false
+            wrong = corrupt_answer(asked.asks, asked.answered, scope, rng)
             if wrong is not None:
-                assert decide(wrong.claim, view).is_true != wrong.affirmed
+                assert decide(wrong.claim, scope).is_true != wrong.affirmed
 
 
 @settings(max_examples=25)
@@ -220,8 +221,8 @@ def test_rationales_are_true_where_it_means_what_the_answer_is_about(seed: int) 
         for topic in TOPICS:
             drawn = reason(where, topic, rng, regions)
             if drawn is not None:
-                view = View(where, scope_of(where, regions).view.regions, spoken_of(drawn.asked.answered.claim))
-                assert decide(drawn.rationale.claim, view).is_true, drawn
+                after = scope_of(where, regions, spoken_of(drawn.asked.answered.claim))
+                assert decide(drawn.rationale.claim, after).is_true, drawn
                 assert read(drawn.rationale.text) == drawn.rationale.claim
 
 
@@ -250,10 +251,10 @@ def test_a_corrupted_claim_is_false_of_the_same_form_and_can_be_said(seed: int) 
     scope = scope_of(where)
     for name in FACTS:
         claim = fact(scope, name, rng)
-        wrong = None if claim is None else corrupt(claim, scope.view, rng)
+        wrong = None if claim is None else corrupt(claim, scope, rng)
         if wrong is not None:
             assert type(wrong) is type(claim)
-            assert decide(wrong, scope.view).is_false
+            assert decide(wrong, scope).is_false
             assert write_statement(wrong, rng) is not None
 
 
@@ -290,7 +291,7 @@ def test_wording_varies() -> None:
     sides = {write_statement(Related(The(kind), "left of", Numbered(3)), rng) for _ in range(300)}
     assert len(sides) >= 40
     assert len({write_question(AskCount(Kind("star")), rng) for _ in range(50)}) == 4
-    assert {write_answer(AskCount(Kind("star")), Answered(Count(Kind("star"), 2)), rng) for _ in range(200)} >= {
+    assert {write_answer(AskCount(Kind("star")), Answer(Count(Kind("star"), 2)), rng) for _ in range(200)} >= {
         "two",
         "2",
     }
@@ -310,7 +311,7 @@ def test_of_an_empty_scene_only_what_is_so_is_told() -> None:
     rng = random.Random(0)
     texts = {statement(EMPTY, rng).text for _ in range(60)}
     assert any("beach" in text for text in texts)
-    assert all(decide(statement(EMPTY, rng).claim, View(EMPTY)).is_true for _ in range(60))
+    assert all(decide(statement(EMPTY, rng).claim, scope_of(EMPTY)).is_true for _ in range(60))
     assert caption(EMPTY, rng).text
     assert [ask(EMPTY, topic, rng) for topic in ("colour", "side", "which", "inside")] == [None] * 4
     counted = ask(EMPTY, "count", rng)

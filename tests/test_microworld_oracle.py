@@ -3,35 +3,34 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.resources import files
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from microworld_scenes import regions_of, scene
 
 from builders.localized.facts import NotedBox, facts_of
 from builders.localized.outcomes import Limits, Triple, TurnText, turn_outcomes
+from builders.localized.records import Qar
 from builders.localized.scripted import make_script
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
-from microworld import geometry
-from microworld import verdicts as why
+from microworld import findings as why
 from microworld.corrupting import corrupt
+from microworld.findings import TruthValue
+from microworld.geometry import holds
 from microworld.grammar import caption, narrative, region_phrase, statement
 from microworld.interviews import TOPICS, ask, reason
 from microworld.oracle import judge_probe, judge_qar, judge_region_caption, judge_text
-from microworld.scenes import PLACES, Held, Scene, Thing, stands
+from microworld.scenes import PLACES, Held, Scene, Thing
 from microworld.sentences import tokens_of, write_statement
 from microworld.slots import FURTHER, IN_PLACE, PLACE_NOUNS, RELATIONS
-from microworld.taught import Taught, taught_from
-from microworld.truth import View
-from microworld.verdicts import Outcome
-from ostensive.chat.records import Chat, Message
+from microworld.teacher import forms_from
+from microworld.truth import scope_of
+from ostensive.chat.records import Message
 from ostensive.chat.scripted import script_seed
 from ostensive.recipe import ScriptedTeacherSettings
-from ostensive.records import Box, Probe, Qar, Region, Verbalization
+from ostensive.records import Box, Probe, Region, Verbalization
 
 BIG, LITTLE = 12 / 64, 7 / 64
 
@@ -183,17 +182,17 @@ UNREADABLE = (
 )
 
 
-@pytest.mark.parametrize(("text", "outcome", "reason_given"), CARD)
-def test_a_scene_that_was_judged_by_hand(text: str, outcome: Outcome, reason_given: str) -> None:
-    verdict = judge_text(text, BEACH, REGIONS)
-    assert (verdict.outcome, verdict.reason) == (outcome, reason_given)
-    assert bool(verdict.about) == (outcome != "true")
+@pytest.mark.parametrize(("text", "value", "reason_given"), CARD)
+def test_a_scene_that_was_judged_by_hand(text: str, value: TruthValue, reason_given: str) -> None:
+    finding = judge_text(text, BEACH, REGIONS)
+    assert (finding.value, finding.reason) == (value, reason_given)
+    assert bool(finding.about) == (value != "true")
 
 
 @pytest.mark.parametrize(("text", "reason_given"), UNREADABLE)
 def test_what_cannot_be_read_is_not_guessed(text: str, reason_given: str) -> None:
-    verdict = judge_text(text, BEACH, REGIONS)
-    assert (verdict.outcome, verdict.reason) == ("not checkable", reason_given)
+    finding = judge_text(text, BEACH, REGIONS)
+    assert (finding.value, finding.reason) == ("not checkable", reason_given)
 
 
 PROBES = (
@@ -255,14 +254,14 @@ PROBES = (
 )
 
 
-@pytest.mark.parametrize(("question", "answer", "outcome", "reason_given"), PROBES)
-def test_probes_judged_by_hand(question: str, answer: str, outcome: Outcome, reason_given: str) -> None:
-    verdict = judge_probe(question, answer, BEACH, REGIONS)
-    assert (verdict.outcome, verdict.reason) == (outcome, reason_given)
+@pytest.mark.parametrize(("question", "answer", "value", "reason_given"), PROBES)
+def test_probes_judged_by_hand(question: str, answer: str, value: TruthValue, reason_given: str) -> None:
+    finding = judge_probe(question, answer, BEACH, REGIONS)
+    assert (finding.value, finding.reason) == (value, reason_given)
 
 
 @pytest.mark.parametrize(
-    ("text", "around", "outcome", "reason_given"),
+    ("text", "around", "value", "reason_given"),
     [
         ("a large red circle", BEACH.things[0].box, "true", ""),
         ("A large red circle.", BEACH.things[0].box, "true", ""),
@@ -278,9 +277,9 @@ def test_probes_judged_by_hand(question: str, answer: str, outcome: Outcome, rea
         ("a circle", box(0.25, 0.3, 0.02), "not checkable", why.NO_THING_THERE),
     ],
 )
-def test_captions_of_boxes_judged_by_hand(text: str, around: Box, outcome: Outcome, reason_given: str) -> None:
-    verdict = judge_region_caption(text, around, BEACH)
-    assert (verdict.outcome, verdict.reason) == (outcome, reason_given)
+def test_captions_of_boxes_judged_by_hand(text: str, around: Box, value: TruthValue, reason_given: str) -> None:
+    finding = judge_region_caption(text, around, BEACH)
+    assert (finding.value, finding.reason) == (value, reason_given)
 
 
 def test_a_box_that_fits_two_things_nearly_as_well_is_not_guessed_at() -> None:
@@ -294,7 +293,7 @@ def test_a_box_has_to_fit_its_thing_by_half() -> None:
     alone = Scene(0, "beach", BEACH.things[:1])
     shifted = [box(0.25 + shift, 0.3, BIG) for shift in (0.08, 0.16)]
     assert [round(one.overlap(alone.things[0].box), 2) for one in shifted] == [0.65, 0.4]
-    assert [judge_region_caption("a red circle", one, alone).outcome for one in shifted] == ["true", "not checkable"]
+    assert [judge_region_caption("a red circle", one, alone).value for one in shifted] == ["true", "not checkable"]
 
 
 def test_a_name_that_a_held_thing_could_have_too_is_not_checkable() -> None:
@@ -374,27 +373,27 @@ def test_words_that_may_mean_two_things_are_only_decided_when_both_are() -> None
 
 @pytest.mark.slow
 def test_ten_thousand_true_and_ten_thousand_corrupted_sentences() -> None:
-    outcomes: Counter[tuple[bool, str]] = Counter()
+    values: Counter[tuple[bool, str]] = Counter()
     seed = 0
-    while outcomes.total() < 20_000:
+    while values.total() < 20_000:
         where, rng = scene(seed), random.Random(seed)
         seed += 1
         regions = regions_of(where) if seed % 4 == 0 else ()
-        view = View(where, {region.number: region.box for region in regions})
+        scope = scope_of(where, regions)
         told = [statement(where, rng, regions) for _ in range(4)] + ([] if regions else [caption(where, rng)])
         for one in told:
-            wrong = corrupt(one.claim, view, rng)
+            wrong = corrupt(one.claim, scope, rng)
             text = None if wrong is None else write_statement(wrong, rng)
             if text is not None:
-                outcomes[True, judge_text(one.text, where, regions).outcome] += 1
-                outcomes[False, judge_text(text, where, regions).outcome] += 1
-    assert outcomes[True, "false"] == outcomes[False, "true"] == 0
-    assert outcomes[True, "true"] >= 0.99 * 10_000
-    assert outcomes[False, "false"] >= 0.99 * 10_000
+                values[True, judge_text(one.text, where, regions).value] += 1
+                values[False, judge_text(text, where, regions).value] += 1
+    assert values[True, "false"] == values[False, "true"] == 0
+    assert values[True, "true"] >= 0.99 * 10_000
+    assert values[False, "false"] >= 0.99 * 10_000
 
 
 def test_triples_of_the_grammar_are_true_and_none_with_a_wrong_answer_is() -> None:
-    outcomes: Counter[tuple[str, str]] = Counter()
+    values: Counter[tuple[str, str]] = Counter()
     for seed in range(70):
         where, rng = scene(seed), random.Random(seed)
         regions = regions_of(where) if seed % 2 else ()
@@ -403,15 +402,15 @@ def test_triples_of_the_grammar_are_true_and_none_with_a_wrong_answer_is() -> No
             if drawn is None:
                 continue
             row = qar(drawn.asked.question, drawn.asked.answer, drawn.rationale.text)
-            verdict = judge_qar(row, regions, where)
-            outcomes["answer", verdict.answer.outcome] += 1
-            outcomes["rationale", verdict.rationale.outcome] += 1
-            assert verdict.whole.is_true, (row, verdict)
+            finding = judge_qar(row, regions, where)
+            values["answer", finding.answer.value] += 1
+            values["rationale", finding.rationale.value] += 1
+            assert finding.whole.is_true, (row, finding)
             other = reason(scene(seed + 5000), topic, rng)
             if other is not None:
                 foreign = judge_qar(qar(row.question, other.asked.answer, row.rationale), regions, where)
-                assert foreign.whole.outcome != "true" or foreign.answer.is_true
-    assert outcomes["answer", "true"] == outcomes["rationale", "true"] > 600
+                assert foreign.whole.value != "true" or foreign.answer.is_true
+    assert values["answer", "true"] == values["rationale", "true"] > 600
 
 
 def test_a_word_said_twice_makes_no_sentence() -> None:
@@ -420,7 +419,7 @@ def test_a_word_said_twice_makes_no_sentence() -> None:
         tokens = tokens_of(statement(where, rng).text)
         at = rng.randrange(len(tokens) - 1)
         doubled = " ".join([*tokens[:at], tokens[at], *tokens[at:]])
-        assert judge_text(doubled, where).outcome == "not checkable", doubled
+        assert judge_text(doubled, where).value == "not checkable", doubled
 
 
 def test_shuffled_words_are_hardly_ever_a_sentence() -> None:
@@ -439,16 +438,16 @@ def test_a_sentence_cut_short_is_never_called_false(seed: int, rng: random.Rando
     where = scene(seed)
     tokens = tokens_of(statement(where, random.Random(seed)).text)[:-1]
     cut = " ".join(tokens[: rng.randrange(1, len(tokens))])
-    verdict = judge_text(cut, where)
+    finding = judge_text(cut, where)
     # "There are two stars" may be left of a longer sentence, but then says less.
-    assert not verdict.is_false or "only" in cut or verdict.reason in (why.WRONG_COUNT, why.NOT_THE_ROLL), cut
+    assert not finding.is_false or "only" in cut or finding.reason in (why.WRONG_COUNT, why.NOT_THE_ROLL), cut
 
 
 @given(st.text(max_size=200))
 def test_any_text_has_a_verdict(text: str) -> None:
-    assert judge_text(text, BEACH, REGIONS).outcome in ("true", "false", "not checkable")
-    assert judge_probe(text, text, BEACH).outcome == "not checkable"
-    assert judge_region_caption(text, BEACH.things[0].box, BEACH).outcome in ("true", "false", "not checkable")
+    assert judge_text(text, BEACH, REGIONS).value in ("true", "false", "not checkable")
+    assert judge_probe(text, text, BEACH).value == "not checkable"
+    assert judge_region_caption(text, BEACH.things[0].box, BEACH).value in ("true", "false", "not checkable")
 
 
 @pytest.mark.parametrize(
@@ -456,26 +455,16 @@ def test_any_text_has_a_verdict(text: str) -> None:
 )
 def test_long_texts_take_time_in_proportion(piece: str) -> None:
     """Of the processor and side by side, so that other work on the machine does not matter; squares would take 16."""
-    taught = teacher_table()
 
     def seconds(length: int) -> float:
         text = piece * (length // len(piece))
         began = time.process_time()
         judge_text(text, BEACH)
         judge_region_caption(text, BEACH.things[0].box, BEACH)
-        judge_qar(qar(text, text, text), REGIONS, BEACH, taught)
+        judge_qar(qar(text, text, text), REGIONS, BEACH)
         return time.process_time() - began
 
     assert seconds(24_000) < 10 * seconds(6_000) + 0.5
-
-
-@given(st.integers(0, 10**6))
-def test_boxes_stand_to_each_other_as_the_things_of_scenes_do(seed: int) -> None:
-    things = scene(seed).things
-    for one in things:
-        for other in things:
-            for side in ("left of", "right of", "above", "below"):
-                assert geometry.beside(one.box, side, other.box) == stands(one, side, other)
 
 
 BOXES = st.builds(
@@ -492,23 +481,14 @@ def test_what_the_teacher_holds_for_certain_is_so(boxes: list[Box]) -> None:
     for fact in facts_of(noted):
         a, b = boxes[fact.a], None if fact.b < 0 else boxes[fact.b]
         others = [other for k, other in enumerate(boxes) if k != fact.a]
-        assert geometry.holds(fact.kind, a, b, others) is True, fact
+        assert holds(fact.kind, a, b, others) is True, fact
 
 
 def qar(question: str, answer: str, rationale: str, mode: str = "ids") -> Qar:
     return Qar("row", "image", mode, question, answer, rationale, (), "teacher", "prompt", "request")
 
 
-def teacher_table() -> Taught:
-    text = (files("builders.localized") / "wordings.yaml").read_text("utf-8")
-    return taught_from(yaml.safe_load(text))
-
-
-def no_chat() -> Chat:
-    raise AssertionError("the script is called directly")
-
-
-STAGE = CandidatesStage(LocalizedSettings(), teacher=ScriptedTeacherSettings(), chat=no_chat, seed=0)
+STAGE = CandidatesStage(LocalizedSettings(), teacher=ScriptedTeacherSettings(), script=make_script(0.0), seed=0)
 
 
 def verbalized(where: Scene) -> Verbalization:
@@ -541,17 +521,15 @@ class Lessons:
 
 
 def lessons(mode: Mode, scenes: range) -> Lessons:
-    taught, answers, rationales, whole = teacher_table(), Counter[str](), Counter[str](), 0
+    answers, rationales, whole = Counter[str](), Counter[str](), 0
     for seed in scenes:
         where = scene(seed)
         row = verbalized(where)
         for triple in taught_triples(row, mode, 0.0):
             if triple is not None:
-                found = judge_qar(
-                    qar(triple.question, triple.answer, triple.rationale, mode), row.regions, where, taught
-                )
-                answers[found.answer.outcome] += 1
-                rationales[found.rationale.outcome] += 1
+                found = judge_qar(qar(triple.question, triple.answer, triple.rationale, mode), row.regions, where)
+                answers[found.answer.value] += 1
+                rationales[found.rationale.value] += 1
                 whole += 1
                 if not found.whole.is_true:
                     assert found.whole.reason == why.MANY_SUCH, (triple, found)
@@ -569,7 +547,7 @@ def test_what_the_scripted_teacher_writes_of_true_words_is_true(mode: Mode, leas
 
 @pytest.mark.parametrize("mode", MODES)
 def test_wrong_claims_of_the_scripted_teacher_come_out_false(mode: Mode) -> None:
-    taught, verdicts, asides = teacher_table(), Counter[str](), Counter[str]()
+    findings, asides = Counter[str](), Counter[str]()
     for seed in range(60):
         where = scene(seed)
         row = verbalized(where)
@@ -577,15 +555,15 @@ def test_wrong_claims_of_the_scripted_teacher_come_out_false(mode: Mode) -> None
             if right is None or wrong is None or hedged_or_strange(wrong) or wrong == right:
                 continue
             # What is wrong here is a claim: neither a hedge, nor a hole, nor a region that there is not.
-            found = judge_qar(qar(wrong.question, wrong.answer, wrong.rationale, mode), row.regions, where, taught)
-            verdicts[found.whole.outcome] += 1
-            assert found.answer.outcome == found.rationale.outcome or found.answer.is_false, (wrong, found)
+            found = judge_qar(qar(wrong.question, wrong.answer, wrong.rationale, mode), row.regions, where)
+            findings[found.whole.value] += 1
+            assert found.answer.value == found.rationale.value or found.answer.is_false, (wrong, found)
             asides["quoted"] += "Asked" in wrong.rationale
             if found.whole.is_true:
                 # A caption put on another region may fit that too.
                 assert " is a" in wrong.rationale, wrong
-    assert verdicts.total() > 60
-    assert verdicts["false"] >= 0.93 * verdicts.total()
+    assert findings.total() > 60
+    assert findings["false"] >= 0.93 * findings.total()
     assert asides["quoted"]
 
 
@@ -596,32 +574,26 @@ def hedged_or_strange(triple: Triple) -> bool:
 
 
 def test_hedges_and_unknown_regions_of_the_teacher_are_not_checkable() -> None:
-    taught = teacher_table()
     question = "Which way should somebody who faces straight ahead turn to meet [0]?"
     fine = "[0] lies in the left half of the view, so the right would lead away from it."
-    assert judge_qar(qar(question, "They should turn left.", fine), REGIONS, BEACH, taught).whole.is_true
-    hedged = judge_qar(qar(question, "Perhaps they should turn left.", fine), REGIONS, BEACH, taught)
-    assert hedged.answer.outcome == "not checkable"
-    strange = judge_qar(
-        qar(question, "They should turn left.", f"{fine[:-1]}, and [9] bears it out."), REGIONS, BEACH, taught
-    )
-    assert strange.rationale.outcome == "not checkable"
+    assert judge_qar(qar(question, "They should turn left.", fine), REGIONS, BEACH).whole.is_true
+    hedged = judge_qar(qar(question, "Perhaps they should turn left.", fine), REGIONS, BEACH)
+    assert hedged.answer.value == "not checkable"
+    strange = judge_qar(qar(question, "They should turn left.", f"{fine[:-1]}, and [9] bears it out."), REGIONS, BEACH)
+    assert strange.rationale.value == "not checkable"
     gone = question.replace("[0]", "[9]")
-    assert judge_qar(qar(gone, "They should turn left.", fine), REGIONS, BEACH, taught).answer.reason == why.NO_REGION
-    other = judge_qar(qar(question, "They should turn left.", fine.replace("[0]", "[1]")), REGIONS, BEACH, taught)
-    assert (other.answer.outcome, other.rationale.outcome) == ("true", "false")
-    untaught = judge_qar(qar(question, "They should turn left.", fine), REGIONS, BEACH)
-    assert (untaught.answer.reason, untaught.rationale.reason) == (why.UNKNOWN_WORD, why.UNKNOWN_WORD)
+    assert judge_qar(qar(gone, "They should turn left.", fine), REGIONS, BEACH).answer.reason == why.NO_REGION
+    other = judge_qar(qar(question, "They should turn left.", fine.replace("[0]", "[1]")), REGIONS, BEACH)
+    assert (other.answer.value, other.rationale.value) == ("true", "false")
 
 
 def test_asides_are_judged_by_their_probe() -> None:
-    taught = teacher_table()
     lead = "[0] lies in the left half of the view, so the right would lead away from it."
     question = "Which way should somebody who faces straight ahead turn to meet [0]?"
 
-    def rationale(aside: str) -> tuple[Outcome, str]:
-        found = judge_qar(qar(question, "They should turn left.", f"{lead} {aside}"), REGIONS, BEACH, taught)
-        return found.rationale.outcome, found.rationale.reason
+    def rationale(aside: str) -> tuple[TruthValue, str]:
+        found = judge_qar(qar(question, "They should turn left.", f"{lead} {aside}"), REGIONS, BEACH)
+        return found.rationale.value, found.rationale.reason
 
     assert rationale("Asked “Is there a star?”, anyone here would say “yes”.") == ("true", "")
     assert rationale("Asked “Is there a star?”, anyone here would say “no”.") == ("false", why.DENIED)
@@ -630,8 +602,8 @@ def test_asides_are_judged_by_their_probe() -> None:
 
 
 def test_it_means_what_the_answer_is_about() -> None:
-    def rationale(question: str, answer: str, text: str) -> Outcome:
-        return judge_qar(qar(question, answer, text), REGIONS, BEACH).rationale.outcome
+    def rationale(question: str, answer: str, text: str) -> TruthValue:
+        return judge_qar(qar(question, answer, text), REGIONS, BEACH).rationale.value
 
     assert rationale("What is blue?", "the star", "It is the only blue thing.") == "true"
     assert rationale("What is blue?", "the figure", "It is the only blue thing.") == "false"
@@ -643,18 +615,18 @@ def test_it_means_what_the_answer_is_about() -> None:
 
 def test_a_table_with_unknown_kinds_is_refused() -> None:
     with pytest.raises(ValueError, match=r"wordings of kinds \['nearer'\]: known are \['above', "):
-        taught_from({"nearer": [["Which?", "{a}.", "{a} is nearer."]]})
+        forms_from({"nearer": [["Which?", "{a}.", "{a} is nearer."]]})
 
 
 def test_geometry_of_one_box_and_of_extremes() -> None:
     wide = Box(0.1, 0.1, 0.9, 0.4)
-    assert geometry.holds("broad", wide, None, ()) is True
-    assert geometry.holds("narrow", wide, None, ()) is False
-    assert geometry.holds("on_left", wide, None, ()) is None
-    assert geometry.holds("upper", wide, None, ()) is True
-    assert geometry.holds("leftmost", wide, None, (Box(0.7, 0.1, 0.9, 0.4),)) is True
-    assert geometry.holds("leftmost", wide, None, (Box(0.7, 0.1, 0.9, 0.4), Box(0, 0, 0.1, 0.1))) is False
-    assert geometry.holds("leftmost", wide, None, (Box(0.49, 0.1, 0.53, 0.4),)) is None
-    assert geometry.holds("overlap", wide, Box(0.5, 0.2, 0.95, 0.6), ()) is True
-    assert geometry.holds("overlap", wide, Box(0.2, 0.2, 0.3, 0.3), ()) is False
-    assert geometry.holds("inside", Box(0.2, 0.2, 0.3, 0.3), wide, ()) is True
+    assert holds("broad", wide, None, ()) is True
+    assert holds("narrow", wide, None, ()) is False
+    assert holds("on_left", wide, None, ()) is None
+    assert holds("upper", wide, None, ()) is True
+    assert holds("leftmost", wide, None, (Box(0.7, 0.1, 0.9, 0.4),)) is True
+    assert holds("leftmost", wide, None, (Box(0.7, 0.1, 0.9, 0.4), Box(0, 0, 0.1, 0.1))) is False
+    assert holds("leftmost", wide, None, (Box(0.49, 0.1, 0.53, 0.4),)) is None
+    assert holds("overlap", wide, Box(0.5, 0.2, 0.95, 0.6), ()) is True
+    assert holds("overlap", wide, Box(0.2, 0.2, 0.3, 0.3), ()) is False
+    assert holds("inside", Box(0.2, 0.2, 0.3, 0.3), wide, ()) is True

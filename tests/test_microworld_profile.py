@@ -19,7 +19,7 @@ from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 
 SETTINGS = ["corpus.license=cc0-1.0", "corpus.source=rendered", "verbalize.narratives.draw.temperature=0"]
-NAMES = ["microworld:blip2", "microworld:clip", "microworld:eyes", "microworld:eyes-base"]
+NAMES = ["microworld:blip2", "microworld:clip", "microworld:vlm", "microworld:vlm-base"]
 
 
 def options(*settings: str) -> ostensive.BuildOptions:
@@ -51,7 +51,7 @@ def test_doctor_finds_them() -> None:
     done = CliRunner().invoke(app, ["doctor", "localized", "--profile", "microworld", "--json"])
     assert done.exit_code == 0, done.output
     found = {model["name"] for model in json.loads(done.stdout)["needs"]}
-    assert {"microworld:eyes", "microworld:clip"} <= found
+    assert {"microworld:vlm", "microworld:clip"} <= found
 
 
 # A run
@@ -76,7 +76,7 @@ def test_scenes_are_put_into_words_that_are_mostly_true(tmp_path: Path) -> None:
     ]
     assert places == 10, "the likeliest two of five places hold the right one"
     assert len(answered) == 70
-    assert sum(verdict.is_true for verdict in answered) > 0.8 * len(answered)
+    assert sum(finding.is_true for finding in answered) > 0.8 * len(answered)
     assert all(text.narratives and all(region.caption for region in text.regions) for text in texts)
     for text in texts:
         assert text.probes[0].question == "what place is this ?"

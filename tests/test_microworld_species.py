@@ -12,30 +12,27 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from microworld import verdicts as why
+from microworld import findings as why
 from microworld.claims import HeldKind, Kind
-from microworld.folder import read_truth
-from microworld.oracle import judge_species_text, judge_text
+from microworld.findings import TruthValue
+from microworld.folder import read_specimens, read_truth, write_specimens
+from microworld.oracle import judge_explanation, judge_species_text, judge_text
 from microworld.render import render_pixels
-from microworld.sample import sample_scene
+from microworld.sample import SpecimenOptions, sample_scene, sample_specimen
 from microworld.scenes import COLOURS, MIN_VISIBLE, PATTERNS, POSES, Held, Scene, Thing
 from microworld.sentences import VOCABULARY, tokens_of
-from microworld.species import NAMES, SPECIES, Species, concept_words, species_named, species_of
-from microworld.species_folder import read_specimens, write_specimens
-from microworld.species_oracle import judge_explanation
-from microworld.species_parts import parts_seen
-from microworld.species_sample import SpecimenOptions, sample_specimen
-from microworld.species_telling import corrupt_species, explanation
+from microworld.species import NAMES, SPECIES, Species, concept_words, part_visibility, species_named, species_of
 from microworld.species_truth import (
     COVERED,
     NO_MARK,
     NO_SPECIMEN,
     WRONG_SPECIES,
+    corrupt_species,
+    explanation,
     specimens_in,
 )
 from microworld.species_words import SPECIES_WORDS, read_species, write_species
-from microworld.truth import View
-from microworld.verdicts import Outcome
+from microworld.truth import scope_of
 from ostensive.cli import app
 from ostensive.errors import SettingsError
 from ostensive.records import Box
@@ -167,7 +164,7 @@ def test_what_is_visible_is_what_the_rendered_picture_shows() -> None:
     for seed in range(250):
         scene = sample_specimen(seed)
         thing = scene.things[specimens_in(scene)[0].thing]
-        seen = parts_seen(scene.things, thing)
+        seen = part_visibility(scene.things, thing)
         bares = {"hat": replace(thing, hat=None), "held": replace(thing, holds=None)}
         for part, share in (("hat", seen.hat), ("held", seen.held)):
             bare = bares[part]
@@ -189,9 +186,9 @@ def _differing(one: Scene, other: Scene) -> int:
 
 def test_the_place_of_a_hat_that_is_not_there_is_covered_too() -> None:
     star = Thing(0, "star", "blue", "large", "striped", None, None, None, Box(0.3, 0, 0.3 + 2 * BIG, 2 * BIG), 1.0)
-    assert parts_seen([star], star).hat == 1.0, "a hat would rise above the picture, and none is there"
+    assert part_visibility([star], star).hat == 1.0, "a hat would rise above the picture, and none is there"
     over = replace(star, number=1, shape="square", size="small", box=Box(0.3 + 5 / 64, 0, 0.3 + 19 / 64, 14 / 64))
-    assert parts_seen([star, over], star).hat < MIN_VISIBLE <= parts_seen([star, over], star).body
+    assert part_visibility([star, over], star).hat < MIN_VISIBLE <= part_visibility([star, over], star).body
     hidden = specimens_in(Scene(0, "beach", (star, over)))[0].standing("hidden")
     assert [concept.words for concept in hidden if "hat" in concept.words] == ["no hat"]
 
@@ -211,7 +208,7 @@ TWO = replace(
     YOUNG, things=(*YOUNG.things, replace(VELM.things[0], number=1, colour="blue", box=box(0.7, 0.7, BIG), hat=None))
 )
 NONE = replace(VELM, things=VELM.things[1:])
-CARD: tuple[tuple[Scene, str, Outcome, str], ...] = (
+CARD: tuple[tuple[Scene, str, TruthValue, str], ...] = (
     (VELM, "This is a velm.", "true", ""),
     (VELM, "It is a velm", "true", ""),
     (VELM, "The species is velm.", "true", ""),
@@ -252,15 +249,15 @@ CARD: tuple[tuple[Scene, str, Outcome, str], ...] = (
 
 def test_what_lies_under_the_own_hat_is_no_part_of_the_body_to_be_seen() -> None:
     over = replace(VELM.things[1], shape="square", box=Box(11 / 64, 8 / 64, 25 / 64, 22 / 64))
-    seen = parts_seen([VELM.things[0], over], VELM.things[0])
+    seen = part_visibility([VELM.things[0], over], VELM.things[0])
     assert (seen.body, seen.held) == (1.0, 1.0), "it covers the tip of the star, where the hat is"
     assert seen.hat < MIN_VISIBLE
 
 
-@pytest.mark.parametrize(("scene", "text", "outcome", "reason"), CARD)
-def test_sentences_judged_by_hand(scene: Scene, text: str, outcome: Outcome, reason: str) -> None:
-    verdict = judge_text(text, scene)
-    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+@pytest.mark.parametrize(("scene", "text", "value", "reason"), CARD)
+def test_sentences_judged_by_hand(scene: Scene, text: str, value: TruthValue, reason: str) -> None:
+    finding = judge_text(text, scene)
+    assert (finding.value, finding.reason) == (value, reason)
 
 
 def test_true_explanations_are_true_and_corrupted_ones_false() -> None:
@@ -272,10 +269,10 @@ def test_true_explanations_are_true_and_corrupted_ones_false() -> None:
             text = write_species(said, rng)
             assert text is not None
             assert read_species(tokens_of(text)) == said, text
-            verdict = judge_species_text(text, scene)
-            assert verdict.is_true, (seed, text, verdict)
+            finding = judge_species_text(text, scene)
+            assert finding.is_true, (seed, text, finding)
             told += 1
-            changed = corrupt_species(said, View(scene), rng)
+            changed = corrupt_species(said, scope_of(scene), rng)
             if changed is not None:
                 text = write_species(changed, rng) or ""
                 assert judge_species_text(text, scene).is_false, (seed, text)

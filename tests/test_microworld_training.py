@@ -588,7 +588,7 @@ def test_half_of_the_texts_are_true_and_the_oracle_agrees() -> None:
         if "box" in question or "[" in question:
             continue
         scene = sample_scene(seeds[int(rows[number // TEXTS_EACH])])
-        verdicts[bool(queries.is_true[number])][judge_probe(question + mark, answer.strip(), scene).outcome] += 1
+        verdicts[bool(queries.is_true[number])][judge_probe(question + mark, answer.strip(), scene).value] += 1
     assert verdicts[True]["false"] == 0
     assert verdicts[False]["true"] == 0
     assert verdicts[True]["true"] > 100

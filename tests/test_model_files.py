@@ -300,7 +300,7 @@ EYES = """
     from verbalizers.parts import PartTools, Workers
 
     def show(revision, between):
-        values = {"model": "org/eyes", "revision": revision, "device": "cpu"}
+        values = {"model": "org/vlm", "revision": revision, "device": "cpu"}
         print(ModelNarratives(GeneratorNarrativeSettings(**values), PartTools(Workers(1), 0)).version)
         between()
         loaded = load_model(GeneratorSettings(**values))
@@ -323,7 +323,7 @@ def test_a_model_is_loaded_at_the_commit_it_is_known_by(
         "model.safetensors": weights[:-64] + bytes(64),
         "chat_template.jinja": b"{{ 'other' }}",
     }
-    repository = hub.add("org/eyes", files)
+    repository = hub.add("org/vlm", files)
     hub.on_push = lambda: repository.push(other)
     first = repository.refs["main"]
 
@@ -352,10 +352,10 @@ def test_a_model_is_loaded_at_the_commit_it_is_known_by(
         f"org/pickled: has no model.safetensors at commit {pickled.refs['main']}, and other weights are not read (a "
         "pickle may run code); name another revision, or a folder where you saved it with save_pretrained"
     ]
-    asked = hub.asked_of("org/eyes")
-    assert f"HEAD /org/eyes/resolve/{first}/model.safetensors" in asked
+    asked = hub.asked_of("org/vlm")
+    assert f"HEAD /org/vlm/resolve/{first}/model.safetensors" in asked
     unpinned = [line for line in asked if first not in line and newer not in line]
-    assert set(unpinned) == {f"{method} /org/eyes/resolve/main/config.json" for method in ("HEAD", "GET")}
+    assert set(unpinned) == {f"{method} /org/vlm/resolve/main/config.json" for method in ("HEAD", "GET")}
     assert machine.run(EYES + "show(None, lambda: None)", HF_HUB_OFFLINE="1") == cold[:2]
     assert hub.asked == []
 

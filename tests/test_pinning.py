@@ -48,13 +48,13 @@ def test_a_push_between_two_builds_of_a_run_redoes_nothing(
     tmp_path_factory: object,
 ) -> None:
     files = files_of(tiny_models.tiny_model("llava", tmp_path_factory))
-    repository = hub.add("org/eyes", files)
+    repository = hub.add("org/vlm", files)
     first = repository.refs["main"]
     run, images = tmp_path / "run", str(write_scenes(tmp_path / "images", 2))
     code = f"""
     from pathlib import Path
     import ostensive
-    model = [f"verbalize.narratives.{{name}}" for name in ("kind=generator", "model=org/eyes", "device=cpu", "count=1")]
+    model = [f"verbalize.narratives.{{name}}" for name in ("kind=generator", "model=org/vlm", "device=cpu", "count=1")]
     settings = ["corpus.license=cc0-1.0", "corpus.source=drawn", "run.max_failed_share=1", *model]
     settings += ["verbalize.narratives.draw.max_new_tokens=16"]
     options = ostensive.BuildOptions(settings=settings)
@@ -64,7 +64,7 @@ def test_a_push_between_two_builds_of_a_run_redoes_nothing(
     (made,) = machine.run(code)
     repository.push({**files, "README.md": b"A new page."})
     # What any other program does that loads the model: the cache's main moves on.
-    machine.run("from transformers import AutoConfig; AutoConfig.from_pretrained('org/eyes')")
-    assert machine.version("org/eyes") != f"commit:{first}", "another run would take the newer state"
+    machine.run("from transformers import AutoConfig; AutoConfig.from_pretrained('org/vlm')")
+    assert machine.version("org/vlm") != f"commit:{first}", "another run would take the newer state"
     assert machine.run(code) == [made]
     assert yaml.safe_load((run / "recipe.yaml").read_text())["verbalize"]["narratives"]["revision"] == first

@@ -133,7 +133,7 @@ _LOADED = ExitStack()  # detectors that were entered: one for each settings, for
 _DETECTORS: dict[str, Detector] = {}
 
 
-def eyes(settings: Any, workers: Workers) -> Detector:
+def detector_of(settings: Any, workers: Workers) -> Detector:
     """A detector with these settings, ready to be used."""
     key = settings.model_dump_json()
     if key not in _DETECTORS:
@@ -144,7 +144,7 @@ def eyes(settings: Any, workers: Workers) -> Detector:
 
 def look(settings: Any, workers: Workers, pictures: Sequence[PIL.Image.Image] = PICTURES) -> list[list[Detection]]:
     """What is found in `pictures`, all at once."""
-    detector = eyes(settings, workers)
+    detector = detector_of(settings, workers)
     return detector.detect(detector.prepare(pictures))
 
 
@@ -502,7 +502,7 @@ def test_pictures_of_any_size_have_regions(
     else:
         settings = closed(folders(family)) if family in CLOSED else told(folders(family))
     views = [View("odd", PIL.Image.new("RGB", size, "red"), 160, 384), View("plain", PICTURES[0], 160, 384)]
-    with DetectedRegions(_Lent(eyes(settings, workers)), settings, PartTools(workers, 0)) as part:
+    with DetectedRegions(_Lent(detector_of(settings, workers)), settings, PartTools(workers, 0)) as part:
         odd, plain = part.regions(views)
     assert not isinstance(odd, Unsaid), odd
     assert not isinstance(plain, Unsaid), plain

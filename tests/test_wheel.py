@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("ostensive", "verbalizers", "builders", "critics", "cards", "students")
+ROOMS = ("ostensive", "verbalizers", "builders", "critics", "cards", "students", "microworld")
 UV = os.environ.get("UV") or shutil.which("uv")
 
 

@@ -5,13 +5,17 @@ rounds to the given one, and by a margin that an eye would see.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-_ROUNDING = 0.005
-_VISIBLE = 0.05
-_GAP = 0.02
-_LARGER = 1.5
+ROUNDING = 0.005
+"""How far a corner that is given to two decimals can be off."""
+VISIBLE = 0.05
+"""By how much a middle has to be further left, higher up or nearer the middle of the view than another."""
+GAP = 0.02
+"""How wide the space between two boxes is, or how deep they reach into each other, at least."""
+LARGER = 1.5
+"""How many times the area of another a larger box has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +29,57 @@ class NotedBox:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """A box and its measures, all 0-1."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+
+SINGLE: Mapping[str, Callable[[Extent], bool]] = {
+    "on_left": lambda a: a.x2 <= 0.5,
+    "on_right": lambda a: a.x1 >= 0.5,
+    "upper": lambda a: a.y2 <= 0.5,
+    "lower": lambda a: a.y1 >= 0.5,
+    "small": lambda a: a.area < 0.1,
+    "big": lambda a: a.area > 0.25,
+    "narrow": lambda a: a.width < 0.25,
+    "broad": lambda a: a.width > 0.5,
+    "low": lambda a: a.height < 0.25,
+    "tall": lambda a: a.height > 0.5,
+}
+"""When a fact about one box is so. What is so of a box and of a larger one around it is so of all between the two."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Measured:
-    """A box and its measures: the least and the most that any box which rounds to this one can have."""
+    """A box, and the smallest and the largest that round to it."""
 
     box: NotedBox
     center_x: float
     center_y: float
     from_middle: float  # of its centre to the middle of the view; each axis counts 0-1
-    least_width: float
-    most_width: float
-    least_height: float
-    most_height: float
-    least_area: float
-    most_area: float
+    least: Extent
+    most: Extent
 
 
 def _measured(box: NotedBox) -> _Measured:
     x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
-    width, height = box.x2 - box.x1, box.y2 - box.y1
-    least_width, least_height = max(width - 2 * _ROUNDING, 0.0), max(height - 2 * _ROUNDING, 0.0)
-    most_width, most_height = max(width + 2 * _ROUNDING, 0.0), max(height + 2 * _ROUNDING, 0.0)
-    return _Measured(
-        box,
-        x,
-        y,
-        math.hypot(x - 0.5, y - 0.5),
-        least_width,
-        most_width,
-        least_height,
-        most_height,
-        least_width * least_height,
-        most_width * most_height,
-    )
+    least, most = _grown(box, -ROUNDING), _grown(box, ROUNDING)
+    return _Measured(box, x, y, math.hypot(x - 0.5, y - 0.5), least, most)
+
+
+def _grown(box: NotedBox, margin: float) -> Extent:
+    width, height = (max(side + 2 * margin, 0.0) for side in (box.x2 - box.x1, box.y2 - box.y1))
+    return Extent(box.x1 - margin, box.y1 - margin, box.x2 + margin, box.y2 + margin, width, height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,41 +103,28 @@ def facts_of(boxes: Sequence[NotedBox]) -> list[Fact]:
 
 
 def _single_kinds(measured: _Measured) -> list[str]:
-    box = measured.box
-    holds = {
-        "on_left": box.x2 + _ROUNDING <= 0.5,
-        "on_right": box.x1 - _ROUNDING >= 0.5,
-        "upper": box.y2 + _ROUNDING <= 0.5,
-        "lower": box.y1 - _ROUNDING >= 0.5,
-        "small": measured.most_area < 0.1,
-        "big": measured.least_area > 0.25,
-        "narrow": measured.most_width < 0.25,
-        "broad": measured.least_width > 0.5,
-        "low": measured.most_height < 0.25,
-        "tall": measured.least_height > 0.5,
-    }
-    return [kind for kind, true in holds.items() if true]
+    return [kind for kind, holds in SINGLE.items() if holds(measured.least) and holds(measured.most)]
 
 
 def _pair_kinds(first: _Measured, second: _Measured) -> list[str]:
     a, b = first.box, second.box
     kinds = []
-    if first.center_x + _VISIBLE < second.center_x:
+    if first.center_x + VISIBLE < second.center_x:
         kinds.append("left")
-    if first.center_y + _VISIBLE < second.center_y:
+    if first.center_y + VISIBLE < second.center_y:
         kinds.append("above")
-    if first.least_area > _LARGER * second.most_area:
+    if first.least.area > LARGER * second.most.area:
         kinds.append("larger")
-    if first.from_middle + _VISIBLE < second.from_middle:
+    if first.from_middle + VISIBLE < second.from_middle:
         kinds.append("central")
-    if b.x1 - a.x2 > _GAP:
+    if b.x1 - a.x2 > GAP:
         kinds.append("apart_across")
-    if b.y1 - a.y2 > _GAP:
+    if b.y1 - a.y2 > GAP:
         kinds.append("apart_down")
-    if min(a.x2, b.x2) - max(a.x1, b.x1) > _GAP and min(a.y2, b.y2) - max(a.y1, b.y1) > _GAP:
-        if _within(a, b, 2 * _ROUNDING):
+    if min(a.x2, b.x2) - max(a.x1, b.x1) > GAP and min(a.y2, b.y2) - max(a.y1, b.y1) > GAP:
+        if _within(a, b, 2 * ROUNDING):
             kinds.append("inside")
-        elif not _within(a, b, -2 * _ROUNDING) and not _within(b, a, -2 * _ROUNDING):
+        elif not _within(a, b, -2 * ROUNDING) and not _within(b, a, -2 * ROUNDING):
             kinds.append("overlap")
     return kinds
 
@@ -128,14 +138,14 @@ def _extremes(boxes: Sequence[_Measured]) -> list[Fact]:
     places = range(len(boxes))
     across = sorted(places, key=lambda k: boxes[k].center_x)
     found = []
-    if boxes[across[0]].center_x + _VISIBLE < boxes[across[1]].center_x:
+    if boxes[across[0]].center_x + VISIBLE < boxes[across[1]].center_x:
         found.append(Fact("leftmost", across[0]))
-    if boxes[across[-2]].center_x + _VISIBLE < boxes[across[-1]].center_x:
+    if boxes[across[-2]].center_x + VISIBLE < boxes[across[-1]].center_x:
         found.append(Fact("rightmost", across[-1]))
-    largest = max(places, key=lambda k: boxes[k].least_area)
-    if all(boxes[largest].least_area > _LARGER * boxes[k].most_area for k in places if k != largest):
+    largest = max(places, key=lambda k: boxes[k].least.area)
+    if all(boxes[largest].least.area > LARGER * boxes[k].most.area for k in places if k != largest):
         found.append(Fact("largest", largest))
-    smallest = min(places, key=lambda k: boxes[k].most_area)
-    if all(boxes[k].least_area > _LARGER * boxes[smallest].most_area for k in places if k != smallest):
+    smallest = min(places, key=lambda k: boxes[k].most.area)
+    if all(boxes[k].least.area > LARGER * boxes[smallest].most.area for k in places if k != smallest):
         found.append(Fact("smallest", smallest))
     return found

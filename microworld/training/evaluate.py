@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 import numpy as np
 import PIL.Image
 
-from microworld.claims import Kind
+from microworld.claims import AskRelated, Kind
 from microworld.interviews import Asked, Topic, ask
 from microworld.nouns import read_some
 from microworld.oracle import judge_probe, judge_text
-from microworld.questions import AskRelated
 from microworld.render import render
 from microworld.sample import sample_scene
 from microworld.scenes import PLACES, SHAPES, Scene, Thing

@@ -11,8 +11,7 @@ from typing import Literal, TypeAlias, get_args
 
 from microworld.grammar import caption, narrative
 from microworld.interviews import Asked, Topic, ask, reason
-from microworld.naming import all_said_of
-from microworld.nouns import with_article, write_noun
+from microworld.nouns import all_said_of, with_article, write_noun
 from microworld.scenes import Scene, Thing
 from microworld.sentences import write_answer
 from microworld.training.words import ANSWER_ID, DESCRIBE, END_ID, WHY, teacher_ids_of

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 from ostensive.errors import SettingsError
@@ -27,7 +28,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ASK_TIMEOUT_S = 20.0
 PACKAGED = "microworld:"
 """How the names of the tiny models begin that come with this package."""
-_PACKAGED_FOLDER = Path(__file__).parents[2] / "microworld" / "weights"
 
 
 def located(name: str) -> str:
@@ -37,16 +37,22 @@ def located(name: str) -> str:
     """
     if not name.startswith(PACKAGED):
         return name
-    folder = _PACKAGED_FOLDER / name.removeprefix(PACKAGED)
-    known = packaged_names()
-    if name not in known:
-        raise SettingsError(f"{name}: no such model comes with this package; there are {', '.join(known)}")
-    return str(folder)
+    folders = _packaged_folders()
+    if name not in folders:
+        raise SettingsError(f"{name}: no such model comes with this package; there are {', '.join(folders)}")
+    return str(folders[name])
 
 
 def packaged_names() -> list[str]:
     """The names of the tiny models that come with this package."""
-    return [f"{PACKAGED}{folder.name}" for folder in sorted(_PACKAGED_FOLDER.glob("*")) if folder.is_dir()]
+    return list(_packaged_folders())
+
+
+@cache
+def _packaged_folders() -> dict[str, Path]:
+    """The folders of the tiny models by their names, wherever the room that they belong to is installed."""
+    weights = Path(str(files("microworld"))) / "weights"
+    return {f"{PACKAGED}{folder.name}": folder for folder in sorted(weights.glob("*")) if folder.is_dir()}
 
 
 def model_version(name: str, revision: str | None = None, *, file: str = CONFIG) -> str:

@@ -1,4 +1,4 @@
-"""True, false or not checkable, with the reason; and how verdicts on parts make one on the whole.
+"""True, false or not checkable, with the reason; and how findings on parts make one on the whole.
 
 Three values, as Kleene's strong logic combines them: one false part makes a whole false, whatever is not known of the
 others. Reasons are fixed phrases, so that they can be counted; what they are about stands beside them.
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-Outcome: TypeAlias = Literal["true", "false", "not checkable"]
+TruthValue: TypeAlias = Literal["true", "false", "not checkable"]
 
 NO_SUCH_THING: Final = "a name that fits nothing"
 MANY_SUCH: Final = "a name that may mean several things"
@@ -38,70 +38,70 @@ WRONG: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Finding:
     """What the oracle says. `reason` is a fixed phrase, empty when true; `about` is the words it is said of."""
 
-    outcome: Outcome
+    value: TruthValue
     reason: str = ""
     about: str = ""
 
     @property
     def is_true(self) -> bool:
-        return self.outcome == "true"
+        return self.value == "true"
 
     @property
     def is_false(self) -> bool:
-        return self.outcome == "false"
+        return self.value == "false"
 
     @property
     def decided(self) -> bool:
         """Whether it is one of true and false."""
-        return self.outcome != "not checkable"
+        return self.value != "not checkable"
 
 
-TRUE = Verdict("true")
+TRUE = Finding("true")
 
 
-def false(reason: str, about: str = "") -> Verdict:
-    """A verdict of false."""
-    return Verdict("false", reason, about)
+def false(reason: str, about: str = "") -> Finding:
+    """A finding of false."""
+    return Finding("false", reason, about)
 
 
-def unsure(reason: str, about: str = "") -> Verdict:
-    """A verdict of not checkable."""
-    return Verdict("not checkable", reason, about)
+def unsure(reason: str, about: str = "") -> Finding:
+    """A finding of not checkable."""
+    return Finding("not checkable", reason, about)
 
 
-def judged(so: bool | None, otherwise: str, why_unsure: str = TOO_CLOSE) -> Verdict:
-    """The verdict on what is so, is not so, or cannot be said."""
+def whether(so: bool | None, otherwise: str, why_unsure: str = TOO_CLOSE) -> Finding:
+    """The finding on what is so, is not so, or cannot be said."""
     return unsure(why_unsure) if so is None else TRUE if so else false(otherwise)
 
 
-def negated(verdict: Verdict) -> Verdict:
-    """The verdict on the opposite. What is false for naming nothing says nothing when denied either."""
-    if verdict.is_true:
+def negated(finding: Finding) -> Finding:
+    """The finding on the opposite. What is false for naming nothing says nothing when denied either."""
+    if finding.is_true:
         return false(DENIED)
-    if not verdict.is_false:
-        return verdict
-    return unsure(verdict.reason, verdict.about) if verdict.reason == NO_SUCH_THING else TRUE
+    if not finding.is_false:
+        return finding
+    return unsure(finding.reason, finding.about) if finding.reason == NO_SUCH_THING else TRUE
 
 
-def all_of(verdicts: Iterable[Verdict]) -> Verdict:
+def all_of(findings: Iterable[Finding]) -> Finding:
     """True when all are, false when one is; the first that is not true gives the reason."""
-    found = list(verdicts)
+    found = list(findings)
     return next((one for one in found if one.is_false), next((one for one in found if not one.is_true), TRUE))
 
 
-def any_of(verdicts: Iterable[Verdict], otherwise: str) -> Verdict:
+def any_of(findings: Iterable[Finding], otherwise: str) -> Finding:
     """True when one is, false when all are; false with the first reason, or `otherwise` when there are none."""
-    found = list(verdicts)
+    found = list(findings)
     if any(one.is_true for one in found):
         return TRUE
     open_ones = [one for one in found if not one.decided]
     return open_ones[0] if open_ones else found[0] if found else false(otherwise)
 
 
-def agreed(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict on words that may mean several things: what all of their meanings have in common, if anything."""
-    found = list(verdicts)
-    return found[0] if len({one.outcome for one in found}) == 1 else unsure(TWO_MEANINGS)
+def agreed(findings: Iterable[Finding]) -> Finding:
+    """The finding on words that may mean several things: what all of their meanings have in common, if anything."""
+    found = list(findings)
+    return found[0] if len({one.value for one in found}) == 1 else unsure(TWO_MEANINGS)
