@@ -38,6 +38,9 @@ class RecipeKind:
     compared_text: Callable[[Any], str]  # what stands for a candidate when it is compared or embedded
     parts: tuple[str, ...]  # the names of the texts that `shown` gives, in their order; critics may ask about each
     judged_parts: tuple[str, ...]  # those of `parts` that are claims: what a critic holds to be right or wrong
+    judging_question: str = (
+        "Does this hold for what the image shows?"  # that a model is asked after a candidate's texts
+    )
     has_regions: bool = False  # whether texts may mention regions as `[k]`
 
     counted_fields: tuple[str, ...] = ()  # fields of the candidate by whose values the card counts rows

@@ -103,6 +103,7 @@ KIND: Final = RecipeKind(
     compared_text=compared_text,
     parts=("question", "answer", "rationale"),
     judged_parts=("answer", "rationale"),
+    judging_question="Is the answer right for what is marked, and does the rationale justify it?",
     has_regions=True,
     counted_fields=("mode",),
     tasks=("triple", "rating"),
