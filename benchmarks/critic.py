@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from figures import TARGET
-from ostensive.models.pool import GeneratorPool
 from peak import cpu_seconds
 
 import ostensive
@@ -158,7 +157,7 @@ def opened(settings: TrainedSettings) -> AbstractContextManager[TrainedCritic]:
     def refuse(_settings: object, _script: object) -> NoReturn:
         raise AssertionError("a trained critic asks no chat model")
 
-    services = Services(ImageLoader(IntakeSettings()), refuse, GeneratorPool(), 1, stop)
+    services = Services(ImageLoader(IntakeSettings()), refuse, 1, stop)
     return TrainedCritic(settings, CriticContext(KIND, teacher, 0)).opened(services)
 
 

@@ -172,7 +172,7 @@ class ServedTeacherSettings(ServedModelSettings):
     """LSKD, section 2.2 and methods: 0.8."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=1)
-    """Tokens are drawn from so many of the likeliest; None draws from all. vLLM and llama.cpp take it, OpenAI refuses it."""
+    """Tokens are drawn from so many of the likeliest; None from all. vLLM and llama.cpp take it, OpenAI refuses it."""
     max_tokens: int = Field(default=1024, ge=1)
     """Longest reply, in tokens."""
 

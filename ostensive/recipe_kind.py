@@ -47,8 +47,9 @@ class RecipeKind:
 
     tasks: tuple[str, ...] = ("accept",)  # annotation tasks that suit its candidates, the usual one first
     views: tuple[str, ...] = ()  # training views: "messages", "preference", "llava", ...
-    # Fields of `Annotation`, or names of extras, without which it cannot work.
+    # What came in beside images: fields of `Annotation`, or names of extras, without which it cannot work, and others.
     annotations_required: tuple[str, ...] = ()
+    annotations_optional: tuple[str, ...] = ()
 
     title: str  # what a corpus of it is, in a few words
     noun: str = "row"  # what people call one candidate: "triple", "caption"

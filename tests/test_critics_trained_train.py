@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 import tiny_critics
-from ostensive.models.pool import GeneratorPool
 from tiny_models import one_thread, save_llava  # noqa: F401 - a fixture among them
 
 from builders.localized.records import Qar
@@ -94,7 +93,7 @@ def critic(out: Path, **values: Any) -> TrainedCritic:  # Any: values of setting
 
 def services() -> Services:
     loader = ImageLoader(IntakeSettings())
-    return Services(loader, lambda *_: pytest.fail("nobody is asked"), GeneratorPool(), 1, threading.Event())
+    return Services(loader, lambda *_: pytest.fail("nobody is asked"), 1, threading.Event())
 
 
 def probabilities(out: Path, place: Path, **values: Any) -> list[float]:  # Any: as above
