@@ -110,8 +110,8 @@ def test_what_an_earlier_partition_has_is_dropped_from_a_later_one(tmp_path: Pat
         Dropped("exact duplicate", f"same bytes as {rows[0].image_id}", rows[0]),
         Kept((rows[1],)),
     ]
-    assert distinct_stage(frozen{}).process(rows, {}) == [Kept((rows[0],)), Kept((rows[1],))]
-    assert distinct_stage(frozen{}).identity != stage.identity
+    assert distinct_stage(frozenset()).process(rows, {}) == [Kept((rows[0],)), Kept((rows[1],))]
+    assert distinct_stage(frozenset()).identity != stage.identity
 
 
 def test_of_equal_broken_files_each_is_refused(tmp_path: Path) -> None:
