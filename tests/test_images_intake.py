@@ -129,7 +129,7 @@ def test_outcomes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None
     for number in range(24):
         (tmp_path / f"{number}.jpg").write_bytes(jpeg(number % 5))
     items = list_items(tmp_path, SETTINGS)
-    assert Intake(SETTINGS, 1).process(items, {}) == Intake(SETTINGS, 8).process(items, set())
+    assert Intake(SETTINGS, 1).process(items, {}) == Intake(SETTINGS, 8).process(items, {})
 
 
 def test_a_file_that_became_a_pipe_after_it_was_listed_does_not_hang(tmp_path: Path) -> None:
