@@ -16,42 +16,47 @@ the picture is not needed for. `rate` measures a critic against a plain loop ove
 import argparse
 import json
 import statistics
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from figures import TARGET
 from peak import cpu_seconds
 
 import ostensive
-from builders.localized.recipe import compared_text
+from builders.dedupe import UNIQUE
+from builders.localized.recipe import KIND, compared_text
 from builders.localized.records import Qar
-from critics.critic import Score
-from critics.labels import CriteriaJudgement, CriterionRating, labels_from, write_labels
+from critics.critic import CriticContext, Score
+from critics.labels import CriteriaJudgement, CriterionRating, labels_from, read_labels, write_labels
 from critics.trained.critic import TrainedCritic
 from critics.trained.folder import load_critic, read_critic
+from critics.trained.inputs import CriticInput
 from critics.trained.settings import TrainedSettings, TrainSettings
-from critics.trained.train import train_critic
+from critics.trained.training import train_critic
 from microworld.annotate import ratings_of
 from microworld.folder import read_truth, write_scenes
 from microworld.grade import wilson
 from microworld.oracle import QarFinding, judge_qar
 from ostensive.images.loader import ImageLoader
-from ostensive.recipe import IntakeSettings
+from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings
 from ostensive.recipe_files import merge, parse_assignments
 from ostensive.records import ImageRecord, Judged, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.run.options import BuildOptions
+from ostensive.run.services import Services
 from ostensive.settings import validate
 from ostensive.stage import Evidence, ImageEvidence
 
 TEST_SEED = 5_000_000
 KEPT_SHARE = 0.2
 GOAL_POINTS = 25
-VARIANTS = {"three": {"qa": 0.5, "rationale": 0.5}, "accept": {"qa": 0.0, "rationale": 0.0}}
+VARIANTS = {"three": {"rating": 0.5}, "accept": {"rating": 0.0}}
 MODELS = {"blip2": "microworld:blip2", "vlm": "microworld:vlm"}
 # Tiny models want higher rates than large ones, and after eight rounds they know three thousand triples by heart.
 TINY = {"learning_rate": 3e-4, "head_learning_rate": 5e-4, "max_epochs": 8, "patience": 4}
@@ -120,7 +125,9 @@ def train(options: argparse.Namespace) -> None:
     values = merge({**values, "head_weights": VARIANTS[options.variant]}, parse_assignments(options.set))
     out = work / f"critic-{options.backbone}-{options.variant}-{options.seed}"
     settings = validate(TrainSettings, values, "--set")
-    figures = train_critic(work / "train", settings=settings, out=out, labels=work / "train-labels.parquet", tell=print)
+    labels = read_labels(work / "train-labels.parquet")
+    run = RunFolder(work / "train")
+    figures = train_critic(run, labels, kind=KIND, stage=UNIQUE, settings=settings, out=out, tell=print)
     rows = decided(work, "test")
     found = scores(out, work, [row.qar for row in rows])
     record = {
@@ -142,8 +149,20 @@ def evidence_of(run: Path) -> Evidence:
     return {one.image_id: ImageEvidence(one, texts.get(one.image_id)) for one in images}
 
 
+def opened(settings: TrainedSettings) -> AbstractContextManager[TrainedCritic]:
+    """The critic, ready to be asked about triples of images taken in with the usual settings."""
+    teacher = ScriptedTeacherSettings()
+    stop = threading.Event()
+
+    def refuse(_settings: object, _script: object) -> NoReturn:
+        raise AssertionError("a trained critic asks no chat model")
+
+    services = Services(ImageLoader(IntakeSettings()), refuse, 1, stop)
+    return TrainedCritic(settings, CriticContext(KIND, teacher, 0)).opened(services)
+
+
 def scores(critic: Path, work: Path, rows: Sequence[Qar]) -> list[float]:
-    with TrainedCritic(TrainedSettings(model=str(critic)), ImageLoader(IntakeSettings()).load) as one:
+    with opened(TrainedSettings(model=str(critic))) as one:
         found = one.score(rows, evidence_of(work / "test"))
     return [score.accept_probability if isinstance(score, Score) else 0.0 for score in found]
 
@@ -172,8 +191,6 @@ def text_alone(work: Path) -> dict[str, float]:
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
-
-    from critics.labels import read_labels
 
     texts = {row.qar.row_id: compared_text(row.qar) for row in decided(work, "train")}
     labels = read_labels(work / "train-labels.parquet")
@@ -215,24 +232,25 @@ def rate(options: argparse.Namespace) -> None:
     evidence = evidence_of(options.work / "test")
     settings = TrainedSettings(model=str(options.critic), batch_size=options.batch_size)
     loader = ImageLoader(IntakeSettings())
-    learner, showing = load_critic(settings), read_critic(options.critic).showing
+    model, inputs = load_critic(settings), read_critic(options.critic).inputs
 
-    def shown(row: Qar) -> Any:
+    def given(row: Qar) -> CriticInput:
         known = evidence[row.image_id]
-        return showing.show(row, known.image, known.verbalization.regions if known.verbalization else ())
+        regions = known.verbalization.regions if known.verbalization else ()
+        return inputs.input_of(row.row_id, KIND.shown(row), known.image, regions)
 
     def bare() -> None:
         from ostensive.images.drawing import draw_regions
 
-        every = sorted(map(shown, rows), key=lambda one: len(one.text))
+        every = sorted(map(given, rows), key=lambda one: len(one.text))
         for start in range(0, len(every), options.batch_size):
             batch = every[start : start + options.batch_size]
             pictures = [draw_regions(loader.load(one.image), one.regions) for one in batch]
-            inputs = learner.backbone.prepare(pictures, [one.text for one in batch])
+            tensors = model.backbone.prepare(pictures, [one.text for one in batch])
             with torch.inference_mode():
-                learner.say(inputs).accept.tolist()
+                model.forward(tensors).accept_logits.tolist()
 
-    with TrainedCritic(settings, loader.load) as critic:
+    with opened(settings) as critic:
         loops: dict[str, Callable[[], object]] = {"ours": lambda: critic.score(rows, evidence), "bare": bare}
         seconds: dict[str, list[float]] = {name: [] for name in loops}
         cores: dict[str, list[float]] = {name: [] for name in loops}

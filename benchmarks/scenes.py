@@ -20,7 +20,7 @@ from microworld.folder import write_scenes
 from microworld.grade import grade_lines, grade_run
 from microworld.render import render_pixels
 from microworld.sample import sample_scene
-from microworld.training.evaluate import measure_blip2, measure_clip, measure_eyes
+from microworld.training.evaluate import measure_blip2, measure_clip, measure_vlm
 from microworld.training.models import OpenClipEncoder
 from ostensive.models.files import located
 
@@ -50,7 +50,7 @@ def scenes_a_second(count: int, rounds: int) -> None:
 def models(scenes: int) -> None:
     seeds = range(scenes)
     print("| measure | asked | strong | base | guess |\n|---|---|---|---|---|")
-    strong, base = (measure_eyes(Path(located(f"microworld:{name}")), seeds) for name in ("vlm", "vlm-base"))
+    strong, base = (measure_vlm(Path(located(f"microworld:{name}")), seeds) for name in ("vlm", "vlm-base"))
     for measure, figure in strong.items():
         guess = "" if figure.guess is None else f"{figure.guess:.1%}"
         row = (measure, f"{figure.asked:,}", f"{figure.right:.1%}", f"{base[measure].right:.1%}", guess)

@@ -20,8 +20,8 @@ from critics.threshold import (
     threshold_to_keep,
 )
 from critics.threshold_picture import picture
+from critics.trained.folder import unseen_labels
 from critics.trained.settings import TrainedSettings
-from critics.trained.unseen import unseen_labels
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
 from ostensive.recipe import Recipe

@@ -10,7 +10,7 @@ import difflib
 from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
 from ostensive.models.generator_settings import GeneratorSettings
@@ -172,7 +172,7 @@ class ServedTeacherSettings(ServedModelSettings):
     """LSKD, section 2.2 and methods: 0.8."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=1)
-    """Tokens are drawn from so many of the likeliest; None draws from all. vLLM and llama.cpp take it, OpenAI refuses it."""
+    """Tokens are drawn from so many of the likeliest; None from all. vLLM and llama.cpp take it, OpenAI refuses it."""
     max_tokens: int = Field(default=1024, ge=1)
     """Longest reply, in tokens."""
 
@@ -196,8 +196,15 @@ TeacherSettings = Annotated[
 ]
 
 
-SplitName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
+def _no_keyword(name: str) -> str:
+    if name == "all":
+        raise ValueError("`datasets` means all splits together by `all`; another name is expected")
+    return name
+
+
+SPLIT_NAME = r"^[A-Za-z0-9_]{1,64}$"
 """As `datasets` takes it, and as it stands in file names."""
+SplitName = Annotated[str, Field(pattern=SPLIT_NAME), AfterValidator(_no_keyword)]
 
 
 class CorpusSettings(Settings):

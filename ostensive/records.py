@@ -71,16 +71,16 @@ class Annotation:
 
     annotation_id: str  # from the image and the texts, not from split, source and licence
     image_id: str
-    question: str | None
-    answers: tuple[str, ...]
-    choices: tuple[str, ...]
-    label: str | None
-    instruction: str | None
-    rationales: tuple[str, ...]
-    split: str | None  # this and the next two are the same in all annotations of an image
-    source: str | None
-    license: str | None
-    extras: tuple[NamedText, ...]  # what `annotations.columns` names beyond these, in the order of the names
+    question: str | None = None
+    answers: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    label: str | None = None
+    instruction: str | None = None
+    rationales: tuple[str, ...] = ()
+    split: str | None = None  # this and the next two are the same in all annotations of an image
+    source: str | None = None
+    license: str | None = None
+    extras: tuple[NamedText, ...] = ()  # what `annotations.columns` names beyond these, in the order of the names
 
     @property
     def record_id(self) -> str:
@@ -171,36 +171,6 @@ class ImageSplit:
     @property
     def record_id(self) -> str:
         return self.image_id
-
-
-@dataclass(frozen=True, slots=True)
-class NamedText:
-    """A text under a name of its own."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """An item that came in beside an image: a question with its answers, a label, an instruction, a split, ..."""
-
-    annotation_id: str  # from the image's hash and the item's content
-    image_id: str
-    question: str | None = None
-    answers: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
-    label: str | None = None
-    instruction: str | None = None
-    rationales: tuple[str, ...] = ()  # references that people wrote
-    split: str | None = None
-    source: str | None = None
-    license: str | None = None
-    extras: tuple[NamedText, ...] = ()  # columns that a recipe names beyond these
-
-    @property
-    def record_id(self) -> str:
-        return self.annotation_id
 
 
 class Candidate(Record, Protocol):

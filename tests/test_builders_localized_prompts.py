@@ -2,22 +2,21 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from builders.prompts import Prompts, built_in_sets, load_prompts
 from hypothesis import given
 from hypothesis import strategies as st
 
-import builders
 from builders.localized.context import SEPARATOR, context_text
 from builders.localized.probing import QUESTIONS, load_probing_prompts, parse_questions, probing_prompt
-from builders.localized.settings import MODES, LocalizedSettings, Mode
+from builders.localized.scripted import make_script
+from builders.localized.settings import MODES, LocalizedSettings, Mode, prompt_sets
 from builders.localized.stage import CandidatesStage
-from ostensive.chat.records import Chat
 from ostensive.errors import SettingsError
+from ostensive.prompts import Prompts, built_in_sets, load_prompts
 from ostensive.recipe import ScriptedTeacherSettings
 from ostensive.records import Box, Probe, Region, Verbalization
 from ostensive.settings import validate
 
-SHIPPED = Path(builders.__path__[0]) / "templates" / "localized"
+SHIPPED = Path(str(prompt_sets())) / "localized"
 SCENE = Verbalization(
     "a" * 64,
     ("This takes place at a beach or a pier.", "Boats can be seen."),
@@ -50,13 +49,9 @@ Q1: How many boats?
 A1: two"""
 
 
-def no_chat() -> Chat:
-    raise AssertionError("nothing is asked in this test")
-
-
 def stage(**settings: object) -> CandidatesStage:
     values = LocalizedSettings.model_validate(settings)
-    return CandidatesStage(values, teacher=ScriptedTeacherSettings(), chat=no_chat, seed=0)
+    return CandidatesStage(values, teacher=ScriptedTeacherSettings(), script=make_script(0.0), seed=0)
 
 
 def prompt(mode: Mode) -> str:
@@ -173,7 +168,9 @@ def test_the_settings_reach_the_prompt() -> None:
 
 
 def test_the_hash_follows_every_source_and_name() -> None:
-    prompts = load_prompts("localized", required=(), variables=("context", "mode", "qars", "max_mentions"))
+    prompts = load_prompts(
+        "localized", prompt_sets(), required=(), variables=("context", "mode", "qars", "max_mentions")
+    )
     assert len(prompts.prompt_hash) == 16
     assert prompts.prompt_hash == stage().prompt_hash
     changed = {Prompts("x", (("a", "b"),)), Prompts("x", (("a", "c"),)), Prompts("x", (("ab", ""),))}
@@ -239,7 +236,7 @@ def test_settings_are_checked() -> None:
 
 
 def test_the_shipped_sets() -> None:
-    assert built_in_sets() == ["localized", "probing"]
+    assert built_in_sets(prompt_sets()) == ["localized", "probing"]
 
 
 PROBING = {

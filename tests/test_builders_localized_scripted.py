@@ -14,7 +14,7 @@ from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
 from critics.rules import CheckedTexts, first_broken_rule
 from critics.settings import RulesSettings
-from ostensive.chat.records import Chat, Message
+from ostensive.chat.records import Message
 from ostensive.chat.scripted import script_seed
 from ostensive.recipe import ScriptedTeacherSettings
 from ostensive.records import Box, Probe, Region, Verbalization
@@ -38,11 +38,7 @@ def scene(seed: int, regions: int = 8) -> Verbalization:
     return Verbalization(f"{seed:064x}", concepts, ("Most of the detail is high up.",), tuple(found), PROBES)
 
 
-def no_chat() -> Chat:
-    raise AssertionError("the script is called directly")
-
-
-STAGE = CandidatesStage(LocalizedSettings(), teacher=ScriptedTeacherSettings(), chat=no_chat, seed=0)
+STAGE = CandidatesStage(LocalizedSettings(), teacher=ScriptedTeacherSettings(), script=make_script(0.0), seed=0)
 
 
 def replies(row: Verbalization, mode: Mode, error_rate: float = 0.0, stage: CandidatesStage = STAGE) -> list[str]:
@@ -327,7 +323,7 @@ def test_how_many_are_asked_for(text: str, count: int) -> None:
 
 def test_it_writes_as_many_as_it_is_asked_for() -> None:
     settings = LocalizedSettings(qars_per_turn=5, turns=4)
-    stage = CandidatesStage(settings, teacher=ScriptedTeacherSettings(), chat=no_chat, seed=0)
+    stage = CandidatesStage(settings, teacher=ScriptedTeacherSettings(), script=make_script(0.0), seed=0)
     texts = replies(scene(5), "ids", stage=stage)
     assert [text.count("Question: ") for text in texts] == [5, 5, 5, 5]
     questions = re.findall(r"Question: (.*)", "\n".join(texts))

@@ -10,11 +10,12 @@ import tiny_critics
 import tiny_models
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
-from critics.trained.backbone import Backbone, Source, load_backbone
+from critics.trained.inputs import InputFormat, Pictures
+from critics.trained.model import Backbone, load_backbone
 from critics.trained.settings import BackboneName, ShowingSettings
-from critics.trained.showing import Pictures, Showing
 from ostensive.errors import SettingsError
 from ostensive.images.drawing import draw_regions
+from ostensive.recipe_kind import ShownText
 from ostensive.records import ImageRecord
 
 SHORT = "Question: Is it bright?"
@@ -32,7 +33,11 @@ KINDS: dict[str, tuple[BackboneName, Callable[[Path], Path]]] = {
 def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
     name, save = KINDS[request.param]
     folder = save(tmp_path_factory.mktemp("model"))
-    return load_backbone(name, Source(str(folder), None, "float32", "cpu"))
+    return load(name, folder)
+
+
+def load(name: BackboneName, folder: Path | str) -> Backbone:
+    return load_backbone(name, str(folder), None, dtype="float32", device="cpu")
 
 
 def picture(seed: int) -> PIL.Image.Image:
@@ -97,44 +102,46 @@ def test_tokens_are_counted_as_the_model_takes_them(backbone: Backbone) -> None:
 def test_a_saved_backbone_says_the_same(backbone: Backbone, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     name, _ = KINDS[request.node.callspec.params["backbone"]]
     backbone.save(tmp_path / "saved")
-    again = load_backbone(name, Source(str(tmp_path / "saved"), None, "float32", "cpu"))
+    again = load(name, tmp_path / "saved")
     assert states(again, [picture(1)], [LONG])[0] == pytest.approx(states(backbone, [picture(1)], [LONG])[0], abs=1e-6)
 
 
 def test_models_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
     llava, matching = tiny_models.save_llava(tmp_path / "llava"), tiny_critics.save_matching(tmp_path / "matching")
     with pytest.raises(SettingsError) as refused:
-        load_backbone("blip2", Source(str(llava), None, "float32", "cpu"))
+        load("blip2", llava)
     assert str(refused.value) == (
         f"{llava}: is a model of type 'llava'; the backbone blip2 takes BLIP-2 for image-text retrieval"
         " (Salesforce/blip2-itm-vit-g or one trained from it); for others set backbone=vlm"
     )
     with pytest.raises(SettingsError, match="no such folder"):
-        load_backbone("blip2", Source(str(tmp_path / "none"), None, "float32", "cpu"))
+        load("blip2", tmp_path / "none")
     with pytest.raises(SettingsError, match="weights"):
-        load_backbone("vlm", Source(str(matching), None, "float32", "cpu"))
+        load("vlm", matching)
     captioner = tiny_models.save_blip2(tmp_path / "captioner")
     with pytest.raises(SettingsError) as refused:
-        load_backbone("vlm", Source(str(captioner), None, "float32", "cpu"))
+        load("vlm", captioner)
     assert str(refused.value) == (
         f"{captioner}: is a model of type 'blip-2'; the backbone vlm takes a decoder with a chat template (LLaVA,"
         " SmolVLM, Qwen-VL, ...); for BLIP-2's matching model set backbone=blip2"
     )
 
 
-def test_an_image_is_decoded_once_for_all_its_triples(tmp_path: Path) -> None:
+def mentioning(*numbers: int) -> tuple[ShownText, ...]:
+    return (ShownText("caption", "It is so.", numbers),)
+
+
+def test_an_image_is_decoded_once_for_all_its_rows(tmp_path: Path) -> None:
     record = tiny_critics.save_picture(tmp_path / "one.png", (200, 10, 10), side=64)
     asked: list[str] = []
 
-    def load(image: ImageRecord) -> PIL.Image.Image:
+    def decode(image: ImageRecord) -> PIL.Image.Image:
         asked.append(image.image_id)
         return PIL.Image.open(image.location.path).convert("RGB")
 
-    showing, cache = Showing("blip2", ShowingSettings(image_side_px=32), 0), Pictures(load, 32)
+    inputs, cache = InputFormat("blip2", "So?", ShowingSettings(image_side_px=32), 0), Pictures(decode, 32)
     drawn = [
-        cache.drawn(
-            showing.show(tiny_critics.qar(record, str(number), "So.", (number,)), record, tiny_critics.regions(2))
-        )
+        cache.drawn(inputs.input_of(str(number), mentioning(number), record, tiny_critics.regions(2)))
         for number in (0, 1, 0)
     ]
     assert asked == [record.image_id]
@@ -146,22 +153,22 @@ def test_pictures_that_were_not_asked_for_lately_make_room(tmp_path: Path) -> No
     records = [tiny_critics.save_picture(tmp_path / f"{n}.png", (n, n, n), side=32) for n in range(3)]
     asked: list[str] = []
 
-    def load(image: ImageRecord) -> PIL.Image.Image:
+    def decode(image: ImageRecord) -> PIL.Image.Image:
         asked.append(image.source)
         return PIL.Image.open(image.location.path).convert("RGB")
 
-    cache = Pictures(load, 32, max_bytes=2 * 3 * 32 * 32)
-    showing = Showing("vlm", ShowingSettings(), 0)
+    cache = Pictures(decode, 32, max_bytes=2 * 3 * 32 * 32)
+    inputs = InputFormat("vlm", "So?", ShowingSettings(), 0)
     for number in (0, 1, 0, 2, 0, 1):
-        cache.drawn(showing.show(tiny_critics.qar(records[number], "x", "So.", ()), records[number], ()))
+        cache.drawn(inputs.input_of("x", mentioning(), records[number], ()))
     assert asked == ["0.png", "1.png", "2.png", "1.png"]
 
 
 @pytest.mark.parametrize(("name", "model"), [("blip2", "microworld:blip2"), ("vlm", "microworld:vlm")])
 def test_models_that_come_with_the_package_are_found_by_name(name: BackboneName, model: str) -> None:
-    backbone = load_backbone(name, Source(model, None, "float32", "cpu"))
+    backbone = load(name, model)
     one, other = states(backbone, [picture(1), picture(2)], ["Answer: It is [0].", "Answer: It is [0]."])
     assert len(one) % backbone.width == 0
     assert one != pytest.approx(other, abs=1e-4)
     with pytest.raises(SettingsError, match="microworld:nose: no such model comes with this package"):
-        load_backbone(name, Source("microworld:nose", None, "float32", "cpu"))
+        load(name, "microworld:nose")

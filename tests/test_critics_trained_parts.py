@@ -10,22 +10,37 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_critics import make_run, qar, regions
+from tiny_critics import KIND, UNIQUE, label, make_run, qar, regions, shown
 
-from critics.labels import Label
-from critics.trained.calibration import Calibration, calibration_error, fit_temperature
-from critics.trained.card import TrainedFigures, critic_card
-from critics.trained.checkpoints import HeldOut, Progress, Round
-from critics.trained.examples import Example, check_labels, read_examples, split
-from critics.trained.figures import Part, accepted_in_best, average_precision, figures_of
-from critics.trained.folder import Known, known_regions, read_critic
-from critics.trained.loop import rate_at, steps_of
-from critics.trained.scoring import Found
+from critics.trained.folder import KnownRegions, TrainedFigures, critic_card, known_regions, make_file, read_critic
+from critics.trained.inputs import (
+    APPLIED,
+    Example,
+    InputFormat,
+    check_labels,
+    drawn_regions,
+    read_examples,
+    split,
+    steps_of,
+)
+from critics.trained.scoring import (
+    Calibration,
+    PartCounts,
+    Prediction,
+    RatingError,
+    accepted_in_best,
+    average_precision,
+    calibration_error,
+    figures_of,
+    fit_temperature,
+)
 from critics.trained.settings import ShowingSettings, TrainedSettings, TrainSettings
-from critics.trained.showing import APPLIED, Showing, drawn_regions
-from critics.trained.texts import triple_text
+from critics.trained.training import best_round, is_over
 from ostensive.errors import SettingsError
-from ostensive.records import Box, ImageRecord, Location, Qar, Region
+from ostensive.fingerprint import fingerprint
+from ostensive.models.checkpoints import Evaluation
+from ostensive.recipe_kind import ShownText
+from ostensive.records import Box, ImageRecord, Location, Region
 from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
 
@@ -35,17 +50,33 @@ def image(name: str) -> ImageRecord:
 
 
 def example(image_id: str, number: int, accepted: bool) -> Example:
-    row: Qar = qar(image(image_id), str(number), "So.")
-    return Example(Label(row.row_id, image_id, accepted, 0.0, 0.0, 2), row, image(image_id), regions(3))
+    row = qar(image(image_id), str(number), "So.")
+    return Example(label(row.row_id, image_id, accepted), shown(row), image(image_id), regions(3))
 
 
-def test_texts_are_fixed() -> None:
+def evaluation(epoch: int, precision: float, entropy: float, loss: float = 1.0, seconds: float = 1.0) -> Evaluation:
+    metrics = {"average_precision": precision, "cross_entropy": entropy}
+    return Evaluation(10 * (epoch + 1), loss, metrics, seconds)
+
+
+def test_texts_of_triples_are_fixed() -> None:
+    from builders.localized.recipe import KIND as LOCALIZED
+
     row = replace(qar(image("a"), "x", "It is bright."), question="How is [0]?", rationale="Light falls on [0].")
     plain = "Question: How is [0]? Answer: It is bright. Rationale: Light falls on [0]."
-    assert triple_text(row, "blip2") == plain
-    assert triple_text(row, "vlm") == (
+    texts, ask = LOCALIZED.shown(row), LOCALIZED.judging_question
+    assert InputFormat("blip2", ask, ShowingSettings(), 0).text_of(texts) == plain
+    assert InputFormat("vlm", ask, ShowingSettings(), 0).text_of(texts) == (
         f"{plain}\nIs the answer right for what is marked, and does the rationale justify it?"
     )
+
+
+def test_a_row_without_regions_is_given_with_the_bare_image() -> None:
+    inputs = InputFormat("vlm", "Is it so?", ShowingSettings(regions="among_others"), 0)
+    texts = (ShownText("caption", "Two dogs."), ShownText("image_note", "Rescued in May."))
+    given = inputs.input_of("x", texts, image("a"), ())
+    assert given.regions == ()
+    assert given.text == "Caption: Two dogs. Image note: Rescued in May.\nIs it so?"
 
 
 @given(
@@ -61,7 +92,7 @@ def test_mentioned_regions_are_always_drawn_and_others_only_where_they_may(
     known = [Region(number, box, "area", None, "an area") for number in sorted(there)]
     for which in ("mentioned", "among_others", "mixed"):
         settings = ShowingSettings.model_validate({"regions": which, "max_regions": most})
-        drawn = [region.number for region in drawn_regions(sorted(mentions), known, settings, random.Random(seed))]
+        drawn = [region.number for region in drawn_regions(mentions, known, settings, random.Random(seed))]
         assert drawn == sorted(set(drawn))
         assert mentions & there <= set(drawn) <= there
         among = max(len(mentions & there), min(most, len(there)))
@@ -70,20 +101,24 @@ def test_mentioned_regions_are_always_drawn_and_others_only_where_they_may(
 
 
 def test_what_is_drawn_follows_from_seed_row_and_round_alone() -> None:
-    row, there = qar(image("a"), "x", "So.", (3,)), regions(12)
-    showing = Showing("blip2", ShowingSettings(regions="among_others"), 5)
-    first = [showing.show(row, image("a"), there, epoch).regions for epoch in range(6)]
+    texts, there = shown(qar(image("a"), "x", "So.", (3,))), regions(12)
+
+    def drawn(seed: int, row: str, epoch: int = APPLIED) -> tuple[Region, ...]:
+        inputs = InputFormat("blip2", "So?", ShowingSettings(regions="among_others"), seed)
+        return inputs.input_of(row, texts, image("a"), there, epoch).regions
+
+    first = [drawn(5, "x", epoch) for epoch in range(6)]
     random.seed(1)
-    assert [showing.show(row, image("a"), there, epoch).regions for epoch in range(6)] == first
+    assert [drawn(5, "x", epoch) for epoch in range(6)] == first
     assert len(set(first)) > 1
-    other = Showing("blip2", ShowingSettings(regions="among_others"), 6)
-    assert [other.show(row, image("a"), there, epoch).regions for epoch in range(6)] != first
-    assert showing.show(row, image("a"), there) == showing.show(row, image("a"), there, APPLIED)
+    assert [drawn(6, "x", epoch) for epoch in range(6)] != first
+    assert [drawn(5, "y", epoch) for epoch in range(6)] != first
+    assert drawn(5, "x") == drawn(5, "x", APPLIED)
 
 
 def test_mixed_draws_the_mentioned_alone_in_three_of_five() -> None:
     settings, there = ShowingSettings(regions="mixed"), regions(8)
-    counts = [len(drawn_regions((2,), there, settings, random.Random(seed))) for seed in range(2000)]
+    counts = [len(drawn_regions({2}, there, settings, random.Random(seed))) for seed in range(2000)]
     assert set(counts) == {1, 5}
     assert counts.count(1) / 2000 == pytest.approx(0.6, abs=0.04)
 
@@ -133,20 +168,32 @@ def test_examples_are_read_from_a_run_and_labels_of_lost_candidates_are_told(
 ) -> None:
     labels = make_run(tmp_path, images=12)
     run = RunFolder(tmp_path / "run")
-    found = read_examples(run, labels[::-1])
+    found = read_examples(run, labels[::-1], kind=KIND, stage=UNIQUE)
     assert [one.label for one in found] == sorted(labels, key=lambda label: label.row_id)
-    assert all(one.candidate.row_id == one.label.row_id for one in found)
-    assert all(one.image.image_id == one.label.image_id == one.candidate.image_id for one in found)
+    assert all(fingerprint([one.image.image_id, one.texts[1].text])[:16] == one.label.row_id for one in found)
+    assert all(one.image.image_id == one.label.image_id for one in found)
+    assert all([text.name for text in one.texts] == list(KIND.parts) for one in found)
     assert {len(one.regions) for one in found} == {2}
     gone = [replace(label, row_id=f"gone {place}") for place, label in enumerate(labels[:2])]
     with caplog.at_level(logging.WARNING):
-        assert read_examples(run, [*labels[2:], *gone]) == [one for one in found if one.label in labels[2:]]
+        again = read_examples(run, [*labels[2:], *gone], kind=KIND, stage=UNIQUE)
+    assert again == [one for one in found if one.label in labels[2:]]
     assert caplog.messages == [
         f"2 of 24 labels are for candidates that {run.path} no longer has, as after a change of its recipe; they are"
         f" left out. Label the new ones with: ostensive annotate {run.path}"
     ]
     with pytest.raises(SettingsError, match="has no candidates; run `ostensive build` with this folder as --out first"):
-        read_examples(RunFolder(tmp_path / "nothing"), labels)
+        read_examples(RunFolder(tmp_path / "nothing"), labels, kind=KIND, stage=UNIQUE)
+
+
+def test_labels_of_different_criteria_are_refused() -> None:
+    rows = [example("a", place, place % 2 == 0).label for place in range(20)]
+    mixed = [*rows[:10], *(replace(one, targets=one.targets[:1]) for one in rows[10:])]
+    with pytest.raises(SettingsError) as refused:
+        check_labels(mixed, Path("runs/one"))
+    assert str(refused.value) == (
+        "runs/one: the labels are of different criteria (qa and qa, rationale); train on those of one task"
+    )
 
 
 def test_the_temperature_of_too_bold_logits_is_found() -> None:
@@ -185,20 +232,21 @@ def test_calibration_error_by_hand() -> None:
 
 
 def test_figures_by_hand() -> None:
-    found = [Found(logit, 2.0, 1.0) for logit in (3.0, 1.0, -1.0, -3.0)]
+    found = [Prediction(logit, (2.0, 1.0)) for logit in (3.0, 1.0, -1.0, -3.0)]
     labels = [
-        Label("a", "x", True, 3.0, 1.0, 2),
-        Label("b", "x", False, 1.0, 1.0, 2),
-        Label("c", "y", True, 2.0, 1.0, 2),
-        Label("d", "y", False, 2.0, 1.0, 2),
+        label("a", "x", True, 3.0, 1.0),
+        label("b", "x", False, 1.0, 1.0),
+        label("c", "y", True, 2.0, 1.0),
+        label("d", "y", False, 2.0, 1.0),
     ]
     one = figures_of(found, labels, Calibration())
-    assert one.part == Part(rows=4, images=2, accepted=2)
+    assert one.part == PartCounts(rows=4, images=2, accepted=2)
     assert (one.precision, one.recall, one.f1) == (0.5, 0.5, 0.5)
     assert one.average_precision == pytest.approx((1 + 2 / 3) / 2)
     assert one.accepted_in_best_fifth == 1.0
-    assert one.qa_error == pytest.approx(math.sqrt(0.5))
-    assert (one.rationale_error, one.rationale_error_of_mean) == (0.0, 0.0)
+    qa, rationale = one.ratings
+    assert (qa.criterion, qa.error, qa.error_of_mean) == ("qa", *[pytest.approx(math.sqrt(0.5))] * 2)
+    assert rationale == RatingError("rationale", 0.0, 0.0)
     assert figures_of(found, labels, Calibration(10.0)).precision == 0.0
 
 
@@ -208,15 +256,6 @@ def test_the_best_fifth_and_average_precision() -> None:
     assert accepted_in_best(scores, accepted, 0.2) == 0.5
     assert accepted_in_best([1.0], [True], 0.2) == 1.0
     assert average_precision(scores, accepted) == pytest.approx((1 + 2 / 7) / 2)
-
-
-def test_the_rate_rises_and_falls() -> None:
-    rates = [rate_at(step, 100, 0.1) for step in range(100)]
-    assert rates[:10] == pytest.approx([(step + 1) / 11 for step in range(10)])
-    assert max(rates) == rates[10] == 1.0
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert 0 < rates[-1] < 0.001
-    assert rate_at(0, 1, 0.0) == 1.0
 
 
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 9))
@@ -231,30 +270,45 @@ def test_each_round_has_every_example_once_in_an_order_of_its_own(count: int, si
 
 
 def test_the_best_round_is_the_first_of_the_best() -> None:
-    reached = [HeldOut(0.5, 0.1), HeldOut(0.7, 0.6), HeldOut(0.7, 0.4), HeldOut(0.7, 0.4), HeldOut(0.7, 0.5)]
-    rounds = tuple(Round(epoch, 1.0, held_out, 1.0) for epoch, held_out in enumerate(reached))
-    assert Progress(epoch=5, rounds=rounds).best == rounds[2]
-    assert Progress(epoch=2, rounds=rounds[:2]).best == rounds[1]
-    assert Progress().best is None
+    reached = [(0.5, 0.1), (0.7, 0.6), (0.7, 0.4), (0.7, 0.4), (0.7, 0.5)]
+    rounds = [evaluation(epoch, *held_out) for epoch, held_out in enumerate(reached)]
+    assert best_round(rounds) is rounds[2]
+    assert best_round(rounds[:2]) is rounds[1]
+
+
+@pytest.mark.parametrize(
+    ("reached", "over"),
+    [
+        ([], False),
+        ([0.5], False),
+        ([0.5, 0.4], False),
+        ([0.5, 0.4, 0.5], True),  # as good is not better
+        ([0.5, 0.4, 0.6], False),
+        ([0.1, 0.2, 0.3, 0.4, 0.5], False),
+    ],
+)
+def test_it_ends_when_no_round_is_better(reached: list[float], over: bool) -> None:
+    assert is_over([evaluation(epoch, value, 0.5) for epoch, value in enumerate(reached)], patience=2) is over
 
 
 def test_what_a_critic_knows_of_regions() -> None:
     rows = [
-        replace(example("a", 0, True), candidate=qar(image("a"), "x", "So.", (0, 2))),
+        replace(example("a", 0, True), texts=shown(qar(image("a"), "x", "So.", (0, 2)))),
         replace(example("b", 1, False), regions=regions(4)),
     ]
-    assert known_regions(rows, ShowingSettings()) == Known(2, 2)
-    assert known_regions(rows, ShowingSettings(regions="among_others", max_regions=3)) == Known(3, 3)
-    nothing = [replace(rows[0], candidate=qar(image("a"), "x", "So.", ()))]
-    assert known_regions(nothing, ShowingSettings()) == Known(0, -1)
+    assert known_regions(rows, ShowingSettings()) == KnownRegions(2, 2)
+    assert known_regions(rows, ShowingSettings(regions="among_others", max_regions=3)) == KnownRegions(3, 3)
+    nothing = [replace(rows[0], texts=shown(qar(image("a"), "x", "So.", ())))]
+    assert known_regions(nothing, ShowingSettings()) == KnownRegions(0, -1)
 
 
 def test_settings_are_checked() -> None:
     good = {"backbone": "vlm", "model": "some/model"}
-    assert validate(TrainSettings, good, "here").head_weights.qa == 0.5
+    assert validate(TrainSettings, good, "here").head_weights.of("qa") == 0.5
     for values, message in (
         ({"held_out_share": 0.5, "test_share": 0.4}, "held_out_share and test_share together at most 0.8"),
         ({"head_weights": {"accept": 0}}, "head_weights.accept: input should be greater than 0"),
+        ({"head_weights": {"criteria": {"qa": -1}}}, "head_weights.criteria.qa: input should be greater than or equal"),
         ({"backbone": "clip"}, "backbone: input should be 'blip2' or 'vlm'"),
         ({"learning_rte": 1}, "learning_rte: unknown key; the nearest known key is learning_rate"),
     ):
@@ -270,7 +324,7 @@ def test_settings_are_checked() -> None:
     [
         (None, "holds no critic.json; a folder that `ostensive critic train` finished is expected"),
         ("{", "the file: Invalid JSON"),
-        ('{"format": 1}', "backbone: Field required; take the folder as training wrote it"),
+        ('{"format": 1}', "text_version: Field required; take the folder as training wrote it"),
     ],
 )
 def test_a_folder_that_is_no_critic_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
@@ -282,23 +336,33 @@ def test_a_folder_that_is_no_critic_is_refused(tmp_path: Path, text: str | None,
 
 
 def test_the_card_says_what_was_reached() -> None:
-    found = [Found(logit, 2.0, 1.0) for logit in (3.0, 1.0, -1.0, -3.0)]
-    labels = [Label(str(place), "x", place % 2 == 0, 2.0, 1.0, 2) for place in range(4)]
+    found = [Prediction(logit, (2.0, 1.0)) for logit in (3.0, 1.0, -1.0, -3.0)]
+    labels = [label(str(place), "x", place % 2 == 0, 2.0, 1.0) for place in range(4)]
     figures = TrainedFigures(
         version="abc" * 22,
         base_version="sha256:0",
         labels_hash="def" * 22,
-        known=Known(2, 7),
-        train=Part(80, 30, 40),
-        held_out=Part(10, 4, 5),
+        train=PartCounts(80, 30, 40),
+        held_out=PartCounts(10, 4, 5),
         test=figures_of(found, labels, Calibration(0.1, 1.7)),
-        calibration=Calibration(0.1, 1.7),
-        rounds=(Round(0, 0.7, HeldOut(0.6, 0.6), 12.0), Round(1, 0.6, HeldOut(0.8, 0.5), 11.0)),
+        rounds=(evaluation(0, 0.6, 0.6, 0.7, 12.0), evaluation(1, 0.8, 0.5, 0.6, 11.0)),
         best_epoch=1,
         seconds=23.0,
     )
-    card = critic_card(TrainSettings(backbone="blip2", model="some/model", revision="v1"), figures)
+    made = TrainSettings(backbone="blip2", model="some/model", revision="v1")
+    file = make_file(
+        InputFormat("blip2", "So?", made.show, 0),
+        KIND,
+        ("qa", "rationale"),
+        calibration=Calibration(0.1, 1.7),
+        known=KnownRegions(2, 7),
+    )
+    card = critic_card(made, figures, file)
     for line in (
+        "# A critic of question, answer and rationale\n",
+        "| part | triples | images | accepted |",
+        "- Heads, with their weights in the loss: accept 1, rating of qa 0.5, rating of rationale 0.5.",
+        "| error of the rating of qa (of always the mean 0.000) | 0.000 |",
         "| training | 80 | 30 | 50.0% |",
         "| precision, recall, F1 at probability 0.5 | 0.500, 0.500, 0.500 |",
         "- Base: `some/model` at `v1` (`sha256:0`), backbone `blip2`; image tower trained, language part trained.",

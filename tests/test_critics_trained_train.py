@@ -6,10 +6,13 @@ Dropout is off where two trainings are compared number by number, and on where o
 import json
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +20,23 @@ import pytest
 import tiny_critics
 from tiny_models import one_thread, save_llava  # noqa: F401 - a fixture among them
 
-from critics.critic import NoScore, Score
-from critics.labels import read_labels, write_labels
-from critics.trained.card import TrainedFigures
+from builders.localized.records import Qar
+from critics.critic import CriticContext, NoScore, Score
+from critics.labels import read_labels
 from critics.trained.critic import TOO_LONG, UNLIKELY, TrainedCritic
-from critics.trained.figures import average_precision
-from critics.trained.learner import Learner
-from critics.trained.scoring import CriticFailedError, Scorer
+from critics.trained.folder import TrainedFigures
+from critics.trained.inputs import CriticInput, InputFormat, Pictures
+from critics.trained.model import CriticModel, make_heads
+from critics.trained.scoring import CriticFailedError, Scorer, average_precision
 from critics.trained.settings import TrainedSettings, TrainSettings
-from critics.trained.showing import Pictures, Showing, Shown
-from critics.trained.train import train_critic
 from ostensive.errors import SettingsError
 from ostensive.images.loader import ImageLoader
 from ostensive.models.batching import BatchSize
-from ostensive.recipe import IntakeSettings
-from ostensive.records import ImageRecord, Qar, Verbalization
+from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings
+from ostensive.records import ImageRecord, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
+from ostensive.run.services import Services
 from ostensive.stage import Evidence, ImageEvidence
 
 pytestmark = pytest.mark.slow  # critics are trained, killed and trained on
@@ -69,7 +72,7 @@ def settings(place: Path, backbone: str, **values: Any) -> TrainSettings:  # Any
 
 def train(place: Path, out: Path, made: TrainSettings, told: list[str] | None = None) -> TrainedFigures:
     tell = (lambda _line: None) if told is None else told.append
-    return train_critic(place / "run", settings=made, out=out, labels=place / "labels.parquet", tell=tell)
+    return tiny_critics.train(place, out, made, read_labels(place / "labels.parquet"), tell)
 
 
 def rows_of(place: Path) -> tuple[list[Qar], Evidence]:
@@ -85,12 +88,17 @@ def rows_of(place: Path) -> tuple[list[Qar], Evidence]:
 
 def critic(out: Path, **values: Any) -> TrainedCritic:  # Any: values of settings
     made = TrainedSettings.model_validate({"model": str(out), "device": "cpu", **values})
-    return TrainedCritic(made, ImageLoader(IntakeSettings()).load)
+    return TrainedCritic(made, CriticContext(tiny_critics.KIND, ScriptedTeacherSettings(), 0))
+
+
+def services() -> Services:
+    loader = ImageLoader(IntakeSettings())
+    return Services(loader, lambda *_: pytest.fail("nobody is asked"), 1, threading.Event())
 
 
 def probabilities(out: Path, place: Path, **values: Any) -> list[float]:  # Any: as above
     rows, evidence = rows_of(place)
-    with critic(out, **values) as one:
+    with critic(out, **values).opened(services()) as one:
         found = [score for score in one.score(rows, evidence) if isinstance(score, Score)]
     return [score.accept_probability for score in found]
 
@@ -143,12 +151,13 @@ _KILLED = """
 import sys
 from pathlib import Path
 from critics.trained.settings import TrainSettings
-from critics.trained.train import train_critic
+from critics.labels import read_labels
+import tiny_critics
 import torch
 torch.set_num_threads(1)
 place, out, values = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 settings = TrainSettings.model_validate_json(values)
-train_critic(place / "run", settings=settings, out=out, labels=place / "labels.parquet")
+tiny_critics.train(place, out, settings, read_labels(place / "labels.parquet"))
 """
 
 
@@ -160,7 +169,8 @@ def test_a_killed_training_goes_on_and_ends_with_the_very_weights_of_a_straight_
     out = tmp_path / "killed"
     checkpoint = out / "unfinished" / "checkpoint.safetensors"
     command = [sys.executable, "-c", _KILLED, str(place), str(out), made.model_dump_json()]
-    process = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
+    tests = Path(__file__).parent
+    process = subprocess.Popen(command, cwd=tests.parent, env={**os.environ, "PYTHONPATH": str(tests)})
     try:
         while not checkpoint.exists() and process.poll() is None:
             time.sleep(0.005)
@@ -172,6 +182,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_very_weights_of_a_straight_
     told: list[str] = []
     train(place, out, made, told)
     assert told[0].startswith("goes on at step ")
+    assert told[-1].startswith("round 4 of at most 4: loss ")
     for name in ("heads.safetensors", "backbone/model.safetensors", "critic.json"):
         assert (out / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
     assert not (out / "unfinished").exists()
@@ -231,7 +242,7 @@ def test_more_regions_than_it_knows_are_told_once_with_what_to_do(
     image = evidence[rows[0].image_id].image
     strange = tiny_critics.qar(image, "strange", "So.", (3, 4))
     text = Verbalization(image.image_id, (), (), tiny_critics.regions(6), ())
-    with caplog.at_level(logging.WARNING), critic(tmp_path / "critic") as one:
+    with caplog.at_level(logging.WARNING), critic(tmp_path / "critic").opened(services()) as one:
         one.score(rows, evidence)
         assert not caplog.messages
         for _ in range(2):
@@ -243,12 +254,63 @@ def test_more_regions_than_it_knows_are_told_once_with_what_to_do(
     ]
 
 
+def test_a_critic_of_other_texts_is_refused_in_one_line(place: Path, tmp_path: Path) -> None:
+    train(place, tmp_path / "critic", settings(place, "vlm", max_epochs=1))
+    captions = replace(tiny_critics.KIND, name="captions", noun="caption", parts=("caption",))
+    with pytest.raises(SettingsError) as refused:
+        TrainedCritic(
+            TrainedSettings(model=str(tmp_path / "critic")), CriticContext(captions, ScriptedTeacherSettings(), 0)
+        )
+    assert str(refused.value) == (
+        f"{tmp_path / 'critic'}: reads question, answer, rationale, and a caption of the recipe captions has caption;"
+        " train one on labels of such"
+    )
+
+
+def test_it_pickles_before_it_is_opened(place: Path, tmp_path: Path) -> None:
+    train(place, tmp_path / "critic", settings(place, "vlm", max_epochs=1))
+    rows, evidence = rows_of(place)
+    one = critic(tmp_path / "critic")
+    with pickle.loads(pickle.dumps(one)).opened(services()) as again, one.opened(services()):
+        assert again.score(rows[:4], evidence) == one.score(rows[:4], evidence)
+
+
+def test_labels_of_one_criterion_make_one_rating(place: Path, tmp_path: Path) -> None:
+    labels = [replace(one, targets=one.targets[1:]) for one in read_labels(place / "labels.parquet")]
+    figures = tiny_critics.train(place, tmp_path / "critic", settings(place, "vlm", max_epochs=1), labels)
+    assert [one.criterion for one in figures.test.ratings] == ["rationale"]
+    rows, evidence = rows_of(place)
+    with critic(tmp_path / "critic").opened(services()) as one:
+        (score,) = one.score(rows[:1], evidence)
+    assert score.detail.startswith("ratings: rationale ")
+    assert ", " not in score.detail
+
+
+def test_an_unfinished_training_goes_on_with_the_same_labels_and_rate_only(place: Path, tmp_path: Path) -> None:
+    made = settings(place, "vlm", max_epochs=1, checkpoint_every_s=0)
+    labels = read_labels(place / "labels.parquet")
+
+    def stop(line: str) -> None:
+        if line.startswith("round 1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_critics.train(place, tmp_path / "critic", made, labels, stop)
+    other = settings(place, "vlm", max_epochs=1, learning_rate=1e-3)
+    for values in ((other, labels), (made, labels[2:])):
+        with pytest.raises(SettingsError, match="is of a training with other settings, data or weights"):
+            tiny_critics.train(place, tmp_path / "critic", *values)
+    told: list[str] = []
+    train(place, tmp_path / "critic", made, told)
+    assert told[0].startswith("goes on at step ")
+
+
 def test_a_text_that_is_too_long_has_no_score_and_costs_no_neighbour(place: Path, tmp_path: Path) -> None:
     train(place, tmp_path / "critic", settings(place, "blip2", max_epochs=1))
     rows, evidence = rows_of(place)
     image = evidence[rows[0].image_id].image
     long = tiny_critics.qar(image, "long", "It is bright, as was said. " * 40, (0,))
-    with critic(tmp_path / "critic") as one:
+    with critic(tmp_path / "critic").opened(services()) as one:
         found = one.score([rows[0], long, rows[1]], evidence)
         alone = one.score(rows[:2], evidence)
     assert isinstance(found[1], NoScore)
@@ -259,15 +321,14 @@ def test_a_text_that_is_too_long_has_no_score_and_costs_no_neighbour(place: Path
         assert isinstance(other, Score)
         assert score.accept_probability == pytest.approx(other.accept_probability, abs=1e-5)
         assert score.reason == UNLIKELY
-        assert score.detail.startswith("ratings ")
+        assert score.detail.startswith("ratings: qa ")
 
 
 def test_labels_of_too_few_are_refused_before_any_model_is_loaded(place: Path, tmp_path: Path) -> None:
     labels = read_labels(place / "labels.parquet")
-    write_labels(tmp_path / "few.parquet", labels[:10])
     made = settings(place, "vlm", model=str(tmp_path / "no-such-model"))
     with pytest.raises(SettingsError, match="10 labels of candidates that are there, and 20 at least are needed"):
-        train_critic(place / "run", settings=made, out=tmp_path / "critic", labels=tmp_path / "few.parquet")
+        tiny_critics.train(place, tmp_path / "critic", made, labels[:10])
     with pytest.raises(SettingsError, match="there is no such folder"):
         train(place, tmp_path / "critic", made)
     assert not (tmp_path / "critic").exists()
@@ -299,24 +360,24 @@ class _SmallMemory:
 def test_batches_halve_when_memory_is_full(place: Path, most: int) -> None:
     import torch
 
-    from critics.trained.heads import make_heads
-
     backbone: Any = _SmallMemory(most)  # Any: it has only what scoring uses
-    heads = make_heads(4, 0, (torch.tensor([[0.0] * 4, [1.0, 0, 0, 0]]), torch.zeros(2)))
+    heads = make_heads(4, 0, 0, (torch.tensor([[0.0] * 4, [1.0, 0, 0, 0]]), torch.zeros(2)))
     rows, evidence = rows_of(place)
-    showing = Showing("vlm", settings(place, "vlm").show, 0)
-    shown: list[Shown] = [showing.show(row, evidence[row.image_id].image, ()) for row in rows]
+    inputs = InputFormat("vlm", "So?", settings(place, "vlm").show, 0)
+    given: list[CriticInput] = [
+        inputs.input_of(row.row_id, tiny_critics.shown(row), evidence[row.image_id].image, ()) for row in rows
+    ]
     pictures = Pictures(ImageLoader(IntakeSettings()).load, 56)
     size = BatchSize(8, "a model")
-    scorer = Scorer(Learner(backbone, heads, "cpu", "float32"), pictures, size)
+    scorer = Scorer(CriticModel(backbone, heads, (), "cpu", "float32"), pictures, size)
     if most:
         told: list[int] = []
-        found = scorer.find(shown, told.append)
-        assert [one.accept_logit for one in found] == [len(one.text) for one in shown]  # type: ignore[union-attr]
+        found = scorer.predict(given, told.append)
+        assert [one.accept_logit for one in found] == [len(one.text) for one in given]  # type: ignore[union-attr]
         assert size.rows == 2
         assert backbone.sizes[:3] == [8, 4, 2]
         assert told[-1] == len(rows)
         return
     with pytest.raises(CriticFailedError) as failed:
-        scorer.find(shown)
+        scorer.predict(given)
     assert "out of memory with one row at a time; set precision=bfloat16 or another device" in str(failed.value)

@@ -26,7 +26,6 @@ from drawing import write_scenes
 from builders import dedupe
 from builders.localized import outcomes
 from builders.localized.recipe import KIND, LocalizedRecipe
-from builders.localized.records import Qar
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
 from cards.samples import PublicForm
@@ -50,7 +49,7 @@ from ostensive.recipe import (
     ServedTeacherSettings,
 )
 from ostensive.recipe_files import parse_assignments
-from ostensive.records import NO_SPEND, Judged
+from ostensive.records import NO_SPEND
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
 from verbalizers import stage as verbalizing
 from verbalizers.settings import VerbalizeSettings
@@ -171,7 +170,7 @@ def test_marks_stand_before_code_that_can_be_run() -> None:
 
 def test_the_row_in_the_readme_has_the_fields_of_a_row() -> None:
     (block,) = [block for block in BLOCKS if block.page == "README.md" and block.language == "json"]
-    assert list(json.loads(block.text)) == PublicForm(Judged[Qar], "").flat_schema.names
+    assert list(json.loads(block.text)) == PublicForm(KIND, "").flat_schema.names
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "yaml"], ids=str)
@@ -379,7 +378,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: critics") == {
         *(evidence.UNKNOWN_REGION, evidence.UNSUPPORTED, evidence.NO_EVIDENCE),
         *(judge.low_reason(part) for part in KIND.judged_parts),
-        *(judge.UNREADABLE, judge.NO_EVIDENCE),
+        judge.UNREADABLE,
         *(overlap.UNLIKE, overlap.NO_REFERENCE, overlap.TOO_SHORT),
         *(feedback.REJECTED, feedback.UNRATED, trained.UNLIKELY, trained.TOO_LONG),
     }
@@ -394,7 +393,7 @@ def test_the_table_of_annotations_is_that_of_the_code() -> None:
 
 
 def test_the_tables_of_fields_are_those_of_the_corpus() -> None:
-    form = PublicForm(Judged[Qar], "")
+    form = PublicForm(KIND, "")
     assert [row[0].strip("`") for row in table_after("fields: image")] == ["image", *form.sample_schema.names]
     assert [row[0].strip("`") for row in table_after("fields: row")] == form.flat_schema.names
 

@@ -378,8 +378,8 @@ def test_a_field_that_no_column_gives_is_refused_before_any_work() -> None:
 
 def test_the_items_of_an_image_whose_hash_is_known() -> None:
     held = Annotations({"a.jpg": (item("1", "a"),)}, {IMAGE: (item("2", "a"), item("3", "b"))}, {}, (), 0, 3, ())
-    assert held.of("a.jpg", OTHER).items == (item("1", "a"),)
-    assert held.of("a.jpg", IMAGE).items == (item("1", "a"), item("3", "b"))
-    assert [loss.place for loss in held.of("a.jpg", IMAGE).losses] == ["2"]
-    assert held.of("b.jpg", IMAGE).items == (item("2", "a"), item("3", "b"))
-    assert held.of("b.jpg", OTHER).items == ()
+    assert held.of(["a.jpg"], OTHER).items == (item("1", "a"),)
+    assert held.of(["a.jpg"], IMAGE).items == (item("1", "a"), item("3", "b"))
+    assert [loss.place for loss in held.of(["a.jpg"], IMAGE).losses] == ["2"]
+    assert held.of(["b.jpg"], IMAGE).items == (item("2", "a"), item("3", "b"))
+    assert held.of(["b.jpg"], OTHER).items == ()

@@ -333,7 +333,7 @@ def test_a_file_names_images_by_path_by_the_end_of_one_or_by_hash(photos: Path, 
     found = read(photos, write_rows(tmp_path / f"rows.{suffix}", rows))
     assert [item.question for item in found.items["a.jpg"]] == ["0", "1", "2"]
     assert [item.question for item in found.items["sub/c.jpg"]] == ["3", "4", "5", "6"]
-    assert [item.question for item in found.of("b.jpg", digest).items] == ["7", "8"]
+    assert [item.question for item in found.of(["b.jpg"], digest).items] == ["7", "8"]
     assert list(found.by_image_id) == [digest, "f" * 64]
     assert found.lost == {}
 

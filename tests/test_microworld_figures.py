@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from microworld.training.evaluate import measure_blip2, measure_clip, measure_eyes
+from microworld.training.evaluate import measure_blip2, measure_clip, measure_vlm
 from microworld.training.models import OpenClipEncoder
 from ostensive.models.files import located
 
@@ -67,7 +67,7 @@ def test_a_card_says_what_was_measured(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["microworld:vlm", "microworld:vlm-base"])
 def test_they_know_what_is_said_of_them(name: str) -> None:
-    figures = measure_eyes(Path(located(name)), range(400, 460))  # of other scenes than the document's
+    figures = measure_vlm(Path(located(name)), range(400, 460))  # of other scenes than the document's
     for measure, figure in recorded(name).items():
         found = figures[measure]  # type: ignore[index]  # one of the literals
         assert found.right == pytest.approx(figure["right"], abs=4 * (0.25 / found.asked) ** 0.5), measure

@@ -29,18 +29,18 @@ from microworld.training.matching import make_scale
 from microworld.training.models import (
     WIDTH,
     OpenClipEncoder,
-    begin_with,
-    give_sight,
-    give_vision,
-    give_words,
+    initialize_blip2,
+    initialize_clip,
+    initialize_vlm,
     load_blip2,
     make_blip2,
     make_clip,
-    make_eyes,
-    make_seer,
+    make_vision,
+    make_vlm,
+    resize_vocabulary,
     save_blip2,
     save_clip,
-    save_eyes,
+    save_vlm,
 )
 from microworld.training.pool import (
     ATTRIBUTES,
@@ -56,34 +56,34 @@ from microworld.training.querying import (
     TEXTS_EACH,
     _on_numbers,
     answers_of,
-    likened,
-    make_queries,
-    matched,
-    querying_loss,
+    contrastive_cosines,
+    make_matching_batch,
+    matching_logits,
+    matching_loss,
 )
-from microworld.training.running import Course, matrices_of, rate_at, run_course
 from microworld.training.seeing import (
-    Patches,
+    PatchBatch,
     draw_rows,
     make_heads,
-    make_patches,
+    make_patch_batch,
+    patch_accuracy,
+    patch_embeddings,
     patch_features,
+    patch_loss,
     pixels_of,
-    seeing_loss,
-    seen_patches,
-    seen_rightly,
 )
+from microworld.training.stage import StageTraining, linear_weights, train_stage
 from microworld.training.statements import statements_on
 from microworld.training.telling import (
     PREFIX,
     TEXT_TOKENS,
     Mixture,
+    answer_accuracy,
+    answer_logits,
+    answer_loss,
     chances_at,
-    logits_of,
-    make_told,
-    packed,
-    telling_loss,
-    told_rightly,
+    make_answer_batch,
+    pack,
 )
 from microworld.training.views import (
     PATCHES,
@@ -101,16 +101,17 @@ from microworld.training.words import (
     IMAGE_ID,
     IN_BOX,
     PAD_ID,
-    READ_WORDS,
     START_ID,
+    TEACHER_WORDS,
     UNKNOWN_ID,
     WHY,
     WORDS,
     ids_of,
     make_processor,
     make_tokenizer,
-    read_ids_of,
+    teacher_ids_of,
 )
+from ostensive.errors import SettingsError
 from ostensive.records import Box
 
 pytestmark = pytest.mark.slow
@@ -124,11 +125,11 @@ def pool() -> Pool:
 
 
 @pytest.fixture(scope="module")
-def eyes() -> Any:
+def vlm() -> Any:
     import torch
 
     torch.manual_seed(0)
-    return make_eyes().eval()
+    return make_vlm().eval()
 
 
 # Words
@@ -277,26 +278,26 @@ def test_a_drawn_view_is_drawn_as_region_captions_are(pool: Pool) -> None:
 # Packing and losses
 
 
-def test_lessons_packed_together_are_answered_as_each_alone(pool: Pool, eyes: Any) -> None:
+def test_lessons_packed_together_are_answered_as_each_alone(pool: Pool, vlm: Any) -> None:
     import torch
 
     shown = show(pool, 0, "whole", np.random.default_rng(0))
     lessons = lessons_of(sample_scene(SEEDS[0]), random.Random(1))[:5]
     with torch.no_grad():
-        together = logits_of(eyes, packed([shown.pixels], [lessons]))
-        alone = torch.cat([logits_of(eyes, packed([shown.pixels], [[one]])) for one in lessons])
+        together = answer_logits(vlm, pack([shown.pixels], [lessons]))
+        alone = torch.cat([answer_logits(vlm, pack([shown.pixels], [[one]])) for one in lessons])
     torch.testing.assert_close(together, alone, atol=2e-4, rtol=1e-3)
 
 
-def test_training_asks_the_model_as_the_library_does(pool: Pool, eyes: Any) -> None:
+def test_training_asks_the_model_as_the_library_does(pool: Pool, vlm: Any) -> None:
     import torch
 
     shown = show(pool, 0, "whole", np.random.default_rng(0))
     one = lessons_of(sample_scene(SEEDS[0]), random.Random(1))[0]
     ids = torch.tensor([[START_ID, *[IMAGE_ID] * (PREFIX - 1), *one.prompt, *one.answer]])
     with torch.no_grad():
-        ours = logits_of(eyes, packed([shown.pixels], [[one]]))
-        whole = eyes(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels_of([shown])).logits[0]
+        ours = answer_logits(vlm, pack([shown.pixels], [[one]]))
+        whole = vlm(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels_of([shown])).logits[0]
     theirs = whole[-len(one.answer) - 1 : -1]
     torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=1e-3)
 
@@ -310,21 +311,21 @@ def test_pixels_are_those_of_the_image_processor(pool: Pool) -> None:
 
 
 def test_only_answers_carry_a_loss(pool: Pool) -> None:
-    told = make_told(pool, 0, 0, 0.5, 8)
-    said = told.targets != -100
-    assert told.ids.shape == (8, TEXT_TOKENS)
-    assert (told.weights > 0).eq(said).all()
-    assert not said[told.block < 0].any()
-    assert (told.ids[told.block < 0] == PAD_ID).all()
+    batch = make_answer_batch(pool, 0, 0, 0.5, 8)
+    said = batch.targets != -100
+    assert batch.ids.shape == (8, TEXT_TOKENS)
+    assert (batch.weights > 0).eq(said).all()
+    assert not said[batch.block < 0].any()
+    assert (batch.ids[batch.block < 0] == PAD_ID).all()
     for row in range(8):
-        for number in range(int(told.block[row].max()) + 1):
-            here = told.block[row] == number
-            targets = told.targets[row, here]
-            first = int((told.ids[row, here] == ANSWER_ID).nonzero()[0])
+        for number in range(int(batch.block[row].max()) + 1):
+            here = batch.block[row] == number
+            targets = batch.targets[row, here]
+            first = int((batch.ids[row, here] == ANSWER_ID).nonzero()[0])
             assert (targets[:first] == -100).all()
             assert targets[-2] == END_ID
             assert targets[-1] == -100
-            assert told.positions[row, here].tolist() == list(range(PREFIX, PREFIX + int(here.sum())))
+            assert batch.positions[row, here].tolist() == list(range(PREFIX, PREFIX + int(here.sum())))
 
 
 def test_what_is_compared_comes_later_in_the_course() -> None:
@@ -337,39 +338,39 @@ def test_what_is_compared_comes_later_in_the_course() -> None:
 def test_batches_follow_from_seed_and_step(pool: Pool) -> None:
     import torch
 
-    one, same, other = (make_told(pool, 0, step, 0.5, 4) for step in (3, 3, 4))
+    one, same, other = (make_answer_batch(pool, 0, step, 0.5, 4) for step in (3, 3, 4))
     assert torch.equal(one.ids, same.ids)
     assert torch.equal(one.pixels, same.pixels)
     assert not torch.equal(one.ids, other.ids)
 
 
-def test_words_that_are_given_change_nothing_of_what_was_known(pool: Pool, eyes: Any) -> None:
+def test_words_that_are_given_change_nothing_of_what_was_known(pool: Pool, vlm: Any) -> None:
     import torch
 
-    told = make_told(pool, 0, 0, 0.5, 2)
-    wider = copy.deepcopy(eyes)
-    give_words(wider)
+    batch = make_answer_batch(pool, 0, 0, 0.5, 2)
+    wider = copy.deepcopy(vlm)
+    resize_vocabulary(wider)
     with torch.no_grad():
-        before, after = logits_of(eyes, told), logits_of(wider, told)
+        before, after = answer_logits(vlm, batch), answer_logits(wider, batch)
     torch.testing.assert_close(after[:, : len(WORDS)], before[:, : len(WORDS)])
-    assert after.shape[1] >= len(READ_WORDS)
+    assert after.shape[1] >= len(TEACHER_WORDS)
 
 
 def test_one_batch_can_be_overfitted(pool: Pool) -> None:
     import torch
 
     torch.manual_seed(0)
-    eyes, told = make_eyes(), make_told(pool, 0, 0, 0.0, 4)
-    optimizer = torch.optim.AdamW(eyes.parameters(), lr=2e-3)
-    before = told_rightly(eyes, told)
+    vlm, batch = make_vlm(), make_answer_batch(pool, 0, 0, 0.0, 4)
+    optimizer = torch.optim.AdamW(vlm.parameters(), lr=2e-3)
+    before = answer_accuracy(vlm, batch)
     losses = []
     for _ in range(70):
-        loss = telling_loss(eyes, None, told)
+        loss = answer_loss(vlm, None, batch)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         losses.append(float(loss.detach()))
-    after = told_rightly(eyes, told)
+    after = answer_accuracy(vlm, batch)
     assert losses[-1] < 0.2 * losses[0]
     assert sum(after.values()) / len(after) > 0.5 + sum(before.values()) / len(before)
 
@@ -378,12 +379,12 @@ def test_seeing_loss_falls(pool: Pool) -> None:
     import torch
 
     torch.manual_seed(0)
-    seer, heads = make_seer(), make_heads(WIDTH)
-    batch = make_patches(pool, 0, 0, 8)
-    optimizer = torch.optim.AdamW([*seer.parameters(), *heads.parameters()], lr=1e-3)
+    vision, heads = make_vision(), make_heads(WIDTH)
+    batch = make_patch_batch(pool, 0, 0, 8)
+    optimizer = torch.optim.AdamW([*vision.parameters(), *heads.parameters()], lr=1e-3)
     losses = []
     for _ in range(15):
-        loss = seeing_loss(seer, heads, batch)
+        loss = patch_loss(vision, heads, batch)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
@@ -398,19 +399,20 @@ def test_a_minute_of_teaching_beats_chance(tmp_path: Path) -> None:
     torch.manual_seed(0)
     seeds = range(FIRST_SEED, FIRST_SEED + 400)
     taught, held_out = make_pool(seeds, LEVELS["large"]), make_pool(range(60), LEVELS["large"])
-    seer, heads = make_seer(), make_heads(WIDTH)
-    course: Course[Patches] = Course(
+    vision, heads = make_vision(), make_heads(WIDTH)
+    stage: StageTraining[PatchBatch] = StageTraining(
         "mini",
-        nn.ModuleDict({"seer": seer, "heads": heads}),
-        lambda step, _progress: make_patches(taught, 0, step),
-        lambda batch: seeing_loss(seer, heads, batch),
+        nn.ModuleDict({"vision": vision, "heads": heads}),
+        lambda step, _progress: make_patch_batch(taught, 0, step),
+        lambda batch: patch_loss(vision, heads, batch),
         2e-3,
-        matrices_of(seer["tower"].encoder.layers),
+        "scenes",
+        linear_weights(vision["tower"].encoder.layers),
     )
-    ran = run_course(course, 1.0, tmp_path)
+    ran = train_stage(stage, 1.0, tmp_path)
     assert ran.last_loss < 0.6 * ran.first_loss
-    batch = make_patches(held_out, 1, 0, 120)
-    shares, on = seen_rightly(seer, heads, batch), batch.on_thing
+    batch = make_patch_batch(held_out, 1, 0, 120)
+    shares, on = patch_accuracy(vision, heads, batch), batch.on_thing
     commonest = batch.values[..., list(ATTRIBUTES).index("colour")][on].bincount().max() / on.sum()
     assert shares["colour"] > commonest + 0.2
 
@@ -429,24 +431,18 @@ def test_what_knows_most_already_is_taught_gently(tmp_path: Path) -> None:
 
     learner = nn.ModuleList([quick, gentle])
     gently = list(gentle.parameters())
-    course: Course[int] = Course("gentle", learner, lambda step, _progress: step, loss, 0.01, gently=gently)
-    assert run_course(course, 0.005, tmp_path).steps > 5
+    stage: StageTraining[int] = StageTraining(
+        "gentle", learner, lambda step, _progress: step, loss, 0.01, "steps", gentle=gently
+    )
+    assert train_stage(stage, 0.005, tmp_path).steps > 5
     assert 0 < before[1] - gentle.weight.item() < 0.5 * (before[0] - quick.weight.item())
 
 
-def test_the_rate_rises_and_falls() -> None:
-    rates = [rate_at(progress / 100) for progress in range(101)]
-    assert rates[2] == pytest.approx(1.0)
-    assert rates[0] < 0.1
-    assert all(a > b for a, b in itertools.pairwise(rates[2:]))
-    assert rates[100] == pytest.approx(0.02)
-
-
-def test_a_course_that_was_stopped_goes_on(tmp_path: Path) -> None:
+def test_a_stage_that_was_stopped_goes_on_with_the_same_data_and_rate(tmp_path: Path) -> None:
     import torch
     from torch import nn
 
-    def course(seen: list[int], stop_at: int) -> Course[int]:
+    def stage(seen: list[int], rate: float = 0.01, data: str = "ones") -> StageTraining[int]:
         torch.manual_seed(0)
         learner = nn.Linear(2, 1)
 
@@ -454,110 +450,111 @@ def test_a_course_that_was_stopped_goes_on(tmp_path: Path) -> None:
             return step
 
         def loss(step: int) -> Any:
-            if step == stop_at:
-                raise KeyboardInterrupt
             seen.append(step)
             return learner(torch.ones(1, 2)).pow(2).sum()
 
-        return Course("tiny", learner, make, loss, 0.01, matrices_of(learner))
+        return StageTraining("tiny", learner, make, loss, rate, data, linear_weights(learner))
 
     first: list[int] = []
-    ran = run_course(course(first, -1), 0.005, tmp_path)
+    ran = train_stage(stage(first), 0.005, tmp_path)
     assert ran.steps == len(first) > 5
     second: list[int] = []
-    again = run_course(course(second, -1), 0.01, tmp_path)
+    again = train_stage(stage(second), 0.01, tmp_path)
     assert second[0] == first[-1] + 1
     assert again.steps == len(first) + len(second)
     assert again.minutes >= 0.01
     assert again.last_loss < ran.first_loss
     third: list[int] = []
-    assert run_course(course(third, -1), 0.01, tmp_path).steps == again.steps
+    assert train_stage(stage(third), 0.01, tmp_path).steps == again.steps
     assert not third
+    for other in (stage(third, rate=0.02), stage(third, data="zeros")):
+        with pytest.raises(SettingsError, match=r"tiny\.checkpoint\.safetensors is of a training with other settings"):
+            train_stage(other, 0.02, tmp_path)
 
 
 # Models
 
 
-@pytest.mark.parametrize("words", [WORDS, READ_WORDS], ids=["own", "teacher"])
-def test_saved_eyes_are_read_as_they_were(tmp_path: Path, pool: Pool, eyes: Any, words: Sequence[str]) -> None:
+@pytest.mark.parametrize("words", [WORDS, TEACHER_WORDS], ids=["own", "teacher"])
+def test_a_saved_image_text_model_is_read_as_it_was(tmp_path: Path, pool: Pool, vlm: Any, words: Sequence[str]) -> None:
     import torch
     from transformers import AutoModelForImageTextToText, LlavaProcessor
 
-    eyes = copy.deepcopy(eyes)
-    if words is READ_WORDS:
-        give_words(eyes)
-    save_eyes(eyes, tmp_path)
+    vlm = copy.deepcopy(vlm)
+    if words is TEACHER_WORDS:
+        resize_vocabulary(vlm)
+    save_vlm(vlm, tmp_path)
     read = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
     assert len(LlavaProcessor.from_pretrained(tmp_path).tokenizer) == len(words)
-    told = make_told(pool, 0, 0, 0.5, 2)
+    batch = make_answer_batch(pool, 0, 0, 0.5, 2)
     with torch.no_grad():
-        torch.testing.assert_close(logits_of(read, told), logits_of(eyes, told), atol=0.02, rtol=0.02)
+        torch.testing.assert_close(answer_logits(read, batch), answer_logits(vlm, batch), atol=0.02, rtol=0.02)
 
 
 @pytest.fixture(scope="module")
-def seer() -> Any:
+def vision() -> Any:
     """One whose layers are far from their first values, as after training."""
     import torch
 
     torch.manual_seed(1)
-    made = make_seer().eval()
+    made = make_vision().eval()
     with torch.no_grad():
         for parameter in made["tower"].parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return made
 
 
-def test_the_contrastive_model_sees_as_its_tower(pool: Pool, seer: Any) -> None:
+def test_the_contrastive_model_sees_as_its_tower(pool: Pool, vision: Any) -> None:
     import torch
 
     clip = make_clip().eval()
-    give_vision(seer["tower"], clip)
+    initialize_clip(vision["tower"], clip)
     pixels = pixels_of([show(pool, 0, "whole", np.random.default_rng(0))])
     with torch.no_grad():
-        seen = seer["tower"](pixel_values=pixels).last_hidden_state[:, 1:].mean(1)
+        seen = vision["tower"](pixel_values=pixels).last_hidden_state[:, 1:].mean(1)
         torch.testing.assert_close(clip.encode_image(pixels), seen @ clip.visual.proj, atol=1e-3, rtol=1e-3)
 
 
-def test_the_image_text_model_sees_nearly_as_its_tower(pool: Pool, seer: Any) -> None:
+def test_the_image_text_model_sees_nearly_as_its_tower(pool: Pool, vision: Any) -> None:
     import torch
 
-    eyes = make_eyes().eval()
-    fitted, other = (make_patches(pool, 0, step, 64).pixels for step in (0, 1))
-    assert give_sight(seer, eyes, fitted) > 0.9
+    vlm = make_vlm().eval()
+    fitted, other = (make_patch_batch(pool, 0, step, 64).pixels for step in (0, 1))
+    assert initialize_vlm(vision, vlm, fitted) > 0.9
     with torch.no_grad():
-        ours, theirs = patch_features(eyes, other), seen_patches(seer, other)
+        ours, theirs = patch_features(vlm, other), patch_embeddings(vision, other)
     assert float((ours - theirs).var() / theirs.var()) < 0.2
-    torch.testing.assert_close(eyes.get_input_embeddings().weight, seer["words"].weight)
+    torch.testing.assert_close(vlm.get_input_embeddings().weight, vision["words"].weight)
 
 
-def test_blip2_begins_with_the_tower_and_the_words(pool: Pool, seer: Any) -> None:
+def test_blip2_begins_with_the_tower_and_the_words(pool: Pool, vision: Any) -> None:
     import torch
 
     blip2 = make_blip2().eval()
-    begin_with(seer, blip2)
+    initialize_blip2(vision, blip2)
     pixels = pixels_of([show(pool, 0, "whole", np.random.default_rng(0))])
     with torch.no_grad():
-        theirs = seer["tower"](pixel_values=pixels).last_hidden_state
+        theirs = vision["tower"](pixel_values=pixels).last_hidden_state
         torch.testing.assert_close(blip2.vision_model(pixel_values=pixels).last_hidden_state, theirs)
     known = len(WORDS)
-    torch.testing.assert_close(blip2.embeddings.word_embeddings.weight[:known], seer["words"].weight[:known])
+    torch.testing.assert_close(blip2.embeddings.word_embeddings.weight[:known], vision["words"].weight[:known])
 
 
 # Texts that are true or false
 
 
-def test_texts_are_matched_as_the_library_does(tmp_path: Path, pool: Pool, seer: Any) -> None:
+def test_texts_are_matched_as_the_library_does(tmp_path: Path, pool: Pool, vision: Any) -> None:
     import torch
     from transformers import AutoProcessor
 
     blip2 = make_blip2().eval()
-    begin_with(seer, blip2)
+    initialize_blip2(vision, blip2)
     save_blip2(blip2, tmp_path)
     processors: Any = AutoProcessor  # transformers types it in part
     read, processor = load_blip2(tmp_path), processors.from_pretrained(tmp_path)
-    batch = make_queries(pool, answers_of(pool), 0, 0, count=3)
+    batch = make_matching_batch(pool, answers_of(pool), 0, 0, count=3)
     words = [
-        " ".join(READ_WORDS[place] for place in text if place not in (PAD_ID, START_ID))
+        " ".join(TEACHER_WORDS[place] for place in text if place not in (PAD_ID, START_ID))
         for text in batch.texts.tolist()
     ]
     given = processor(text=words, padding=True, return_tensors="pt")
@@ -570,23 +567,23 @@ def test_texts_are_matched_as_the_library_does(tmp_path: Path, pool: Pool, seer:
             use_image_text_matching_head=True,
         ).logits_per_image
         seen = read.vision_model(pixel_values=batch.pixels).last_hidden_state
-        torch.testing.assert_close(matched(read, seen, batch.texts), theirs, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(matching_logits(read, seen, batch.texts), theirs, atol=1e-4, rtol=1e-3)
         cosines = read(
             pixel_values=batch.pixels, input_ids=batch.labels, attention_mask=(batch.labels != PAD_ID).long()
         ).logits_per_image
-        torch.testing.assert_close(likened(read, seen, batch.labels), cosines, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(contrastive_cosines(read, seen, batch.labels), cosines, atol=1e-4, rtol=1e-3)
 
 
 def test_half_of_the_texts_are_true_and_the_oracle_agrees() -> None:
     seeds = range(FIRST_SEED, FIRST_SEED + 60)
     pool = make_pool(seeds)
-    queries = make_queries(pool, answers_of(pool), 0, 0, count=200)
+    queries = make_matching_batch(pool, answers_of(pool), 0, 0, count=200)
     rows, _ = draw_rows(pool, 0, 0, 200)
     shares = queries.is_true.float().mean()
     assert 0.4 < float(shares) < 0.6
     verdicts: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for number, text in enumerate(queries.texts.tolist()):
-        words = " ".join(READ_WORDS[place] for place in text if place not in (PAD_ID, START_ID))
+        words = " ".join(TEACHER_WORDS[place] for place in text if place not in (PAD_ID, START_ID))
         question, mark, answer = words.partition("?")
         if "box" in question or "[" in question:
             continue
@@ -606,7 +603,7 @@ def test_what_is_said_of_numbered_boxes_is_so(pool: Pool) -> None:
         for seed in range(6):
             for is_true in (True, False):
                 ids = _on_numbers(pool, row, shown, is_true, np.random.default_rng(seed))
-                words = [READ_WORDS[place] for place in ids or ()]
+                words = [TEACHER_WORDS[place] for place in ids or ()]
                 assert "<unk>" not in words
                 text = " ".join(words)
                 if " is " in text:
@@ -617,7 +614,7 @@ def test_what_is_said_of_numbered_boxes_is_so(pool: Pool) -> None:
 
 
 def read_words(text: str) -> list[str]:
-    return [READ_WORDS[place] for place in read_ids_of(text)]
+    return [TEACHER_WORDS[place] for place in teacher_ids_of(text)]
 
 
 def all_of(statements: dict[str, list[str]]) -> list[str]:
@@ -658,13 +655,13 @@ def test_each_phrase_of_the_teacher_on_boxes_is_taught() -> None:
 
 
 def test_a_picture_with_numbers_has_lessons_on_them(pool: Pool) -> None:
-    told = make_told(pool, 0, 0, 1.0, 24, Mixture({"numbered": 1.0}, {}))
+    batch = make_answer_batch(pool, 0, 0, 1.0, 24, Mixture({"numbered": 1.0}, {}))
     for row in range(24):
-        words = [READ_WORDS[place] for place in told.ids[row].tolist()]
-        assert UNKNOWN_ID not in told.ids[row]
+        words = [TEACHER_WORDS[place] for place in batch.ids[row].tolist()]
+        assert UNKNOWN_ID not in batch.ids[row]
         assert "[" in words
-        assert told.named[row].any()
-    texts = " ".join(READ_WORDS[place] for place in told.ids.flatten().tolist())
+        assert batch.named[row].any()
+    texts = " ".join(TEACHER_WORDS[place] for place in batch.ids.flatten().tolist())
     answers = Counter(re.findall(r"is it true that [^?]+ \? <answer> (\w+)", texts))
     assert set(answers) == {"yes", "no"}
     assert 0.3 < answers["yes"] / answers.total() < 0.7
@@ -676,7 +673,7 @@ def test_blip2_reads_every_word_of_the_scripted_teacher() -> None:
     assert len(said) > 60
     for text in said:
         words = re.findall(r"[a-z]+", re.sub(r"\{\w+\}", "", text.lower()))
-        assert UNKNOWN_ID not in read_ids_of(" ".join(words)), text
+        assert UNKNOWN_ID not in teacher_ids_of(" ".join(words)), text
 
 
 def test_querying_loss_falls(pool: Pool) -> None:
@@ -684,13 +681,13 @@ def test_querying_loss_falls(pool: Pool) -> None:
 
     torch.manual_seed(0)
     blip2 = make_blip2()
-    begin_with(make_seer(), blip2)
-    batch = make_queries(pool, answers_of(pool), 0, 0, count=4)
+    initialize_blip2(make_vision(), blip2)
+    batch = make_matching_batch(pool, answers_of(pool), 0, 0, count=4)
     scale = make_scale()
     optimizer = torch.optim.AdamW([*blip2.parameters(), *scale.parameters()], lr=1e-3)
     losses = []
     for _ in range(40):
-        loss = querying_loss(blip2, scale, batch)
+        loss = matching_loss(blip2, scale, batch)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()

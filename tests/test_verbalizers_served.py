@@ -52,11 +52,7 @@ def colour_of(image: Image.Image) -> str:
 def seer(messages: Sequence[Message], seed: int) -> str:
     """A model that sees one thing, the main colour of the picture in the message, and says it to every question."""
     if not messages[-1].images:
-        return (
-            make_script(0.0)(messages, seed)
-            if "rationale" in messages[0].text
-            else "1. Is it red?\n2. Is it round?"
-        )
+        return make_script(0.0)(messages, seed) if "rationale" in messages[0].text else "1. Is it red?\n2. Is it round?"
     (image,) = messages[-1].images
     assert isinstance(image, EncodedImage), "over HTTP there is nothing else"
     colour = colour_of(Image.open(io.BytesIO(image.data)))

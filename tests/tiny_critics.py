@@ -6,21 +6,83 @@ the picture alone tells which is right.
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
 from tiny_models import SIDE_PX, _tokenizer, _widen
 
-from critics.labels import Label, write_labels
+from builders.localized.records import Qar
+from critics.labels import CriterionTarget, Label, write_labels
+from critics.trained.folder import TrainedFigures
+from critics.trained.settings import TrainSettings
+from critics.trained.training import train_critic
+from ostensive.chat.scripted import Script
 from ostensive.fingerprint import fingerprint
-from ostensive.records import Box, ImageRecord, Location, Qar, Region, Verbalization
+from ostensive.recipe import Recipe
+from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.records import Box, ImageRecord, Location, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.stage import Kept
 
 SIDE = 56
+UNIQUE = "unique"
+"""The stage whose candidates are labelled."""
+
+
+def shown(candidate: Qar) -> tuple[ShownText, ...]:
+    texts = ("question", candidate.question), ("answer", candidate.answer), ("rationale", candidate.rationale)
+    return tuple(ShownText(name, text, candidate.mentions) for name, text in texts)
+
+
+def compared_text(candidate: Qar) -> str:
+    return candidate.question
+
+
+def make_stages(_recipe: Recipe) -> tuple[()]:
+    return ()
+
+
+def script(_recipe: Recipe) -> Script:
+    return lambda _messages, _rng: ""
+
+
+KIND = RecipeKind(
+    name="triples",
+    recipe=Recipe,
+    candidate=Qar,
+    make_stages=make_stages,
+    script=script,
+    shown=shown,
+    compared_text=compared_text,
+    parts=("question", "answer", "rationale"),
+    judged_parts=("answer", "rationale"),
+    judging_question="Is the answer right for what is marked, and does the rationale justify it?",
+    title="triples",
+    noun="triple",
+    task_categories=(),
+    method="",
+    citation="",
+    package="tests",
+)
+
+
+def label(row_id: str, image_id: str, accepted: bool, qa: float = 0.0, rationale: float = 0.0) -> Label:
+    return Label(row_id, image_id, accepted, (CriterionTarget("qa", qa), CriterionTarget("rationale", rationale)))
+
+
+def train(
+    place: Path,
+    out: Path,
+    settings: TrainSettings,
+    labels: Sequence[Label],
+    tell: Callable[[str], None] = lambda _line: None,
+) -> TrainedFigures:
+    """A critic of the run in `place`."""
+    run = RunFolder(place / "run")
+    return train_critic(run, labels, kind=KIND, stage=UNIQUE, settings=settings, out=out, tell=tell)
 
 
 def save_matching(folder: Path, *, image_token: bool = False) -> Path:
@@ -130,12 +192,12 @@ def make_run(folder: Path, *, images: int = 16, region_count: int = 2) -> list[L
             rows.append(row)
             right = says_bright == bright
             points = (3.0, 2.0 + number % 2 / 2) if right else (0.0, 0.0)
-            labels.append(Label(row.row_id, image.image_id, right, *points, 2))
+            labels.append(label(row.row_id, image.image_id, right, *points))
     texts = [Verbalization(image.image_id, (), (), regions(region_count), ()) for image, _ in found]
     records: tuple[tuple[str, Any, Sequence[Any]], ...] = (
         ("images", ImageRecord, [image for image, _ in found]),
         ("verbalized", Verbalization, texts),
-        ("unique", Qar, rows),
+        (UNIQUE, Qar, rows),
     )
     for stage, kind, values in records:
         outcomes = [Kept((value,)) for value in values]
@@ -145,6 +207,7 @@ def make_run(folder: Path, *, images: int = 16, region_count: int = 2) -> list[L
             0,
             fingerprint(stage),
             partitions.digest_of(table, kind),
+            kind.__name__,
             partitions.summarize(stage, len(values), outcomes),
         )
         partitions.write(run.partition_path(stage, 0, fingerprint(stage)), table, info)

@@ -6,11 +6,10 @@ what it says is averaged. That head's own weights are where the accept head begi
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: transformers types its classes in part, tensors come by name
 
 import PIL.Image
 
-from critics.trained.backbone import Source
 from ostensive.errors import SettingsError
 from ostensive.models.files import located, pinned_commit
 from ostensive.models.pictures import presentable
@@ -24,9 +23,9 @@ _MODEL_TYPE = "blip-2"
 
 
 class Blip2Backbone:
-    """`critics.trained.backbone.Backbone` around `Blip2ForImageTextRetrieval`."""
+    """`critics.trained.model.Backbone` around `Blip2ForImageTextRetrieval`."""
 
-    def __init__(self, model: Any, processor: Any, device: str) -> None:  # Any: transformers types both in part
+    def __init__(self, model: Any, processor: Any, device: str) -> None:
         self._model = model
         self._processor = processor
         self._device = device
@@ -53,7 +52,7 @@ class Blip2Backbone:
     def token_count(self, text: str, picture: PIL.Image.Image) -> int:  # noqa: ARG002 - the image takes none of them
         return len(self._processor.tokenizer(text)["input_ids"])
 
-    def prepare(self, pictures: Sequence[PIL.Image.Image], texts: Sequence[str]) -> Any:  # Any: tensors by name
+    def prepare(self, pictures: Sequence[PIL.Image.Image], texts: Sequence[str]) -> Any:
         images = [presentable(picture) for picture in pictures]
         pixels = self._processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
         # The processor's own call would put image tokens before the text or not, as its files say; what the model
@@ -65,7 +64,7 @@ class Blip2Backbone:
             "attention_mask": tokens["attention_mask"],
         }
 
-    def states(self, inputs: Any) -> "torch.Tensor":  # Any: as above
+    def states(self, inputs: Any) -> "torch.Tensor":
         import torch
 
         ids, mask = inputs["input_ids"].to(self._device), inputs["attention_mask"].to(self._device)
@@ -91,15 +90,18 @@ class Blip2Backbone:
         self._processor.save_pretrained(folder)
 
 
-def load_blip2(source: Source) -> Blip2Backbone:
-    """The model of `source`; raises `SettingsError` in one line if it cannot be had or is not one for matching."""
+def load_blip2(model: str, revision: str | None, *, dtype: str, device: str) -> Blip2Backbone:
+    """The model of that name, held in `dtype` on `device`.
+
+    Raises `SettingsError` in one line if it cannot be had or is not one for matching.
+    """
     import torch
     import transformers
 
-    library: Any = transformers  # Any: its automatic classes are typed in part only
-    name = located(source.name)
+    library: Any = transformers
+    name = located(model)
     check_folder(name)
-    where = {"revision": pinned_commit(name, source.revision) or "main", "trust_remote_code": False}
+    where = {"revision": pinned_commit(name, revision) or "main", "trust_remote_code": False}
     try:
         config = library.AutoConfig.from_pretrained(name, **where)
         if config.model_type != _MODEL_TYPE:
@@ -109,9 +111,9 @@ def load_blip2(source: Source) -> Blip2Backbone:
             )
         processor = library.AutoProcessor.from_pretrained(name, **where)
         with without_bars():
-            model, loading = library.Blip2ForImageTextRetrieval.from_pretrained(
+            made, loading = library.Blip2ForImageTextRetrieval.from_pretrained(
                 name,
-                dtype=getattr(torch, source.dtype),
+                dtype=getattr(torch, dtype),
                 use_safetensors=True,
                 output_loading_info=True,
                 **where,
@@ -122,5 +124,5 @@ def load_blip2(source: Source) -> Blip2Backbone:
         raise SettingsError(f"{name}: cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
     check_weights(name, loading)
     processor.tokenizer.padding_side = "right"  # positions are counted from the first token
-    model.to(source.device).eval()
-    return Blip2Backbone(model, processor, source.device)
+    made.to(device).eval()
+    return Blip2Backbone(made, processor, device)

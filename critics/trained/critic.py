@@ -4,17 +4,18 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Self  # Any: a candidate
+from typing import Final, Self
 
 from critics.critic import Critic, CriticContext, NoScore, Score
-from critics.trained.calibration import Calibration
 from critics.trained.folder import CriticFile, critic_version, load_critic, read_critic
-from critics.trained.scoring import Found, Scorer, TooLong
+from critics.trained.inputs import CriticInput, Pictures
+from critics.trained.scoring import Prediction, Scorer, TooLong
 from critics.trained.settings import TrainedSettings
-from critics.trained.showing import Pictures, Shown
+from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.models.batching import BatchSize
 from ostensive.models.devices import give_back_memory
+from ostensive.records import Candidate
 from ostensive.run.services import Services
 from ostensive.stage import Evidence
 
@@ -27,12 +28,17 @@ _log = logging.getLogger(__name__)
 
 
 class TrainedCritic(Critic[TrainedSettings]):
-    """The critic `trained`: by a trained model."""
+    """A critic by a trained model."""
 
     def __init__(self, settings: TrainedSettings, context: CriticContext) -> None:
-        """Raises `SettingsError` for a folder that holds no critic; loads nothing."""
+        """Raises `SettingsError` for a folder that holds no critic, or one of other texts; loads nothing."""
         super().__init__(settings, context)
-        self._file: CriticFile = read_critic(Path(settings.model))
+        self._file = read_critic(Path(settings.model))
+        if self._file.parts != context.kind.parts:
+            raise SettingsError(
+                f"{settings.model}: reads {', '.join(self._file.parts)}, and a {context.kind.noun} of the recipe"
+                f" {context.kind.name} has {', '.join(context.kind.parts)}; train one on labels of such"
+            )
         self._scorer: Scorer | None = None
         self._has_warned = False
 
@@ -43,45 +49,44 @@ class TrainedCritic(Critic[TrainedSettings]):
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:
-        """With the model; raises `SettingsError` when it cannot be loaded."""
-        learner = load_critic(self.settings)
+        """With its model; raises `SettingsError` when it cannot be loaded."""
+        model = load_critic(self.settings)
         pictures = Pictures(services.images.load, self._file.show.image_side_px)
-        self._scorer = Scorer(learner, pictures, BatchSize(self.settings.batch_size, self.settings.model))
+        self._scorer = Scorer(model, pictures, BatchSize(self.settings.batch_size, self.settings.model))
         self._has_warned = False
         try:
             yield self
         finally:
-            del learner
             self._scorer = None
             give_back_memory()
 
-    def score(self, rows: Sequence[Any], evidence: Evidence) -> list[Score | NoScore]:
+    def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score | NoScore]:
         """One score for each row, in order, and none for a text that the model cannot take.
 
         Raises `CriticFailedError` when the model fails with a row alone, `ImageChangedError` for an image that is no
         longer what was taken in.
         """
         assert self._scorer is not None, "a critic is opened before it is asked"
-        showing = self._file.showing
-        shown = []
+        inputs, shown = self._file.inputs, self.context.kind.shown
+        given = []
         for row in rows:
             known = evidence[row.image_id]
             regions = known.verbalization.regions if known.verbalization is not None else ()
-            shown.append(showing.show(row, known.image, regions))
-        self._warn_of_strange(shown)
-        return [score_of(found, self._file.calibration) for found in self._scorer.find(shown)]
+            given.append(inputs.input_of(row.record_id, shown(row), known.image, regions))
+        self._warn_of_unknown_regions(given)
+        return [score_of(found, self._file) for found in self._scorer.predict(given)]
 
-    def _warn_of_strange(self, shown: Sequence[Shown]) -> None:
+    def _warn_of_unknown_regions(self, rows: Sequence[CriticInput]) -> None:
         """Says once that regions are drawn as the critic never saw them, and what to do."""
         known = self._file.known
-        numbers = [region.number for row in shown for region in row.regions]
-        most = max((len(row.regions) for row in shown), default=0)
+        numbers = [region.number for row in rows for region in row.regions]
+        most = max((len(row.regions) for row in rows), default=0)
         if self._has_warned or not (max(numbers, default=-1) > known.highest_number or most > known.most_regions):
             return
         self._has_warned = True
         strange = sum(
             len(row.regions) > known.most_regions or any(region.number > known.highest_number for region in row.regions)
-            for row in shown
+            for row in rows
         )
         _log.warning(
             "%s: in %d of %d rows regions are drawn that this critic never saw: up to %d at a time with numbers up to"
@@ -89,7 +94,7 @@ class TrainedCritic(Critic[TrainedSettings]):
             " labels of this corpus, or let fewer regions be chosen",
             self.settings.model,
             strange,
-            len(shown),
+            len(rows),
             most,
             max(numbers, default=-1),
             known.most_regions,
@@ -97,9 +102,9 @@ class TrainedCritic(Critic[TrainedSettings]):
         )
 
 
-def score_of(found: Found | TooLong, calibration: Calibration) -> Score | NoScore:
-    """The score that follows from what the model said."""
+def score_of(found: Prediction | TooLong, file: CriticFile) -> Score | NoScore:
+    """The score that follows from what the model found."""
     if isinstance(found, TooLong):
         return NoScore(TOO_LONG, f"{found.tokens} tokens; the model takes {found.max_tokens}")
-    ratings = f"ratings {found.qa_rating:.2f} of the answer, {found.rationale_rating:.2f} of the rationale"
-    return Score(calibration.probability(found.accept_logit), UNLIKELY, ratings)
+    ratings = [f"{name} {rating:.2f}" for name, rating in zip(file.criteria, found.ratings, strict=True)]
+    return Score(file.calibration.probability(found.accept_logit), UNLIKELY, f"ratings: {', '.join(ratings)}")

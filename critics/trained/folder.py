@@ -1,38 +1,40 @@
 """A critic as a folder: `backbone/` as its library saves models, `heads.safetensors`, and `critic.json`, written last.
 
-It holds all that is needed to apply it, and a folder without `critic.json` is no critic. Saving only what changed was
-given up: the base model may be gone from the Hub on the day that somebody asks why a row was kept.
+It holds all that is needed to apply it, for the base model may be gone from the Hub on the day that somebody asks why a
+row was kept; a folder without `critic.json` is no critic. Beside it stand a model card and `training.json`, the record
+of its training, which also says of which images it learned.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final  # Any: JSON values
 
-from critics.trained.backbone import Source, load_backbone
-from critics.trained.calibration import Calibration
-from critics.trained.examples import Example
-from critics.trained.heads import make_heads
-from critics.trained.learner import BFLOAT16, FLOAT32, Learner, precision_on
-from critics.trained.settings import BackboneName, ShowingSettings, TrainedSettings
-from critics.trained.showing import Showing
-from critics.trained.texts import TEXT_VERSION
+from critics.labels import Label
+from critics.trained.inputs import TEXT_VERSION, Example, InputFormat
+from critics.trained.model import BFLOAT16, FLOAT32, CriticModel, load_backbone, make_heads, resolve_precision
+from critics.trained.scoring import Calibration, Figures, PartCounts
+from critics.trained.settings import BackboneName, ShowingSettings, TrainedSettings, TrainSettings
 from ostensive.errors import SettingsError
-from ostensive.files import replacing, storage_errors, write_text
+from ostensive.files import storage_errors, write_text
 from ostensive.fingerprint import fingerprint
+from ostensive.models.checkpoints import Evaluation, save_weights
 from ostensive.models.devices import resolve_device
 from ostensive.models.digests import files_digest
 from ostensive.models.files import model_version
-
-if TYPE_CHECKING:
-    from torch import nn
+from ostensive.recipe_kind import RecipeKind
 
 CRITIC, HEADS, BACKBONE = "critic.json", "heads.safetensors", "backbone"
-_FORMAT: Final = 1
+CARD, RECORD = "README.md", "training.json"
+_FORMAT: Final = 2
+_IMAGES: Final = "trained_images"
+"""The key in the record of the images whose rows the weights were learned from, as the beginnings of their ids."""
+_ID_LENGTH: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownRegions:
     """The regions that a critic saw in training."""
 
     most_regions: int  # drawn on one picture
@@ -41,44 +43,86 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class CriticFile:
-    """What `critic.json` says: how triples are shown to this critic and how what it says is read."""
+    """What `critic.json` says: how rows are given to this critic and how its outputs are read."""
 
     format: int
-    backbone: BackboneName
     text_version: int
+    backbone: BackboneName
+    parts: tuple[str, ...]  # the names of the texts that it reads
+    question: str  # that it is asked after them
+    noun: str  # what people call a row
+    criteria: tuple[str, ...]  # what it rates
     show: ShowingSettings
     seed: int  # of the regions drawn
     calibration: Calibration
-    known: Known
+    known: KnownRegions
 
     @property
-    def showing(self) -> Showing:
-        """How triples are shown."""
-        return Showing(self.backbone, self.show, self.seed)
+    def inputs(self) -> InputFormat:
+        """How rows are given to it."""
+        return InputFormat(self.backbone, self.question, self.show, self.seed)
 
 
-def known_regions(examples: Sequence[Example], show: ShowingSettings) -> Known:
+@dataclass(frozen=True, slots=True)
+class TrainedFigures:
+    """How a training went and what came of it."""
+
+    version: str  # of the critic: changes with anything that its scores depend on
+    base_version: str  # of the model it started from, as `ostensive.models.files` knows it
+    labels_hash: str  # of all labels that were used
+    train: PartCounts
+    held_out: PartCounts
+    test: Figures
+    rounds: tuple[Evaluation, ...]
+    best_epoch: int  # whose weights were taken, from 0
+    seconds: float  # of all rounds
+
+
+def known_regions(examples: Sequence[Example], show: ShowingSettings) -> KnownRegions:
     """What a critic that is trained on `examples` sees of regions."""
     most, highest = 0, -1
     for example in examples:
-        mentioned = [region.number for region in example.regions if region.number in example.candidate.mentions]
-        numbers, count = mentioned, len(mentioned)
+        mentions = {number for text in example.texts for number in text.mentions}
+        numbers = [region.number for region in example.regions if region.number in mentions]
+        count = len(numbers)
         if show.regions != "mentioned":
             numbers = [region.number for region in example.regions]
             count = max(count, min(show.max_regions, len(numbers)))
         most, highest = max(most, count), max(highest, *numbers, -1)
-    return Known(most, highest)
+    return KnownRegions(most, highest)
 
 
-def write_critic(folder: Path, learner: Learner, file: CriticFile) -> None:
+def make_file(
+    inputs: InputFormat,
+    kind: RecipeKind,
+    criteria: tuple[str, ...],
+    *,
+    calibration: Calibration,
+    known: KnownRegions,
+) -> CriticFile:
+    """What a critic of this version, trained on candidates of `kind`, writes of itself."""
+    return CriticFile(
+        format=_FORMAT,
+        text_version=TEXT_VERSION,
+        backbone=inputs.backbone,
+        parts=kind.parts,
+        question=inputs.question,
+        noun=kind.noun,
+        criteria=criteria,
+        show=inputs.show,
+        seed=inputs.seed,
+        calibration=calibration,
+        known=known,
+    )
+
+
+def write_critic(folder: Path, model: CriticModel, file: CriticFile) -> None:
     """Writes a critic into `folder`, which has none; raises `StorageError`."""
     from pydantic import TypeAdapter
-    from safetensors.torch import save_file
 
     with storage_errors(folder / BACKBONE):
-        learner.backbone.save(folder / BACKBONE)
-    with replacing(folder / HEADS) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in learner.heads.state_dict().items()}, temporary)
+        model.backbone.save(folder / BACKBONE)
+    save_weights(folder / HEADS, model.heads.state_dict())
     for path in (folder / HEADS, *(folder / BACKBONE).glob("*.safetensors")):
         path.chmod(0o644)  # safetensors writes for its owner alone, and a critic is there to be shared
     write_text(folder / CRITIC, TypeAdapter(CriticFile).dump_json(file, indent=1).decode() + "\n")
@@ -112,11 +156,6 @@ def read_critic(folder: Path) -> CriticFile:
     return file
 
 
-def make_file(showing: Showing, calibration: Calibration, known: Known) -> CriticFile:
-    """What a critic of this version writes of itself."""
-    return CriticFile(_FORMAT, showing.backbone, TEXT_VERSION, showing.settings, showing.seed, calibration, known)
-
-
 def critic_version(folder: Path) -> str:
     """A hash of all that a critic's scores depend on; a threshold is none of it. Raises `SettingsError`."""
     read_critic(folder)
@@ -124,28 +163,157 @@ def critic_version(folder: Path) -> str:
     return fingerprint([own, model_version(str((folder / BACKBONE).absolute()))])
 
 
-def load_critic(settings: TrainedSettings) -> Learner:
+def load_critic(settings: TrainedSettings) -> CriticModel:
     """The model of a critic on its device; raises `SettingsError` in one line where it cannot be had."""
-    folder = Path(settings.model)
-    file = read_critic(folder)
-    device = resolve_device(settings.device)
-    precision = precision_on(settings.precision, device)
-    source = Source(str((folder / BACKBONE).absolute()), None, BFLOAT16 if precision == BFLOAT16 else FLOAT32, device)
-    backbone = load_backbone(file.backbone, source)
-    heads = make_heads(backbone.width, 0, None)
-    _load_heads(heads, folder / HEADS)
-    heads.to(device).eval()
-    return Learner(backbone, heads, device, precision)
-
-
-def _load_heads(heads: "nn.ModuleDict", path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    folder = Path(settings.model)
+    file = read_critic(folder)
+    device = resolve_device(settings.device)
+    precision = resolve_precision(settings.precision, device)
+    dtype = BFLOAT16 if precision == BFLOAT16 else FLOAT32
+    backbone = load_backbone(file.backbone, str((folder / BACKBONE).absolute()), None, dtype=dtype, device=device)
+    heads = make_heads(backbone.width, len(file.criteria), 0, None)
     try:
-        tensors: Any = load_file(path)  # Any: safetensors types its tensors loosely
-        heads.load_state_dict(tensors)
+        heads.load_state_dict(load_file(folder / HEADS))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise SettingsError(
-            f"{path}: holds no heads of this critic's model; take the folder as training wrote it"
+            f"{folder / HEADS}: holds no heads of this critic's model; take the folder as training wrote it"
         ) from error
+    heads.to(device).eval()
+    return CriticModel(backbone, heads, file.criteria, device, precision)
+
+
+def write_record(
+    folder: Path, settings: TrainSettings, figures: TrainedFigures, *, made_from: str, image_ids: Iterable[str]
+) -> None:
+    """Writes the card, and last the record of a training that learned of these images; raises `StorageError`."""
+    record = {
+        "made_from": made_from,
+        "settings": settings.model_dump(mode="json"),
+        "figures": asdict(figures),
+        "versions": _versions(),
+        _IMAGES: sorted({image_id[:_ID_LENGTH] for image_id in image_ids}),
+    }
+    write_text(folder / CARD, critic_card(settings, figures, read_critic(folder)))
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+
+
+def finished_figures(folder: Path, made_from: str) -> TrainedFigures | None:
+    """The figures of the finished critic in `folder`, None where there is none.
+
+    Raises `SettingsError` for one that was made from something else.
+    """
+    from pydantic import TypeAdapter
+
+    if not ((folder / CRITIC).exists() and (folder / RECORD).exists()):
+        return None
+    record: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
+    if record["made_from"] != made_from:
+        raise SettingsError(
+            f"{folder} holds a critic with other settings, labels or weights; choose another --out, or remove the"
+            " folder"
+        )
+    figures: TrainedFigures = TypeAdapter(TrainedFigures).validate_python(record["figures"])
+    return figures
+
+
+def unseen_labels(critic: Path, labels: Sequence[Label]) -> list[Label] | None:
+    """Those of `labels` that are of other images than the critic in the folder `critic` learned from.
+
+    By them alone can it be judged what its scores are worth. Whole images, because rows of one image share its
+    mistakes. None where the critic does not say what it learned from.
+    """
+    try:
+        learned_from = set(json.loads((critic / RECORD).read_text("utf-8"))[_IMAGES])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a critic from elsewhere
+    return [label for label in labels if label.image_id[:_ID_LENGTH] not in learned_from]
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "transformers", "numpy", "pillow")}
+
+
+_SHOWN = {
+    "mentioned": "the regions that a row mentions are drawn, and no others",
+    "among_others": "the regions that a row mentions are drawn among others of the image",
+    "mixed": "the regions that a row mentions are drawn, by turns alone and among others of the image",
+}
+
+
+def critic_card(settings: TrainSettings, figures: TrainedFigures, file: CriticFile) -> str:
+    """The card as Markdown with the Hub's front matter; a pure function of what was set and what came out."""
+    test, show = figures.test, settings.show
+    read = " and ".join(part for part in (", ".join(file.parts[:-1]), file.parts[-1]) if part)
+    weights = "".join(f", rating of {name} {settings.head_weights.of(name):g}" for name in file.criteria)
+    base = f"`{settings.model}`" + (f" at `{settings.revision}`" if settings.revision else "")
+    parts = (("training", figures.train), ("held out", figures.held_out), ("test", test.part))
+    return "\n".join(
+        [
+            "---",
+            "library_name: ostensive",
+            "tags: [critic, vision-language]",
+            "---",
+            f"# A critic of {read}\n",
+            f"It looks at an image with numbered regions drawn on it, reads {read}, and gives the probability that"
+            f" people would accept the {file.noun}. 1 is accept.\n",
+            "```yaml",
+            "critics:",
+            "  - kind: trained",
+            "    model: PATH-OF-THIS-FOLDER",
+            "    min_accept_probability: 0.8",
+            "```\n",
+            "## What it was trained on\n",
+            f"| part | {file.noun}s | images | accepted |",
+            "|---|---|---|---|",
+            *(
+                f"| {name} | {part.rows:,} | {part.images:,} | {part.accepted / part.rows:.1%} |"
+                for name, part in parts
+            ),
+            "",
+            "No image is in two parts. Training was stopped and probabilities were calibrated by the held-out part; the"
+            " test part was used for the figures below and for nothing else.\n",
+            "## Figures on the test part\n",
+            "| measure | value |",
+            "|---|---|",
+            *_rows(test),
+            "",
+            "## How\n",
+            f"- Base: {base} (`{figures.base_version}`), backbone `{settings.backbone}`; image tower"
+            f" {settings.image_tower}, language part {settings.language}. Its licence goes on to this model.",
+            f"- Pictures: at most {show.image_side_px} pixels a side; {_SHOWN[show.regions]}. It saw at most"
+            f" {file.known.most_regions} regions drawn at a time, with numbers up to"
+            f" {file.known.highest_number}.",
+            f"- Heads, with their weights in the loss: accept {settings.head_weights.accept:g}{weights}.",
+            f"- {len(figures.rounds)} rounds, the best was number {figures.best_epoch + 1}; {figures.seconds:,.0f}"
+            f" seconds; temperature {file.calibration.temperature:.3f}, logit offset"
+            f" {file.calibration.logit_offset:.3f}.",
+            f"- Labels `{figures.labels_hash[:16]}`, critic `{figures.version[:16]}`, seed {settings.seed}. All"
+            " settings are in `training.json`.\n",
+            "## What it is not for\n",
+            f"It knows what its annotators accepted of one teacher's {file.noun}s on one kind of images, and says"
+            " something of any others all the same. Measure it anew on labels of yours before you trust it there. It is"
+            " no judge of people, and a high score is no proof that a text is true.",
+            "",
+        ]
+    )
+
+
+def _rows(test: Figures) -> list[str]:
+    chance = test.part.accepted / test.part.rows
+    return [
+        f"| precision, recall, F1 at probability 0.5 | {test.precision:.3f}, {test.recall:.3f}, {test.f1:.3f} |",
+        f"| average precision (chance {chance:.3f}) | {test.average_precision:.3f} |",
+        f"| accepted among the fifth with the highest score (unfiltered {chance:.3f}) |"
+        f" {test.accepted_in_best_fifth:.3f} |",
+        f"| calibration error, after and before temperature | {test.calibration_error:.3f},"
+        f" {test.calibration_error_before:.3f} |",
+        *(
+            f"| error of the rating of {one.criterion} (of always the mean {one.error_of_mean:.3f}) | {one.error:.3f} |"
+            for one in test.ratings
+        ),
+    ]

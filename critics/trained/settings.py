@@ -1,8 +1,8 @@
 """What a user may say of a critic that is trained, and of one that is applied.
 
 How the pictures are made and the texts written is said once, at training, and travels with the critic; whoever applies
-it sets only where it is, how it runs and from which probability on a candidate is accepted. Settings of the pictures
-at both ends were given up: a critic that is shown other pictures than it learned from judges something else.
+it sets only where it is, how it runs and from which probability on a candidate is accepted: a critic that is shown
+other pictures than it learned from judges something else.
 """
 
 from typing import Annotated, Literal
@@ -14,6 +14,7 @@ from ostensive.models.needs import ModelNeed
 from ostensive.settings import Operational, Settings
 
 BackboneName = Literal["blip2", "vlm"]
+Weight = Annotated[float, Field(ge=0)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
 
@@ -21,8 +22,8 @@ class ShowingSettings(Settings):
     """What the critic is shown of an image."""
 
     regions: Literal["mentioned", "among_others", "mixed"] = "mentioned"
-    """Which regions are drawn: those that the triple mentions, these among others of the image, or by turns: the
-    mentioned alone in 60 % of the triples, which is what LSKD's repository does."""
+    """Which regions are drawn: those that the texts mention, these among others of the image, or by turns: the
+    mentioned alone in 60 % of the rows, which is what LSKD's repository does."""
     max_regions: int = Field(default=5, ge=1)
     """Most regions drawn where others are drawn too; LSKD: five. Mentioned ones are always drawn."""
     image_side_px: int = Field(default=480, ge=28, le=4096)
@@ -30,14 +31,18 @@ class ShowingSettings(Settings):
 
 
 class HeadWeights(Settings):
-    """What each head counts in the loss. LSKD's repository: 1, 0.5 and 0.5; `0` leaves a head untrained."""
+    """What each head counts in the loss. LSKD's repository: 1 and twice 0.5; `0` leaves a head untrained."""
 
     accept: float = Field(default=1.0, gt=0)
     """Cross-entropy of accepted or not."""
-    qa: float = Field(default=0.5, ge=0)
-    """Squared error of the rating of question and answer."""
-    rationale: float = Field(default=0.5, ge=0)
-    """Squared error of the rating of the rationale."""
+    rating: Weight = 0.5
+    """Squared error of the rating of each criterion that the labels have."""
+    criteria: dict[str, Weight] = Field(default_factory=dict)
+    """The same of single criteria, by their names."""
+
+    def of(self, criterion: str) -> float:
+        """The weight of the rating of a criterion."""
+        return self.criteria.get(criterion, self.rating)
 
 
 class TrainSettings(Settings):
@@ -58,17 +63,17 @@ class TrainSettings(Settings):
     show: ShowingSettings = ShowingSettings()
     head_weights: HeadWeights = HeadWeights()
     class_balance: bool = True
-    """Whether accepted and rejected triples count the same in sum. The probability is put right for it afterwards."""
+    """Whether accepted and rejected rows count the same in sum. The probability is put right for it afterwards."""
     held_out_share: float = Field(default=0.1, gt=0, lt=1)
     """Share of the labels, by whole images, by which training is stopped and probabilities are calibrated."""
     test_share: float = Field(default=0.1, gt=0, lt=1)
     """Share of the labels, by whole images, on which the figures are measured and which nothing else sees."""
     batch_size: int = Field(default=32, ge=1)
-    """Triples to a step of the optimizer. LSKD: 256, of 20,000 triples."""
+    """Rows to a step of the optimizer. LSKD: 256, of 20,000 rows."""
     learning_rate: float = Field(default=1e-5, gt=0)
     """Highest rate of the model. LSKD: 1e-5."""
     head_learning_rate: float = Field(default=1e-4, gt=0)
-    """Highest rate of the heads, two of which begin at random."""
+    """Highest rate of the heads."""
     weight_decay: float = Field(default=0.05, ge=0)
     """LSKD's repository, for the student: 0.05."""
     warm_up_share: float = Field(default=0.1, ge=0, lt=1)
@@ -78,7 +83,7 @@ class TrainSettings(Settings):
     max_epochs: int = Field(default=10, ge=1)
     """Most rounds through the labels. LSKD: ten."""
     patience: int = Field(default=3, ge=1)
-    """Rounds that tell the held-out triples apart no better after which training ends: by their order (average
+    """Rounds that tell the held-out rows apart no better after which training ends: by their order (average
     precision), and where it is as good, by how sure it is (cross-entropy)."""
     dropout: bool = True
     """Whether the model's own dropout is on in training."""
@@ -89,7 +94,7 @@ class TrainSettings(Settings):
     device: Operational[Device] = "auto"
     """auto, cpu, mps, cuda or cuda:1."""
     rows_at_once: Operational[Annotated[int, Field(ge=1, le=4096)]] = 8
-    """Triples through the model at a time; gradients of a step are added up. Halved when memory runs out."""
+    """Rows through the model at a time; gradients of a step are added up. Halved when memory runs out."""
     checkpoint_every_s: Operational[Annotated[float, Field(ge=0)]] = 120.0
     """Seconds of training that a kill may cost."""
 
@@ -121,7 +126,7 @@ class TrainedSettings(ScoringSettings):
     device: Operational[Device] = "auto"
     """auto, cpu, mps, cuda or cuda:1."""
     batch_size: Operational[Annotated[int, Field(ge=1, le=4096)]] = 32
-    """Triples through the model at a time; halved, and said so, when memory runs out."""
+    """Rows through the model at a time; halved, and said so, when memory runs out."""
 
     def needs(self) -> tuple[ModelNeed, ...]:
         """The critic's folder."""

@@ -7,15 +7,13 @@ count places themselves would be off by the padding.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: transformers types its classes in part, tensors come by name
 
 import PIL.Image
 
-from critics.trained.backbone import Source
-from ostensive.chat.records import Message
 from ostensive.errors import SettingsError
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.models.loading import LoadedModel, load_model, prompt_text
+from ostensive.models.loading import LoadedModel, load_model
 from ostensive.models.pictures import presentable
 from ostensive.models.pretrained import without_bars
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class VlmBackbone:
-    """`critics.trained.backbone.Backbone` around a model that `ostensive.generation` loaded."""
+    """`critics.trained.model.Backbone` around a model that `ostensive.models.loading` loaded."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
@@ -51,12 +49,16 @@ class VlmBackbone:
     def token_count(self, text: str, picture: PIL.Image.Image) -> int:
         return int(self.prepare([picture], [text])["input_ids"].shape[-1])
 
-    def prepare(self, pictures: Sequence[PIL.Image.Image], texts: Sequence[str]) -> Any:  # Any: tensors by name
-        processor, form = self._loaded.processor, self._loaded.form
+    def prepare(self, pictures: Sequence[PIL.Image.Image], texts: Sequence[str]) -> Any:
+        processor = self._loaded.processor
         images = [presentable(picture) for picture in pictures]
         prompts = [
-            prompt_text((Message("user", text, (image,)),), form, processor)
-            for text, image in zip(texts, images, strict=True)
+            processor.apply_chat_template(
+                [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}],
+                add_generation_prompt=True,
+                tokenize=False,
+            )
+            for text in texts
         ]
         start = processor.tokenizer.bos_token
         # A start token that the template wrote must not be written twice.
@@ -69,7 +71,7 @@ class VlmBackbone:
             **({"add_special_tokens": False} if is_started else {}),
         )
 
-    def states(self, inputs: Any) -> "torch.Tensor":  # Any: as above
+    def states(self, inputs: Any) -> "torch.Tensor":
         import torch
 
         model = self._loaded.model
@@ -89,15 +91,18 @@ class VlmBackbone:
         self._loaded.processor.save_pretrained(folder)
 
 
-def load_vlm(source: Source) -> VlmBackbone:
-    """The model of `source`; raises `SettingsError` in one line if it cannot be had or has no last token to read."""
+def load_vlm(model: str, revision: str | None, *, dtype: str, device: str) -> VlmBackbone:
+    """The model of that name, held in `dtype` on `device`.
+
+    Raises `SettingsError` in one line if it cannot be had or has no last token to read.
+    """
     settings = GeneratorSettings.model_validate(
-        {"model": source.name, "revision": source.revision, "dtype": source.dtype, "device": source.device}
+        {"model": model, "revision": revision, "dtype": dtype, "device": device}
     )
     loaded = load_model(settings)
     if loaded.form != "chat" or loaded.encodes or loaded.model.base_model is loaded.model:
         raise SettingsError(
-            f"{source.name}: is a model of type {loaded.model.config.model_type!r}; the backbone vlm takes a decoder"
+            f"{model}: is a model of type {loaded.model.config.model_type!r}; the backbone vlm takes a decoder"
             " with a chat template (LLaVA, SmolVLM, Qwen-VL, ...); for BLIP-2's matching model set backbone=blip2"
         )
     loaded.processor.tokenizer.padding_side = "right"

@@ -78,7 +78,7 @@ class _Exam:
     thing: Thing | None = None
 
 
-def measure_eyes(folder: Path, seeds: Sequence[int], *, batch_size: int = 64) -> dict[Measure, Figure]:
+def measure_vlm(folder: Path, seeds: Sequence[int], *, batch_size: int = 64) -> dict[Measure, Figure]:
     """The figures of the image-text model in `folder` on the scenes of `seeds`."""
     exams = [exam for seed in seeds for exam in _exams(sample_scene(seed))]
     settings = GeneratorSettings(model=str(folder), batch_size=batch_size)
@@ -178,17 +178,23 @@ def measure_blip2(folder: Path, seeds: Sequence[int]) -> Blip2Figures:
 
     from microworld.training.models import load_blip2
     from microworld.training.pool import make_pool
-    from microworld.training.querying import answers_of, likened, make_queries, padded, queried_rightly
+    from microworld.training.querying import (
+        answers_of,
+        contrastive_cosines,
+        make_matching_batch,
+        matching_accuracy,
+        padded,
+    )
     from microworld.training.seeing import as_processed
-    from microworld.training.words import read_ids_of
+    from microworld.training.words import teacher_ids_of
 
     pool, blip2 = make_pool(seeds), load_blip2(folder)
-    batch = make_queries(pool, answers_of(pool), 0, 0, count=len(seeds))
-    right = queried_rightly(blip2, batch)
-    texts = [tuple(read_ids_of(f"a photo of {label}")) for label in (*PLACES, *SHAPES)]
+    batch = make_matching_batch(pool, answers_of(pool), 0, 0, count=len(seeds))
+    right = matching_accuracy(blip2, batch)
+    texts = [tuple(teacher_ids_of(f"a photo of {label}")) for label in (*PLACES, *SHAPES)]
     with torch.no_grad():
         seen = blip2.vision_model(pixel_values=as_processed(list(pool.pixels))).last_hidden_state
-        cosines = likened(blip2, seen, torch.from_numpy(padded(texts)))
+        cosines = contrastive_cosines(blip2, seen, torch.from_numpy(padded(texts)))
     place, shapes = cosines[:, : len(PLACES)], cosines[:, len(PLACES) :]
     ranked = _ranked([sample_scene(seed) for seed in seeds], place, shapes)
     return Blip2Figures(

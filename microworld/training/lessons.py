@@ -14,7 +14,7 @@ from microworld.interviews import Asked, Topic, ask, reason
 from microworld.nouns import all_said_of, with_article, write_noun
 from microworld.scenes import Scene, Thing
 from microworld.sentences import write_answer
-from microworld.training.words import ANSWER_ID, DESCRIBE, END_ID, WHY, read_ids_of
+from microworld.training.words import ANSWER_ID, DESCRIBE, END_ID, WHY, teacher_ids_of
 
 Subject: TypeAlias = Literal[Topic, "describe", "why", "marked", "where", "compare", "numbered"]
 """What a lesson is about: a topic of questions, a description, an answer with its reason, a marked region, a numbered
@@ -54,7 +54,7 @@ class Lesson:
 
 def lesson(subject: Subject, prompt: str, answer: str) -> Lesson:
     """A lesson from texts."""
-    return Lesson(subject, (*read_ids_of(prompt), ANSWER_ID), (*read_ids_of(answer), END_ID))
+    return Lesson(subject, (*teacher_ids_of(prompt), ANSWER_ID), (*teacher_ids_of(answer), END_ID))
 
 
 def lessons_of(scene: Scene, rng: random.Random) -> list[Lesson]:

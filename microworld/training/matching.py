@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-MATCHED_TOGETHER = 32
+BATCH_PICTURES = 32
 _PAIRS_SHOWN = 24  # labels of colour and shape together in a step, of all 80
 _TEMPLATES = ("{label}", "{a label}", "a photo of {label}", "a photo of {a label}", "there is {a label}")
 _DESCRIBE = SUBJECTS.index("describe")
@@ -33,7 +33,7 @@ _MARKED = SUBJECTS.index("marked")
 
 
 @dataclass(frozen=True, slots=True)
-class Matches:
+class ContrastiveBatch:
     """A batch of pictures, captions and labels."""
 
     pixels: "torch.Tensor"  # (pictures, 3, side, side) float32
@@ -42,13 +42,13 @@ class Matches:
     is_true: "torch.Tensor"  # (pictures, labels) float32
 
 
-def make_matches(pool: Pool, seed: int, step: int, count: int = MATCHED_TOGETHER) -> Matches:
+def make_contrastive_batch(pool: Pool, seed: int, step: int, count: int = BATCH_PICTURES) -> ContrastiveBatch:
     """The batch of a step."""
     import torch
 
     rows, rng = draw_rows(pool, seed, step, count)
     texts, is_true = labels_on(pool, rows, rng)
-    return Matches(
+    return ContrastiveBatch(
         pixels_of([show(pool, int(row), "whole", rng) for row in rows]),
         torch.from_numpy(np.stack([_padded(_caption(pool, int(row), rng)) for row in rows])),
         torch.from_numpy(np.stack([_padded([*ids_of(text), END_ID]) for text in texts])),
@@ -109,7 +109,9 @@ def make_scale() -> "nn.Module":
     return scale
 
 
-def matching_loss(clip: Any, scale: Any, batch: Matches) -> "torch.Tensor":  # Any: of open_clip, which ships no types
+def contrastive_loss(
+    clip: Any, scale: Any, batch: ContrastiveBatch
+) -> "torch.Tensor":  # Any: of open_clip, which ships no types
     """How badly captions and labels are told apart."""
     import torch
     from torch.nn import functional

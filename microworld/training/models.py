@@ -15,13 +15,14 @@ from microworld.training.words import (
     END_ID,
     IMAGE_ID,
     PAD_ID,
-    READ_WORDS,
     START_ID,
+    TEACHER_WORDS,
     WORDS,
     make_image_processor,
     make_processor,
     make_tokenizer,
 )
+from ostensive.models.training import use_eager_attention
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -37,7 +38,7 @@ CLIP_TEXT_WIDTH = 64
 CLIP_EMBEDDING = 64
 CLIP_CONTEXT = 48
 QUERIES = 16
-MAX_QUERIED_WORDS = 256
+MAX_TEXT_TOKENS = 256
 CLIP_CONFIG_FILE = "open_clip_config.json"
 _HALF = [0.5, 0.5, 0.5]
 _VISION_EPS = 1e-5  # of the layer norms, as open_clip has it
@@ -49,10 +50,10 @@ def _padded(words: Sequence[str]) -> int:
     return -(-len(words) // 64) * 64
 
 
-def make_eyes(words: Sequence[str] = WORDS) -> Any:  # Any: transformers types its models in part
+def make_vlm(words: Sequence[str] = WORDS) -> Any:  # Any: transformers types its models in part
     """The image-text model, with random weights: LLaVA of a ViT, a two-layer projector and a Llama.
 
-    It knows `words`, which are `WORDS` or `READ_WORDS`.
+    It knows `words`, which are `WORDS` or `TEACHER_WORDS`.
     """
     import torch
     from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, ViTConfig
@@ -106,36 +107,33 @@ def make_eyes(words: Sequence[str] = WORDS) -> Any:  # Any: transformers types i
     return model
 
 
-def give_words(eyes: Any) -> None:  # Any: as above
-    """Gives the image-text model `READ_WORDS` for `WORDS`: those that are new mean nothing yet."""
+def resize_vocabulary(vlm: Any) -> None:  # Any: as above
+    """Gives the image-text model `TEACHER_WORDS` for `WORDS`: those that are new mean nothing yet."""
     import torch
 
-    eyes.resize_token_embeddings(_padded(READ_WORDS), mean_resizing=False)
+    vlm.resize_token_embeddings(_padded(TEACHER_WORDS), mean_resizing=False)
     with torch.no_grad():
-        eyes.get_input_embeddings().weight[len(WORDS) :].normal_(0, WIDTH**-0.5)
+        vlm.get_input_embeddings().weight[len(WORDS) :].normal_(0, WIDTH**-0.5)
 
 
-def hasten(model: Any, *, compiled: bool) -> None:  # Any: as above
-    """Readies the image-text model for training on a CPU: plain attention, and, if asked for, layers compiled.
+def compile_layers(vlm: Any) -> None:  # Any: as above
+    """Compiles the language model's layers, which needs a C++ compiler.
 
-    Both together are 1.7 times as fast as the default; flash attention's backward pass is what is slow on a CPU.
-    Compiling needs a C++ compiler.
+    Together with plain attention this is 1.7 times as fast as the default.
     """
     import torch
 
-    model.set_attn_implementation("eager")
-    if compiled:
-        for layer in model.model.language_model.layers:
-            layer.forward = torch.compile(layer.forward, dynamic=False)
+    for layer in vlm.model.language_model.layers:
+        layer.forward = torch.compile(layer.forward, dynamic=False)
 
 
-def save_eyes(model: Any, folder: Path) -> None:  # Any: as above
+def save_vlm(model: Any, folder: Path) -> None:  # Any: as above
     """Weights in half precision, configuration and processor."""
     import torch
 
     rows = model.get_input_embeddings().num_embeddings
-    words = WORDS if rows == _padded(WORDS) else READ_WORDS
-    halved = make_eyes(words)  # a fresh one, for a model in training may have been compiled, which cannot be copied
+    words = WORDS if rows == _padded(WORDS) else TEACHER_WORDS
+    halved = make_vlm(words)  # a fresh one, for a model in training may have been compiled, which cannot be copied
     halved.load_state_dict(model.state_dict())
     halved.to(torch.float16).save_pretrained(folder)
     make_processor(PATCH_PX, words).save_pretrained(folder)
@@ -159,7 +157,7 @@ def vision_config() -> Any:  # Any: transformers types its configurations in par
     )
 
 
-def make_seer() -> Any:  # Any: a dictionary of modules, each of which is used as what it is
+def make_vision() -> Any:  # Any: a dictionary of modules, each of which is used as what it is
     """A vision transformer with what it needs to be taught to see: `tower`, `projector` and `words`."""
     import torch
     from torch import nn
@@ -167,29 +165,29 @@ def make_seer() -> Any:  # Any: a dictionary of modules, each of which is used a
 
     kind: Any = Blip2VisionModel
     tower = kind(vision_config())
-    tower.set_attn_implementation("eager")  # see `hasten`
+    use_eager_attention(tower)
     words = nn.Embedding(_padded(WORDS), WIDTH)
     with torch.no_grad():
         words.weight.normal_(0, WIDTH**-0.5)
     return nn.ModuleDict({"tower": tower, "projector": nn.Linear(WIDTH, WIDTH), "words": words})
 
 
-def give_sight(seer: Any, eyes: Any, pixels: "torch.Tensor") -> float:  # Any: of `make_seer` and `make_eyes`
-    """Gives the image-text model the tower and the words of `seer`, and a projector that turns patches as its own does.
+def initialize_vlm(vision: Any, vlm: Any, pixels: "torch.Tensor") -> float:  # Any: of `make_vision` and `make_vlm`
+    """Gives the image-text model the tower and the words of `vision`, and a projector that turns patches as that one's.
 
     LLaVA takes patches before the tower's last layer norm, so the projector is fitted by least squares to what the
-    seer makes of `pixels` after it. Returns the share of the variance that it explains, 0-1.
+    latter makes of `pixels` after it. Returns the share of the variance that it explains, 0-1.
     """
     import torch
 
-    tower, projector = seer["tower"], eyes.model.multi_modal_projector
+    tower, projector = vision["tower"], vlm.model.multi_modal_projector
     first, second = projector.linear_1, projector.linear_2
-    eyes.model.vision_tower.load_state_dict(_as_vit(tower.state_dict()), strict=False)
+    vlm.model.vision_tower.load_state_dict(_as_vit(tower.state_dict()), strict=False)
     with torch.no_grad():
-        eyes.get_input_embeddings().weight.copy_(seer["words"].weight)
-        wanted = seer["projector"](tower(pixel_values=pixels).last_hidden_state[:, 1:]).flatten(0, 1)
-        layers = eyes.model.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
-        given = layers[eyes.config.vision_feature_layer][:, 1:].flatten(0, 1)
+        vlm.get_input_embeddings().weight.copy_(vision["words"].weight)
+        wanted = vision["projector"](tower(pixel_values=pixels).last_hidden_state[:, 1:]).flatten(0, 1)
+        layers = vlm.model.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
+        given = layers[vlm.config.vision_feature_layer][:, 1:].flatten(0, 1)
         spread = given.std()
         ones = torch.ones(len(given), 1)
         fitted = torch.linalg.lstsq(torch.cat([given / spread, ones], 1), wanted).solution
@@ -227,13 +225,13 @@ def make_blip2() -> Any:  # Any: transformers types its models in part
     from transformers import Blip2Config, Blip2ForImageTextRetrieval, Blip2QFormerConfig
 
     queries = Blip2QFormerConfig(
-        vocab_size=_padded(READ_WORDS),
+        vocab_size=_padded(TEACHER_WORDS),
         hidden_size=WIDTH,
         num_hidden_layers=TEXT_LAYERS,
         num_attention_heads=WIDTH // HEAD_WIDTH,
         intermediate_size=4 * WIDTH,
         encoder_hidden_size=WIDTH,
-        max_position_embeddings=MAX_QUERIED_WORDS,
+        max_position_embeddings=MAX_TEXT_TOKENS,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         initializer_range=0.05,
@@ -250,20 +248,20 @@ def make_blip2() -> Any:  # Any: transformers types its models in part
     return kind(config)
 
 
-def begin_with(seer: Any, blip2: Any) -> None:  # Any: of `make_seer` and `make_blip2`
-    """Gives BLIP-2 the tower and the words of `seer`, queries that differ, and attention that finds like by like.
+def initialize_blip2(vision: Any, blip2: Any) -> None:  # Any: of `make_vision` and `make_blip2`
+    """Gives BLIP-2 the tower and the words of `vision`, queries that differ, and attention that finds like by like.
 
-    A query that has read the word "circle" then looks at the patches that `seer` turns towards that word. From random
+    A query that has read the word "circle" then looks at the patches that `vision` turns towards that word. From random
     attention it told true from false texts in six of ten cases after a quarter of an hour.
     """
     import torch
 
-    blip2.vision_model.load_state_dict(seer["tower"].state_dict())
-    projector = seer["projector"]
+    blip2.vision_model.load_state_dict(vision["tower"].state_dict())
+    projector = vision["projector"]
     with torch.no_grad():
         words = blip2.embeddings.word_embeddings.weight
         words.normal_(0, WIDTH**-0.5)
-        words[: len(WORDS)] = seer["words"].weight[: len(WORDS)]
+        words[: len(WORDS)] = vision["words"].weight[: len(WORDS)]
         blip2.query_tokens.normal_(0, WIDTH**-0.5)
         for layer in blip2.qformer.encoder.layer:
             reading = layer.attention.attention
@@ -290,9 +288,9 @@ def save_blip2(model: Any, folder: Path) -> None:  # Any: as above
     halved.load_state_dict(model.state_dict())
     halved.to(torch.float16).save_pretrained(folder)
     kind: Any = Blip2Processor
-    kind(make_image_processor(), make_tokenizer(READ_WORDS, starts_texts=True)).save_pretrained(folder)
+    kind(make_image_processor(), make_tokenizer(TEACHER_WORDS, starts_texts=True)).save_pretrained(folder)
     for path in folder.glob("*.safetensors"):
-        path.chmod(0o644)  # see `save_eyes`
+        path.chmod(0o644)  # see `save_vlm`
 
 
 def load_blip2(folder: Path) -> Any:  # Any: as above
@@ -351,14 +349,14 @@ def save_clip(model: Any, folder: Path) -> None:  # Any: as above
     weights = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in model.state_dict().items()}
     path = folder / "open_clip_model.safetensors"
     save_file(weights, path, metadata={"format": "pt"})
-    path.chmod(0o644)  # see `save_eyes`
+    path.chmod(0o644)  # see `save_vlm`
     seeing = {"mean": _HALF, "std": _HALF, "interpolation": "bicubic", "resize_mode": "squash"}
     config = {"model_cfg": clip_config(), "preprocess_cfg": seeing}
     (folder / CLIP_CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     clip_tokenizer().save_pretrained(folder)
 
 
-def give_vision(tower: "nn.Module", clip: "nn.Module") -> None:
+def initialize_clip(tower: "nn.Module", clip: "nn.Module") -> None:
     """Starts the vision tower of the contrastive model from `tower`, that of BLIP-2."""
     import torch
 

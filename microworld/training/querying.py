@@ -22,16 +22,16 @@ from microworld.training.pool import Pool
 from microworld.training.seeing import as_processed, draw_rows
 from microworld.training.statements import draw_statement
 from microworld.training.views import Numbered, show, show_numbered
-from microworld.training.words import PAD_ID, START_ID, read_ids_of, word_id
+from microworld.training.words import PAD_ID, START_ID, teacher_ids_of, word_id
 
 if TYPE_CHECKING:
     import torch
 
-QUERIED_TOGETHER = 16  # pictures in a step
+BATCH_PICTURES = 16  # pictures in a step
 TEXTS_EACH = 4
 TEXT_TOKENS = 48
-QueriedView: TypeAlias = Literal["whole", "drawn", "numbered"]
-_VIEWS: Mapping[QueriedView, float] = {"whole": 0.25, "drawn": 0.25, "numbered": 0.5}
+MatchingView: TypeAlias = Literal["whole", "drawn", "numbered"]
+_VIEWS: Mapping[MatchingView, float] = {"whole": 0.25, "drawn": 0.25, "numbered": 0.5}
 _KINDS = tuple(_VIEWS)
 _WHAT_IS_IN_IT = 0.3  # of the texts on numbered boxes; the others are on how they lie
 # Subjects of which a question has one right answer, so that another answer of the same kind is wrong.
@@ -47,7 +47,7 @@ Answers: TypeAlias = Mapping[tuple[int, str], Sequence[Ids]]
 
 
 @dataclass(frozen=True, slots=True)
-class Queries:
+class MatchingBatch:
     """A batch of pictures, with `TEXTS_EACH` texts on each that are true or false, and a caption."""
 
     pixels: "torch.Tensor"  # (pictures, 3, side, side) float32
@@ -58,9 +58,9 @@ class Queries:
     fits: "torch.Tensor"  # (pictures, labels) float32: whether a label is true of a picture, 0 or 1
 
 
-def make_queries(
-    pool: Pool, answers: Answers, seed: int, step: int, progress: float = 1.0, count: int = QUERIED_TOGETHER
-) -> Queries:
+def make_matching_batch(
+    pool: Pool, answers: Answers, seed: int, step: int, progress: float = 1.0, count: int = BATCH_PICTURES
+) -> MatchingBatch:
     """The batch of a step, when this share of the course is over; `answers` are those of `answers_of` the pool."""
     import torch
 
@@ -70,7 +70,7 @@ def make_queries(
     texts: list[Ids] = []
     truth: list[bool] = []
     for row in rows.tolist():
-        view: QueriedView = _KINDS[int(rng.choice(len(_KINDS), p=list(_VIEWS.values())))]
+        view: MatchingView = _KINDS[int(rng.choice(len(_KINDS), p=list(_VIEWS.values())))]
         numbered = show_numbered(pool, row, rng) if view == "numbered" else None
         one = show(pool, row, "whole" if view == "numbered" else view, rng)
         pixels.append(one.pixels if numbered is None else numbered.pixels)
@@ -88,12 +88,12 @@ def make_queries(
             truth.append(is_true)
     captions = [_caption(pool, row, rng) for row in rows.tolist()]
     labels, fits = labels_on(pool, rows, rng)
-    return Queries(
+    return MatchingBatch(
         as_processed(pixels),
         torch.from_numpy(padded(texts)),
         torch.tensor(truth, dtype=torch.int64),
         torch.from_numpy(padded(captions)),
-        torch.from_numpy(padded([tuple(read_ids_of(label)) for label in labels])),
+        torch.from_numpy(padded([tuple(teacher_ids_of(label)) for label in labels])),
         torch.from_numpy(fits),
     )
 
@@ -103,9 +103,9 @@ def _on_numbers(pool: Pool, row: int, shown: Numbered, is_true: bool, rng: np.ra
     if shown.things and rng.random() < _WHAT_IS_IN_IT:
         number = list(shown.things)[int(rng.integers(len(shown.things)))]
         _, phrase = _phrase(pool, row, shown.things[number], is_true, rng)
-        return (*read_ids_of(f"[{number}] is"), *phrase)
+        return (*teacher_ids_of(f"[{number}] is"), *phrase)
     text = draw_statement(shown.boxes, is_true, rng)
-    return None if text is None else tuple(read_ids_of(text))
+    return None if text is None else tuple(teacher_ids_of(text))
 
 
 def _there_is(pool: Pool, row: int, is_true: bool, rng: np.random.Generator) -> Ids:
@@ -114,7 +114,7 @@ def _there_is(pool: Pool, row: int, is_true: bool, rng: np.random.Generator) -> 
     pair = shown[int(rng.integers(len(shown)))]
     while not is_true and (shown == pair).all(1).any():
         pair = np.array([rng.integers(len(SHAPES)), rng.integers(len(COLOURS))])
-    return tuple(read_ids_of(f"there is a {COLOURS[pair[1]]} {SHAPES[pair[0]]}"))
+    return tuple(teacher_ids_of(f"there is a {COLOURS[pair[1]]} {SHAPES[pair[0]]}"))
 
 
 def _on_scene(
@@ -183,7 +183,7 @@ def padded(texts: Sequence[Ids]) -> npt.NDArray[np.int64]:
     return np.array([[*text, *[PAD_ID] * (longest - len(text))] for text in cut])
 
 
-def matched(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: of transformers
+def matching_logits(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: of transformers
     """`(texts, 2)`: the logits for false and true, as the library's own forward gives them.
 
     `seen` is what the tower makes of the pictures; the texts on one picture stand side by side.
@@ -205,7 +205,7 @@ def matched(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.T
     return logits
 
 
-def likened(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: as above
+def contrastive_cosines(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: as above
     """`(pictures, texts)`: cosines of texts and the likest query of each picture, as the library's own forward."""
     import torch
     from torch.nn import functional
@@ -223,15 +223,15 @@ def likened(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.T
     return cosines.amax(1)
 
 
-def querying_loss(blip2: Any, scale: Any, batch: Queries) -> "torch.Tensor":  # Any: as above, and of `make_scale`
+def matching_loss(blip2: Any, scale: Any, batch: MatchingBatch) -> "torch.Tensor":  # Any: as above, and of `make_scale`
     """How badly true texts are told from false ones, captions from those of other pictures, and labels that fit."""
     import torch
     from torch.nn import functional
 
     with torch.autocast("cpu", torch.bfloat16):
         seen = blip2.vision_model(pixel_values=batch.pixels).last_hidden_state
-        logits = matched(blip2, seen, batch.texts)
-        captions, labels = (likened(blip2, seen, texts) for texts in (batch.captions, batch.labels))
+        logits = matching_logits(blip2, seen, batch.texts)
+        captions, labels = (contrastive_cosines(blip2, seen, texts) for texts in (batch.captions, batch.labels))
     own = torch.arange(len(batch.pixels))
     captions = captions / _TEMPERATURE
     contrast = (functional.cross_entropy(captions, own) + functional.cross_entropy(captions.T, own)) / 2
@@ -241,13 +241,13 @@ def querying_loss(blip2: Any, scale: Any, batch: Queries) -> "torch.Tensor":  # 
     return loss
 
 
-def queried_rightly(blip2: Any, batch: Queries) -> dict[str, float]:  # Any: as above
+def matching_accuracy(blip2: Any, batch: MatchingBatch) -> dict[str, float]:  # Any: as above
     """The share of texts that are rightly called true or false: of those on a box, and of the others."""
     import torch
 
     with torch.no_grad():
         seen = blip2.vision_model(pixel_values=batch.pixels).last_hidden_state
-        right = matched(blip2, seen, batch.texts).argmax(1) == batch.is_true
+        right = matching_logits(blip2, seen, batch.texts).argmax(1) == batch.is_true
     texts = batch.texts.tolist()
     box = torch.tensor([word_id("box") in text for text in texts])
     numbers = torch.tensor([word_id("[") in text for text in texts])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-SEEN_TOGETHER = 16  # pictures in a step
+BATCH_PICTURES = 16  # pictures in a step
 _VIEWS: dict[View, float] = {"whole": 0.5, "drawn": 0.5}
 _GROUNDS = {"meadow": "grass", "beach": "sand", "snowfield": "snow", "street": "pavement", "night sky": "darkness"}
 _SIZE_WORDS = {"small": ("small", "little"), "large": ("large", "big")}
@@ -36,7 +36,7 @@ _GROUND_WEIGHT = 0.2  # of a patch that shows no thing, beside one that does
 
 
 @dataclass(frozen=True, slots=True)
-class Patches:
+class PatchBatch:
     """A batch of pictures and what their patches show."""
 
     pixels: "torch.Tensor"  # (pictures, 3, side, side) float32, as the image processor makes them
@@ -73,7 +73,7 @@ def as_processed(pixels: Sequence[np.ndarray]) -> "torch.Tensor":
     return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
-def make_patches(pool: Pool, seed: int, step: int, count: int = SEEN_TOGETHER) -> Patches:
+def make_patch_batch(pool: Pool, seed: int, step: int, count: int = BATCH_PICTURES) -> PatchBatch:
     """The batch of a step."""
     import torch
 
@@ -87,7 +87,7 @@ def make_patches(pool: Pool, seed: int, step: int, count: int = SEEN_TOGETHER) -
     at = np.take_along_axis(centers, np.maximum(things, 0)[..., None], 1) * 2 - 1
     in_box = np.stack([one.in_box for one in shown])
     place = pool.place[rows]
-    return Patches(
+    return PatchBatch(
         pixels_of(shown),
         torch.from_numpy(values),
         torch.from_numpy(things >= 0),
@@ -149,31 +149,31 @@ def make_heads(width: int) -> "nn.Module":
     return heads
 
 
-def patch_features(eyes: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: a model of transformers
+def patch_features(vlm: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: a model of transformers
     """`(pictures, patches, width)`: what the language model is given for the patches of each picture."""
     import torch
 
-    features: list[torch.Tensor] = eyes.model.get_image_features(pixels, return_dict=True).pooler_output
+    features: list[torch.Tensor] = vlm.model.get_image_features(pixels, return_dict=True).pooler_output
     return torch.stack(features)
 
 
-def seen_patches(seer: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: of `models.make_seer`
+def patch_embeddings(vision: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: of `models.make_vision`
     """`(pictures, patches, width)`: patches turned towards the words for what they show."""
-    features: torch.Tensor = seer["projector"](seer["tower"](pixel_values=pixels).last_hidden_state[:, 1:])
+    features: torch.Tensor = vision["projector"](vision["tower"](pixel_values=pixels).last_hidden_state[:, 1:])
     return features
 
 
-def seeing_loss(seer: Any, heads: Any, batch: Patches) -> "torch.Tensor":  # Any: of `make_seer` and `make_heads`
+def patch_loss(vision: Any, heads: Any, batch: PatchBatch) -> "torch.Tensor":  # Any: of `make_vision` and `make_heads`
     """How far the projected patches are from telling what they show."""
     import torch
     from torch.nn import functional
 
     with torch.autocast("cpu", torch.bfloat16):
-        features = seen_patches(seer, batch.pixels)
+        features = patch_embeddings(vision, batch.pixels)
     features = features.float()
     weight = batch.on_thing.float() + _GROUND_WEIGHT * ~batch.on_thing
     total = weight.sum()
-    words = seer["words"].weight[_WORD_IDS]
+    words = vision["words"].weight[_WORD_IDS]
     logits = features @ words.T + heads["word_bias"].bias
     by_word = functional.binary_cross_entropy_with_logits(logits, batch.words, reduction="none").sum(-1)
     loss: torch.Tensor = (by_word * weight).sum() / total
@@ -191,19 +191,19 @@ def seeing_loss(seer: Any, heads: Any, batch: Patches) -> "torch.Tensor":  # Any
     return loss + functional.mse_loss(where[..., 2:], grid.expand_as(where[..., 2:]))
 
 
-def seen_rightly(seer: Any, heads: Any, batch: Patches) -> dict[str, float]:  # Any: as above
+def patch_accuracy(vision: Any, heads: Any, batch: PatchBatch) -> dict[str, float]:  # Any: as above
     """The share of patches on things whose attribute is told rightly, for each attribute."""
     import torch
 
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        features = seen_patches(seer, batch.pixels)
+        features = patch_embeddings(vision, batch.pixels)
         on = batch.on_thing
         told = {name: heads[name](features[on]).argmax(-1) for name in ATTRIBUTES}
         shares = {
             name: float((told[name] == batch.values[..., column][on]).float().mean())
             for column, name in enumerate(ATTRIBUTES)
         }
-        words = seer["words"].weight[_WORD_IDS]
+        words = vision["words"].weight[_WORD_IDS]
         logits = features @ words.T
         for name, column, values in (("shape", 0, SHAPES), ("colour", 1, COLOURS)):
             numbers = [_NUMBERS[value] for value in values]

@@ -19,15 +19,15 @@ from microworld.training.pool import Pool
 from microworld.training.seeing import as_processed, draw_rows, patch_features
 from microworld.training.statements import draw_statement
 from microworld.training.views import PATCHES, Numbered, Shown, show, show_numbered
-from microworld.training.words import IN_BOX, IS_TRUE, NOTHING, NUMBERED, PAD_ID, START_ID, read_ids_of
+from microworld.training.words import IN_BOX, IS_TRUE, NOTHING, NUMBERED, PAD_ID, START_ID, teacher_ids_of
 
 if TYPE_CHECKING:
     import torch
 
-TOLD_TOGETHER = 16  # pictures in a step
+BATCH_PICTURES = 16  # pictures in a step
 TEXT_TOKENS = 160  # of a picture's lessons together
 PREFIX = 1 + PATCHES * PATCHES  # the start mark and the patches
-ToldView: TypeAlias = Literal["whole", "drawn", "numbered"]
+AnswerView: TypeAlias = Literal["whole", "drawn", "numbered"]
 _UNSEEN = -1e4
 _NO_ANSWER = -100  # what the loss passes over
 
@@ -43,7 +43,7 @@ COMPARED_FROM = 0.53
 """The share after which two things are compared by short names, and the model is held to know where a thing is at the
 very word that ends its name: half of the layers are then left to compare two."""
 _HALF_WAY = TEXT_LAYERS // 2
-_WHEREABOUTS_WEIGHT = 1.0
+_POSITION_WEIGHT = 1.0
 _POSITIONS_EACH = 2  # lessons on where things are, in a picture
 _COMPARISONS_EACH = 3
 _STATEMENTS_EACH = 4
@@ -65,7 +65,7 @@ class Mixture:
     The marked and the numbered have lessons that come first, whatever these chances are.
     """
 
-    views: Mapping[ToldView, float]  # shares that add up to 1
+    views: Mapping[AnswerView, float]  # shares that add up to 1
     more: Mapping[Subject, float]
 
 
@@ -76,7 +76,7 @@ COMPARING = Mixture(
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AnswerBatch:
     """A batch of pictures, each with its lessons one after the other."""
 
     pixels: "torch.Tensor"  # (pictures, 3, side, side) float32
@@ -90,9 +90,9 @@ class Told:
     places: "torch.Tensor"  # (pictures, tokens, 2) float32, the middle of that thing, -1 to 1
 
 
-def make_told(
-    pool: Pool, seed: int, step: int, progress: float, count: int = TOLD_TOGETHER, mixture: Mixture = TELLING
-) -> Told:
+def make_answer_batch(
+    pool: Pool, seed: int, step: int, progress: float, count: int = BATCH_PICTURES, mixture: Mixture = TELLING
+) -> AnswerBatch:
     """The batch of a step, when this share of the course is over."""
     rows, rng = draw_rows(pool, seed, step, count)
     chances = chances_at(progress, mixture)
@@ -109,7 +109,7 @@ def make_told(
             pixels.append(one.pixels)
             begun = _begun(pool, row, one, progress, rng)
         lessons.append(_drawn_lessons(pool, row, begun, chances, rng))
-    return packed(pixels, lessons)
+    return pack(pixels, lessons)
 
 
 def chances_at(progress: float, mixture: Mixture = TELLING) -> npt.NDArray[np.float64]:
@@ -178,7 +178,7 @@ def compare(pool: Pool, row: int, rng: np.random.Generator) -> Lesson | None:
     if None in names or abs(difference) < MARGIN:
         return None
     asked = lesson("compare", f"is {names[0]} {relation} {names[1]} ?", "yes" if difference * sign > 0 else "no")
-    ends = (len(read_ids_of(f"is {names[0]}")) - 1, len(asked.prompt) - 3)
+    ends = (len(teacher_ids_of(f"is {names[0]}")) - 1, len(asked.prompt) - 3)
     return replace(asked, places=tuple((end, x, y) for end, (x, y) in zip(ends, middles, strict=True)))
 
 
@@ -227,7 +227,7 @@ def _marked(pool: Pool, row: int, shown: Shown) -> Lesson:
     return Lesson("marked", tuple(prompt.tolist()), tuple(answer.tolist()))
 
 
-def packed(pictures: Sequence[npt.NDArray[np.uint8]], lessons: Sequence[Sequence[Lesson]]) -> Told:
+def pack(pictures: Sequence[npt.NDArray[np.uint8]], lessons: Sequence[Sequence[Lesson]]) -> AnswerBatch:
     """Pictures with their lessons as tensors, padded to `TEXT_TOKENS`: with one shape the model is compiled once."""
     import torch
 
@@ -250,7 +250,7 @@ def packed(pictures: Sequence[npt.NDArray[np.uint8]], lessons: Sequence[Sequence
                 named[row, start + token], places[row, start + token] = True, (2 * x - 1, 2 * y - 1)
             start += len(words)
     arrays = (ids, targets, weights, block, positions, subjects, named, places)
-    return Told(as_processed(pictures), *(torch.from_numpy(array) for array in arrays))
+    return AnswerBatch(as_processed(pictures), *(torch.from_numpy(array) for array in arrays))
 
 
 def attention_of(block: "torch.Tensor") -> "torch.Tensor":
@@ -264,60 +264,62 @@ def attention_of(block: "torch.Tensor") -> "torch.Tensor":
     return torch.where((same & causal)[:, None], 0.0, _UNSEEN)
 
 
-def hidden_of(eyes: Any, told: Told) -> "tuple[torch.Tensor, torch.Tensor]":  # Any: of transformers
+def hidden_states(vlm: Any, batch: AnswerBatch) -> "tuple[torch.Tensor, torch.Tensor]":  # Any: of transformers
     """`(pictures, tokens, width)` of the lessons' tokens: what the last layer makes of them, and the middle one."""
     import torch
 
-    features = patch_features(eyes, told.pixels)
-    words = eyes.get_input_embeddings()
-    start = words(torch.full((len(told.ids), 1), START_ID))
-    embedded = torch.cat([start, features.to(start.dtype), words(told.ids)], 1)
-    first = torch.arange(PREFIX).expand(len(told.ids), PREFIX)
-    made = eyes.model.language_model(
+    features = patch_features(vlm, batch.pixels)
+    words = vlm.get_input_embeddings()
+    start = words(torch.full((len(batch.ids), 1), START_ID))
+    embedded = torch.cat([start, features.to(start.dtype), words(batch.ids)], 1)
+    first = torch.arange(PREFIX).expand(len(batch.ids), PREFIX)
+    made = vlm.model.language_model(
         inputs_embeds=embedded,
-        attention_mask=attention_of(told.block),
-        position_ids=torch.cat([first, told.positions], 1),
+        attention_mask=attention_of(batch.block),
+        position_ids=torch.cat([first, batch.positions], 1),
         use_cache=False,
         output_hidden_states=True,
     )
     return made.last_hidden_state[:, PREFIX:], made.hidden_states[_HALF_WAY][:, PREFIX:]
 
 
-def logits_of(eyes: Any, told: Told) -> "torch.Tensor":  # Any: as above
+def answer_logits(vlm: Any, batch: AnswerBatch) -> "torch.Tensor":  # Any: as above
     """`(answers' tokens, words)`: what the model would say at each place where something is to be said, in order."""
-    logits: torch.Tensor = eyes.lm_head(hidden_of(eyes, told)[0][told.targets != _NO_ANSWER])
+    logits: torch.Tensor = vlm.lm_head(hidden_states(vlm, batch)[0][batch.targets != _NO_ANSWER])
     return logits
 
 
-def telling_loss(eyes: Any, whereabouts: Any, told: Told) -> "torch.Tensor":  # Any: as above, and a linear layer
-    """Cross entropy of the answers' words by their weights, and how far off `whereabouts` is where things are named."""
+def answer_loss(
+    vlm: Any, position_head: Any, batch: AnswerBatch
+) -> "torch.Tensor":  # Any: as above, and a linear layer
+    """Cross entropy of the answers' words by their weights, and how far off `position_head` is where things are."""
     import torch
     from torch.nn import functional
 
-    said = told.targets != _NO_ANSWER
+    said = batch.targets != _NO_ANSWER
     with torch.autocast("cpu", torch.bfloat16):
-        last, half_way = hidden_of(eyes, told)
-        logits = eyes.lm_head(last[said])
-    by_word = functional.cross_entropy(logits.float(), told.targets[said], reduction="none")
-    weights = told.weights[said]
+        last, half_way = hidden_states(vlm, batch)
+        logits = vlm.lm_head(last[said])
+    by_word = functional.cross_entropy(logits.float(), batch.targets[said], reduction="none")
+    weights = batch.weights[said]
     loss: torch.Tensor = (by_word * weights).sum() / weights.sum()
-    if told.named.any():
-        off = functional.mse_loss(whereabouts(half_way[told.named].float()), told.places[told.named])
-        loss = loss + _WHEREABOUTS_WEIGHT * off
+    if batch.named.any():
+        off = functional.mse_loss(position_head(half_way[batch.named].float()), batch.places[batch.named])
+        loss = loss + _POSITION_WEIGHT * off
     return loss
 
 
-def told_rightly(eyes: Any, told: Told) -> dict[str, float]:  # Any: as above
+def answer_accuracy(vlm: Any, batch: AnswerBatch) -> dict[str, float]:  # Any: as above
     """The share of answers that are right to the last word when the words before are given, by subject."""
     import torch
 
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        right = logits_of(eyes, told).argmax(-1) == told.targets[told.targets != _NO_ANSWER]
-    said = told.targets != _NO_ANSWER
-    key = (torch.arange(len(told.ids))[:, None] * told.ids.shape[1] + told.block)[said]
+        right = answer_logits(vlm, batch).argmax(-1) == batch.targets[batch.targets != _NO_ANSWER]
+    said = batch.targets != _NO_ANSWER
+    key = (torch.arange(len(batch.ids))[:, None] * batch.ids.shape[1] + batch.block)[said]
     numbers, inverse = torch.unique(key, return_inverse=True)
     whole = torch.ones(len(numbers)).scatter_reduce(0, inverse, right.float(), "amin")
-    subject = torch.zeros(len(numbers), dtype=torch.int64).scatter(0, inverse, told.subjects[said])
+    subject = torch.zeros(len(numbers), dtype=torch.int64).scatter(0, inverse, batch.subjects[said])
     return {
         name: float(whole[subject == number].mean())
         for number, name in enumerate(SUBJECTS)

@@ -12,26 +12,23 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
-from microworld.training.cards import blip2_card, clip_card, eyes_card
-from microworld.training.evaluate import measure_blip2, measure_clip, measure_eyes
-from microworld.training.matching import Matches, make_matches, make_scale, matching_loss
+from microworld.training.matching import ContrastiveBatch, contrastive_loss, make_contrastive_batch, make_scale
 from microworld.training.models import (
     WIDTH,
-    OpenClipEncoder,
-    begin_with,
-    give_sight,
-    give_vision,
-    give_words,
-    hasten,
+    compile_layers,
+    initialize_blip2,
+    initialize_clip,
+    initialize_vlm,
     make_blip2,
     make_clip,
-    make_eyes,
-    make_seer,
+    make_vision,
+    make_vlm,
+    resize_vocabulary,
     save_blip2,
     save_clip,
-    save_eyes,
+    save_vlm,
 )
 from microworld.training.pool import (
     FIRST_SEED,
@@ -44,24 +41,30 @@ from microworld.training.pool import (
     write_pool,
 )
 from microworld.training.querying import (
-    Queries,
+    MatchingBatch,
     answers_of,
-    make_queries,
-    queried_rightly,
-    querying_loss,
+    make_matching_batch,
+    matching_accuracy,
+    matching_loss,
 )
-from microworld.training.running import Course, Ran, matrices_of, run_course
+from microworld.training.saving import ModelName, save_model
 from microworld.training.seeing import (
-    Patches,
+    PatchBatch,
     make_heads,
-    make_patches,
-    seeing_loss,
-    seen_rightly,
+    make_patch_batch,
+    patch_accuracy,
+    patch_loss,
 )
-from microworld.training.telling import COMPARING, TELLING, Told, make_told, telling_loss, told_rightly
+from microworld.training.stage import StageTraining, checkpoint_path, linear_weights, rounded, train_stage
+from microworld.training.telling import COMPARING, TELLING, AnswerBatch, answer_accuracy, answer_loss, make_answer_batch
 from ostensive.files import write_text
+from ostensive.fingerprint import fingerprint
+from ostensive.models.checkpoints import checkpoint_weights
+from ostensive.models.digests import files_digest
+from ostensive.models.training import use_eager_attention
 
-SCRIPT_VERSION = "3"
+BatchT = TypeVar("BatchT")
+SCRIPT_VERSION = "4"
 Stage: TypeAlias = Literal["pool", "seeing", "telling", "comparing", "matching", "querying", "saving"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 MINUTES: Mapping[Stage, float] = {
@@ -83,7 +86,6 @@ SNAPSHOTS = (0.03, 0.06, 0.11, 0.18, 0.29)
 BASE_AT = 0.06
 MEASURED_SCENES = 400
 _SEEING_RATE, _TELLING_RATE, _COMPARING_RATE, _MATCHING_RATE = 2e-3, 1.2e-3, 8e-4, 1e-3
-_CHECK_EVERY = 400  # steps
 _FITTED_PICTURES = 400
 _MEASURED_FROM = 0  # first seed of the scenes that are measured on
 
@@ -110,7 +112,7 @@ class Plan:
         return self.out / "work"
 
 
-def train(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+def train(plan: Plan) -> dict[str, Any]:  # Any: JSON values; below models of transformers too
     """Runs the stages; returns what `training.json` holds of them, stage by stage."""
     import torch
 
@@ -126,13 +128,13 @@ def train(plan: Plan) -> dict[str, Any]:  # Any: JSON values
     return records
 
 
-def _read_records(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+def _read_records(plan: Plan) -> dict[str, Any]:
     path = plan.work / "records.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}  # Any: JSON values
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return found
 
 
-def _make_pools(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+def _make_pools(plan: Plan) -> dict[str, Any]:
     """Pools of all levels, the easier ones first; those that are there already are kept."""
     before = float(_read_records(plan).get("pool", {}).get("minutes", 0.0))  # of earlier calls
     started_s = time.monotonic()
@@ -144,7 +146,8 @@ def _make_pools(plan: Plan) -> dict[str, Any]:  # Any: JSON values
             count = min(PER_FILE, most - start)
             path = plan.work / f"pool-{level}-{start:06}.npz"
             if not path.exists():
-                if start and time.monotonic() - started_s > 60 * plan.minutes["pool"]:
+                # Earlier calls counted: what later stages began with must not grow under them.
+                if start and 60 * before + time.monotonic() - started_s > 60 * plan.minutes["pool"]:
                     break
                 write_pool(make_pool(range(first + start, first + start + count), options), path)
             scenes[level] = scenes.get(level, 0) + count
@@ -162,222 +165,192 @@ def _level_at(progress: float) -> Level:
     return reached[-1]
 
 
-def _see(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+def _see(plan: Plan) -> dict[str, Any]:
     from torch import nn
 
     pools = {level: _pool(plan, level) for level in LEVELS}
-    seer, heads = make_seer(), make_heads(WIDTH)
-    learner = nn.ModuleDict({"seer": seer, "heads": heads})
-    check = make_patches(pools["all"], plan.seed + 1, 0, 256)
+    vision, heads = make_vision(), make_heads(WIDTH)
+    check = make_patch_batch(pools["all"], plan.seed + 1, 0, 256)
 
-    def at(step: int, _progress: float) -> None:
-        if step % _CHECK_EVERY == 0:
-            _log.info("seeing: %s", _rounded(seen_rightly(seer, heads, check)))
+    def accuracy() -> dict[str, float]:
+        return patch_accuracy(vision, heads, check)
 
-    course: Course[Patches] = Course(
-        "seeing",
-        learner,
-        lambda step, progress: make_patches(pools[_level_at(progress)], plan.seed, step),
-        lambda batch: seeing_loss(seer, heads, batch),
-        _SEEING_RATE,
-        matrices_of(seer["tower"].encoder.layers),
-        at,
+    stage: StageTraining[PatchBatch] = StageTraining(
+        name="seeing",
+        model=nn.ModuleDict({"vision": vision, "heads": heads}),
+        make_batch=lambda step, progress: make_patch_batch(pools[_level_at(progress)], plan.seed, step),
+        loss=lambda batch: patch_loss(vision, heads, batch),
+        learning_rate=_SEEING_RATE,
+        made_from=_made_from(plan),
+        muon=linear_weights(vision["tower"].encoder.layers),
+        accuracy=accuracy,
     )
-    ran = run_course(course, plan.minutes["seeing"], plan.work)
-    return {**_record(ran), "patches": _rounded(seen_rightly(seer, heads, check))}
+    return {**_trained(plan, "seeing", stage), "patches": rounded(accuracy())}
 
 
-def _tell(plan: Plan) -> dict[str, Any]:  # Any: JSON values
-    pool, eyes = _pool(plan), make_eyes()
-    explained = give_sight(_seer(plan), eyes, make_patches(pool, plan.seed + 1, 0, _FITTED_PICTURES).pixels)
-    return {**_taught_to_tell(plan, "telling", pool, eyes, _TELLING_RATE), "projector_explains": round(explained, 4)}
+def _tell(plan: Plan) -> dict[str, Any]:
+    pool, vlm = _pool(plan), make_vlm()
+    explained = initialize_vlm(_vision(plan), vlm, make_patch_batch(pool, plan.seed + 1, 0, _FITTED_PICTURES).pixels)
+    return {**_taught_to_tell(plan, "telling", pool, vlm, _TELLING_RATE), "projector_explains": round(explained, 4)}
 
 
-def _compare(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+def _compare(plan: Plan) -> dict[str, Any]:
     """Goes on from `telling` with a lower rate and another mixture of lessons, in which most is compared or numbered.
 
     The tower goes on learning too, gently: it has seen no numbers yet.
     """
-    eyes = make_eyes()
-    eyes.load_state_dict(_learned(plan, "telling", "eyes"))
-    give_words(eyes)
-    return _taught_to_tell(plan, "comparing", _pool(plan), eyes, _COMPARING_RATE)
+    vlm = make_vlm()
+    vlm.load_state_dict(_learned(plan, "telling", "vlm"))
+    resize_vocabulary(vlm)
+    return _taught_to_tell(plan, "comparing", _pool(plan), vlm, _COMPARING_RATE)
 
 
 def _taught_to_tell(
-    plan: Plan, name: Literal["telling", "comparing"], pool: Pool, eyes: Any, rate: float
-) -> dict[str, Any]:  # Any: a model of transformers, and JSON values
+    plan: Plan, name: Literal["telling", "comparing"], pool: Pool, vlm: Any, learning_rate: float
+) -> dict[str, Any]:
     from torch import nn
 
-    check = make_told(pool, plan.seed + 1, 0, 1.0, 128, TELLING if name == "telling" else COMPARING)
-    learner = nn.ModuleDict({"eyes": eyes, "whereabouts": nn.Linear(WIDTH, 2)})
-    if name == "comparing":
-        learner["whereabouts"].load_state_dict(_learned(plan, "telling", "whereabouts"))
-    eyes.model.vision_tower.requires_grad_(name == "comparing")
-    hasten(eyes, compiled=plan.compiled)
+    compares = name == "comparing"
+    check = make_answer_batch(pool, plan.seed + 1, 0, 1.0, 128, COMPARING if compares else TELLING)
+    model = nn.ModuleDict({"vlm": vlm, "position_head": nn.Linear(WIDTH, 2)})
+    if compares:
+        model["position_head"].load_state_dict(_learned(plan, "telling", "position_head"))
+    vlm.model.vision_tower.requires_grad_(compares)
+    use_eager_attention(vlm)
+    if plan.compiled:
+        compile_layers(vlm)
 
-    def make(step: int, progress: float) -> Told:
-        if name == "telling":
-            return make_told(pool, plan.seed, step, progress)
-        return make_told(pool, plan.seed + 2, step, 1.0, mixture=COMPARING)
+    def make_batch(step: int, progress: float) -> AnswerBatch:
+        if compares:
+            return make_answer_batch(pool, plan.seed + 2, step, 1.0, mixture=COMPARING)
+        return make_answer_batch(pool, plan.seed, step, progress)
 
-    def at(step: int, progress: float) -> None:
+    def accuracy() -> dict[str, float]:
+        return answer_accuracy(vlm, check)
+
+    def keep_snapshots(_steps: int, progress: float) -> None:
         for share in SNAPSHOTS:
-            if name == "telling" and progress >= share and not _snapshot(plan, share).exists():
-                save_eyes(eyes, _snapshot(plan, share))
-        if step % _CHECK_EVERY == 0:
-            _log.info("%s: %s", name, _rounded(told_rightly(eyes, check)))
+            if progress >= share and not _snapshot(plan, share).exists():
+                save_vlm(vlm, _snapshot(plan, share))
 
-    course: Course[Told] = Course(
-        name,
-        learner,
-        make,
-        lambda batch: telling_loss(eyes, learner["whereabouts"], batch),
-        rate,
-        matrices_of(eyes.model.language_model.layers),
-        at,
-        gently=list(eyes.model.vision_tower.parameters()) if name == "comparing" else (),
+    stage: StageTraining[AnswerBatch] = StageTraining(
+        name=name,
+        model=model,
+        make_batch=make_batch,
+        loss=lambda batch: answer_loss(vlm, model["position_head"], batch),
+        learning_rate=learning_rate,
+        made_from=_made_from(plan, "telling" if compares else "seeing"),
+        muon=linear_weights(vlm.model.language_model.layers),
+        gentle=list(vlm.model.vision_tower.parameters()) if compares else (),
+        accuracy=accuracy,
+        after_step=(lambda _steps, _progress: None) if compares else keep_snapshots,
     )
-    ran = run_course(course, plan.minutes[name], plan.work)
-    save_eyes(eyes, plan.work / "strong")
-    return {**_record(ran), "answers": _rounded(told_rightly(eyes, check))}
+    record = _trained(plan, name, stage)
+    save_vlm(vlm, plan.work / "strong")
+    return {**record, "answers": rounded(accuracy())}
 
 
 def _snapshot(plan: Plan, share: float) -> Path:
     return plan.work / f"snapshot-{round(100 * share):02}"
 
 
-def _match(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+def _match(plan: Plan) -> dict[str, Any]:
     from torch import nn
 
     pool, clip, scale = _pool(plan), make_clip(), make_scale()
-    give_vision(_seer(plan)["tower"], clip)
-    learner = nn.ModuleDict({"clip": clip, "scale": scale})
-    course: Course[Matches] = Course(
-        "matching",
-        learner,
-        lambda step, _: make_matches(pool, plan.seed, step),
-        lambda batch: matching_loss(clip, scale, batch),
-        _MATCHING_RATE,
-        matrices_of(clip.visual.transformer, clip.transformer),
+    initialize_clip(_vision(plan)["tower"], clip)
+    stage: StageTraining[ContrastiveBatch] = StageTraining(
+        name="matching",
+        model=nn.ModuleDict({"clip": clip, "scale": scale}),
+        make_batch=lambda step, _progress: make_contrastive_batch(pool, plan.seed, step),
+        loss=lambda batch: contrastive_loss(clip, scale, batch),
+        learning_rate=_MATCHING_RATE,
+        made_from=_made_from(plan, "seeing"),
+        muon=linear_weights(clip.visual.transformer, clip.transformer),
     )
-    ran = run_course(course, plan.minutes["matching"], plan.work)
+    record = _trained(plan, "matching", stage)
     save_clip(clip, plan.work / "clip")
-    return _record(ran)
+    return record
 
 
-def _query(plan: Plan) -> dict[str, Any]:  # Any: JSON values
+def _query(plan: Plan) -> dict[str, Any]:
     from torch import nn
 
     pool, blip2 = _pool(plan), make_blip2()
-    begin_with(_seer(plan), blip2)
-    blip2.vision_model.set_attn_implementation("eager")  # see `hasten`
-    blip2.qformer.set_attn_implementation("eager")
+    initialize_blip2(_vision(plan), blip2)
+    use_eager_attention(blip2.vision_model)
+    use_eager_attention(blip2.qformer)
     answers, scale = answers_of(pool), make_scale()
-    learner = nn.ModuleDict({"blip2": blip2, "scale": scale})
-    check = make_queries(pool, answers, plan.seed + 1, 0, count=256)
+    check = make_matching_batch(pool, answers, plan.seed + 1, 0, count=256)
 
-    def at(step: int, _progress: float) -> None:
-        if step % _CHECK_EVERY == 0:
-            _log.info("querying: %s", _rounded(queried_rightly(blip2, check)))
+    def accuracy() -> dict[str, float]:
+        return matching_accuracy(blip2, check)
 
-    course: Course[Queries] = Course(
-        "querying",
-        learner,
-        lambda step, progress: make_queries(pool, answers, plan.seed, step, progress),
-        lambda batch: querying_loss(blip2, scale, batch),
-        _MATCHING_RATE,
-        matrices_of(blip2.vision_model.encoder, blip2.qformer.encoder),
-        at,
+    stage: StageTraining[MatchingBatch] = StageTraining(
+        name="querying",
+        model=nn.ModuleDict({"blip2": blip2, "scale": scale}),
+        make_batch=lambda step, progress: make_matching_batch(pool, answers, plan.seed, step, progress),
+        loss=lambda batch: matching_loss(blip2, scale, batch),
+        learning_rate=_MATCHING_RATE,
+        made_from=_made_from(plan, "seeing"),
+        muon=linear_weights(blip2.vision_model.encoder, blip2.qformer.encoder),
+        accuracy=accuracy,
     )
-    ran = run_course(course, plan.minutes["querying"], plan.work)
+    record = _trained(plan, "querying", stage)
     save_blip2(blip2, plan.work / "blip2")
-    return {**_record(ran), "texts": _rounded(queried_rightly(blip2, check))}
+    return {**record, "texts": rounded(accuracy())}
 
 
-def _seer(plan: Plan) -> Any:  # Any: of `make_seer`
+def _trained(plan: Plan, name: Stage, stage: StageTraining[BatchT]) -> dict[str, Any]:
+    summary = asdict(train_stage(stage, plan.minutes[name], plan.work))
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in summary.items()}
+
+
+def _made_from(plan: Plan, before: Stage | None = None) -> str:
+    """The fingerprint of the pools and of the weights that the stage `before` left."""
+    files = [*plan.work.glob("pool-*.npz"), *([checkpoint_path(before, plan.work)] if before else [])]
+    return fingerprint([SCRIPT_VERSION, plan.seed, files_digest(files, memory=plan.work / "digests")])
+
+
+def _vision(plan: Plan) -> Any:
     """The vision transformer as the stage `seeing` left it."""
-    seer = make_seer()
-    seer.load_state_dict(_learned(plan, "seeing", "seer"))
-    return seer
+    vision = make_vision()
+    vision.load_state_dict(_learned(plan, "seeing", "vision"))
+    return vision
 
 
-def _learned(plan: Plan, stage: Stage, part: str) -> Any:  # Any: tensors by name
-    from safetensors.torch import load_file
-
-    prefix = f"weights.{part}."
-    saved = load_file(plan.work / f"{stage}.checkpoint.safetensors")
-    return {name.removeprefix(prefix): tensor for name, tensor in saved.items() if name.startswith(prefix)}
+def _learned(plan: Plan, stage: Stage, part: str) -> Any:
+    return checkpoint_weights(checkpoint_path(stage, plan.work), part)
 
 
-def _save(plan: Plan) -> dict[str, Any]:  # Any: JSON values
-    """Copies the models to their places, measures them there, and writes what is known of them beside them."""
-    import shutil
-
+def _save(plan: Plan) -> dict[str, Any]:
     records = _read_records(plan)
     seeds = range(_MEASURED_FROM, _MEASURED_FROM + plan.measured_scenes)
-    base, found = _snapshot(plan, plan.base_at), {}
-    sources = {
-        "eyes": plan.work / "strong",
-        "eyes-base": base,
+    sources: dict[ModelName, Path] = {
+        "vlm": plan.work / "strong",
+        "vlm-base": _snapshot(plan, plan.base_at),
         "clip": plan.work / "clip",
         "blip2": plan.work / "blip2",
     }
+    found: dict[str, Any] = {}
     for name, source in sources.items():
-        folder = plan.out / name
-        shutil.copytree(source, folder, dirs_exist_ok=True)
-        stopped_at = plan.base_at if name == "eyes-base" else None
-        figures, card = _measured(name, folder, seeds, stopped_at)
-        found[name] = figures
         record = {
             "script_version": SCRIPT_VERSION,
             "seed": plan.seed,
             "compiled": plan.compiled,
-            "stopped_at": stopped_at,
             "stages": {stage: records[stage] for stage in _STAGES_OF[name] if stage in records},
-            "measured_seeds": [seeds.start, seeds.stop],
-            "figures": figures,
-            "versions": _versions(),
         }
-        write_text(folder / "training.json", json.dumps(record, indent=2) + "\n")
-        write_text(folder / "README.md", card)
+        stopped_at = plan.base_at if name == "vlm-base" else None
+        found[name] = save_model(name, source, plan.out / name, record=record, seeds=seeds, stopped_at=stopped_at)
     return found
 
 
-def _measured(
-    name: str, folder: Path, seeds: Sequence[int], stopped_at: float | None
-) -> tuple[dict[str, Any], str]:  # Any: JSON values
-    """The figures of a saved model, and its card."""
-    if name == "clip":
-        matched = measure_clip(OpenClipEncoder(folder), seeds)
-        return asdict(matched), clip_card(matched)
-    if name == "blip2":
-        queried = measure_blip2(folder, seeds)
-        return asdict(queried), blip2_card(queried)
-    eyes = measure_eyes(folder, seeds)
-    return {measure: asdict(figure) for measure, figure in eyes.items()}, eyes_card(eyes, stopped_at=stopped_at)
-
-
-_STAGES_OF: Mapping[str, Sequence[Stage]] = {
-    "eyes": ("pool", "seeing", "telling", "comparing"),
-    "eyes-base": ("pool", "seeing", "telling"),
+_STAGES_OF: Mapping[ModelName, Sequence[Stage]] = {
+    "vlm": ("pool", "seeing", "telling", "comparing"),
+    "vlm-base": ("pool", "seeing", "telling"),
     "clip": ("pool", "seeing", "matching"),
     "blip2": ("pool", "seeing", "querying"),
 }
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("torch", "transformers", "open_clip_torch", "numpy", "pillow")}
-
-
-def _record(ran: Ran) -> dict[str, Any]:  # Any: JSON values
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(ran).items()}
-
-
-def _rounded(shares: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(share, 3) for name, share in shares.items()}
 
 
 _RUN = {

@@ -39,10 +39,10 @@ WORDS: tuple[str, ...] = (
 )
 """Every token; its place is its id."""
 _IDS = {word: place for place, word in enumerate(WORDS)}
-READ_WORDS: tuple[str, ...] = (*WORDS, *(files(__package__) / "teacher_words.txt").read_text("utf-8").split())
+TEACHER_WORDS: tuple[str, ...] = (*WORDS, *(files(__package__) / "teacher_words.txt").read_text("utf-8").split())
 """Every token of what is to judge the scripted teacher, or learn from it, and so has to read that one's words too: of
 BLIP-2, and of the image-text model from `comparing` on."""
-_READ_IDS = {word: place for place, word in enumerate(READ_WORDS)}
+_TEACHER_IDS = {word: place for place, word in enumerate(TEACHER_WORDS)}
 _PATTERN = r"[a-z]+|[0-9]|\S"
 # A user's turn, then what is to be answered; a system's turn is read like the user's.
 CHAT_TEMPLATE = (
@@ -58,9 +58,9 @@ def ids_of(text: str) -> list[int]:
     return _looked_up(text, _IDS)
 
 
-def read_ids_of(text: str) -> list[int]:
+def teacher_ids_of(text: str) -> list[int]:
     """The same for BLIP-2, without the start mark."""
-    return _looked_up(text, _READ_IDS)
+    return _looked_up(text, _TEACHER_IDS)
 
 
 def _looked_up(text: str, ids: Mapping[str, int]) -> list[int]:
@@ -78,7 +78,7 @@ def word_id(word: str) -> int:
 def make_tokenizer(
     words: Sequence[str] = WORDS, *, starts_texts: bool = False, ends_texts: bool = False
 ) -> "PreTrainedTokenizerFast":
-    """The tokenizer of `words`, which are `WORDS` or `READ_WORDS`.
+    """The tokenizer of `words`, which are `WORDS` or `TEACHER_WORDS`.
 
     If told so it puts the start mark before each text, as BLIP-2 wants it, or the end mark after it, as a text tower of
     CLIP wants it.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from critics.stage import Rebuild
     from critics.threshold import Curve
     from critics.threshold_choice import ChosenThreshold
-    from critics.trained.card import TrainedFigures
+    from critics.trained.folder import TrainedFigures
     from ostensive.recipe import Recipe
     from ostensive.run.reporting import Reporter
 
@@ -45,9 +45,12 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a critic on what people said of a run's candidates; the same command goes on after a kill."""
+    from builders.dedupe import UNIQUE
     from builders.table import load, recipe_kind
+    from critics.annotation.export import run_labels
+    from critics.labels import read_labels
     from critics.trained.settings import TrainSettings
-    from critics.trained.train import train_critic
+    from critics.trained.training import train_critic
     from ostensive.commands.show import to_json
     from ostensive.recipe_files import merge, parse_assignments
     from ostensive.run.folder import existing_run
@@ -55,8 +58,10 @@ def train(
 
     asked = merge({"backbone": backbone, "model": model}, parse_assignments(settings or []))
     wanted = validate(TrainSettings, asked, "critic train")
-    kind = recipe_kind(load(str(existing_run(run).recipe_path)).recipe)
-    found = train_critic(run, settings=wanted, out=out, kind=kind, labels=labels, tell=say)
+    folder = existing_run(run)
+    kind = recipe_kind(load(str(folder.recipe_path)).recipe)
+    known = run_labels(folder) if labels is None else read_labels(labels)
+    found = train_critic(folder, known, kind=kind, stage=UNIQUE, settings=wanted, out=out, tell=say)
     print_lines([to_json(asdict(found))] if as_json else trained_lines(found, out, kind.noun))
 
 

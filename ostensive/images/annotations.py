@@ -5,6 +5,7 @@ and made an `Annotation` by `annotate`. Ids come from content alone: rows and fi
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -110,7 +111,7 @@ def settle(items: Sequence[RawAnnotation]) -> Settled:
     image under several licences all items that name one are lost, since none of them is known to hold. Settling again
     changes nothing.
     """
-    if len(items) == 1:
+    if len(items) < 2:
         return Settled(tuple(items), (), 0)
     losses: list[AnnotationLoss] = []
     left = list(items)
@@ -174,7 +175,13 @@ class Annotations:
     rows: int
     sources: tuple[AnnotationSource, ...]
 
-    def of(self, key: str, image_id: str) -> Settled:
-        """The items of the image that was listed as `key`, once its hash is known."""
-        named, hashed = self.items.get(key, ()), self.by_image_id.get(image_id, ())
-        return settle((*named, *hashed)) if hashed else Settled(named, (), 0)
+    @property
+    def splits(self) -> list[str]:
+        """The splits that are named, each once, in alphabetical order."""
+        everywhere = itertools.chain(self.items.values(), self.by_image_id.values())
+        return sorted({item.split for items in everywhere for item in items if item.split is not None})
+
+    def of(self, keys: Iterable[str], image_id: str) -> Settled:
+        """The items of an image, once its hash is known, that was listed as each of `keys`."""
+        named = [item for key in keys for item in self.items.get(key, ())]
+        return settle((*named, *self.by_image_id.get(image_id, ())))

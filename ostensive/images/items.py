@@ -30,6 +30,11 @@ class SourceItem:
     def image_id(self) -> str:
         return ""  # not known before its bytes are read
 
+    @property
+    def stamp(self) -> object:
+        """What the item is, for the fingerprint of what is made of it."""
+        return [self.key, self.size_bytes, self.modified_ns, self.location.path]
+
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:

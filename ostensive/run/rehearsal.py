@@ -5,7 +5,7 @@
 
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +20,12 @@ from ostensive.images.sources import SourceItem
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import Recipe, SelfTeacherSettings
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import NO_SPEND, ImageRecord, Record, Verbalization
+from ostensive.records import NO_SPEND, Annotation, ImageRecord, Record, Verbalization
+from ostensive.run.annotating import ImageItems, annotation_stage
 from ostensive.run.pipeline import stages_of
+from ostensive.run.planning import PlannedAnnotations
 from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
-from ostensive.stage import ImageEvidence, Kept, Outcome, RunWideStage, record_name
+from ostensive.stage import AnyStage, ImageEvidence, Kept, Outcome, RunWideStage, record_name
 
 
 @dataclass(slots=True)
@@ -83,8 +85,10 @@ class Rehearsal:
         return [record for outcome in kept for record in outcome.records]
 
 
-def rehearse(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> Rehearsal:
-    """Takes `items` through intake and every stage of `recipe`, the chat models spoken by scripts.
+def rehearse(
+    recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem], annotations: PlannedAnnotations | None = None
+) -> Rehearsal:
+    """Takes `items` and what lies beside them through every stage of `recipe`, the chat models spoken by scripts.
 
     Models of this machine that verbalize are free, and look at the images as they do in a build.
     """
@@ -101,33 +105,57 @@ def rehearse(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> R
                 chats.append(RehearsedChat(chat, script))
                 return chats[-1]
 
-            stages = _rehearsed(recipe, kind, items, replace(services, open_chat=open_chat))
+            opened = replace(services, open_chat=open_chat)
+            done = _intake_rehearsed(Intake(recipe.intake, threads), items, annotations)
+            stages = [*done, *_rehearsed(stages_of(recipe, kind), done, opened)]
     return Rehearsal(kind, tuple(stages), tuple(chats))
 
 
-def _rehearsed(
-    recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem], services: Services
+def _intake_rehearsed(
+    intake: Intake, items: Sequence[SourceItem], annotations: PlannedAnnotations | None
 ) -> list[RehearsedStage]:
-    intake = Intake(recipe.intake, services.threads)
     taken_in = intake.process(items, {})
     done = [RehearsedStage(intake.name, ImageRecord, items, taken_in)]
-    images = _kept(taken_in)
-    made: dict[str, Sequence[Any]] = {record_name(ImageRecord): images}  # the newest rows by the name of their class
-    evidence = {image.image_id: ImageEvidence(image) for image in images}
-    for stage in stages_of(recipe, kind):
+    return done if annotations is None else [*done, _joined(annotations, items, taken_in)]
+
+
+def _rehearsed(
+    stages: Sequence[AnyStage], intake: Sequence[RehearsedStage], services: Services
+) -> Iterator[RehearsedStage]:
+    """The stages after intake, as long as there are rows for them."""
+    made = {record_name(stage.record): _kept(stage.outcomes) for stage in intake}  # the newest rows by their class
+    items = made.get(record_name(Annotation), [])
+    evidence = {
+        image.image_id: ImageEvidence(image, None, tuple(one for one in items if one.image_id == image.image_id))
+        for image in made[record_name(ImageRecord)]
+    }
+    for stage in stages:
         rows = made[record_name(stage.record_in)]
         if not rows:
-            break
+            return
         if isinstance(stage, RunWideStage):
             outcomes = stage.apply(rows, stage.decide([stage.summarise(rows, evidence)]))
         else:
             with stage.opened(services) as opened:
                 outcomes = opened.process(rows, evidence)
-        done.append(RehearsedStage(stage.name, stage.record_out, rows, outcomes))
+        yield RehearsedStage(stage.name, stage.record_out, rows, outcomes)
         kept = made[record_name(stage.record_out)] = _kept(outcomes)
         if stage.record_out is Verbalization:
-            evidence = {row.image_id: replace(evidence[row.image_id], verbalization=row) for row in kept}
-    return done
+            evidence |= {row.image_id: replace(evidence[row.image_id], verbalization=row) for row in kept}
+
+
+def _joined(
+    annotations: PlannedAnnotations, items: Sequence[SourceItem], taken_in: Sequence[Outcome[ImageRecord]]
+) -> RehearsedStage:
+    """The stage `annotations` on the few images."""
+    keys: dict[str, list[str]] = {}
+    for item, outcome in zip(items, taken_in, strict=True):
+        for image in outcome.records if isinstance(outcome, Kept) else ():
+            keys.setdefault(image.image_id, []).append(item.key)
+    settled = {image_id: annotations.found.of(own, image_id) for image_id, own in keys.items()}
+    rows = [ImageItems(image_id, one.items, one.losses) for image_id, one in settled.items()]
+    stage = annotation_stage(annotations.required)
+    return RehearsedStage(stage.name, Annotation, rows, stage.process(rows, {}))
 
 
 def _kept(outcomes: Sequence[Outcome[Any]]) -> list[Any]:

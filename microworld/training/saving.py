@@ -1,9 +1,26 @@
-"""Model cards of the tiny models: what they are, what they know, and above all what they do not."""
+"""The tiny models in their places: copied, measured there, with cards of what they know, and above all what not."""
 
+import json
+import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
-from microworld.training.evaluate import Blip2Figures, ClipFigures, Figure, Measure
+from microworld.training.evaluate import (
+    Blip2Figures,
+    ClipFigures,
+    Figure,
+    Measure,
+    measure_blip2,
+    measure_clip,
+    measure_vlm,
+)
+from microworld.training.models import OpenClipEncoder
 from microworld.training.words import DESCRIBE, IN_BOX, IS_TRUE, NUMBERED, WHY
+from ostensive.files import write_text
+
+ModelName: TypeAlias = Literal["vlm", "vlm-base", "clip", "blip2"]
 
 _HONESTY = """This model knows nothing but one small rendered world: five places, ten shapes, eight colours, on pictures
 of 64 x 64 pixels. It was trained on rendered scenes alone, from scratch, and has never seen a photograph. Shown one, it
@@ -17,7 +34,46 @@ _ON_NUMBERS = (
 )
 
 
-def eyes_card(figures: Mapping[Measure, Figure], *, stopped_at: float | None) -> str:
+def save_model(
+    name: ModelName, source: Path, folder: Path, *, record: Mapping[str, Any], seeds: range, stopped_at: float | None
+) -> Any:  # Any: JSON values
+    """Copies the model in `source` into `folder` and writes beside it what is known of it; returns its figures.
+
+    `stopped_at` is the share of its course after which it was stopped, or None.
+    """
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    figures, card = _measured(name, folder, seeds, stopped_at)
+    known = {
+        **record,
+        "stopped_at": stopped_at,
+        "measured_seeds": [seeds.start, seeds.stop],
+        "figures": figures,
+        "versions": _versions(),
+    }
+    write_text(folder / "training.json", json.dumps(known, indent=2) + "\n")
+    write_text(folder / "README.md", card)
+    return figures
+
+
+def _measured(name: ModelName, folder: Path, seeds: range, stopped_at: float | None) -> tuple[dict[str, Any], str]:
+    """The figures of a saved model, and its card."""
+    if name == "clip":
+        clip = measure_clip(OpenClipEncoder(folder), seeds)
+        return asdict(clip), clip_card(clip)
+    if name == "blip2":
+        blip2 = measure_blip2(folder, seeds)
+        return asdict(blip2), blip2_card(blip2)
+    vlm = measure_vlm(folder, seeds)
+    return {measure: asdict(figure) for measure, figure in vlm.items()}, vlm_card(vlm, stopped_at=stopped_at)
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "transformers", "open_clip_torch", "numpy", "pillow")}
+
+
+def vlm_card(figures: Mapping[Measure, Figure], *, stopped_at: float | None) -> str:
     """The card of an image-text model; `stopped_at` is the share of its course after which it was stopped, or None."""
     name = "the tiny image-text model" if stopped_at is None else "the tiny image-text model, stopped early"
     what = (

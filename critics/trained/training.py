@@ -1,0 +1,315 @@
+"""`ostensive critic train`: from the labels of a run to a critic in a folder. Called again, it goes on or is done.
+
+Everything that is drawn follows from the seed, the round and the step, so that a training that was killed and went on
+ends with the very weights of one that was not. A step's loss is divided by the whole step's labels, whatever parts it
+goes through the model in, so that `rows_at_once` changes the rounding and nothing else.
+"""
+
+import logging
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final  # Any: JSON values, and what a backbone prepares
+
+from critics.labels import Label
+from critics.trained.folder import (
+    TrainedFigures,
+    critic_version,
+    finished_figures,
+    known_regions,
+    make_file,
+    write_critic,
+    write_record,
+)
+from critics.trained.inputs import (
+    APPLIED,
+    CriticInput,
+    Example,
+    InputFormat,
+    Parts,
+    Pictures,
+    criteria_of,
+    image_loader,
+    read_examples,
+    split,
+    steps_of,
+)
+from critics.trained.model import (
+    FLOAT32,
+    ClassWeights,
+    CriticLoss,
+    CriticModel,
+    LossNormalizer,
+    balanced_weights,
+    load_backbone,
+    loss_normalizer,
+    make_heads,
+    resolve_precision,
+)
+from critics.trained.scoring import (
+    Calibration,
+    Prediction,
+    Scorer,
+    TooLong,
+    average_precision,
+    counts_of,
+    cross_entropy,
+    figures_of,
+    fit_temperature,
+)
+from critics.trained.settings import TrainSettings
+from ostensive.errors import SettingsError
+from ostensive.files import storage_errors
+from ostensive.fingerprint import fingerprint
+from ostensive.models.batching import BatchSize
+from ostensive.models.checkpoints import Evaluation, load_weights, put_weights, save_weights
+from ostensive.models.devices import give_back_memory, resolve_device
+from ostensive.models.files import model_version
+from ostensive.models.training import (
+    OptimizerSettings,
+    ParameterGroup,
+    StepSchedule,
+    Training,
+    train,
+    use_eager_attention,
+)
+from ostensive.recipe_kind import RecipeKind
+from ostensive.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_UNFINISHED: Final = "unfinished"
+_CHECKPOINT, _BEST = "checkpoint.safetensors", "best.safetensors"
+_BETAS: Final = (0.9, 0.999)
+_CODE_VERSION: Final = 2
+"""Goes up when the same settings and labels would give another critic."""
+
+_log = logging.getLogger(__name__)
+
+
+def train_critic(
+    run: RunFolder,
+    labels: Sequence[Label],
+    *,
+    kind: RecipeKind,
+    stage: str,
+    settings: TrainSettings,
+    out: Path,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> TrainedFigures:
+    """Trains a critic on the labels of candidates of `run` and writes it into the folder `out`.
+
+    `kind` is of the run's recipe, and `stage` kept the candidates that were labelled. The same call goes on where a
+    killed one was, and only tells the figures of one that was finished. Raises `SettingsError` for labels, settings or
+    a model that cannot be trained on, before any training, and for a folder that holds something else.
+    """
+    examples = read_examples(run, labels, kind=kind, stage=stage)
+    parts = split(examples, held_out_share=settings.held_out_share, test_share=settings.test_share, seed=settings.seed)
+    base = model_version(settings.model, settings.revision)
+    inputs = InputFormat(settings.backbone, kind.judging_question, settings.show, settings.seed)
+    made_from = fingerprint(
+        {
+            "version": _CODE_VERSION,
+            "settings": settings.identity() | {"model": base, "revision": None},
+            "question": inputs.question,
+            "examples": [example.identity for example in examples],
+        }
+    )
+    done = finished_figures(out, made_from)
+    if done is not None:
+        tell(f"{out}: is trained already, with these settings and labels")
+        return done
+    if out.exists() and not (out / _UNFINISHED).exists() and any(out.iterdir()):
+        raise SettingsError(f"{out} holds other files; choose an empty folder for the critic")
+    pictures = Pictures(image_loader(run).load, settings.show.image_side_px)
+    training = _CriticTraining(settings, inputs, parts, pictures, tell)
+    rounds = training.run(out / _UNFINISHED, made_from)
+    parts, calibration = training.parts, training.calibration()
+    test = figures_of(training.predict(parts.test), _labels(parts.test), calibration)
+    file = make_file(
+        inputs, kind, training.model.criteria, calibration=calibration, known=known_regions(parts.train, settings.show)
+    )
+    write_critic(out, training.model, file)
+    figures = TrainedFigures(
+        version=critic_version(out),
+        base_version=base,
+        labels_hash=fingerprint([asdict(one.label) for one in examples]),
+        train=counts_of(_labels(parts.train)),
+        held_out=counts_of(_labels(parts.held_out)),
+        test=test,
+        rounds=rounds,
+        best_epoch=rounds.index(best_round(rounds)),
+        seconds=sum(one.seconds for one in rounds),
+    )
+    write_record(out, settings, figures, made_from=made_from, image_ids=(one.image.image_id for one in parts.train))
+    shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
+    give_back_memory()
+    return figures
+
+
+def best_round(rounds: Sequence[Evaluation]) -> Evaluation:
+    """The round with the best order of the held-out rows; of several, the surest of it, and of those the first.
+
+    A few held-out rows are soon in perfect order, and a critic that still learns would be taken too early.
+    """
+    return max(rounds, key=lambda one: (one.metrics["average_precision"], -one.metrics["cross_entropy"], -one.step))
+
+
+def is_over(rounds: Sequence[Evaluation], patience: int) -> bool:
+    """Whether none of the last `patience` rounds was better than the best before."""
+    return bool(rounds) and len(rounds) - 1 - rounds.index(best_round(rounds)) >= patience
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows of a step that go through the model together."""
+
+    rows: Sequence[Example]
+    epoch: int
+    normalizer: LossNormalizer  # of the whole step
+    inputs: Any = None  # what the backbone prepared
+
+
+class _CriticTraining:
+    """A model on its way to be a critic, and the labels by which it is trained and measured."""
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        inputs: InputFormat,
+        parts: Parts,
+        pictures: Pictures,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._settings, self._inputs, self._pictures, self._tell = settings, inputs, pictures, tell
+        device = resolve_device(settings.device)
+        backbone = load_backbone(settings.backbone, settings.model, settings.revision, dtype=FLOAT32, device=device)
+        criteria = criteria_of(parts.train[0].label)
+        heads = make_heads(backbone.width, len(criteria), settings.seed, backbone.first_accept_weights()).to(device)
+        self.model = CriticModel(backbone, heads, criteria, device, resolve_precision(settings.precision, device))
+        if device == "cpu":
+            use_eager_attention(backbone.model)
+        self.model.freeze(settings)
+        self.model.set_training(settings, on=False)
+        self._scorer = Scorer(self.model, pictures, BatchSize(settings.rows_at_once, settings.model))
+        self.parts = Parts(*(self._fitting(part) for part in (parts.train, parts.held_out, parts.test)))
+        classes = balanced_weights(_labels(self.parts.train)) if settings.class_balance else ClassWeights()
+        self._loss = CriticLoss(criteria, settings.head_weights, classes)
+        self._logit_offset = math.log(classes.accepted / classes.rejected)
+
+    def run(self, folder: Path, made_from: str) -> tuple[Evaluation, ...]:
+        """Trains, and leaves the model with the weights of the best of the rounds that it returns."""
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        settings, model, parts = self._settings, self.model, self.parts
+        trainable = model.trainable
+        steps_a_round = -(-len(parts.train) // settings.batch_size)
+
+        @lru_cache(maxsize=1)
+        def steps(epoch: int) -> list[list[Example]]:
+            return steps_of(parts.train, epoch, batch_size=settings.batch_size, seed=settings.seed)
+
+        def parts_of(step: int, _progress: float, most: int) -> list[_Part]:
+            epoch, place = divmod(step, steps_a_round)
+            rows = steps(epoch)[place]
+            normalizer = loss_normalizer(_labels(rows), self._loss.classes)
+            return [_Part(rows[start : start + most], epoch, normalizer) for start in range(0, len(rows), most)]
+
+        def after_round(rounds: Sequence[Evaluation]) -> None:
+            one = rounds[-1]
+            self._tell(
+                f"round {len(rounds)} of at most {settings.max_epochs}: loss {one.train_loss:.4f}, average precision on"
+                f" held-out labels {one.metrics['average_precision']:.3f}, {one.seconds:.0f} s"
+            )
+            if best_round(rounds) is one:
+                save_weights(folder / _BEST, trainable)
+
+        model.set_training(settings, on=True)
+        state = train(
+            Training(
+                name=settings.model,
+                weights=trainable,
+                optimizer=self._optimizer(),
+                schedule=StepSchedule(settings.max_epochs * steps_a_round, settings.warm_up_share),
+                parts=parts_of,
+                prepare=self._prepare,
+                loss=lambda part: self._loss.of(model.forward(part.inputs), _labels(part.rows), part.normalizer),
+                step_seed=lambda step: int(fingerprint([settings.seed, *divmod(step, steps_a_round)])[:15], 16),
+                size=BatchSize(min(settings.rows_at_once, settings.batch_size), settings.model),
+                checkpoint=folder / _CHECKPOINT,
+                checkpoint_every_s=settings.checkpoint_every_s,
+                made_from=made_from,
+                device=model.device,
+                evaluate=self._evaluate,
+                evaluate_every=steps_a_round,
+                after_evaluation=after_round,
+                is_over=lambda rounds: is_over(rounds, settings.patience),
+                tell=self._tell,
+            )
+        )
+        put_weights(trainable, load_weights(folder / _BEST))
+        model.set_training(settings, on=False)
+        return state.evaluations
+
+    def calibration(self) -> Calibration:
+        """By the held-out part."""
+        logits = [one.accept_logit for one in self.predict(self.parts.held_out)]
+        return fit_temperature(logits, [label.accepted for label in _labels(self.parts.held_out)], self._logit_offset)
+
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
+        """What the model finds of each example."""
+        found = self._scorer.predict([self._input_of(example) for example in examples])
+        fitting = [one for one in found if not isinstance(one, TooLong)]
+        assert len(fitting) == len(examples), "texts that are too long were left out before"
+        return fitting
+
+    def _optimizer(self) -> OptimizerSettings:
+        def named(prefix: str) -> "tuple[nn.Parameter, ...]":
+            return tuple(one for name, one in self.model.trainable.items() if name.startswith(prefix))
+
+        settings = self._settings
+        groups = (
+            ParameterGroup(named("model."), settings.learning_rate),
+            ParameterGroup(named("heads."), settings.head_learning_rate),
+        )
+        return OptimizerSettings(groups, _BETAS, settings.weight_decay, settings.max_gradient)
+
+    def _evaluate(self) -> dict[str, float]:
+        self.model.set_training(self._settings, on=False)
+        logits = [one.accept_logit for one in self.predict(self.parts.held_out)]
+        self.model.set_training(self._settings, on=True)
+        accepted = [label.accepted for label in _labels(self.parts.held_out)]
+        return {
+            "average_precision": average_precision(logits, accepted),
+            # With the temperature that suits it best.
+            "cross_entropy": cross_entropy(logits, accepted, fit_temperature(logits, accepted, self._logit_offset)),
+        }
+
+    def _prepare(self, part: _Part) -> _Part:
+        rows = [self._input_of(row, part.epoch) for row in part.rows]
+        pictures = [self._pictures.drawn(row) for row in rows]
+        return replace(part, inputs=self.model.backbone.prepare(pictures, [row.text for row in rows]))
+
+    def _input_of(self, example: Example, epoch: int = APPLIED) -> CriticInput:
+        return self._inputs.input_of(example.label.row_id, example.texts, example.image, example.regions, epoch)
+
+    def _fitting(self, examples: Sequence[Example]) -> tuple[Example, ...]:
+        """The examples whose text the model can take; the others are counted in the log."""
+        fitting = tuple(one for one in examples if self._scorer.too_long(self._input_of(one)) is None)
+        if len(fitting) < len(examples):
+            _log.warning(
+                "%d of %d labelled rows have more than the %d tokens that %s takes, and are left out",
+                len(examples) - len(fitting),
+                len(examples),
+                self.model.backbone.max_tokens,
+                self._settings.model,
+            )
+        return fitting
+
+
+def _labels(examples: Sequence[Example]) -> list[Label]:
+    return [example.label for example in examples]
