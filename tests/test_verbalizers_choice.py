@@ -17,7 +17,9 @@ from ostensive.settings import validate
 from verbalizers.choice import (
     AREA_LABEL,
     CHOICE_VERSION,
+    PEOPLE_LABELS,
     WHOLE_BOX,
+    ChoiceSettings,
     Chooser,
     Proposal,
     centrality,
@@ -25,7 +27,6 @@ from verbalizers.choice import (
     is_person,
     worth,
 )
-from verbalizers.choice_settings import PEOPLE_LABELS, ChoiceSettings
 from verbalizers.frequencies import Frequencies
 
 THINGS = ("kite", "lamp", "Wall clock")

@@ -19,8 +19,7 @@ from PIL import Image
 
 from ostensive.records import Box
 from verbalizers.base import DecodedImage, ImageFailure, Workers, open_workers
-from verbalizers.choice import AREA_LABEL, WHOLE_BOX, Proposal
-from verbalizers.choice_settings import ChoiceSettings
+from verbalizers.choice import AREA_LABEL, WHOLE_BOX, ChoiceSettings, Proposal
 from verbalizers.detectors.detection import (
     DETECTION_VERSION,
     MAX_SIDE_PX,

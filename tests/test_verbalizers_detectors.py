@@ -33,8 +33,7 @@ from ostensive.records import ImageRecord, Location
 from ostensive.settings import Settings
 from ostensive.stage import Failed, Kept
 from verbalizers.base import DecodedImage, ImageFailure, RegionProposer, Workers, open_workers
-from verbalizers.choice import Proposal
-from verbalizers.choice_settings import ChoiceSettings
+from verbalizers.choice import ChoiceSettings, Proposal
 from verbalizers.detectors.detection import DetectedRegions, Detection, Detector
 from verbalizers.detectors.settings import (
     DetectorRegionSettings,

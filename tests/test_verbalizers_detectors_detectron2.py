@@ -24,7 +24,7 @@ from verbalizers.choice import Proposal
 from verbalizers.detectors.detection import Detection
 from verbalizers.detectors.detectron2_backend import Detectron2Detector, detectron2_regions
 from verbalizers.detectors.detectron2_models import load_model
-from verbalizers.detectors.detectron2_settings import INSTALL_PAGE, Detectron2RegionSettings
+from verbalizers.detectors.settings import INSTALL_PAGE, Detectron2RegionSettings
 from verbalizers.settings import VerbalizeSettings
 
 RED_PX, BLUE_PX = (30, 12, 90, 60), (150, 40, 270, 100)  # left, top, right, bottom

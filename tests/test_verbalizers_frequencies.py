@@ -18,8 +18,7 @@ from ostensive.errors import SettingsError
 from ostensive.records import Verbalization
 from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import read_kept
-from verbalizers.choice import AREA_LABEL
-from verbalizers.choice_settings import ChoiceSettings
+from verbalizers.choice import AREA_LABEL, ChoiceSettings
 from verbalizers.frequencies import (
     NO_FREQUENCIES,
     Frequencies,

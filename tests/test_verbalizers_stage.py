@@ -17,8 +17,7 @@ from ostensive.arrow import from_table, to_table
 from ostensive.errors import OstensiveError
 from ostensive.records import ImageRecord, Location, Verbalization
 from ostensive.stage import Failed, Kept, Outcome
-from verbalizers.choice import WHOLE_BOX
-from verbalizers.choice_settings import ChoiceSettings
+from verbalizers.choice import WHOLE_BOX, ChoiceSettings
 from verbalizers.settings import PixelNarrativeSettings, PixelRegionSettings, VerbalizeSettings
 from verbalizers.stage import NOT_VERBALIZED, UNREADABLE, VERBALIZED, VerbalizeStage, groups
 

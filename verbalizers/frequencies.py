@@ -1,7 +1,7 @@
 """How often each label was seen before: the prior by which the choice of regions favours what is rare (LSKD, 2.1).
 
-The counts come from a file that is there before the run. Counting along while choosing was given up: what an image
-comes to would depend on which images came before it, thus on their order, the partitions and every resumed run.
+The counts come from a file that is there before the run. Counted along while choosing, what an image comes
+to would depend on which images came before it, thus on their order, the partitions and every resumed run.
 `ostensive frequencies` counts the labels of a small pilot run.
 """
 

@@ -11,10 +11,14 @@ from pydantic import Field, model_validator
 
 from ostensive.chat.pictures import SentImageSettings
 from ostensive.settings import Operational, Settings
-from verbalizers.choice_settings import ChoiceSettings
+from verbalizers.choice import ChoiceSettings
 from verbalizers.clip.settings import ClipConceptSettings
-from verbalizers.detectors.detectron2_settings import Detectron2RegionSettings
-from verbalizers.detectors.settings import DetectorRegionSettings, TorchvisionRegionSettings, ZeroShotRegionSettings
+from verbalizers.detectors.settings import (
+    DetectorRegionSettings,
+    Detectron2RegionSettings,
+    TorchvisionRegionSettings,
+    ZeroShotRegionSettings,
+)
 from verbalizers.image_text.settings import (
     EndpointSettings,
     GeneratorCaptionSettings,

@@ -1,8 +1,8 @@
 """Rows through a model in batches: the next one is prepared while one is worked on, and sizes halve on full memory.
 
 Rows wait in runs of one kind, so that what shares a batch fits together: texts of like length need little padding. A
-smaller size stays for the batches after it: a model that ran out of memory once will do so again. Measuring free memory
-beforehand was given up: what a batch needs depends on the model, the device and on what else runs there.
+smaller size stays for the batches after it: a model that ran out of memory once will do so again. Free memory
+measured beforehand would not tell: what a batch needs depends on the model, the device and on what else runs there.
 """
 
 import logging

@@ -1,7 +1,6 @@
 """Which device models run on, the one that is set or the best there is, and what to do when its memory is full.
 
-The alternative, deciding once at import for the whole process, was given up: two models of one recipe may be set to
-different devices, and nothing should import torch before it is used.
+Two models of one recipe may be set to different devices, and nothing imports torch before it is used.
 """
 
 from ostensive.errors import SettingsError

@@ -1,8 +1,8 @@
 """What files are known by: SHA-256 over their names and contents, worked out once for each state of a file.
 
 Models have gigabytes and a run is planned again and again, so the digest of a file is remembered with its size, times
-and inode. Trusting those alone, without reading the content even once, was given up: a copy of a model, or the same
-model on another machine, would then be another one, and its finished rows be done again.
+and inode. By those alone, a copy of a model, or the same model on another machine, would be another one, and its
+finished rows be done again.
 
 The memory is one small file for each model file, so that processes at work at the same time need no lock: what they
 write is the same, and it is there whole or not at all. A memory that cannot be read or written costs time only.

@@ -5,7 +5,7 @@ weights, not with a name or a time, and it is cheap enough for every planning. A
 commit that it is known by, so that a push to the Hub while a run is at work changes nothing.
 
 The commit is taken from the Hub's cache on this machine, without a network, and asked for only where nothing of the
-model is there. Asking each time was given up: whoever resumes a run after the model's page was edited would pay twice.
+model is there. Asked each time, whoever resumes a run after the model's page was edited would pay twice.
 """
 
 import re

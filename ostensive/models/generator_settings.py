@@ -1,7 +1,7 @@
 """Which image-text model generates, and how it is run.
 
 Sections of a recipe that use one derive from `GeneratorSettings`, so that a user writes `narratives.model` as for any
-other kind. A section within the section was given up: one level more to write, each time, for the same five fields.
+other kind.
 """
 
 from typing import Annotated, ClassVar, Literal

@@ -1,8 +1,7 @@
 """What a section of a recipe needs before it can work: models, files, packages and keys, as plain records.
 
-Settings say what they need (`Settings.needs`) and `ostensive doctor` looks for it. Asking the parts themselves was
-given up: a part would have to be made, and its libraries imported, to be asked. A record says nothing of where a thing
-lies on this machine; that is the doctor's work.
+Settings say what they need (`Settings.needs`), without an import of any library, and `ostensive doctor` looks for it. A
+record says nothing of where a thing lies on this machine; that is the doctor's work.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The labels that are most like an image: top k by cosine, near-identical labels said once.
 
-Labels are taken one by one: the likeliest, then the likeliest of those that mean something else, and so on. Merging the
-list beforehand was given up: which of `dog` and `dogs` fits better depends on the image.
+Labels are taken one by one: the likeliest, then the likeliest of those that mean something else, and so on. Which of
+`dog` and `dogs` fits better depends on the image, so that lists are not merged beforehand.
 """
 
 from collections.abc import Sequence

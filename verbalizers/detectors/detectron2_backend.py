@@ -1,7 +1,7 @@
 """Regions by a detector of detectron2 (kind `detectron2`): pictures in the order of channels that it was trained on.
 
 Models of detectron2 scale boxes back to the height and width that are named with a picture, so that what comes out is
-in pixels of the picture itself. Doing that here as well was given up: done twice, every box is wrong.
+in pixels of the picture itself; done twice, every box would be wrong.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from ostensive.models.digests import files_digest
 from verbalizers.base import VerbalizerContext, Workers
 from verbalizers.detectors.detection import DetectedRegions, Detection, DetectionError, each_in_threads
 from verbalizers.detectors.detectron2_models import Detectron2Model, config_path, library_version, load_model
-from verbalizers.detectors.detectron2_settings import Detectron2RegionSettings
 from verbalizers.detectors.detectron2_weights import check_weights
+from verbalizers.detectors.settings import Detectron2RegionSettings
 
 if TYPE_CHECKING:
     import torch

@@ -2,7 +2,7 @@
 
 Everything is asked of detectron2's public interface (`LazyConfig`, `instantiate`, `get_cfg`, `build_model`,
 `DetectionCheckpointer`, `MetadataCatalog`), by its modules' names: it is built from source and seldom there, and ships
-no types. Its `DefaultPredictor` was given up: it takes one picture at a time, and no LazyConfig.
+no types. Its `DefaultPredictor` takes one picture at a time, and no LazyConfig.
 """
 
 import importlib
@@ -16,8 +16,8 @@ from typing import Any
 from ostensive.errors import SettingsError
 from ostensive.models.devices import resolve_device
 from ostensive.models.pretrained import first_line
-from verbalizers.detectors.detectron2_settings import INSTALL_PAGE, Detectron2RegionSettings
 from verbalizers.detectors.detectron2_weights import check_weights, fill
+from verbalizers.detectors.settings import INSTALL_PAGE, Detectron2RegionSettings
 from verbalizers.label_lists import load_labels
 
 _LAZY, _CLASSIC = (".py",), (".yaml", ".yml")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ostensive.errors import SettingsError
 from ostensive.models.pretrained import first_line
-from verbalizers.detectors.detectron2_settings import Detectron2RegionSettings
+from verbalizers.detectors.settings import Detectron2RegionSettings
 
 if TYPE_CHECKING:
     import torch

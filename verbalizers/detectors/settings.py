@@ -1,7 +1,7 @@
-"""What a recipe may say about regions by an object detector: kinds `detector`, `zero_shot` and `torchvision`.
+"""What a recipe may say about regions by an object detector, each library a kind of its own.
 
 LSKD (section 2.1) takes the 300 likeliest boxes of its detector as candidates and chooses among them; the other numbers
-are this project's own. One kind for all libraries was given up: half of its settings would mean nothing to each.
+are this project's own.
 """
 
 from pathlib import PurePath
@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ostensive.models.needs import ModelNeed
 from ostensive.settings import Operational, Settings
-from verbalizers.choice_settings import ChoiceSettings
+from verbalizers.choice import ChoiceSettings
 from verbalizers.label_lists import BUILT_IN, MAX_LABEL_CHARACTERS
 
 
@@ -28,6 +28,7 @@ def _check_source(value: Any) -> Any:  # Any: what YAML gives
 LabelSource = Annotated[tuple[str, ...] | str, BeforeValidator(_check_source)]
 Precision = Literal["float32", "bfloat16", "float16"]
 
+INSTALL_PAGE = "https://detectron2.readthedocs.io/en/latest/tutorials/install.html"
 LABEL_SLOT = "{label}"
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -147,3 +148,38 @@ class TorchvisionRegionSettings(DetectorSettings):
         if not isinstance(self.labels, str):
             return (model,)
         return model, ModelNeed(role="class names", kind="file", name=self.labels)
+
+
+class Detectron2RegionSettings(DetectorSettings):
+    """Regions by a detector of `detectron2`, which users build from source. LSKD's own is one of them: ViTDet with a
+    ViT-H, as a cascade, trained on LVIS. The model zoo's checkpoints are not fetched: they are pickles."""
+
+    kind: Literal["detectron2"] = "detectron2"
+    model: str = Field(min_length=1)
+    """A config: a LazyConfig (.py) or a classic one (.yaml), by its path, by a path below `config_folder`, or by its
+    name in the model zoo. A .py file is a program, and is run."""
+    config_folder: str | None = None
+    """Where `model` is looked for, such as a checkout of detectron2, which alone has the configs of its projects; None
+    takes a path as it is, and names of the model zoo."""
+    weights: str = Field(min_length=1)
+    """A checkpoint of this config: .safetensors, .pth of which only tensors are read, or .pkl with `allow_pickle`."""
+    allow_pickle: bool = False
+    """Read weights from a pickle as well, as detectron2's own downloads are. Reading a pickle runs what is in it."""
+    labels: str | None = None
+    """A UTF-8 text file with a class a line, in the order of the model's classes; None takes those that detectron2 has
+    for the data set which the config is tested on."""
+    dtype: Precision = "float32"
+    """Precision; with bfloat16 and float16 detectron2 runs under autocast, as it trains."""
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The package, the checkpoint, and the config and class names where they are files of the user's."""
+        needs = [
+            ModelNeed(role="regions", kind="package", name="detectron2", hint=f"build it from source: {INSTALL_PAGE}"),
+            ModelNeed(role="region weights", kind="file", name=self.weights),
+        ]
+        if self.config_folder is not None:
+            config = str(PurePath(self.config_folder) / self.model)
+            needs.append(ModelNeed(role="region config", kind="file", name=config))
+        if self.labels is not None:
+            needs.append(ModelNeed(role="class names", kind="file", name=self.labels))
+        return tuple(needs)

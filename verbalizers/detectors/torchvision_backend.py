@@ -1,7 +1,7 @@
 """Regions by a detector of `torchvision` (kind `torchvision`), with its published weights or a file of the user's.
 
 A file is read into the architecture that `model` names and has to fit it to the last weight. Only tensors are read,
-from safetensors or from a .pth file; whole pickled models were given up, for to read one is to run it.
+from safetensors or from a .pth file; to read a whole pickled model is to run it.
 """
 
 import difflib

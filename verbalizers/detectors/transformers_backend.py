@@ -1,7 +1,7 @@
 """Regions by a detector of `transformers` with classes of its own (kind `detector`), trained on COCO or the like.
 
 Boxes come out of the processor's own post-processing, which knows whether its model was trained with a sigmoid or with
-a softmax and a class for nothing. One of our own for all models was given up for that reason.
+a softmax and a class for nothing.
 """
 
 import inspect

@@ -1,8 +1,7 @@
 """Plain names for colours: fourteen everyday words, each some anchors in CIELAB, and dark, light, vivid or pale.
 
-A pixel takes the name of the nearest anchor. Long lists of fancy names were given up: two people agree on "green", not
-on "seafoam", and what is said has to be true for both. Nearest single prototypes were given up too: a colour word
-covers a lump of colour space that no one point stands for, so each name has several.
+A pixel takes the name of the nearest anchor. Two people agree on "green", not on "seafoam", and what is said has to be
+true for both. A colour word covers a lump of colour space that no one point stands for, so each name has several.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """How bright, how contrasty, how sharp: three numbers and the words for them.
 
 Brightness and contrast are read from CIELAB lightness L* (0 black, 100 white), which is close to what the eye says;
-mean RGB was given up because it calls a saturated blue half bright. The limits of the words are our own.
+mean RGB calls a saturated blue half bright. The limits of the words are our own.
 """
 
 import numpy as np

@@ -1,7 +1,6 @@
 """What the surface of a part of an image is like: even, shaded, lined, finely or coarsely patterned.
 
-Only what a few sums over a box can tell is said. Names of materials ("woven", "fur") were given up: pixels do not
-know them.
+Only what a few sums over a box can tell is said; names of materials ("woven", "fur") pixels do not know.
 """
 
 import math
