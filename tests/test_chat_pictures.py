@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -66,6 +66,8 @@ SIDES = st.integers(1, 6000)
 
 
 @given(width=SIDES, height=SIDES)
+@example(width=1000, height=3)
+@example(width=3, height=1000)
 def test_what_is_presented_is_where_it_is_said_to_be(width: int, height: int) -> None:
     width, height = (width, height) if width * height < 100_000 else (width, max(1, 100_000 // width))
     placement = presentable_placement(width, height)
@@ -74,6 +76,8 @@ def test_what_is_presented_is_where_it_is_said_to_be(width: int, height: int) ->
     box = shown.point(lambda level: 255 if level > 200 else 0).getchannel("R").getbbox()
     (left, top), (wide, high) = placement.offset_px, placement.image_px
     assert box == (left, top, left + wide, top + high)
+    assert abs(2 * left + wide - shown.width) <= 1, "in the middle"
+    assert abs(2 * top + high - shown.height) <= 1
 
 
 @given(

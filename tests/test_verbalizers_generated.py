@@ -1,7 +1,6 @@
 """Narratives, captions and probes by real image-text models with tiny random weights, through the stage."""
 
 import hashlib
-import pickle
 import shutil
 import sqlite3
 import subprocess
@@ -15,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tiny_models
+from drawing import write_scenes
 from opened_verbalizers import CONTEXT, VerbalizerT, journaled_services, opened
 from PIL import Image
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
+import ostensive
 from ostensive.chat.journal import Journal
 from ostensive.errors import Interrupted, SettingsError
 from ostensive.models.pictures import shrunk
@@ -46,7 +48,7 @@ from verbalizers.image_text.wordings import (
     location_tokens,
 )
 from verbalizers.settings import VerbalizeSettings
-from verbalizers.stage import NOT_VERBALIZED, VerbalizeStage
+from verbalizers.stage import NOT_VERBALIZED, VERBALIZED, VerbalizeStage
 
 SIZES = [(60, 40), (40, 60), (33, 90), (1, 1), (2000, 4)]
 
@@ -124,10 +126,10 @@ def forward_passes(after_each: Callable[[int], None] = lambda _count: None) -> I
 
 def answers(journal: Path) -> tuple[int, int]:
     """How many answers a journal has, and how many that were generated although it had them."""
+    query = "SELECT (SELECT count(*) FROM answers), (SELECT count(*) FROM spoiled)"
     with closing(sqlite3.connect(journal)) as connection:
-        return tuple(
-            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("answers", "spoiled")
-        )
+        found, again = connection.execute(query).fetchone()
+    return found, again
 
 
 @pytest.mark.parametrize("name", ["llava", "idefics3", "blip2-opt", "florence2"])
@@ -205,45 +207,58 @@ def test_a_stopped_stage_generates_only_what_is_missing(
     assert answers(tmp_path / "j") == (every, 0), "each text once, over both calls"
 
 
-def test_a_killed_process_generates_only_what_is_missing(
-    rows: list[ImageRecord], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+def test_a_killed_build_generates_only_what_is_missing_and_another_run_nothing(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """SIGKILL while a model verbalizes; what another process had journaled is not generated here."""
-    chosen = settings(tiny_models.tiny_model("llava", tmp_path_factory), batch_size=2)
-    code = (
-        "import pickle, sys\n"
-        "from pathlib import Path\n"
-        "import torch\n"
-        "from opened_verbalizers import journaled_services\n"
-        "torch.set_num_threads(1)\n"
-        "stage, rows, journal = pickle.load(sys.stdin.buffer)\n"
-        "with journaled_services(journal) as services, stage.opened(services) as ready:\n"
-        "    ready.process(rows, {})"
+    """SIGKILL while a model verbalizes; then the same command, a run of its own, and a new run with that journal."""
+    images = write_scenes(tmp_path / "images", 4)
+    model = f"kind: generator, model: {tiny_models.tiny_model('llava', tmp_path_factory)}, device: cpu, batch_size: 2"
+    sets = (
+        "corpus.license=cc0-1.0",
+        "corpus.source=drawn by a test",
+        "run.partition_size=2",
+        f"verbalize.narratives={{{model}, count: 3, draw: {{max_new_tokens: 6, temperature: 1.1}}}}",
+        f"verbalize.captions={{{model}, draw: {{max_new_tokens: 6}}}}",
     )
-    path = tmp_path / "j"
-    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, cwd=Path(__file__).parent)
-    assert child.stdin is not None
-    child.stdin.write(pickle.dumps((stage(chosen), rows, path)))
-    child.stdin.close()
-
-    def answered() -> int:
-        if not path.exists():
-            return 0
-        with closing(sqlite3.connect(path)) as journal, suppress(sqlite3.OperationalError):
-            return int(journal.execute("SELECT count(*) FROM answers").fetchone()[0])
-        return 0
-
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "ostensive", "build", "localized", "--images", images, "--out", run, "--quiet"]
+    child = subprocess.Popen([*map(str, command), *(part for value in sets for part in ("--set", value))])
     deadline = time.monotonic() + 120
-    while answered() < 4 and time.monotonic() < deadline:
+    while local_answers(run / "journal.sqlite") < 4 and time.monotonic() < deadline:
         time.sleep(0.01)
     child.kill()
     child.wait()
-    had = answered()
-    whole = process(chosen, rows, tmp_path / "whole")
-    every, _ = answers(tmp_path / "whole")
+    had = local_answers(run / "journal.sqlite")
+    options = ostensive.BuildOptions(settings=sets)
+    ostensive.build("localized", images=images, out=tmp_path / "whole", options=options)
+    every = local_answers(tmp_path / "whole" / "journal.sqlite")
     assert 4 <= had < every
-    assert process(chosen, rows, path) == whole
-    assert answers(path) == (every, 0)
+    ostensive.build("localized", images=images, out=run, options=options)
+    assert verbalized(run) == verbalized(tmp_path / "whole")
+    assert local_answers(run / "journal.sqlite") == every
+    assert answers(run / "journal.sqlite")[1] == 0, "nothing was said twice"
+    with forward_passes() as passes:
+        shared = ostensive.BuildOptions(settings=sets, journal=run / "journal.sqlite")
+        ostensive.build("localized", images=images, out=tmp_path / "new", options=shared)
+    assert passes == []
+    assert verbalized(tmp_path / "new") == verbalized(run)
+
+
+def local_answers(journal: Path) -> int:
+    """How many answers of models on this machine a journal has, which may not be whole yet."""
+    if not journal.exists():
+        return 0
+    query = "SELECT count(*) FROM answers WHERE endpoint = 'local'"
+    with closing(sqlite3.connect(journal)) as connection, suppress(sqlite3.OperationalError):
+        return int(connection.execute(query).fetchone()[0])
+    return 0
+
+
+def verbalized(run: Path) -> list[dict[str, Any]]:
+    """The rows of the stage, partition by partition."""
+    paths = sorted((run / VERBALIZED).glob("part-*.parquet"))
+    assert paths
+    return [row for path in paths for row in pq.read_table(path).to_pylist()]
 
 
 def test_the_identity_holds_what_rows_depend_on(tmp_path: Path) -> None:

@@ -233,6 +233,7 @@ def test_a_stage_can_be_opened_again_and_leaves_no_threads(drawn: list[ImageReco
     made = stage()
     first = process(drawn[:2], made)
     assert process(drawn[:2], made) == first
+    assert process(drawn[:2], pickle.loads(pickle.dumps(made))) == first
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("verbalize")]
 
 
