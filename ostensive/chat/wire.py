@@ -67,7 +67,7 @@ def request_body(
     image_url: Callable[[Picture], str] = data_url,
 ) -> dict[str, Any]:
     """The body of a `chat/completions` request with every default written out."""
-    body: dict[str, Any] = {  # Any: as above
+    body: dict[str, Any] = {
         "model": model,
         "messages": [_message_json(message, image_url) for message in messages],
         "temperature": sampling.temperature,
@@ -81,7 +81,7 @@ def request_body(
     return body
 
 
-def _message_json(message: Message, image_url: Callable[[Picture], str]) -> dict[str, Any]:  # Any: JSON values
+def _message_json(message: Message, image_url: Callable[[Picture], str]) -> dict[str, Any]:
     text = valid_text(message.text)
     if not message.images:
         return {"role": message.role, "content": text}
@@ -96,7 +96,7 @@ def encode(body: Mapping[str, Any]) -> bytes:
 
 def request_key(endpoint: str, data: bytes, draw: int = 0) -> str:
     """What the journal knows a request by: a hash of the endpoint, the exact bytes sent to it and `Sampling.draw`."""
-    known_by: dict[str, Any] = {  # Any: JSON values
+    known_by: dict[str, Any] = {
         "version": KEY_VERSION,
         "endpoint": endpoint,
         "body": hashlib.sha256(data).hexdigest(),

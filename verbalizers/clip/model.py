@@ -50,8 +50,8 @@ class ClipModel:
         self._settings = settings
         self._text_size = BatchSize(_TEXTS_AT_ONCE, f"{settings.model}, labels")
         self._model: Any = None  # Any: open_clip is imported on opening only, and ships no types
-        self._preprocess: Any = None  # Any: as above
-        self._tokenizer: Any = None  # Any: as above
+        self._preprocess: Any = None
+        self._tokenizer: Any = None
         self._digest: str | None = None
         self.device = ""
 

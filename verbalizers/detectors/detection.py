@@ -72,9 +72,7 @@ class Detector(Protocol):
         """The detector with its model, for as long as the context lasts; raises `SettingsError` when there is none."""
         ...
 
-    def prepare(
-        self, pictures: Sequence[PIL.Image.Image], workers: Workers
-    ) -> Any:  # Any: each library takes a type of its own
+    def prepare(self, pictures: Sequence[PIL.Image.Image], workers: Workers) -> Any:
         """A batch as the model takes it, still on the CPU; runs in a thread beside `detect`."""
         ...
 

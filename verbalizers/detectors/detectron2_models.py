@@ -133,7 +133,7 @@ def _cause(error: Exception) -> str:
     return f"{told}{hint}; see {INSTALL_PAGE}"
 
 
-def _detectron2(module: str) -> Any:  # Any: as above
+def _detectron2(module: str) -> Any:
     return importlib.import_module(f"detectron2.{module}")
 
 

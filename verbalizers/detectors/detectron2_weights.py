@@ -72,7 +72,7 @@ def fill(network: Any, settings: Detectron2RegionSettings) -> None:  # Any: a to
         )
 
 
-def _numbers(network: Any) -> Mapping[str, "torch.Tensor"]:  # Any: as above
+def _numbers(network: Any) -> Mapping[str, "torch.Tensor"]:
     """The weights that detecting depends on and that can be no number, by name."""
     return {
         name: tensor
@@ -81,7 +81,7 @@ def _numbers(network: Any) -> Mapping[str, "torch.Tensor"]:  # Any: as above
     }
 
 
-def _load_tensors(network: Any, file: Path, *, allow_pickle: bool) -> None:  # Any: as above
+def _load_tensors(network: Any, file: Path, *, allow_pickle: bool) -> None:
     """A .safetensors or .pth file into `network`, by name; what does not fit is left out."""
     if file.suffix == ".safetensors":
         from safetensors.torch import load_file

@@ -76,7 +76,7 @@ class TorchvisionDetector:
             give_back_memory()
 
     @property
-    def model(self) -> Any:  # Any: as above
+    def model(self) -> Any:
         """The model itself."""
         assert self._model is not None, "a detector is opened before it is asked"
         return self._model
@@ -143,7 +143,7 @@ def _tag(settings: TorchvisionRegionSettings) -> Any:  # Any: a member of an enu
     return table[tag]
 
 
-def _published(settings: TorchvisionRegionSettings) -> Any:  # Any: as above
+def _published(settings: TorchvisionRegionSettings) -> Any:
     """The model with torchvision's own weights, by its own call, which knows what each set of weights needs beside."""
     import torchvision.models
 
@@ -153,7 +153,7 @@ def _published(settings: TorchvisionRegionSettings) -> Any:  # Any: as above
     return torchvision.models.get_model(settings.model, weights=entry, progress=False)
 
 
-def _from_file(settings: TorchvisionRegionSettings, classes: int) -> Any:  # Any: as above
+def _from_file(settings: TorchvisionRegionSettings, classes: int) -> Any:
     """The model with the weights of a file; raises `SettingsError` where they do not fit."""
     import torch
     import torchvision.models
@@ -184,7 +184,7 @@ def _from_file(settings: TorchvisionRegionSettings, classes: int) -> Any:  # Any
     return model
 
 
-def _load(settings: TorchvisionRegionSettings, classes: int) -> Any:  # Any: as above
+def _load(settings: TorchvisionRegionSettings, classes: int) -> Any:
     """The model in evaluation mode, without what only masks and keypoints need; raises `SettingsError`."""
     _check_name(settings.model)
     try:
@@ -203,7 +203,7 @@ def _load(settings: TorchvisionRegionSettings, classes: int) -> Any:  # Any: as 
     return model.eval()
 
 
-def _watch(model: Any) -> None:  # Any: as above
+def _watch(model: Any) -> None:
     """Has the heads of `model` checked: what is no number is dropped without a word by the thresholds behind them."""
 
     def check(module: Any, inputs: Any, outputs: Any) -> None:  # noqa: ARG001  # Any: a hook is given any of these

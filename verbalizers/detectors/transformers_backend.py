@@ -101,7 +101,7 @@ def class_names(loaded: LoadedDetector) -> Mapping[int, str]:
     return names
 
 
-def _options(loaded: LoadedDetector, settings: DetectorRegionSettings) -> dict[str, Any]:  # Any: as above
+def _options(loaded: LoadedDetector, settings: DetectorRegionSettings) -> dict[str, Any]:
     """What the processor's post-processing is to be told; what it does not ask for is left out."""
     asked = inspect.signature(loaded.processor.post_process_object_detection).parameters
     options: dict[str, Any] = {"threshold": settings.min_probability}

@@ -33,7 +33,7 @@ def load_cascade() -> Any:  # Any: scikit-image is untyped
     return Cascade(path)
 
 
-def find_faces(cascade: Any, grey: NDArray[np.uint8]) -> list[Box]:  # Any: as above
+def find_faces(cascade: Any, grey: NDArray[np.uint8]) -> list[Box]:
     """Boxes of what looks like an upright face seen from the front, in `(height, width)` grey levels.
 
     At the default settings: none in 24 photographs without one that ship with scikit-image and scikit-learn and in 15
@@ -50,7 +50,7 @@ def find_faces(cascade: Any, grey: NDArray[np.uint8]) -> list[Box]:  # Any: as a
     return [box for box in found if any(box.overlap(other) >= _MIRROR_OVERLAP for other in mirrored)]
 
 
-def _detect(cascade: Any, grey: NDArray[np.uint8]) -> list[Box]:  # Any: as above
+def _detect(cascade: Any, grey: NDArray[np.uint8]) -> list[Box]:
     height, width = grey.shape
     longest = min(height, width)
     found = cascade.detect_multi_scale(
@@ -70,7 +70,7 @@ def _detect(cascade: Any, grey: NDArray[np.uint8]) -> list[Box]:  # Any: as abov
     return boxes
 
 
-def propose(raster: Raster, cascade: Any | None, settings: PixelRegionSettings) -> list[Proposal]:  # Any: as above
+def propose(raster: Raster, cascade: Any | None, settings: PixelRegionSettings) -> list[Proposal]:
     """Faces (where a cascade is given) and segments that stand out."""
     proposals = []
     if cascade is not None:
