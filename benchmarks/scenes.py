@@ -21,7 +21,7 @@ from microworld.grade import grade_lines, grade_run
 from microworld.render import render_pixels
 from microworld.sample import sample_scene
 from microworld.training.evaluate import measure_blip2, measure_clip, measure_vlm
-from microworld.training.models import OpenClipEncoder
+from microworld.training.matching import OpenClipEncoder
 from ostensive.models.files import located
 
 TARGET = 1000

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from microworld.training.evaluate import measure_blip2, measure_clip, measure_vlm
-from microworld.training.models import OpenClipEncoder
+from microworld.training.matching import OpenClipEncoder
 from ostensive.models.files import located
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "microworld.md"

@@ -25,21 +25,17 @@ from microworld.render import render
 from microworld.sample import sample_scene
 from microworld.scenes import SIDE_PX
 from microworld.training.lessons import SUBJECTS, lessons_of, phrase_of
-from microworld.training.matching import make_scale
+from microworld.training.matching import OpenClipEncoder, initialize_clip, make_clip, make_scale, save_clip
 from microworld.training.models import (
     WIDTH,
-    OpenClipEncoder,
     initialize_blip2,
-    initialize_clip,
     initialize_vlm,
     load_blip2,
     make_blip2,
-    make_clip,
     make_vision,
     make_vlm,
     resize_vocabulary,
     save_blip2,
-    save_clip,
     save_vlm,
 )
 from microworld.training.pool import (

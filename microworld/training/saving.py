@@ -16,7 +16,7 @@ from microworld.training.evaluate import (
     measure_clip,
     measure_vlm,
 )
-from microworld.training.models import OpenClipEncoder
+from microworld.training.matching import OpenClipEncoder
 from microworld.training.words import DESCRIBE, IN_BOX, IS_TRUE, NUMBERED, WHY
 from ostensive.files import write_text
 
