@@ -43,7 +43,6 @@ from microworld.folder import read_truth, write_scenes
 from microworld.grade import wilson
 from microworld.oracle import QarFinding, judge_qar
 from ostensive.images.loader import ImageLoader
-from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings
 from ostensive.recipe_files import merge, parse_assignments
 from ostensive.records import ImageRecord, Judged, Verbalization
@@ -158,7 +157,7 @@ def opened(settings: TrainedSettings) -> AbstractContextManager[TrainedCritic]:
     def refuse(_settings: object, _script: object) -> NoReturn:
         raise AssertionError("a trained critic asks no chat model")
 
-    services = Services(ImageLoader(IntakeSettings()), refuse, GeneratorPool(), 1, stop)
+    services = Services(ImageLoader(IntakeSettings()), refuse, 1, stop)
     return TrainedCritic(settings, CriticContext(KIND, teacher, 0)).opened(services)
 
 

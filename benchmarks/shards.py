@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from builders.localized.recipe import KIND
+from builders.localized.records import Qar
 from cards.samples import CorpusSample, PublicForm, sample_key, to_json
 from cards.shards import ShardWriter
 from cards.writing import write_corpus
@@ -30,7 +32,6 @@ from ostensive.records import (
     Judged,
     Judgement,
     Location,
-    Qar,
     Region,
     Verbalization,
 )
@@ -115,12 +116,22 @@ def run_shards_from_records(samples: list[CorpusSample], form: PublicForm, folde
 
 def run_corpus(samples: list[CorpusSample], folder: Path) -> None:
     rows = len(samples) * ROWS_A_SAMPLE
-    facts = RunFacts({}, "0" * 64, (StageSummary("judged", rows, rows),), ("scripted",), (), (), "0")
-    write_corpus(iter(samples), folder, row_type=Judged[Qar], settings=SETTINGS, facts=facts)
+    facts = RunFacts(
+        recipe={},
+        recipe_hash="0" * 64,
+        stages=(StageSummary("judged", rows, rows),),
+        records={"verbalized": Verbalization.__name__, "judged": Judged.__name__},
+        accepted=rows,
+        teachers=("scripted",),
+        prompt_hashes=(),
+        critics=(),
+        ostensive_version="0",
+    )
+    write_corpus(iter(samples), folder, kind=KIND, settings=SETTINGS, facts=facts)
 
 
 def measure(samples: list[CorpusSample], root: Path, rounds: int) -> dict[str, list[float]]:
-    form = PublicForm(Judged[Qar], "0" * 64)
+    form = PublicForm(KIND, "0" * 64)
     encoded = [(sample_key(s.image.image_id), s.jpeg, to_json(form.sample_row(s))) for s in samples]
     members = root / "members"
     members.mkdir()

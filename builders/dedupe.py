@@ -24,7 +24,7 @@ from builders.embeddings import PACKAGED_MODEL, PACKAGED_MODULE, SentenceEmbedde
 from ostensive.models.files import model_version
 from ostensive.models.needs import ModelNeed
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import Candidate, CandidateT
+from ostensive.records import Candidate
 from ostensive.run.services import Services
 from ostensive.settings import Operational, Settings
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome, Stage
@@ -148,7 +148,7 @@ def near_duplicates(row_ids: Sequence[str], embeddings: Vectors, settings: Dedup
     return found
 
 
-class DedupeStage(Stage[CandidateT, CandidateT]):
+class DedupeStage(Stage[Candidate, Candidate]):
     """Keeps one candidate of those of an image that say the same; the others name the one that stays."""
 
     name = UNIQUE
@@ -156,7 +156,7 @@ class DedupeStage(Stage[CandidateT, CandidateT]):
     def __init__(self, settings: DedupeSettings, kind: RecipeKind) -> None:
         self.settings = settings
         self.record_in = self.record_out = kind.candidate
-        self._text_of: Callable[[CandidateT], str] = kind.compared_text
+        self._text_of: Callable[[Candidate], str] = kind.compared_text
         self._embedder = embedder_of(settings)
 
     @property
@@ -170,9 +170,9 @@ class DedupeStage(Stage[CandidateT, CandidateT]):
         with self._embedder:
             yield self
 
-    def process(self, rows: Sequence[CandidateT], evidence: Evidence) -> list[Outcome[CandidateT]]:  # noqa: ARG002 - the protocol's
+    def process(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Outcome[Candidate]]:  # noqa: ARG002 - the protocol's
         """`Kept` for each root, `Dropped` with the row id of the root for the others, same length and order."""
-        outcomes: dict[int, Outcome[CandidateT]] = {}
+        outcomes: dict[int, Outcome[Candidate]] = {}
         rest: list[list[int]] = []
         for places in _by_image(rows):
             exact = self._exact_repeats(rows, places)
@@ -189,10 +189,10 @@ class DedupeStage(Stage[CandidateT, CandidateT]):
         return [outcomes.get(place) or Kept((row,)) for place, row in enumerate(rows)]
 
     def _near(
-        self, rows: Sequence[CandidateT], places: Sequence[int], vectors: Vectors
-    ) -> dict[int, Outcome[CandidateT]]:
+        self, rows: Sequence[Candidate], places: Sequence[int], vectors: Vectors
+    ) -> dict[int, Outcome[Candidate]]:
         finite = [bool(np.isfinite(vector).all()) for vector in vectors]
-        outcomes: dict[int, Outcome[CandidateT]] = {
+        outcomes: dict[int, Outcome[Candidate]] = {
             place: Failed("embedding is not finite", self.settings.model, rows[place])
             for place, is_finite in zip(places, finite, strict=True)
             if not is_finite
@@ -205,10 +205,10 @@ class DedupeStage(Stage[CandidateT, CandidateT]):
             )
         return outcomes
 
-    def _exact_repeats(self, rows: Sequence[CandidateT], places: Sequence[int]) -> dict[int, Outcome[CandidateT]]:
+    def _exact_repeats(self, rows: Sequence[Candidate], places: Sequence[int]) -> dict[int, Outcome[Candidate]]:
         """What becomes of rows whose text another row of the image has too; the smallest row id stays."""
         kept: dict[str, int] = {}
-        outcomes: dict[int, Outcome[CandidateT]] = {}
+        outcomes: dict[int, Outcome[Candidate]] = {}
         for place in sorted(places, key=lambda place: rows[place].row_id):
             first = kept.setdefault(comparable(self._text_of(rows[place])), place)
             if first != place:

@@ -1,177 +1,193 @@
-"""From judged partitions to the corpus folder: the samples in order, and the facts that its card states."""
+"""From a run's finished stages to its corpus folder: the samples in order, and the facts that its card states."""
 
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final  # Any: record classes, candidates of any recipe, JSON values
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cards.reading import Corpus, read_corpus
+from cards.card import CARD_NAME
+from cards.reading import Corpus, read_corpus, read_manifest
+from cards.samples import CorpusSample
+from cards.writing import write_corpus
 from ostensive.errors import Interrupted
 from ostensive.fingerprint import fingerprint
-from ostensive.images.loader import ImageLoader
 from ostensive.images.publish import publishable_jpeg
 from ostensive.recipe import Recipe
 from ostensive.recipe_files import recipe_hash
-from ostensive.records import ImageRecord, Judged, Verbalization
+from ostensive.records import Annotation, ImageRecord, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run import partitions
+from ostensive.run.build import FinishedStages
 from ostensive.run.folder import RunFolder
-from ostensive.run.summary import RunFacts
+from ostensive.run.partitions import PartitionInfo
+from ostensive.run.planning import INTAKE_RECORDS
+from ostensive.run.splits import DEFAULT_SPLIT
+from ostensive.run.summary import RunFacts, StageSummary
 from ostensive.run.thresholds import in_force, read_choices
-from ostensive.stage import Stage
+from ostensive.stage import record_name
 from ostensive.version import VERSION
 
-AnyStage = Stage[Any, Any]  # Any: stages of different records
-PICTURES_AHEAD = 32  # read and cleaned before they are written; bounds memory
+PICTURES_AHEAD: Final = 32  # read and cleaned before they are written; bounds memory
+_OF_SAMPLES: Final = (ImageRecord, Verbalization, Annotation, ImageSplit, Judged)
 
 
-@dataclass(frozen=True, slots=True)
-class Materials:
-    """What the corpus is made with besides the run's partitions."""
-
-    loader: ImageLoader
-    threads: int
-    stop: threading.Event
-
-
-def assemble(run: RunFolder, recipe: Recipe, stages: Sequence[AnyStage], materials: Materials) -> Corpus:
+def publish(finished: FinishedStages) -> Corpus:
     """Writes `corpus/` from the partitions that are whole; does nothing where it is there already.
 
     Raises `Interrupted`, `StorageError`, and `ImageChangedError` when an image is no longer what was taken in.
     """
-    from cards.manifest import MANIFEST_NAME
-    from cards.writing import write_corpus
-
-    names = ["images", *(stage.name for stage in stages)]
+    run, recipe = finished.run, finished.recipe
+    records = {name: record_name(INTAKE_RECORDS[name]) for name in finished.intake_stages}
+    records |= {stage.name: record_name(stage.record_out) for stage in finished.stages}
+    infos = {name: run.infos(name) for name in records}
     made_from = fingerprint(
         [
             recipe.identity(),
             VERSION,
             [asdict(choice) for choice in read_choices(run.path)],
-            *([info.fingerprint, info.digest] for name in names for info in run.infos(name)),
+            *([info.fingerprint, info.digest] for name in records for info in infos[name]),
         ]
     )
-    whole = (run.corpus_path / MANIFEST_NAME).exists() and (run.corpus_path / "README.md").exists()
-    if not whole or run.read_state().get("corpus") != made_from:
+    is_whole = read_manifest(run.corpus_path) is not None and (run.corpus_path / CARD_NAME).exists()
+    if not is_whole or run.read_state().get("corpus") != made_from:
+        sources = _Sources.of(run, records)
         write_corpus(
-            _samples(run, stages, recipe.corpus.jpeg_quality, materials),
+            _samples(finished, sources),
             run.corpus_path,
-            row_type=stages[-1].record_out,
+            kind=finished.kind,
             settings=recipe.corpus,
-            facts=_facts(run, recipe, names),
+            facts=_facts(finished, sources, records, infos),
         )
         run.write_state(corpus=made_from)
     return read_corpus(run)
 
 
-def _facts(run: RunFolder, recipe: Recipe, names: Sequence[str]) -> RunFacts:
-    judged = [_lineage(path) for path in run.partition_paths(names[-1])]
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """The partitions that samples are made of: for each class of records those of the last stage that has it."""
+
+    paths: Mapping[str, Mapping[int, Path]]  # by the name of the class, then by index
+    whole: tuple[int, ...]  # the partitions that every one of these stages has finished
+
+    @classmethod
+    def of(cls, run: RunFolder, records: Mapping[str, str]) -> "_Sources":
+        """`records` names the class of each stage's records, by the stage's name, in order."""
+        last = {record: stage for stage, record in records.items()}
+        assert record_name(Judged) in last, "a recipe has a stage that judges"
+        paths = {
+            name: {index: found[-1] for index, found in run.all_partitions(last[name]).items()}
+            for name in map(record_name, _OF_SAMPLES)
+            if name in last
+        }
+        return cls(paths, tuple(sorted(set.intersection(*map(set, paths.values())))))
+
+    def kept(self, record: Any, index: int) -> list[Any]:
+        """The records of a partition; none where no stage makes such records."""
+        paths = self.paths.get(record_name(record))
+        return [] if paths is None else partitions.read_kept(paths[index], record)
+
+
+def _facts(
+    finished: FinishedStages,
+    sources: _Sources,
+    records: Mapping[str, str],
+    infos: Mapping[str, Sequence[PartitionInfo]],
+) -> RunFacts:
+    run, recipe = finished.run, finished.recipe
+    judged = [sources.paths[record_name(Judged)][index] for index in sources.whole]
+    lineage = _lineage(judged)
     return RunFacts(
         recipe=_publishable(recipe),
         recipe_hash=recipe_hash(recipe),
-        stages=tuple(run.summary(name) for name in names),
-        teachers=_distinct(table.column("teacher") for table in judged),
-        prompt_hashes=_distinct(table.column("prompt_hash") for table in judged),
-        critics=_distinct(table.column("critic") for table in judged),
+        stages=tuple(
+            sum((info.summary for info in of_stage), StageSummary(name, 0, 0)) for name, of_stage in infos.items()
+        ),
+        records=records,
+        accepted=sum(partitions.read_info(path).summary.kept for path in judged),
+        teachers=lineage.teachers,
+        prompt_hashes=lineage.prompt_hashes,
+        critics=lineage.critics,
         ostensive_version=VERSION,
-        thresholds=in_force(read_choices(run.path), recipe.identity(), _critic_versions(run)),
+        splits=_splits(recipe, sources),
+        thresholds=in_force(read_choices(run.path), recipe.identity(), _critic_versions(run, records)),
     )
 
 
-def _critic_versions(run: RunFolder) -> dict[str, str]:
+def _splits(recipe: Recipe, sources: _Sources) -> tuple[str, ...]:
+    """Those that the recipe names, in its order, then those given beside images, by name and the usual one first."""
+    if record_name(ImageSplit) not in sources.paths:
+        return ()
+    asked = tuple(recipe.corpus.splits)
+    given = {one.split for index in sources.whole for one in sources.kept(ImageSplit, index)} - set(asked)
+    return (*asked, *sorted(given, key=lambda split: (split != DEFAULT_SPLIT, split)))
+
+
+def _critic_versions(run: RunFolder, records: Mapping[str, str]) -> dict[str, str]:
     """The version of each critic whose scores the run holds, by name."""
     found: dict[str, str] = {}
-    for path in run.partition_paths("scored"):
+    scored = [stage for stage, record in records.items() if record == record_name(Scored)][-1:]
+    for path in (path for stage in scored for path in run.partition_paths(stage)):
         scores = pc.list_flatten(pq.read_table(path, columns=["scores"]).column("scores")).combine_chunks()
         names, versions = pc.struct_field(scores, "critic"), pc.struct_field(scores, "critic_version")
         found.update(zip(names.to_pylist(), versions.to_pylist(), strict=True))
     return found
 
 
-def _publishable(recipe: Recipe) -> dict[str, Any]:  # Any: JSON values of any depth
+def _publishable(recipe: Recipe) -> dict[str, Any]:
     """The settings that rows depend on, without the addresses of servers, which may be nobody's business."""
     values = _without_addresses(recipe.identity())
     assert isinstance(values, dict), "a recipe is a mapping"
     return values
 
 
-def _without_addresses(value: Any) -> Any:  # Any: as above
+def _without_addresses(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_addresses(item) for key, item in value.items() if key != "base_url"}
     return [_without_addresses(item) for item in value] if isinstance(value, list) else value
 
 
-def _lineage(path: Path) -> pa.Table:
-    """The distinct teachers, prompts and critics of the rows of a judged partition."""
-    table = pq.read_table(path, columns=["candidate", "judgements"])
-    candidates = pc.drop_null(table.column("candidate")).combine_chunks()
-    judgements = pc.list_flatten(table.column("judgements")).combine_chunks()
-    names = pc.struct_field(judgements, "critic"), pc.struct_field(judgements, "critic_version")
-    columns = {
-        "teacher": pc.unique(pc.struct_field(candidates, "teacher")).to_pylist(),
-        "prompt_hash": pc.unique(pc.struct_field(candidates, "prompt_hash")).to_pylist(),
-        "critic": pc.unique(pc.binary_join_element_wise(*names, " ")).to_pylist(),
-    }
-    longest = max(map(len, columns.values()))
-    return pa.table({name: pa.array(v + [None] * (longest - len(v)), pa.string()) for name, v in columns.items()})
-
-
-def _distinct(columns: Iterator[pa.ChunkedArray]) -> tuple[str, ...]:
-    return tuple(sorted({value for column in columns for value in column.to_pylist() if value is not None}))
-
-
-def _samples(run: RunFolder, stages: Sequence[AnyStage], jpeg_quality: int, materials: Materials) -> Iterator[Any]:
-    # Any: CorpusSample, which is of another room
-    from cards.samples import CorpusSample
-
-    def finish(planned: _Planned) -> CorpusSample:
-        picture = publishable_jpeg(materials.loader.read(planned.image), jpeg_quality=jpeg_quality)
-        return CorpusSample(planned.image, picture, planned.verbalization, planned.rows)
-
-    planned = (plan for index in sorted(run.all_partitions(stages[-1].name)) for plan in _plan(run, stages, index))
-    yield from _ahead(planned, finish, materials)
-
-
 @dataclass(frozen=True, slots=True)
-class _Planned:
-    image: ImageRecord
-    verbalization: Verbalization | None
-    rows: tuple[Judged[Any], ...]  # Any: candidates of any recipe
+class _Lineage:
+    """The distinct teachers, prompts and critics of rows, in alphabetical order."""
+
+    teachers: tuple[str, ...]
+    prompt_hashes: tuple[str, ...]
+    critics: tuple[str, ...]  # "name version"
 
 
-def _plan(run: RunFolder, stages: Sequence[AnyStage], index: int) -> Iterator[_Planned]:
-    """The images of a partition that have accepted rows, in order."""
-
-    def kept(name: str, record: Any) -> list[Any]:  # Any: a record class, and its records
-        return partitions.read_kept(run.all_partitions(name)[index][-1], record)
-
-    rows: dict[str, list[Judged[Any]]] = {}
-    for judged in kept(stages[-1].name, stages[-1].record_out):
-        rows.setdefault(judged.image_id, []).append(judged)
-    texts: dict[str, Verbalization] = {}
-    for stage in stages:
-        if stage.record_out is Verbalization:
-            texts = {text.image_id: text for text in kept(stage.name, Verbalization)}
-    for image in kept("images", ImageRecord):
-        if image.image_id in rows:
-            yield _Planned(image, texts.get(image.image_id), tuple(rows[image.image_id]))
+def _lineage(judged: Iterable[Path]) -> _Lineage:
+    """What the rows of judged partitions come from, whether they were accepted or not."""
+    teachers, prompt_hashes, critics = set[str](), set[str](), set[str]()
+    for path in judged:
+        table = pq.read_table(path, columns=["candidate", "judgements"])
+        candidates = pc.drop_null(table.column("candidate")).combine_chunks()
+        judgements = pc.list_flatten(table.column("judgements")).combine_chunks()
+        names = pc.struct_field(judgements, "critic"), pc.struct_field(judgements, "critic_version")
+        teachers.update(pc.unique(pc.struct_field(candidates, "teacher")).to_pylist())
+        prompt_hashes.update(pc.unique(pc.struct_field(candidates, "prompt_hash")).to_pylist())
+        critics.update(pc.unique(pc.binary_join_element_wise(*names, " ")).to_pylist())
+    return _Lineage(*(tuple(sorted(found)) for found in (teachers, prompt_hashes, critics)))
 
 
-def _ahead(planned: Iterator[_Planned], finish: Callable[[_Planned], Any], materials: Materials) -> Iterator[Any]:
-    """`finish` of each in order, a few of them worked out in threads ahead of need. Any: as in `_samples`."""
-    with ThreadPoolExecutor(materials.threads) as pool:
-        waiting: deque[Future[Any]] = deque()  # Any: as above
+def _samples(finished: FinishedStages, sources: _Sources) -> Iterator[CorpusSample]:
+    """The images that have accepted rows, in order; a few of them are worked out in threads ahead of need."""
+
+    def with_picture(sample: CorpusSample) -> CorpusSample:
+        data = finished.services.images.read(sample.image)
+        return replace(sample, jpeg=publishable_jpeg(data, jpeg_quality=finished.recipe.corpus.jpeg_quality))
+
+    with ThreadPoolExecutor(finished.services.threads) as pool:
+        waiting: deque[Future[CorpusSample]] = deque()
         try:
-            for plan in planned:
-                if materials.stop.is_set():
+            for sample in chain.from_iterable(_without_pictures(finished, sources, index) for index in sources.whole):
+                if finished.stop.is_set():
                     raise Interrupted("interrupted while the corpus was written")
-                waiting.append(pool.submit(finish, plan))
+                waiting.append(pool.submit(with_picture, sample))
                 if len(waiting) >= PICTURES_AHEAD:
                     yield waiting.popleft().result()
             while waiting:
@@ -179,3 +195,25 @@ def _ahead(planned: Iterator[_Planned], finish: Callable[[_Planned], Any], mater
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _without_pictures(finished: FinishedStages, sources: _Sources, index: int) -> Iterator[CorpusSample]:
+    """The samples of a partition before their pictures are read."""
+    candidate: Any = finished.kind.candidate
+    rows = _by_image(sources.kept(Judged[candidate], index))
+    texts = _by_image(sources.kept(Verbalization, index))
+    items = _by_image(sources.kept(Annotation, index))
+    splits = _by_image(sources.kept(ImageSplit, index))
+    for image in sources.kept(ImageRecord, index):
+        key = image.image_id
+        if key in rows:
+            text = texts[key][-1] if key in texts else None
+            split = splits[key][-1].split if splits else DEFAULT_SPLIT
+            yield CorpusSample(image, b"", text, tuple(rows[key]), tuple(items.get(key, ())), split)
+
+
+def _by_image(records: Iterable[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for record in records:
+        found.setdefault(record.image_id, []).append(record)
+    return found

@@ -1,54 +1,53 @@
 """The dataset card: `README.md` of a corpus, a pure function of its manifest, the run's facts and the settings.
 
 The header is made by `huggingface_hub` and `datasets`, the page by a Jinja template beside this module. Text that a
-model, a server or a user wrote is escaped or fenced (`cards.markdown`). People edit cards: what they write between the
-markers, keys they add to the header and tags are kept.
+model, a server or a user wrote is escaped or fenced (`cards.markdown`); what the recipe's kind says is Markdown. People
+edit cards: what they write between the markers, keys they add to the header and tags are kept.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final  # Any: YAML values; datasets, huggingface_hub and pyarrow type little
 
 import yaml
 
-from cards.card_text import cost, funnel, limits, losses, models, statistics, thresholds
-from cards.fields import describe
-from cards.manifest import CorpusManifest
-from cards.markdown import fenced_json, fenced_yaml, inline, table
+from cards.card_text import cost, funnel, limits, losses, models, split_table, statistics, thresholds
+from cards.markdown import fenced, fenced_json, fenced_yaml, inline, table
 from cards.parquet import features_of
-from cards.samples import PublicForm
+from cards.reading import CorpusManifest
+from cards.samples import IMAGE_NOTE, PublicForm
 from ostensive.errors import OstensiveError
 from ostensive.recipe import CorpusSettings
 from ostensive.run.summary import RunFacts
 
-_TEMPLATE = Path(__file__).parent / "templates" / "corpus.md.jinja"
-_YOURS = re.compile(r"^<!-- yours -->\n(.*?)^<!-- /yours -->", re.DOTALL | re.MULTILINE)
-_YOURS_AT_FIRST = "(Nothing yet.)"
-_OWN_KEYS = frozenset(
+CARD_NAME: Final = "README.md"
+_TEMPLATE: Final = Path(__file__).parent / "templates" / "corpus.md.jinja"
+_YOURS: Final = re.compile(r"^<!-- yours -->\n(.*?)^<!-- /yours -->", re.DOTALL | re.MULTILINE)
+_YOURS_AT_FIRST: Final = "(Nothing yet.)"
+_OWN_KEYS: Final = frozenset(
     {
         "language", "license", "pretty_name", "tags", "annotations_creators", "language_creators", "size_categories",
         "source_datasets", "task_categories", "configs", "dataset_info",
     }
 )  # fmt: skip
-_TAGS = ("ostensive", "rationales", "regions", "synthetic", "vision", "webdataset")
+_TAGS: Final = frozenset({"ostensive", "synthetic", "vision", "webdataset"})
 
 
 @dataclass(frozen=True, slots=True)
-class Handwritten:
+class CardEdits:
     """What a person wrote into an earlier card."""
 
     yours: str = _YOURS_AT_FIRST
-    header: Mapping[str, Any] | None = None  # Any: YAML values
+    header: Mapping[str, Any] | None = None
 
 
-def read_handwritten(text: str, origin: str) -> Handwritten:
+def read_edits(text: str, origin: str) -> CardEdits:
     """What a person wrote into the card `text`; raises `OstensiveError` when its header is not YAML."""
     from huggingface_hub import DatasetCard
 
     try:
-        # Any: huggingface_hub does not type this method.
         data: Any = DatasetCard(text, ignore_metadata_errors=False).data
         header = data.to_dict()
     except (ValueError, TypeError, yaml.YAMLError) as error:
@@ -57,7 +56,7 @@ def read_handwritten(text: str, origin: str) -> Handwritten:
             "mend it or remove the file, and run the same command again"
         ) from error
     found = _YOURS.search(text.replace("\r\n", "\n"))
-    return Handwritten(found.group(1).rstrip("\n") if found else _YOURS_AT_FIRST, header)
+    return CardEdits(found.group(1).rstrip("\n") if found else _YOURS_AT_FIRST, header)
 
 
 def size_category(count: int) -> str:
@@ -70,69 +69,67 @@ def size_category(count: int) -> str:
 
 
 def render_card(
-    manifest: CorpusManifest, form: PublicForm, *, settings: CorpusSettings, facts: RunFacts, handwritten: Handwritten
+    manifest: CorpusManifest, form: PublicForm, *, settings: CorpusSettings, facts: RunFacts, edits: CardEdits
 ) -> str:
     """The text of the card."""
     from huggingface_hub import DatasetCard
 
+    kind = form.kind
+    own_row_fields = {field.name for field in form.row_fields}
     card = DatasetCard.from_template(
-        _header(manifest, form, settings, handwritten.header or {}),
+        _header(manifest, form, settings, edits.header or {}),
         template_path=str(_TEMPLATE),
         title=inline(settings.name),
         name=settings.name,  # letters, digits, "-", "_" and "." only
+        noun=kind.noun,
         summary=_summary(manifest, form),
-        yours=handwritten.yours,
+        yours=edits.yours,
         recipe_sentence=_recipe_sentence(facts),
+        method=kind.method,
         models=models(facts),
-        funnel=funnel(facts.stages),
+        funnel=funnel(facts),
         losses=losses(facts.stages),
         thresholds=thresholds(facts),
         cost=cost(facts.stages),
-        statistics=statistics(manifest.statistics),
+        statistics=statistics(manifest.statistics, has_regions=kind.has_regions),
+        splits=split_table(manifest.splits) if facts.splits else "",
         examples=[fenced_json(example) for example in manifest.statistics.examples],
-        loadable=manifest.rows > 0,
+        loadable=[split.name for split in manifest.filled_splits],
         shard_pattern=_shard_pattern(manifest),
-        sample_fields=_field_table(form.sample_schema, set(), image=True),
-        flat_fields=_field_table(form.flat_schema, {field.name for field in form.row_fields}, image=False),
-        limits=limits(),
+        sample_fields=_field_table(form, list(form.sample_schema), ("`image`", "picture", IMAGE_NOTE)),
+        flat_fields=_field_table(form, [field for field in form.flat_schema if field.name not in own_row_fields]),
+        limits=limits(kind.limits),
         licence=f"Licence: {inline(settings.license)}. Source of the images: {inline(settings.source)}",
+        citation=fenced(kind.citation, "bibtex") if kind.citation else "",
         recipe_hash=inline(facts.recipe_hash),
         recipe=fenced_yaml(facts.recipe),
     )
     return re.sub(r"\n{3,}", "\n\n", card.content.rstrip()) + "\n"
 
 
-def _header(
-    manifest: CorpusManifest, form: PublicForm, settings: CorpusSettings, earlier: Mapping[str, Any]
-) -> Any:  # Any: huggingface_hub's DatasetCardData, imported here only
+def _header(manifest: CorpusManifest, form: PublicForm, settings: CorpusSettings, earlier: Mapping[str, Any]) -> Any:
     from datasets.info import DatasetInfosDict
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCardData
 
-    tags = earlier.get("tags") or []
+    own_tags = sorted(_TAGS | set(form.kind.tags))
     data = DatasetCardData(
         language=settings.language,
         license=settings.license,
         pretty_name=settings.name,
-        tags=[*_TAGS, *(tag for tag in tags if isinstance(tag, str) and tag not in _TAGS)],
+        tags=[*own_tags, *(tag for tag in earlier.get("tags") or [] if isinstance(tag, str) and tag not in own_tags)],
         annotations_creators="machine-generated",
         language_creators="machine-generated",
         size_categories=size_category(manifest.images),
         source_datasets=["original"],
-        task_categories=["visual-question-answering", "image-text-to-text"],
+        task_categories=list(form.kind.task_categories),
     )
     if manifest.rows:
         MetadataConfigs(
-            {
-                "default": {"data_files": [{"split": "train", "path": "data/train-*.parquet"}], "default": True},
-                "rows": {"data_files": [{"split": "train", "path": "rows/train-*.parquet"}]},
-            }
+            {"default": {**_data_files(manifest, "data"), "default": True}, "rows": _data_files(manifest, "rows")}
         ).to_dataset_card_data(data)
         DatasetInfosDict(
-            {
-                "default": _info(form.sample_schema, manifest, "samples"),
-                "rows": _info(form.flat_schema, manifest, "rows"),
-            }
+            {"default": _info(form, manifest, with_image=True), "rows": _info(form, manifest, with_image=False)}
         ).to_dataset_card_data(data)
     for key, value in earlier.items():
         if key not in _OWN_KEYS:
@@ -140,25 +137,38 @@ def _header(
     return data
 
 
-def _info(schema: Any, manifest: CorpusManifest, kind: str) -> Any:  # Any: pyarrow and datasets ship no types
+def _data_files(manifest: CorpusManifest, folder: str) -> dict[str, Any]:
+    return {
+        "data_files": [
+            {"split": split.name, "path": f"{folder}/{split.name}-*.parquet"} for split in manifest.filled_splits
+        ]
+    }
+
+
+def _info(form: PublicForm, manifest: CorpusManifest, *, with_image: bool) -> Any:
+    """What `datasets` calls a DatasetInfo: of the samples, which have the image, or of the rows."""
     import datasets
 
-    is_samples = kind == "samples"
-    arrow_bytes = manifest.arrow_bytes if is_samples else manifest.rows_arrow_bytes
-    count = manifest.images if is_samples else manifest.rows
+    splits: list[dict[str, Any]] = [
+        {
+            "name": split.name,
+            "num_bytes": split.arrow_bytes if with_image else split.rows_arrow_bytes,
+            "num_examples": split.images if with_image else split.rows,
+        }
+        for split in manifest.filled_splits
+    ]
     return datasets.DatasetInfo(
-        features=features_of(schema, with_image=is_samples),
-        splits=[{"name": "train", "num_bytes": arrow_bytes, "num_examples": count}],
-        download_size=manifest.bytes_of(kind),
-        dataset_size=arrow_bytes,
+        features=features_of(form.sample_schema if with_image else form.flat_schema, with_image=with_image),
+        splits=splits,
+        download_size=sum(file.byte_count for file in manifest.files_of("samples" if with_image else "rows")),
+        dataset_size=sum(split["num_bytes"] for split in splits),
     )
 
 
 def _summary(manifest: CorpusManifest, form: PublicForm) -> str:
     if not manifest.rows:
         return "This corpus is empty: no row was accepted. The tables below say where they were lost."
-    purpose = (form.candidate.__doc__ or "").partition("\n")[0].replace("`", "")
-    return f"{manifest.rows:,} rows about {manifest.images:,} images. What a row is: {inline(purpose)}"
+    return f"{manifest.rows:,} rows about {manifest.images:,} images: {form.kind.title}. One row is a {form.kind.noun}."
 
 
 def _recipe_sentence(facts: RunFacts) -> str:
@@ -170,14 +180,13 @@ def _recipe_sentence(facts: RunFacts) -> str:
 
 
 def _shard_pattern(manifest: CorpusManifest) -> str:
-    shards = [file.path for file in manifest.files if file.kind == "shard"]
+    """The shards of the first split that has any, as `webdataset` expands them."""
+    shards = [file for file in manifest.files_of("shard") if file.split == manifest.filled_splits[0].name]
     if len(shards) < 2:
-        return shards[0] if shards else ""
-    return f"shards/{manifest.name}-train-{{{0:06d}..{len(shards) - 1:06d}}}.tar"
+        return shards[0].path if shards else ""
+    return f"shards/{manifest.name}-{shards[0].split}-{{{0:06d}..{len(shards) - 1:06d}}}.tar"
 
 
-def _field_table(schema: Any, without: set[str], *, image: bool) -> str:  # Any: pyarrow ships no types
-    fields = [field for field in schema if field.name not in without]
-    first = [("`image`", "picture", "the original JPEG bytes less their metadata, upright")] if image else []
-    notes = [(f"`{note.path}`", note.type_name, note.note) for note in describe(fields)]
+def _field_table(form: PublicForm, fields: list[Any], *first: tuple[str, str, str]) -> str:
+    notes = [(f"`{note.path}`", note.type_name, note.note) for note in form.field_notes(fields)]
     return table(("field", "type", "what"), [*first, *notes])

@@ -1,41 +1,51 @@
 """The parts of the dataset card that are worked out from figures: pure functions that give Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from cards.markdown import inline, table
+from cards.reading import CorpusSplit
 from cards.statistics import SMALL_BOX_AREA, CorpusStatistics
-from ostensive.records import NO_SPEND
+from ostensive.images.intake import DISTINCT, IMAGES
+from ostensive.records import NO_SPEND, Annotation, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run.summary import RunFacts, StageSummary
 from ostensive.run.thresholds import ThresholdChoice
 
-_STEPS = {
-    "images": "images found and taken in",
-    "verbalized": "images put into words",
-    "candidates": "candidates asked of the teacher",
-    "unique": "repeats removed",
-    "scored": "scored by the critics",
-    "judged": "accepted by the critics",
+# What is known of a stage by its name, or by the class of its records.
+_STEPS: Final = {IMAGES: "found and taken in", DISTINCT: "repeats in other partitions removed"}
+_STEPS_BY_RECORD: Final = {
+    Verbalization.__name__: "images put into words",
+    Annotation.__name__: "items that came in beside images",
+    Scored.__name__: "scores given by the critics",
+    Judged.__name__: "accepted by the critics",
+    ImageSplit.__name__: "images put into splits",
 }
+_LISTED: Final = 20  # most values of a field that the statistics list; the rest is one line
 
 
-def funnel(stages: Sequence[StageSummary]) -> str:
+def funnel(facts: RunFacts) -> str:
     """What became of the rows at each stage, as a table."""
-    if not stages:
+    if not facts.stages:
         return "No stage has run."
     return table(
         ("step", "came in", "counted", "kept", "dropped", "failed"),
         [
             (
-                _step(stage),
+                _step(stage.name, facts),
                 stage.inputs,
                 stage.rows,
                 stage.kept,
                 sum(stage.dropped.values()),
                 sum(stage.failed.values()),
             )
-            for stage in stages
+            for stage in facts.stages
         ],
     )
+
+
+def _step(name: str, facts: RunFacts) -> str:
+    known = _STEPS.get(name) or _STEPS_BY_RECORD.get(facts.records.get(name, ""))
+    return f"{inline(name)}: {known}" if known else inline(name)
 
 
 def losses(stages: Sequence[StageSummary]) -> str:
@@ -44,7 +54,7 @@ def losses(stages: Sequence[StageSummary]) -> str:
     for stage in stages:
         for fate, counts in (("dropped", stage.dropped), ("failed", stage.failed)):
             for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-                lines.append((_step(stage), fate, inline(reason), count))
+                lines.append((inline(stage.name), fate, inline(reason), count))
     return table(("step", "fate", "reason", "rows"), lines) if lines else "Nothing was dropped and nothing failed."
 
 
@@ -88,35 +98,52 @@ def _threshold(choice: ThresholdChoice) -> str:
     )
 
 
-def statistics(figures: CorpusStatistics) -> str:
+def statistics(figures: CorpusStatistics, *, has_regions: bool) -> str:
     """The figures of the corpus, as a table; what its rows do not have is left out."""
     lines: list[tuple[str, str]] = [("images", f"{figures.images:,}"), ("rows", f"{figures.rows:,}")]
     if figures.rows_per_image is not None:
         lines.append(("rows an image, mean", f"{figures.rows_per_image:.2f}"))
-    lines += [(f"rows of mode {inline(mode)}", f"{count:,}") for mode, count in figures.rows_by_mode.items()]
-    lines += [(f"words of the {name}, mean", f"{words:.1f}") for name, words in figures.mean_words.items()]
+    for name, counts in figures.rows_by_field.items():
+        lines += [(f"rows of {name} {value}", count) for value, count in _most(counts)]
+    lines += [(f"words of the {inline(name)}, mean", f"{words:.1f}") for name, words in figures.mean_words.items()]
     if figures.mean_mentions is not None:
         lines.append(("regions mentioned in a row, mean", f"{figures.mean_mentions:.2f}"))
-    lines.append(("regions", f"{figures.regions:,}"))
+    if has_regions or figures.regions:
+        lines.append(("regions", f"{figures.regions:,}"))
     if figures.small_box_share is not None:
         title = f"regions that cover at most {SMALL_BOX_AREA:.0%} of their image"
         lines.append((title, f"{figures.small_box_share:.1%}"))
+    if figures.annotations:
+        lines.append(("items that came in beside images", f"{figures.annotations:,}"))
+    for name, counts in figures.images_by_field.items():
+        lines += [(f"images of {name} {value}", count) for value, count in _most(counts)]
     for critic, probability in figures.mean_accept_probability.items():
         lines.append((f"acceptance probability by {inline(critic)}, mean", f"{probability:.3f}"))
     return table(("figure", "value"), lines)
 
 
-def limits() -> str:
-    """What a user of the corpus has to know."""
-    return (
-        "- The rows are machine-made. A teacher that was given text never saw the picture, and whatever it read may "
-        "have been incomplete or wrong; the critics remove some of what is false, not all.\n"
-        "- Regions come from a detector or a segmentation. A box may hold several things or a part of one.\n"
-        "- Pictures may show people. Metadata such as place and camera were removed, faces were not.\n"
-        "- The rights in the pictures stay with their owners, see below. To have a picture removed, name its "
-        "`image_id` to whoever publishes the corpus."
+def _most(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    """The values that are met most, and all others together."""
+    by_value = list(counts.items())
+    if len(by_value) > _LISTED:
+        by_value.sort(key=lambda item: (-item[1], item[0]))
+    listed = [(inline(value), f"{count:,}") for value, count in by_value[:_LISTED]]
+    others = sum(count for _, count in by_value[_LISTED:])
+    return [*listed, ("of any other value", f"{others:,}")] if others else listed
+
+
+def split_table(splits: Sequence[CorpusSplit]) -> str:
+    """Images and rows of each split, as a table, and which of them there is nothing to load of."""
+    lines = table(("split", "images", "rows"), [(inline(split.name), split.images, split.rows) for split in splits])
+    empty = ", ".join(inline(split.name) for split in splits if not split.rows)
+    return f"{lines}\n\nWithout a row, and so without files: {empty}." if empty else lines
+
+
+def limits(of_method: Sequence[str]) -> str:
+    """What a user of the corpus has to know: of the method, and of every corpus."""
+    of_pictures = (
+        "Pictures may show people. Metadata such as place and camera were removed, faces were not.",
+        "The rights in the pictures stay with their owners, see below. To have a picture removed, name its `image_id`"
+        " to whoever publishes the corpus.",
     )
-
-
-def _step(stage: StageSummary) -> str:
-    return _STEPS.get(stage.name, inline(stage.name))
+    return "\n".join(f"- {line}" for line in (*of_method, *of_pictures))

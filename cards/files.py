@@ -1,7 +1,7 @@
 """Files of a corpus: hashed while they are written, on the disk when they are closed.
 
 Hashing runs in a thread beside the writing (`hashlib` releases the interpreter lock), so that it costs little time of
-its own. Reading each file again to hash it was given up: it doubles the traffic.
+its own; to read each file again for it would double the traffic.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self  # Any: bytes and what else has a buffer
 
 CHUNK_BYTES = 1 << 20
 _CHUNKS_IN_FLIGHT = 8  # bounds the memory of what is written but not yet hashed
@@ -22,6 +22,16 @@ _SYNC_BYTES = 16 << 20  # the disk is asked to confirm this much at a time, so t
 class FileDigest:
     """A file as it was written."""
 
+    byte_count: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file of several items under its name: a shard of samples, a Parquet file of rows."""
+
+    name: str
+    items: int
     byte_count: int
     sha256: str
 
@@ -43,7 +53,7 @@ class HashedFile:
         self._synced: Future[None] | None = None
         self._unsynced_bytes = 0
         self._pending: deque[Future[None]] = deque()
-        self._waiting: list[Any] = []  # Any: bytes and what else has a buffer
+        self._waiting: list[Any] = []
         self._waiting_bytes = 0
         self._byte_count = 0
 
@@ -63,7 +73,7 @@ class HashedFile:
         else:
             self.abandon()
 
-    def write(self, data: Any) -> int:  # Any: bytes or an Arrow buffer
+    def write(self, data: Any) -> int:
         size = len(data)
         if self._abandoned:
             return size

@@ -1,34 +1,23 @@
 """Parquet files of bounded size that `datasets.load_dataset`, DuckDB and the Hub's viewer open as they are.
 
 Rows are gathered into small row groups, so that the viewer fetches little and memory stays bounded. Compression is
-zstd for everything but images, which do not shrink. `Dataset.to_parquet` was given up: it wants the whole set at once.
+zstd for everything but images, which do not shrink. (`Dataset.to_parquet` wants the whole set at once.)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: JSON values; datasets and pyarrow ship no types
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cards.files import HashedFile
+from cards.files import HashedFile, WrittenFile
 
 _GROUP_BYTES = 32 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class ParquetFile:
-    """A Parquet file as it was written; `arrow_bytes` is what its rows take in memory."""
-
-    name: str
-    rows: int
-    byte_count: int
-    arrow_bytes: int
-    sha256: str
-
-
-def features_of(schema: pa.Schema, *, with_image: bool) -> Any:  # Any: datasets ships no types
+def features_of(schema: pa.Schema, *, with_image: bool) -> Any:
     """The `datasets.Features` of `schema`, with the column `image` in front if asked for."""
     import datasets
 
@@ -37,23 +26,25 @@ def features_of(schema: pa.Schema, *, with_image: bool) -> Any:  # Any: datasets
 
 
 class ParquetFolder:
-    """Writes rows into `train-00000-of-0000N.parquet` and so on in `folder`, named when their number is known.
+    """Writes rows into `<prefix>-00000-of-0000N.parquet` and so on in `folder`, named when their number is known.
 
     `features` give the schema, and are written into each file for `datasets`. A file is closed before it takes more
     than `max_bytes` of payload: a bound on what it holds before compression, so that its size is known to be less.
     Use it as a context manager.
     """
 
-    def __init__(self, folder: Path, features: Any, *, max_bytes: int, group_rows: int) -> None:  # Any: untyped
+    def __init__(self, folder: Path, prefix: str, features: Any, *, max_bytes: int, group_rows: int) -> None:
+        self.arrow_bytes = 0  # what the rows take in memory
         self._folder = folder
+        self._prefix = prefix
         self._schema: pa.Schema = features.arrow_schema
         self._max_bytes = max_bytes
         self._group_rows = group_rows
         self._file: HashedFile | None = None
-        self._writer: Any = None  # Any: pyarrow ships no types
+        self._writer: Any = None
         self._group: list[Mapping[str, Any]] = []
-        self._group_bytes = self._file_bytes = self._file_rows = self._arrow_bytes = 0
-        self._files: list[ParquetFile] = []
+        self._group_bytes = self._file_bytes = self._file_rows = 0
+        self._files: list[WrittenFile] = []
 
     def __enter__(self) -> "ParquetFolder":
         return self
@@ -74,23 +65,23 @@ class ParquetFolder:
         if len(self._group) >= self._group_rows or self._group_bytes >= _GROUP_BYTES:
             self._write_group()
 
-    def finish(self) -> list[ParquetFile]:
+    def finish(self) -> list[WrittenFile]:
         """Close the last file and name all of them; returns them in order."""
         self._close_file()
         named = []
         for place, file in enumerate(self._files):
-            name = f"train-{place:05d}-of-{len(self._files):05d}.parquet"
+            name = f"{self._prefix}-{place:05d}-of-{len(self._files):05d}.parquet"
             (self._folder / file.name).rename(self._folder / name)
-            named.append(ParquetFile(name, file.rows, file.byte_count, file.arrow_bytes, file.sha256))
+            named.append(replace(file, name=name))
         return named
 
     def _write_group(self) -> None:
         if not self._group:
             return
         table = pa.Table.from_pylist(self._group, schema=self._schema)
-        self._arrow_bytes += table.nbytes
+        self.arrow_bytes += table.nbytes
         if self._writer is None:
-            self._file = HashedFile(self._folder / f"train-{len(self._files):05d}.parquet")
+            self._file = HashedFile(self._folder / self._working_name)
             self._writer = _writer(self._file, self._schema)
         self._writer.write_table(table)
         self._group, self._group_bytes = [], 0
@@ -102,20 +93,16 @@ class ParquetFolder:
         self._writer.close()
         self._file.close()
         digest = self._file.digest
-        self._files.append(
-            ParquetFile(
-                f"train-{len(self._files):05d}.parquet",
-                self._file_rows,
-                digest.byte_count,
-                self._arrow_bytes,
-                digest.sha256,
-            )
-        )
+        self._files.append(WrittenFile(self._working_name, self._file_rows, digest.byte_count, digest.sha256))
         self._file = self._writer = None
-        self._file_bytes = self._file_rows = self._arrow_bytes = 0
+        self._file_bytes = self._file_rows = 0
+
+    @property
+    def _working_name(self) -> str:
+        return f"{self._prefix}-{len(self._files):05d}.parquet"
 
 
-def _writer(file: HashedFile, schema: pa.Schema) -> Any:  # Any: pyarrow ships no types
+def _writer(file: HashedFile, schema: pa.Schema) -> Any:
     columns = _leaf_paths(schema)
     encoded = [path for path in columns if path != "image.bytes"]
     return pq.ParquetWriter(

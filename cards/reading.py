@@ -1,17 +1,90 @@
-"""A finished corpus, to read: its rows, its counts, and the way into `datasets`."""
+"""A finished corpus: its manifest, which is written last, and the ways to read what the manifest lists.
 
+A folder without a manifest holds no finished corpus. The card is not listed: people write in it. Nothing in a manifest
+is of the machine or the day, so that equal corpora have equal manifests.
+"""
+
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal  # Any: JSON values, a row's fields of different types
 
+from cards.statistics import CorpusStatistics
 from ostensive.errors import SettingsError
 from ostensive.run.folder import RunFolder
 from ostensive.run.summary import StageSummary
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, DatasetDict
+
+MANIFEST_NAME: Final = "manifest.json"
+_FORM: Final = {"kind": "ostensive-corpus", "version": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusFile:
+    """A file of the corpus: `path` is relative to its folder, with `/`; `items` are samples, or rows in `rows/`."""
+
+    path: str
+    kind: Literal["shard", "shard index", "samples", "rows"]
+    split: str
+    items: int
+    byte_count: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSplit:
+    """A split; one without rows has no files. Bytes are those that samples and rows take in memory, for the card."""
+
+    name: str
+    images: int
+    rows: int
+    arrow_bytes: int
+    rows_arrow_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusManifest:
+    """A corpus that was written. With no rows it has no files either, and there is nothing to load."""
+
+    name: str
+    recipe_hash: str
+    images: int
+    rows: int
+    splits: tuple[CorpusSplit, ...]
+    files: tuple[CorpusFile, ...]
+    statistics: CorpusStatistics
+
+    @property
+    def filled_splits(self) -> tuple[CorpusSplit, ...]:
+        """The splits that there is something to load of."""
+        return tuple(split for split in self.splits if split.rows)
+
+    def files_of(self, kind: str) -> tuple[CorpusFile, ...]:
+        """The files of a kind, in the order of splits."""
+        return tuple(file for file in self.files if file.kind == kind)
+
+    def to_json(self) -> str:
+        """The text of `manifest.json`."""
+        values: dict[str, Any] = dataclasses.asdict(self)
+        values["statistics"].pop("examples")
+        return json.dumps({**_FORM, **values}, indent=2, ensure_ascii=True) + "\n"
+
+
+def read_manifest(folder: Path) -> CorpusManifest | None:
+    """The manifest of the corpus in `folder`; None where there is none, or one that another version wrote."""
+    try:
+        values = json.loads((folder / MANIFEST_NAME).read_text("utf-8"))
+        if {key: values.pop(key) for key in _FORM} != _FORM:
+            return None
+        values["splits"] = tuple(CorpusSplit(**split) for split in values["splits"])
+        values["files"] = tuple(CorpusFile(**file) for file in values["files"])
+        return CorpusManifest(**{**values, "statistics": CorpusStatistics(**values["statistics"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,38 +93,68 @@ class Corpus:
 
     run: RunFolder
     stages: tuple[StageSummary, ...]
-    row_count: int
-    image_count: int
+    manifest: CorpusManifest
 
     @property
     def path(self) -> Path:
         """The folder that is published: shards, Parquet and the card."""
         return self.run.corpus_path
 
-    def rows(self) -> Iterator[Mapping[str, Any]]:  # Any: a row's fields have different types
-        """The rows one by one, as the flat Parquet files have them; memory does not grow with the corpus."""
+    @property
+    def row_count(self) -> int:
+        """The rows of all splits."""
+        return self.manifest.rows
+
+    @property
+    def image_count(self) -> int:
+        """The images of all splits: those with a row."""
+        return self.manifest.images
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits that have rows, in order."""
+        return tuple(split.name for split in self.manifest.filled_splits)
+
+    def rows(self, split: str | None = None) -> Iterator[Mapping[str, Any]]:
+        """The rows one by one, of one split or of all in order, as the flat Parquet files have them.
+
+        Memory does not grow with the corpus. Raises `SettingsError` for a split that has no rows.
+        """
         import pyarrow.parquet as pq
 
-        for path in sorted((self.path / "rows").glob("*.parquet")):
-            for batch in pq.ParquetFile(path).iter_batches(1024):
-                yield from batch.to_pylist()
+        self._check(split)
+        for file in self.manifest.files_of("rows"):
+            if split in (None, file.split):
+                for batch in pq.ParquetFile(self.path / file.path).iter_batches(1024):
+                    yield from batch.to_pylist()
 
-    def to_datasets(self) -> "Dataset":
-        """The corpus as a `datasets.Dataset` with one row an image, its image decoded on access."""
+    def to_datasets(self, split: str | None = None) -> "Dataset | DatasetDict":
+        """The corpus as `datasets` has it, with one row an image, its picture decoded on access.
+
+        One split, or the only one, is a `Dataset`; several are a `DatasetDict`. Raises `SettingsError` for a split that
+        has no rows, and for a corpus without any.
+        """
         import datasets
 
-        return datasets.load_dataset(str(self.path), split="train")
+        if not self.splits:
+            raise SettingsError(f"{self.path} holds no row, so there is nothing to load; its card says why")
+        self._check(split)
+        chosen = split or (self.splits[0] if len(self.splits) == 1 else None)
+        return datasets.load_dataset(str(self.path), split=chosen)
+
+    def _check(self, split: str | None) -> None:
+        if split is not None and split not in self.splits:
+            raise SettingsError(
+                f"{self.path} has no rows of a split called {split!r}; there are {', '.join(self.splits) or 'none'}"
+            )
 
 
 def read_corpus(run: RunFolder) -> Corpus:
     """The corpus of a finished run; raises `SettingsError` when there is none."""
-    manifest = run.corpus_path / "manifest.json"
-    try:
-        counts = json.loads(manifest.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise SettingsError(f"{run.path} has no corpus yet; run `ostensive build` with this folder as --out") from error
-    names = run.read_state().get("stages", [])
-    return Corpus(run, tuple(run.summary(name) for name in names), counts["rows"], counts["images"])
+    manifest = read_manifest(run.corpus_path)
+    if manifest is None:
+        raise SettingsError(f"{run.path} has no corpus yet; run `ostensive build` with this folder as --out")
+    return Corpus(run, tuple(run.summary(name) for name in run.read_state().get("stages", [])), manifest)
 
 
 def open_corpus(out: Path | str) -> Corpus:

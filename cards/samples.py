@@ -1,27 +1,69 @@
-"""What goes into a corpus: an image with its verbalization and accepted rows, and the public form of both.
+"""What goes into a corpus: an image with what is told of it and its accepted rows, and the public form of both.
 
 The public form is the same everywhere: the `.json` of a WebDataset sample has exactly the columns of the Parquet row
-beside it, except the image itself. Its fields follow from the record classes, so that a recipe with another kind of
-row needs no change here; a hand-written schema for each was given up because it drifts from the records.
+beside it, except the image itself. Its fields follow from the record classes and the recipe's kind.
 """
 
 import json
 import re
-import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, Final  # Any: candidates of any recipe, JSON values; pyarrow ships no types
 
 import pyarrow as pa
 
-from ostensive.arrow import schema_of, struct_of
-from ostensive.plain import plainer
-from ostensive.records import ImageRecord, Judged, Judgement, Probe, Region, Verbalization
+from ostensive.arrow import plain_maker, schema_of, struct_of
+from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.records import Annotation, ImageRecord, Judged, Judgement, Probe, Region, Verbalization
+from ostensive.run.splits import DEFAULT_SPLIT
 
-KEY_DIGITS = 32
+KEY_DIGITS: Final = 32
+IMAGE_NOTE: Final = "the original JPEG bytes less their metadata, upright"
+_NOTES: Final = {
+    "image_id": "SHA-256 of the file the image was taken from",
+    "width": "of the upright picture, in pixels",
+    "height": "of the upright picture, in pixels",
+    "source": "where the image was found: a path, `tar!member` or `parquet#row`",
+    "split": "the split that the image belongs to",
+    "shard": "the tar in `shards/` that holds the image",
+    "concepts": "sentences about the whole image",
+    "narratives": "sentences about what is where",
+    "regions[].number": "what `[k]` in a text means, from 0",
+    "regions[].box.x1": "left edge of the box, 0-1 of the width",
+    "regions[].box.y1": "upper edge, 0-1 of the height, downwards",
+    "regions[].box.x2": "right edge, 0-1 of the width",
+    "regions[].box.y2": "lower edge, 0-1 of the height",
+    "regions[].label": "what the proposer took it for; `area` where it does not know",
+    "regions[].label_probability": "the proposer's confidence, 0-1; null where it has none",
+    "regions[].caption": "what is said of the region",
+    "probes[].question": "a short question asked about the image",
+    "probes[].answer": "its answer",
+    "annotations[].annotation_id": "of an item that came in beside the image: from the image and the item's content",
+    "annotations[].image_id": "as above",
+    "annotations[].question": "a question about the image",
+    "annotations[].answers": "its answers",
+    "annotations[].choices": "what there was to choose from",
+    "annotations[].label": "what the image is said to show",
+    "annotations[].instruction": "what is asked for",
+    "annotations[].rationales": "rationales that people wrote",
+    "annotations[].split": "the split that was given",
+    "annotations[].source": "where the image is from",
+    "annotations[].license": "the licence of the image",
+    "annotations[].extras[].name": "the name of a further column",
+    "annotations[].extras[].text": "what it holds",
+    "row_id": "from the image, the request that wrote the row and its place in the reply",
+    "teacher": "the model that wrote the row, as its server named it",
+    "prompt_hash": "of the prompt templates",
+    "request_key": "of the journal entry with the request and the reply",
+    "recipe_hash": "of the recipe, which stands at the end of this page",
+    "judgements[].critic": "who judged",
+    "judgements[].critic_version": "the critic's version",
+    "judgements[].accept_probability": "0-1, 1 is accept; rules give 0 or 1",
+    "judgements[].accepted": "the decision",
+    "judgements[].reason": "why not; empty when accepted",
+}
 
-Row = Mapping[str, Any]  # Any: JSON values
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +73,18 @@ class CorpusSample:
     image: ImageRecord
     jpeg: bytes
     verbalization: Verbalization | None
-    rows: tuple[Judged[Any], ...]  # Any: the candidates of any recipe
+    rows: tuple[Judged[Any], ...]
+    annotations: tuple[Annotation, ...] = ()
+    split: str = DEFAULT_SPLIT
+
+
+@dataclass(frozen=True, slots=True)
+class FieldNote:
+    """A line of the table of fields."""
+
+    path: str
+    type_name: str
+    note: str
 
 
 def sample_key(image_id: str) -> str:
@@ -54,61 +107,65 @@ def to_json(row: Row) -> bytes:
     return text.encode("utf-8")
 
 
-def _record_plainer(record: type) -> Callable[[Any], dict[str, Any]]:  # Any: a record, JSON values
-    make = plainer(record)
-    if make is None:
-        raise TypeError(f"a record class is expected, not {record!r}")
-    return make
-
-
-_region, _probe, _judgement = map(_record_plainer, (Region, Probe, Judgement))
+_annotation, _judgement, _probe, _region = map(plain_maker, (Annotation, Judgement, Probe, Region))
 
 
 class PublicForm:
-    """How samples with rows of the class `row_type` (such as `Judged[Qar]`) are published.
+    """How samples of a recipe are published. `told` names the record classes that tell more of an image than its rows.
 
-    Raises `TypeError` for another kind of class, or where a field of the candidate would hide one of the image.
+    Raises `TypeError` where a field of the candidate would hide one of the image.
     """
 
-    def __init__(self, row_type: Any, recipe_hash: str) -> None:  # Any: a parametrised class
-        if typing.get_origin(row_type) is not Judged:
-            raise TypeError(f"the rows of a corpus are Judged[...], not {row_type!r}")
-        self.candidate: type = typing.get_args(row_type)[0]
+    def __init__(
+        self,
+        kind: RecipeKind,
+        recipe_hash: str,
+        *,
+        told: Collection[str] = (Verbalization.__name__,),
+        has_splits: bool = False,
+    ) -> None:
+        self.kind = kind
         self.recipe_hash = recipe_hash
-        self._candidate = _record_plainer(self.candidate)
-        self.has_mentions = "mentions" in schema_of(self.candidate).names
-        taken = {"width", "height", "source", "shard", "regions", "judgements", "recipe_hash"}
-        clash = taken & set(schema_of(self.candidate).names)
+        self._is_verbalized = Verbalization.__name__ in told
+        self._is_annotated = Annotation.__name__ in told
+        self._has_splits = has_splits
+        self._has_regions = kind.has_regions and self._is_verbalized
+        candidate: Any = kind.candidate
+        self._candidate = plain_maker(candidate)
+        own = {"width", "height", "source", "split", "shard", "regions", "judgements", "recipe_hash"}
+        clash = own & set(schema_of(candidate).names)
         if clash:
-            raise TypeError(f"{self.candidate.__name__} has fields that are the corpus's own: {sorted(clash)}")
-
-    @cached_property
-    def row_fields(self) -> tuple[pa.Field, ...]:
-        """The fields of a row: the candidate's own, what critics said of it, the recipe's hash."""
-        return (
-            *schema_of(self.candidate),
+            raise TypeError(f"{candidate.__name__} has fields that are the corpus's own: {sorted(clash)}")
+        #: The fields of a row: the candidate's own, what critics said of it, the recipe's hash.
+        self.row_fields: tuple[pa.Field, ...] = (
+            *schema_of(candidate),
             pa.field("judgements", pa.list_(struct_of(Judgement))),
             pa.field("recipe_hash", pa.string()),
         )
 
-    @cached_property
+    @property
     def sample_schema(self) -> pa.Schema:
         """The fields of a sample: what the `.json` holds."""
-        return pa.schema(
-            [
-                pa.field("image_id", pa.string()),
-                pa.field("width", pa.int64()),
-                pa.field("height", pa.int64()),
-                pa.field("source", pa.string()),
+        fields = [
+            pa.field("image_id", pa.string()),
+            pa.field("width", pa.int64()),
+            pa.field("height", pa.int64()),
+            pa.field("source", pa.string()),
+        ]
+        if self._has_splits:
+            fields.append(pa.field("split", pa.string()))
+        if self._is_verbalized:
+            fields += [
                 pa.field("concepts", pa.list_(pa.string())),
                 pa.field("narratives", pa.list_(pa.string())),
                 pa.field("regions", pa.list_(struct_of(Region))),
                 pa.field("probes", pa.list_(struct_of(Probe))),
-                pa.field("rows", pa.list_(pa.struct(list(self.row_fields)))),
             ]
-        )
+        if self._is_annotated:
+            fields.append(pa.field("annotations", pa.list_(struct_of(Annotation))))
+        return pa.schema([*fields, pa.field("rows", pa.list_(pa.struct(list(self.row_fields))))])
 
-    @cached_property
+    @property
     def flat_schema(self) -> pa.Schema:
         """The fields of a row that stands alone: its own, its image's, and the regions it mentions."""
         fields = [
@@ -116,44 +173,84 @@ class PublicForm:
             pa.field("source", pa.string()),
             pa.field("width", pa.int64()),
             pa.field("height", pa.int64()),
-            pa.field("shard", pa.string()),
         ]
-        if self.has_mentions:
+        if self._has_splits:
+            fields.append(pa.field("split", pa.string()))
+        fields.append(pa.field("shard", pa.string()))
+        if self._has_regions:
             fields.append(pa.field("regions", pa.list_(struct_of(Region))))
         return pa.schema(fields)
 
-    def sample_row(self, sample: CorpusSample) -> dict[str, Any]:  # Any: JSON values
+    def sample_row(self, sample: CorpusSample) -> dict[str, Any]:
         """`sample` as plain values with the fields of `sample_schema`."""
-        said = sample.verbalization
-        return {
+        row: dict[str, Any] = {
             "image_id": sample.image.image_id,
             "width": sample.image.width,
             "height": sample.image.height,
             "source": sample.image.source,
-            "concepts": list(said.concepts) if said else [],
-            "narratives": list(said.narratives) if said else [],
-            "regions": [_region(region) for region in said.regions] if said else [],
-            "probes": [_probe(probe) for probe in said.probes] if said else [],
-            "rows": [self._row(judged) for judged in sample.rows],
         }
+        if self._has_splits:
+            row["split"] = sample.split
+        if self._is_verbalized:
+            said = sample.verbalization
+            row["concepts"] = list(said.concepts) if said else []
+            row["narratives"] = list(said.narratives) if said else []
+            row["regions"] = [_region(region) for region in said.regions] if said else []
+            row["probes"] = [_probe(probe) for probe in said.probes] if said else []
+        if self._is_annotated:
+            row["annotations"] = [_annotation(item) for item in sample.annotations]
+        row["rows"] = [
+            {
+                **self._candidate(judged.candidate),
+                "judgements": [_judgement(judgement) for judgement in judged.judgements],
+                "recipe_hash": self.recipe_hash,
+            }
+            for judged in sample.rows
+        ]
+        return row
 
-    def flat_rows(self, row: Row, shard: str) -> list[dict[str, Any]]:  # Any: JSON values
-        """The rows of `row` (a `sample_row`) with the fields of `flat_schema`.
+    def flat_rows(self, row: Row, shown: Sequence[Sequence[ShownText]], shard: str) -> list[dict[str, Any]]:
+        """The rows of `row` (a `sample_row`) with the fields of `flat_schema`; `shown` are the texts of each.
 
-        `regions` are those that the row mentions, in that order; a mention of no region is left out.
+        `regions` are those that the texts mention, in the order of first mention; a mention of no region is left out.
         """
-        image = {name: row[name] for name in ("source", "width", "height")} | {"shard": shard}
-        if not self.has_mentions:
-            return [{**inner, **image} for inner in row["rows"]]
-        regions = {region["number"]: region for region in row["regions"]}
+        names = ("source", "width", "height", *(("split",) if self._has_splits else ()))
+        image = {name: row[name] for name in names} | {"shard": shard}
+        flat = [{**inner, **image} for inner in row["rows"]]
+        if self._has_regions:
+            regions = {region["number"]: region for region in row["regions"]}
+            for one, texts in zip(flat, shown, strict=True):
+                one["regions"] = [regions[number] for number in mentions_of(texts) if number in regions]
+        return flat
+
+    def field_notes(self, fields: Sequence[pa.Field]) -> list[FieldNote]:
+        """A note for every leaf of `fields`; `[]` marks a list. A field nobody has described has an empty note."""
+        own = self.kind.field_notes
+        notes = {**own, **_NOTES, **{f"rows[].{path}": note for path, note in own.items()}}
         return [
-            {**inner, **image, "regions": [regions[number] for number in inner["mentions"] if number in regions]}
-            for inner in row["rows"]
+            FieldNote(path, _type_name(kind), notes.get(path, notes.get(path.removeprefix("rows[]."), "")))
+            for field in fields
+            for path, kind in _leaves(field.name, field.type)
         ]
 
-    def _row(self, judged: Judged[Any]) -> dict[str, Any]:  # Any: as above
-        return {
-            **self._candidate(judged.candidate),
-            "judgements": [_judgement(judgement) for judgement in judged.judgements],
-            "recipe_hash": self.recipe_hash,
-        }
+
+def mentions_of(texts: Sequence[ShownText]) -> tuple[int, ...]:
+    """The distinct regions that texts mention, in the order of first mention."""
+    return tuple(dict.fromkeys(number for text in texts for number in text.mentions))
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+        yield from _leaves(f"{path}[]", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    else:
+        yield path, kind
+
+
+def _type_name(kind: pa.DataType) -> str:
+    if pa.types.is_list(kind):
+        return f"list of {_type_name(kind.value_type)}"
+    names = {pa.string(): "string", pa.int64(): "integer", pa.float64(): "number", pa.bool_(): "true or false"}
+    return names[kind]

@@ -1,31 +1,20 @@
 """WebDataset shards: tars of bounded size that are the same bytes whenever they hold the same samples.
 
 Headers are plain USTAR with fixed times, owners and modes: names are short ASCII and sizes fit, so that no reader meets
-an extension. `webdataset.ShardWriter` was given up: it stamps the time, writes under the final name, and pads by block.
+an extension. `webdataset.ShardWriter` stamps the time, writes under the final name, and pads by block.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from cards.files import FileDigest, HashedFile, write_text
+from cards.files import FileDigest, HashedFile, WrittenFile, write_text
 
 BLOCK_BYTES = 512
 END_BYTES = 2 * BLOCK_BYTES  # two blocks of zeros close an archive
 _MAX_MEMBER_BYTES = 8**11 - 1  # eleven octal digits
 _MAX_NAME_BYTES = 100
 _CHECKSUM = slice(148, 156)
-
-
-@dataclass(frozen=True, slots=True)
-class ShardFile:
-    """A shard as it was written."""
-
-    name: str
-    samples: int
-    byte_count: int
-    sha256: str
 
 
 def tar_header(name: str, size: int) -> bytes:
@@ -54,21 +43,20 @@ def sample_bytes(jpeg_bytes: int, json_bytes: int) -> int:
 
 
 class ShardWriter:
-    """Writes samples into `<name>-train-000000.tar`, `...-000001.tar` and so on in `folder`.
+    """Writes samples into `<prefix>-000000.tar`, `<prefix>-000001.tar` and so on in `folder`.
 
     A shard has at most `max_samples` samples and `max_bytes` bytes; a sample that is larger by itself has its own.
     Use it as a context manager.
     """
 
-    def __init__(self, folder: Path, name: str, *, max_bytes: int, max_samples: int) -> None:
+    def __init__(self, folder: Path, prefix: str, *, max_bytes: int, max_samples: int) -> None:
         self._folder = folder
-        self._prefix = f"{name}-train"
+        self._prefix = prefix
         self._max_bytes = max_bytes
         self._max_samples = max_samples
         self._file: HashedFile | None = None
         self._samples = 0
-        self._keys: set[int] = set()
-        self._shards: list[ShardFile] = []
+        self._shards: list[WrittenFile] = []
 
     def __enter__(self) -> "ShardWriter":
         return self
@@ -78,14 +66,7 @@ class ShardWriter:
             self._file.abandon()
 
     def add(self, key: str, jpeg: bytes, row: bytes) -> str:
-        """Write the members `<key>.jpg` and `<key>.json`; returns the name of the shard. `key` is hexadecimal.
-
-        Raises `ValueError` for a key that was there before.
-        """
-        number = int(key, 16)  # a third of the memory of the text
-        if number in self._keys:
-            raise ValueError(f"two samples of the corpus have the key {key}")
-        self._keys.add(number)
+        """Write the members `<key>.jpg` and `<key>.json`; returns the name of the shard."""
         file = self._room_for(sample_bytes(len(jpeg), len(row)))
         for suffix, data in (("jpg", jpeg), ("json", row)):
             file.write(tar_header(f"{key}.{suffix}", len(data)))
@@ -94,7 +75,7 @@ class ShardWriter:
         self._samples += 1
         return self._shard_name()
 
-    def finish(self) -> list[ShardFile]:
+    def finish(self) -> list[WrittenFile]:
         """Close the last shard; returns all of them in order."""
         self._close_shard()
         return self._shards
@@ -117,11 +98,11 @@ class ShardWriter:
         self._file.write(bytes(END_BYTES))
         self._file.close()
         digest = self._file.digest
-        self._shards.append(ShardFile(self._shard_name(), self._samples, digest.byte_count, digest.sha256))
+        self._shards.append(WrittenFile(self._shard_name(), self._samples, digest.byte_count, digest.sha256))
         self._file, self._samples = None, 0
 
 
-def write_shard_index(path: Path, name: str, shards: Sequence[ShardFile]) -> FileDigest:
+def write_shard_index(path: Path, name: str, shards: Sequence[WrittenFile]) -> FileDigest:
     """Write the index that `wids` reads (`wids-shard-index-v1`): shards with their sizes.
 
     Without its optional `md5sum`: MD5 takes longer than writing does, and the manifest has the SHA-256.
@@ -130,6 +111,6 @@ def write_shard_index(path: Path, name: str, shards: Sequence[ShardFile]) -> Fil
         "__kind__": "wids-shard-index-v1",
         "wids_version": 1,
         "name": name,
-        "shardlist": [{"url": shard.name, "nsamples": shard.samples, "filesize": shard.byte_count} for shard in shards],
+        "shardlist": [{"url": shard.name, "nsamples": shard.items, "filesize": shard.byte_count} for shard in shards],
     }
     return write_text(path, json.dumps(index, indent=2) + "\n")

@@ -1,19 +1,19 @@
-"""Figures of a corpus, gathered while its samples pass by: those that LSKD prints of its own, and a few more.
-
-They look for the fields `question`, `answer`, `rationale`, `mentions` and `mode` and leave out what a recipe's rows do
-not have. Reading the written corpus again to count was given up: the samples pass by anyway.
-"""
+"""Figures of a corpus, gathered while its samples pass by: those that LSKD prints of its own, and a few more."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final  # Any: JSON values, candidates of any recipe
 
-SMALL_BOX_AREA = 0.05
+from cards.samples import CorpusSample, Row, mentions_of
+from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.records import Judged
+
+SMALL_BOX_AREA: Final = 0.05
 """LSKD: about half of all boxes cover at most this share of their image."""
-
-_TEXT_FIELDS = ("question", "answer", "rationale")
-_EXAMPLES = 2
+NOT_GIVEN: Final = "(not given)"
+_EXAMPLES: Final = 2
+_BY_IMAGE: Final = ("source", "license")  # fields of `Annotation` that are of the image
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,67 +23,81 @@ class CorpusStatistics:
     images: int
     rows: int
     rows_per_image: float | None
-    mean_words: Mapping[str, float]  # by field: words between white space
-    mean_mentions: float | None  # distinct regions a row
-    rows_by_mode: Mapping[str, int]
+    mean_words: Mapping[str, float]  # by the name of a shown text: words between white space
+    mean_mentions: float | None  # distinct regions a row; None where rows mention none by their kind
+    rows_by_field: Mapping[str, Mapping[str, int]]  # by counted field and its value
     regions: int
     small_box_share: float | None  # of all regions, those that cover at most SMALL_BOX_AREA
+    annotations: int
+    images_by_field: Mapping[str, Mapping[str, int]]  # by what came in beside them: `source`, `license`
     mean_accept_probability: Mapping[str, float]  # by critic
-    examples: tuple[Mapping[str, Any], ...]  # Any: JSON values; the first row of the first images
+    examples: tuple[Mapping[str, Any], ...] = ()  # the first row of the first images
 
 
 @dataclass(slots=True)
 class StatisticsGatherer:
     """Adds up the figures of samples; `result` gives them."""
 
+    kind: RecipeKind
     images: int = 0
     rows: int = 0
     regions: int = 0
     small_boxes: int = 0
-    mentions: int | None = None
+    mentions: int = 0
+    annotations: int = 0
+    texts: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
-    modes: Counter[str] = field(default_factory=Counter)
+    rows_by_field: dict[str, Counter[str]] = field(default_factory=dict)
+    images_by_field: dict[str, Counter[str]] = field(default_factory=dict)
     judgements: Counter[str] = field(default_factory=Counter)
     accept_sums: Counter[str] = field(default_factory=Counter)
-    examples: list[Mapping[str, Any]] = field(default_factory=list)  # Any: JSON values
+    examples: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def add(self, sample: Mapping[str, Any]) -> None:  # Any: JSON values
-        """Count the public form of a sample (`PublicForm.sample_row`)."""
+    def add(self, sample: CorpusSample, shown: Sequence[Sequence[ShownText]], row: Row) -> None:
+        """Count a sample, with the texts of each of its rows; `row` is its public form."""
         self.images += 1
-        for region in sample["regions"]:
-            box = region["box"]
+        for region in sample.verbalization.regions if sample.verbalization else ():
             self.regions += 1
-            self.small_boxes += (box["x2"] - box["x1"]) * (box["y2"] - box["y1"]) <= SMALL_BOX_AREA
-        for row in sample["rows"]:
-            self._add_row(row)
-        if sample["rows"] and len(self.examples) < _EXAMPLES:
-            self.examples.append(sample["rows"][0])
+            self.small_boxes += region.box.area <= SMALL_BOX_AREA
+        self.annotations += len(sample.annotations)
+        for name in _BY_IMAGE:
+            given = next((value for item in sample.annotations if (value := getattr(item, name))), NOT_GIVEN)
+            self.images_by_field.setdefault(name, Counter())[given] += 1
+        for judged, texts in zip(sample.rows, shown, strict=True):
+            self._add_row(judged, texts)
+        if sample.rows and len(self.examples) < _EXAMPLES:
+            self.examples.append(row["rows"][0])
 
-    def _add_row(self, row: Mapping[str, Any]) -> None:  # Any: as above
+    def _add_row(self, judged: Judged[Any], texts: Sequence[ShownText]) -> None:
         self.rows += 1
-        for name in _TEXT_FIELDS:
-            if isinstance(row.get(name), str):
-                self.words[name] += len(row[name].split())
-        if isinstance(row.get("mentions"), list):
-            self.mentions = (self.mentions or 0) + len(row["mentions"])
-        if isinstance(row.get("mode"), str):
-            self.modes[row["mode"]] += 1
-        for judgement in row["judgements"]:
-            self.judgements[judgement["critic"]] += 1
+        self.mentions += len(mentions_of(texts))
+        for text in texts:
+            self.texts[text.name] += 1
+            self.words[text.name] += len(text.text.split())
+        for name in self.kind.counted_fields:
+            value = getattr(judged.candidate, name)
+            self.rows_by_field.setdefault(name, Counter())[NOT_GIVEN if value is None else str(value)] += 1
+        for judgement in judged.judgements:
+            self.judgements[judgement.critic] += 1
             # Whole millionths, because a sum of floats depends on their order.
-            self.accept_sums[judgement["critic"]] += round(judgement["accept_probability"] * 1e6)
+            self.accept_sums[judgement.critic] += round(judgement.accept_probability * 1e6)
 
     def result(self) -> CorpusStatistics:
         """The figures of all samples that were added, rounded to four digits."""
+        told = {name: counts for name, counts in self.images_by_field.items() if set(counts) != {NOT_GIVEN}}
         return CorpusStatistics(
             images=self.images,
             rows=self.rows,
             rows_per_image=_mean(self.rows, self.images),
-            mean_words={name: round(self.words[name] / self.rows, 4) for name in _TEXT_FIELDS if name in self.words},
-            mean_mentions=None if self.mentions is None else _mean(self.mentions, self.rows),
-            rows_by_mode=dict(sorted(self.modes.items())),
+            mean_words={
+                name: round(self.words[name] / self.texts[name], 4) for name in self.kind.parts if self.texts[name]
+            },
+            mean_mentions=_mean(self.mentions, self.rows) if self.kind.has_regions else None,
+            rows_by_field={name: dict(sorted(counts.items())) for name, counts in self.rows_by_field.items()},
             regions=self.regions,
             small_box_share=_mean(self.small_boxes, self.regions),
+            annotations=self.annotations,
+            images_by_field={name: dict(sorted(counts.items())) for name, counts in told.items()},
             mean_accept_probability={
                 critic: round(self.accept_sums[critic] / 1e6 / count, 4)
                 for critic, count in sorted(self.judgements.items())

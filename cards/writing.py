@@ -2,54 +2,54 @@
 
 Samples pass by once and are forgotten; an earlier corpus in the folder stays whole until the new one is complete. All
 files are written into a hidden folder beside the final ones and renamed into place, and nothing in them is of the
-machine or the day: the same samples give the same bytes. Writing the Parquet files from the finished shards was given
-up: it reads everything a second time.
+machine or the day: the same samples give the same bytes.
 """
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from cards.card import Handwritten, read_handwritten, render_card
+from cards.card import CARD_NAME, CardEdits, read_edits, render_card
 from cards.files import write_text
-from cards.manifest import MANIFEST_NAME, CorpusFile, CorpusManifest
-from cards.parquet import ParquetFile, ParquetFolder, features_of
+from cards.parquet import ParquetFolder, features_of
+from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import CorpusSample, PublicForm, sample_key, to_json
-from cards.shards import ShardFile, ShardWriter, write_shard_index
+from cards.shards import ShardWriter, write_shard_index
 from cards.statistics import StatisticsGatherer
 from ostensive.errors import OstensiveError
 from ostensive.files import TEMPORARY, flush_to_disk, storage_errors
 from ostensive.recipe import CorpusSettings
+from ostensive.recipe_kind import RecipeKind
+from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.run.summary import RunFacts
 
-CARD_NAME = "README.md"
-WORK_NAME = f"{TEMPORARY}corpus"
-INDEX_NAME = "shardindex.json"
+WORK_NAME: Final = f"{TEMPORARY}corpus"
 # The Hub's viewer fetches whole row groups: a hundred pictures, or a few thousand rows of text.
-_IMAGES_A_GROUP = 100
-_ROWS_A_GROUP = 5_000
-# What the program owns in each folder; other files there are somebody else's.
-_OWN_FILES = {"shards": ("*-train-*.tar", INDEX_NAME), "data": ("train-*.parquet",), "rows": ("train-*.parquet",)}
+_IMAGES_A_GROUP: Final = 100
+_ROWS_A_GROUP: Final = 5_000
+_SHARDS, _DATA, _ROWS = "shards", "data", "rows"
+# What the program owns in each folder, of whatever split; other files there are somebody else's.
+_DIGITS: Final = "[0-9]" * 5
+_OWN_FILES: Final = {
+    _SHARDS: (f"*-*-[0-9]{_DIGITS}.tar", "shardindex*.json"),
+    _DATA: (f"*-{_DIGITS}-of-{_DIGITS}.parquet",),
+    _ROWS: (f"*-{_DIGITS}-of-{_DIGITS}.parquet",),
+}
 
 
 def write_corpus(
-    samples: Iterable[CorpusSample],
-    folder: Path,
-    *,
-    row_type: Any,  # Any: a parametrised class, Judged[Qar]
-    settings: CorpusSettings,
-    facts: RunFacts,
+    samples: Iterable[CorpusSample], folder: Path, *, kind: RecipeKind, settings: CorpusSettings, facts: RunFacts
 ) -> CorpusManifest:
     """Write the corpus of `samples`, in their order, into `folder`; samples without rows are passed over.
 
     With no row at all there is a card that says so and a manifest without files, and nothing to load. Raises
-    `StorageError` when the disk is full or read-only, `OstensiveError` when the rows are not those that the last stage
-    kept or when the header of an earlier card was broken by hand, `ValueError` for two samples of one image.
+    `StorageError` when the disk is full or read-only, `OstensiveError` when the rows are not those that the critics
+    accepted or when the header of an earlier card was broken by hand, `ValueError` for two samples of one image.
     """
-    form = PublicForm(row_type, facts.recipe_hash)
+    form = PublicForm(kind, facts.recipe_hash, told=facts.records.values(), has_splits=bool(facts.splits))
     work = folder / WORK_NAME
     with storage_errors(folder):
         if work.exists():  # of a run that was killed
@@ -57,11 +57,10 @@ def write_corpus(
         for name in _OWN_FILES:
             (work / name).mkdir(parents=True)
     try:
-        manifest = _write_samples(samples, work, form, settings)
+        manifest = _write_samples(samples, work, form, settings, facts.splits or (DEFAULT_SPLIT,))
         _check_counts(manifest, facts)
         with storage_errors(folder):
-            earlier = _read_card(folder / CARD_NAME)
-            card = render_card(manifest, form, settings=settings, facts=facts, handwritten=earlier)
+            card = render_card(manifest, form, settings=settings, facts=facts, edits=_edits(folder / CARD_NAME))
             write_text(work / CARD_NAME, card)
             write_text(work / MANIFEST_NAME, manifest.to_json())
             _publish(work, folder, manifest)
@@ -71,98 +70,125 @@ def write_corpus(
 
 
 @dataclass(slots=True)
-class _Writers:
-    form: PublicForm
+class _SplitWriter:
+    """The files of one split; one without samples has none."""
+
+    split: str
     shards: ShardWriter
     samples: ParquetFolder
     rows: ParquetFolder
-    statistics: StatisticsGatherer
+    image_count: int = 0
+    row_count: int = 0
+
+    @classmethod
+    def opened(
+        cls, split: str, work: Path, form: PublicForm, settings: CorpusSettings, stack: ExitStack
+    ) -> "_SplitWriter":
+        """Closed, and given up after an error, with `stack`."""
+        max_bytes = settings.max_shard_bytes
+        prefix = f"{settings.name}-{split}"
+        shards = ShardWriter(work / _SHARDS, prefix, max_bytes=max_bytes, max_samples=settings.max_shard_samples)
+        image_features = features_of(form.sample_schema, with_image=True)
+        row_features = features_of(form.flat_schema, with_image=False)
+        samples = ParquetFolder(work / _DATA, split, image_features, max_bytes=max_bytes, group_rows=_IMAGES_A_GROUP)
+        rows = ParquetFolder(work / _ROWS, split, row_features, max_bytes=max_bytes, group_rows=_ROWS_A_GROUP)
+        return cls(split, stack.enter_context(shards), stack.enter_context(samples), stack.enter_context(rows))
+
+    def finish(self, work: Path, name: str) -> tuple[CorpusFile, ...]:
+        """Closes all files and lists them."""
+        shards, data, rows = self.shards.finish(), self.samples.finish(), self.rows.finish()
+        if not shards:
+            return ()
+        index_name = f"shardindex-{self.split}.json"
+        index = write_shard_index(work / _SHARDS / index_name, f"{name}-{self.split}", shards)
+        split = self.split
+        return (
+            *(CorpusFile(f"{_SHARDS}/{s.name}", "shard", split, s.items, s.byte_count, s.sha256) for s in shards),
+            CorpusFile(f"{_SHARDS}/{index_name}", "shard index", split, len(shards), index.byte_count, index.sha256),
+            *(CorpusFile(f"{_DATA}/{f.name}", "samples", split, f.items, f.byte_count, f.sha256) for f in data),
+            *(CorpusFile(f"{_ROWS}/{f.name}", "rows", split, f.items, f.byte_count, f.sha256) for f in rows),
+        )
+
+    @property
+    def counts(self) -> CorpusSplit:
+        """What it holds."""
+        return CorpusSplit(
+            self.split, self.image_count, self.row_count, self.samples.arrow_bytes, self.rows.arrow_bytes
+        )
+
+
+class _Writer:
+    """Puts samples into the files of their splits."""
+
+    def __init__(self, form: PublicForm, by_split: Mapping[str, _SplitWriter]) -> None:
+        self.statistics = StatisticsGatherer(form.kind)
+        self._form = form
+        self._by_split = by_split
+        self._keys: set[int] = set()
 
     def add(self, sample: CorpusSample) -> None:
+        """Raises `ValueError` for an image that was there before, in whatever split."""
         key = sample_key(sample.image.image_id)
-        row = self.form.sample_row(sample)
+        number = int(key, 16)  # a third of the memory of the text
+        if number in self._keys:
+            raise ValueError(f"two samples of the corpus have the key {key}")
+        self._keys.add(number)
+        files = self._by_split[sample.split]
+        row = self._form.sample_row(sample)
+        shown = [self._form.kind.shown(judged.candidate) for judged in sample.rows]
         text = to_json(row)
-        shard = self.shards.add(key, sample.jpeg, text)
+        shard = files.shards.add(key, sample.jpeg, text)
         picture = {"bytes": sample.jpeg, "path": f"{key}.jpg"}
-        self.samples.add({"image": picture, **row}, len(sample.jpeg) + len(text))
-        flat = self.form.flat_rows(row, shard)
-        for flat_row in flat:
-            self.rows.add(flat_row, len(text) // len(flat))
-        self.statistics.add(row)
+        files.samples.add({"image": picture, **row}, len(sample.jpeg) + len(text))
+        for flat_row in self._form.flat_rows(row, shown, shard):
+            files.rows.add(flat_row, len(text) // len(sample.rows))
+        files.image_count += 1
+        files.row_count += len(sample.rows)
+        self.statistics.add(sample, shown, row)
 
 
 def _write_samples(
-    samples: Iterable[CorpusSample], work: Path, form: PublicForm, settings: CorpusSettings
+    samples: Iterable[CorpusSample], work: Path, form: PublicForm, settings: CorpusSettings, splits: Iterable[str]
 ) -> CorpusManifest:
-    max_bytes = settings.max_shard_bytes
-    image_features = features_of(form.sample_schema, with_image=True)
-    row_features = features_of(form.flat_schema, with_image=False)
     with ExitStack() as stack:
-        writers = _Writers(
-            form,
-            stack.enter_context(
-                ShardWriter(work / "shards", settings.name, max_bytes=max_bytes, max_samples=settings.max_shard_samples)
-            ),
-            stack.enter_context(
-                ParquetFolder(work / "data", image_features, max_bytes=max_bytes, group_rows=_IMAGES_A_GROUP)
-            ),
-            stack.enter_context(
-                ParquetFolder(work / "rows", row_features, max_bytes=max_bytes, group_rows=_ROWS_A_GROUP)
-            ),
-            StatisticsGatherer(),
-        )
+        by_split = {split: _SplitWriter.opened(split, work, form, settings, stack) for split in splits}
+        writer = _Writer(form, by_split)
         for sample in samples:  # its errors are not those of the corpus' disk
             if sample.rows:
                 with storage_errors(work.parent):
-                    writers.add(sample)
+                    writer.add(sample)
         with storage_errors(work.parent):
-            shards, data, rows = writers.shards.finish(), writers.samples.finish(), writers.rows.finish()
-            files = _listed(work, settings.name, shards, data, rows)
-    figures = writers.statistics.result()
+            files = tuple(file for one in by_split.values() for file in one.finish(work, settings.name))
+    figures = writer.statistics.result()
     return CorpusManifest(
         name=settings.name,
         recipe_hash=form.recipe_hash,
         images=figures.images,
         rows=figures.rows,
+        splits=tuple(one.counts for one in by_split.values()),
         files=files,
         statistics=figures,
-        arrow_bytes=sum(file.arrow_bytes for file in data),
-        rows_arrow_bytes=sum(file.arrow_bytes for file in rows),
-    )
-
-
-def _listed(
-    work: Path, name: str, shards: Sequence[ShardFile], data: Sequence[ParquetFile], rows: Sequence[ParquetFile]
-) -> tuple[CorpusFile, ...]:
-    if not shards:
-        return ()
-    index = write_shard_index(work / "shards" / INDEX_NAME, name, shards)
-    return (
-        *(CorpusFile(f"shards/{s.name}", "shard", s.samples, s.byte_count, s.sha256) for s in shards),
-        CorpusFile(f"shards/{INDEX_NAME}", "shard index", len(shards), index.byte_count, index.sha256),
-        *(CorpusFile(f"data/{f.name}", "samples", f.rows, f.byte_count, f.sha256) for f in data),
-        *(CorpusFile(f"rows/{f.name}", "rows", f.rows, f.byte_count, f.sha256) for f in rows),
     )
 
 
 def _check_counts(manifest: CorpusManifest, facts: RunFacts) -> None:
-    if facts.stages and facts.stages[-1].kept != manifest.rows:
+    if facts.accepted != manifest.rows:
         raise OstensiveError(
-            f"the corpus would hold {manifest.rows} rows, but the stage {facts.stages[-1].name} kept "
-            f"{facts.stages[-1].kept}: its files were changed; run the same command again"
+            f"the corpus would hold {manifest.rows} rows, but the critics accepted {facts.accepted}: files of the run"
+            " were changed; run the same command again"
         )
 
 
-def _read_card(card: Path) -> Handwritten:
+def _edits(card: Path) -> CardEdits:
     if not card.exists():
-        return Handwritten()
+        return CardEdits()
     try:
         text = card.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise OstensiveError(
             f"{card}: not UTF-8 at byte {error.start}; save it as UTF-8 or remove it, and run the same command again"
         ) from error
-    return read_handwritten(text, str(card))
+    return read_edits(text, str(card))
 
 
 def _publish(work: Path, folder: Path, manifest: CorpusManifest) -> None:

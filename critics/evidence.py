@@ -88,9 +88,11 @@ def _claim(word: str) -> str:
 
 def claims(texts: Sequence[ShownText], judged_parts: Sequence[str], known: Iterable[str]) -> Claims:
     """What the texts that are claims name, and the regions of all, by whether one of the lines `known` does."""
-    asked, told = ([one.text for one in texts if (one.name in judged_parts) == is_claim] for is_claim in (False, True))
-    tags = (claim for claim in named(asked) if claim.startswith("["))
-    made = tuple(dict.fromkeys([*tags, *named(told)]))
+    others, claiming = (
+        [one.text for one in texts if (one.name in judged_parts) == is_claim] for is_claim in (False, True)
+    )
+    tags = (claim for claim in named(others) if claim.startswith("["))
+    made = tuple(dict.fromkeys([*tags, *named(claiming)]))
     there = frozenset(named(known))
     supported = tuple(claim for claim in made if claim in there)
     return Claims(supported, tuple(claim for claim in made if claim not in there))

@@ -42,7 +42,7 @@ def _y(share: float) -> float:
 
 def picture(curve: Curve, *, critic: str, chosen: float | None) -> str:
     """The SVG of `curve`; `chosen` is the threshold that is marked."""
-    parts = [
+    elements = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
         ' font-family="sans-serif" font-size="13" role="img">',
         f"<title>Thresholds of the critic {escape(critic)}</title>",
@@ -53,23 +53,23 @@ def picture(curve: Curve, *, critic: str, chosen: float | None) -> str:
         *_random(curve),
     ]
     by_kept = _thinned(sorted(curve.points, key=lambda point: point.kept_share.value))
-    parts += [_band(by_kept, line) for line in _LINES]
-    parts += [_path(by_kept, line) for line in _LINES]
-    parts += _legend()
+    elements += [_band(by_kept, line) for line in _LINES]
+    elements += [_path(by_kept, line) for line in _LINES]
+    elements += _legend()
     if chosen is not None:
-        parts += _mark(curve, chosen)
-    return "\n".join([*parts, "</svg>"]) + "\n"
+        elements += _mark(curve, chosen)
+    return "\n".join([*elements, "</svg>"]) + "\n"
 
 
 def _axes() -> list[str]:
-    parts = []
+    elements = []
     for tick in _TICKS:
         x, y = _x(tick), _y(tick)
-        parts.append(f'<path d="M{_x(0)} {y}H{_x(1)}M{x} {_y(0)}V{_y(1)}" stroke="{_GRID}" fill="none"/>')
-        parts.append(_text(_LEFT - 8, y + 4, f"{tick:.0%}", anchor="end", colour=_GREY))
-        parts.append(_text(x, _y(0) + 18, f"{tick:.0%}", anchor="middle", colour=_GREY))
-    parts.append(_text((_x(0) + _x(1)) / 2, _y(0) + 40, "share that is kept", anchor="middle"))
-    return parts
+        elements.append(f'<path d="M{_x(0)} {y}H{_x(1)}M{x} {_y(0)}V{_y(1)}" stroke="{_GRID}" fill="none"/>')
+        elements.append(_text(_LEFT - 8, y + 4, f"{tick:.0%}", anchor="end", colour=_GREY))
+        elements.append(_text(x, _y(0) + 18, f"{tick:.0%}", anchor="middle", colour=_GREY))
+    elements.append(_text((_x(0) + _x(1)) / 2, _y(0) + 40, "share that is kept", anchor="middle"))
+    return elements
 
 
 def _random(curve: Curve) -> list[str]:
@@ -107,15 +107,15 @@ def _path(points: Sequence[Point], line: _Line) -> str:
 
 
 def _legend() -> list[str]:
-    parts = []
+    elements = []
     for number, line in enumerate(_LINES):
         y = _TOP + 16 + 22 * number
-        parts.append(f'<path d="M{WIDTH - 136} {y}h24" stroke="{line.colour}" stroke-width="2"/>')
-        parts.append(_text(WIDTH - 106, y + 4, line.name))
+        elements.append(f'<path d="M{WIDTH - 136} {y}h24" stroke="{line.colour}" stroke-width="2"/>')
+        elements.append(_text(WIDTH - 106, y + 4, line.name))
     y = _TOP + 16 + 22 * len(_LINES)
-    parts.append(f'<path d="M{WIDTH - 136} {y}h24" stroke="{_GREY}" stroke-dasharray="5 4"/>')
-    parts.append(_text(WIDTH - 106, y + 4, "at random"))
-    return parts
+    elements.append(f'<path d="M{WIDTH - 136} {y}h24" stroke="{_GREY}" stroke-dasharray="5 4"/>')
+    elements.append(_text(WIDTH - 106, y + 4, "at random"))
+    return elements
 
 
 def _mark(curve: Curve, chosen: float) -> list[str]:

@@ -4,14 +4,18 @@ What a room needs to know is set in that room (`verbalizers.settings`, `critics.
 together into its recipe. Reading, merging and writing recipes is in `ostensive.recipe_files`.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+import codecs
+import dataclasses
+import difflib
+from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.needs import ModelNeed
+from ostensive.records import Annotation
 from ostensive.settings import SECRET_PROBLEM, Operational, Settings
 
 
@@ -27,6 +31,50 @@ class IntakeSettings(Settings):
     else."""
     column: str | None = None
     """The image column of Parquet input; None takes the only one there is."""
+
+
+ANNOTATION_FIELDS: Final = tuple(
+    field.name for field in dataclasses.fields(Annotation) if field.name not in ("annotation_id", "image_id", "extras")
+)
+"""What an annotation holds besides the columns that a recipe names itself."""
+LIST_FIELDS: Final = ("answers", "choices", "rationales")
+
+
+class AnnotationSettings(Settings):
+    """How the text that comes in beside the images is read."""
+
+    columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    """Our field: their column, where it is not called as usual; `image` is the column that names the image. A field
+    that is none of ours is carried along under its name. Answers, choices and rationales may have several columns."""
+    encoding: str | None = None
+    """Of text files; null takes UTF-8, or what the byte order mark says."""
+    beside: bool = True
+    """Read what lies beside the images: metadata files, columns, members of tars. `--annotations` is read anyway."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        try:
+            "".encode(value or "utf-8")  # refuses rot13 and base64 too, which `codecs` also knows
+        except LookupError as error:
+            raise ValueError("the name of an encoding is expected, such as latin-1 or cp1252") from error
+        return None if value is None else codecs.lookup(value).name
+
+    @field_validator("columns")
+    @classmethod
+    def _known_fields(cls, value: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
+        known = ("image", *ANNOTATION_FIELDS)
+        for field, columns in value.items():
+            near = difflib.get_close_matches(field, known, n=1, cutoff=0.75)
+            if near and near[0] != field and not field.startswith(f"{near[0]}_"):
+                raise ValueError(f"{field} is no field of ours; the nearest is {near[0]}")
+            if field in ("annotation_id", "image_id", "extras"):
+                raise ValueError(f"{field} is made, not read; the column that names the image is called image here")
+            if not field.isidentifier():
+                raise ValueError(f"{field!r} is no name for a field; letters, digits and '_' are expected")
+            if isinstance(columns, tuple) and (field not in LIST_FIELDS or not columns):
+                raise ValueError(f"{field} has one column; several are for {', '.join(LIST_FIELDS)}")
+        return value
 
 
 class PriceSettings(Settings):
@@ -123,6 +171,8 @@ class ServedTeacherSettings(ServedModelSettings):
     temperature: float = Field(default=0.8, ge=0, le=2)
     """LSKD, section 2.2 and methods: 0.8."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    """Tokens are drawn from so many of the likeliest; None from all. vLLM and llama.cpp take it, OpenAI refuses it."""
     max_tokens: int = Field(default=1024, ge=1)
     """Longest reply, in tokens."""
 
@@ -135,6 +185,8 @@ class SelfTeacherSettings(GeneratorSettings):
     temperature: float = Field(default=0.8, ge=0, le=2)
     """LSKD, section 2.2 and methods: 0.8. 0 takes the likeliest token each time."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    """Tokens are drawn from so many of the likeliest; None draws from all."""
     max_tokens: int = Field(default=1024, ge=1)
     """Longest reply, in tokens."""
 
@@ -144,8 +196,15 @@ TeacherSettings = Annotated[
 ]
 
 
-SplitName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
+def _no_keyword(name: str) -> str:
+    if name == "all":
+        raise ValueError("`datasets` means all splits together by `all`; another name is expected")
+    return name
+
+
+SPLIT_NAME = r"^[A-Za-z0-9_]{1,64}$"
 """As `datasets` takes it, and as it stands in file names."""
+SplitName = Annotated[str, Field(pattern=SPLIT_NAME), AfterValidator(_no_keyword)]
 
 
 class CorpusSettings(Settings):
@@ -194,6 +253,7 @@ class Recipe(Settings):
     """The fragment that filled in the models."""
     seed: int = 0
     intake: IntakeSettings = IntakeSettings()
+    annotations: AnnotationSettings = AnnotationSettings()
     teacher: TeacherSettings = ScriptedTeacherSettings()
     corpus: CorpusSettings
     run: RunSettings = RunSettings()

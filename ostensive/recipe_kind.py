@@ -1,7 +1,7 @@
 """What a recipe tells the rest of the house of itself, and nothing more: its `RecipeKind`.
 
-Commands, critics, cards and engines read the kind; none of them imports a recipe or spells the fields of its candidates.
-A kind is made of classes and functions of modules, so that it pickles.
+Commands, critics, cards and engines read the kind; none of them imports a recipe or spells the fields of its rows. A
+kind is made of classes and functions of modules, so that it pickles.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +21,7 @@ class ShownText:
 
     name: str  # "question", "rationale", "caption"
     text: str
-    mentions: tuple[int, ...] = (
-        NO_MENTIONS  # the numbers of the regions that it mentions, in the order of first mention
-    )
+    mentions: tuple[int, ...] = NO_MENTIONS  # the regions that it mentions, in the order of first mention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +38,18 @@ class RecipeKind:
     compared_text: Callable[[Any], str]  # what stands for a candidate when it is compared or embedded
     parts: tuple[str, ...]  # the names of the texts that `shown` gives, in their order; critics may ask about each
     judged_parts: tuple[str, ...]  # those of `parts` that are claims: what a critic holds to be right or wrong
-    judging_question: str = "Does this hold for what the image shows?"  # that a model is asked after a candidate's texts
+    judging_question: str = (
+        "Does this hold for what the image shows?"  # that a model is asked after a candidate's texts
+    )
     has_regions: bool = False  # whether texts may mention regions as `[k]`
+
+    counted_fields: tuple[str, ...] = ()  # fields of the candidate by whose values the card counts rows
 
     tasks: tuple[str, ...] = ("accept",)  # annotation tasks that suit its candidates, the usual one first
     views: tuple[str, ...] = ()  # training views: "messages", "preference", "llava", ...
-    annotations_required: tuple[
-        str, ...
-    ] = ()  # fields of `Annotation`, or names of extras, without which it cannot work
+    # What came in beside images: fields of `Annotation`, or names of extras, without which it cannot work, and others.
+    annotations_required: tuple[str, ...] = ()
+    annotations_optional: tuple[str, ...] = ()
 
     title: str  # what a corpus of it is, in a few words
     noun: str = "row"  # what people call one candidate: "triple", "caption"

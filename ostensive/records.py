@@ -55,6 +55,39 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedText:
+    """A text and what it is: a column beside an image."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Text that came in beside an image; an image may have many. No text is empty: what was not given is None or ()."""
+
+    # They say under which terms an image is published, and no text that is made of it depends on that.
+    DIGEST_EXCLUDES: ClassVar[frozenset[str]] = frozenset({"source", "license"})
+
+    annotation_id: str  # from the image and the texts, not from split, source and licence
+    image_id: str
+    question: str | None = None
+    answers: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    label: str | None = None
+    instruction: str | None = None
+    rationales: tuple[str, ...] = ()
+    split: str | None = None  # this and the next two are the same in all annotations of an image
+    source: str | None = None
+    license: str | None = None
+    extras: tuple[NamedText, ...] = ()  # what `annotations.columns` names beyond these, in the order of the names
+
+    @property
+    def record_id(self) -> str:
+        return self.annotation_id
+
+
+@dataclass(frozen=True, slots=True)
 class Box:
     """A box on an upright image: corners normalised to 0-1, `x1 < x2`, `y1 < y2`, y downwards."""
 
@@ -138,36 +171,6 @@ class ImageSplit:
     @property
     def record_id(self) -> str:
         return self.image_id
-
-
-@dataclass(frozen=True, slots=True)
-class NamedText:
-    """A text under a name of its own."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """An item that came in beside an image: a question with its answers, a label, an instruction, a split, ..."""
-
-    annotation_id: str  # from the image's hash and the item's content
-    image_id: str
-    question: str | None = None
-    answers: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
-    label: str | None = None
-    instruction: str | None = None
-    rationales: tuple[str, ...] = ()  # references that people wrote
-    split: str | None = None
-    source: str | None = None
-    license: str | None = None
-    extras: tuple[NamedText, ...] = ()  # columns that a recipe names beyond these
-
-    @property
-    def record_id(self) -> str:
-        return self.annotation_id
 
 
 class Candidate(Record, Protocol):

@@ -69,7 +69,7 @@ Evidence = Mapping[str, ImageEvidence]  # by image_id
 
 
 class Stage(ABC, Generic[InT, OutT]):
-    """A step of a recipe. It is made of settings alone and pickles; what it needs of the world it is handed when opened.
+    """A step of a recipe. It is made of settings alone and pickles; when opened it is handed what it needs.
 
     A stage that asks for nothing more than its rows is a `FunctionStage`.
     """
@@ -81,6 +81,8 @@ class Stage(ABC, Generic[InT, OutT]):
     record_out: Any
     partitions_at_once: int = 1
     """How many partitions the stage may be given at a time: more than 1 only for stages that wait on a server."""
+    uses_annotations: bool = False
+    """Whether it looks at what came in beside images. One that does not is not shown it, nor done again for it."""
     images_at_once: int | None = None
     """The rows of how many images one call of `process` is given; None for the whole partition.
 
@@ -137,6 +139,7 @@ class RunWideStage(ABC, Generic[InT, OutT]):
     name: str
     record_in: Any
     record_out: Any
+    uses_annotations: bool = False
 
     @property
     @abstractmethod

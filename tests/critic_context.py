@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from captions_recipe import recipe as captions
 from plain_services import plain_services
 
+from builders.filtering import FilteredRecipe
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from critics.critic import CriticContext
 from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings, ServedTeacherSettings, TeacherSettings
-from ostensive.recipe_kind import RecipeKind
+from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.records import Annotation, Box, ImageRecord, Location, NamedText, Probe, Region, Verbalization
 from ostensive.run.services import Services, ServiceSettings, open_services
 from ostensive.stage import Evidence, ImageEvidence
@@ -23,13 +24,67 @@ SERVICES = plain_services()
 """Services with which nobody can be asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A candidate with neither a question nor regions, of an image that nobody verbalized."""
+
+    row_id: str
+    image_id: str
+    note: str
+    caption: str
+    teacher: str
+    prompt_hash: str
+    request_key: str
+
+    @property
+    def record_id(self) -> str:
+        return self.row_id
+
+
+class NotesRecipe(FilteredRecipe):
+    recipe: Literal["notes"]
+
+
+def shown_caption(candidate: Caption) -> tuple[ShownText, ...]:
+    return (ShownText("note", candidate.note), ShownText("caption", candidate.caption))
+
+
+def caption_of(candidate: Caption) -> str:
+    return candidate.caption
+
+
+CAPTIONS = RecipeKind(
+    name="notes",
+    recipe=NotesRecipe,
+    candidate=Caption,
+    make_stages=lambda _recipe: (),
+    script=KIND.script,
+    shown=shown_caption,
+    compared_text=caption_of,
+    parts=("note", "caption"),
+    judged_parts=("caption",),
+    annotations_required=("note",),
+    title="captions of images from notes",
+    noun="caption",
+    task_categories=("image-to-text",),
+    method="",
+    citation="",
+    package="nowhere",
+)
+
+
+def notes_recipe(*critics: dict[str, object]) -> NotesRecipe:
+    corpus = {"license": "other", "source": "a test"}
+    values = {"recipe": "notes", "profile": "offline", "corpus": corpus, "critics": critics or ({"kind": "rules"},)}
+    return NotesRecipe.model_validate(values)
+
+
 def context(kind: RecipeKind = KIND) -> CriticContext:
     return CriticContext(kind, ScriptedTeacherSettings(), seed=0)
 
 
-CAPTIONS = captions.KIND
 CAPTIONS_CONTEXT = context(CAPTIONS)
-"""Of candidates with neither a question nor regions, of images that nobody verbalized."""
+"""Of captions."""
 
 
 def qar(
@@ -43,8 +98,8 @@ def qar(
     return Qar(row_id, image_id, "ids", question, answer, rationale, (0,), "t", "p", "k")
 
 
-def caption(text: str, *, note: str = "a note", row_id: str = "c0", image_id: str = IMAGE) -> captions.Caption:
-    return captions.Caption(row_id, image_id, note, text, "t", "p", "k")
+def caption(text: str, *, note: str = "a note", row_id: str = "c0", image_id: str = IMAGE) -> Caption:
+    return Caption(row_id, image_id, note, text, "t", "p", "k")
 
 
 def image(image_id: str = IMAGE) -> ImageRecord:

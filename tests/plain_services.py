@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ostensive.images.loader import ImageLoader
-from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import IntakeSettings
 from ostensive.run.services import Services
 
@@ -17,4 +16,4 @@ def no_model(*_asked: object) -> NoReturn:
 def plain_services(
     stop: threading.Event | None = None, *, threads: int = 2, open_chat: Callable[..., Any] = no_model
 ) -> Services:
-    return Services(ImageLoader(IntakeSettings()), open_chat, GeneratorPool(), threads, stop or threading.Event())
+    return Services(ImageLoader(IntakeSettings()), open_chat, threads, stop or threading.Event())

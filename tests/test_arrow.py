@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.localized.records import Qar
 from ostensive import arrow
-from ostensive.plain import plainer
 from ostensive.records import (
     NO_SPEND,
     Box,
@@ -17,7 +17,6 @@ from ostensive.records import (
     Judgement,
     Location,
     Probe,
-    Qar,
     Region,
     Spend,
     Verbalization,
@@ -84,14 +83,18 @@ def test_a_hint_without_an_arrow_type_is_refused() -> None:
         arrow.schema_of(Odd)
 
 
+@dataclass(frozen=True)
+class _Placed:
+    location: Location | None
+
+
 def test_the_plain_form_of_a_record() -> None:
     judged = Judged(qar(), (Judgement("rules", "1", 1.0, True, ""),))
     region = Region(0, Box(0, 0, 0.5, 1), "area", None, "c")
     for value, hint in ((judged, Judged[Qar]), (region, Region), (NO_SPEND, Spend)):
-        make = plainer(hint)
-        assert make is not None
+        make = arrow.plain_maker(hint)
         # Tuples become lists, as in JSON; for the rest the standard library says the same.
         assert json.dumps(make(value)) == json.dumps(dataclasses.asdict(value))
-    assert plainer(float | None) is None
-    with pytest.raises(TypeError, match="no plain form for the hint"):
-        plainer(dict[str, int])
+    assert arrow.plain_maker(_Placed)(_Placed(None)) == {"location": None}
+    with pytest.raises(TypeError, match=r"^a record class is expected, not dict\[str, int\]$"):
+        arrow.plain_maker(dict[str, int])

@@ -27,8 +27,9 @@ from builders.embeddings import SentenceEmbedder, Vectors
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from ostensive.errors import SettingsError
+from ostensive.records import Candidate
 from ostensive.settings import validate
-from ostensive.stage import Dropped, Kept, Outcome, Stage
+from ostensive.stage import Dropped, Kept, Outcome
 
 READING = (
     "What is the woman in [2] doing?",
@@ -63,12 +64,12 @@ def stage() -> Iterator[DedupeStage]:
         yield entered
 
 
-def by_id(rows: Sequence[Qar], outcomes: Sequence[Outcome[Qar]]) -> dict[str, Outcome[Qar]]:
+def by_id(rows: Sequence[Qar], outcomes: Sequence[Outcome[Candidate]]) -> dict[str, Outcome[Candidate]]:
     return {row.row_id: outcome for row, outcome in zip(rows, outcomes, strict=True)}
 
 
 def test_is_a_stage() -> None:
-    made: Stage[Qar, Qar] = DedupeStage(DedupeSettings(), KIND)
+    made = DedupeStage(DedupeSettings(), KIND)
     assert (made.name, made.record_in, made.record_out, made.images_at_once) == ("unique", Qar, Qar, None)
 
 
@@ -179,7 +180,8 @@ def test_settings_are_checked() -> None:
 
 def test_importing_and_constructing_load_no_library() -> None:
     code = (
-        "import sys, builders.dedupe as d; from builders.localized.recipe import KIND; d.DedupeStage(d.DedupeSettings(), KIND);"
+        "import sys, builders.dedupe as d; from builders.localized.recipe import KIND;"
+        "d.DedupeStage(d.DedupeSettings(), KIND);"
         "print(sorted({'torch', 'scipy', 'transformers', 'sentence_transformers'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

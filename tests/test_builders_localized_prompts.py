@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 import builders
 from builders.localized.context import SEPARATOR, context_text
 from builders.localized.probing import QUESTIONS, load_probing_prompts, parse_questions, probing_prompt
+from builders.localized.scripted import make_script
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
-from ostensive.chat.records import Chat
 from ostensive.errors import SettingsError
 from ostensive.recipe import ScriptedTeacherSettings
 from ostensive.records import Box, Probe, Region, Verbalization
@@ -50,13 +50,9 @@ Q1: How many boats?
 A1: two"""
 
 
-def no_chat() -> Chat:
-    raise AssertionError("nothing is asked in this test")
-
-
 def stage(**settings: object) -> CandidatesStage:
     values = LocalizedSettings.model_validate(settings)
-    return CandidatesStage(values, teacher=ScriptedTeacherSettings(), chat=no_chat, seed=0)
+    return CandidatesStage(values, teacher=ScriptedTeacherSettings(), script=make_script(0.0), seed=0)
 
 
 def prompt(mode: Mode) -> str:

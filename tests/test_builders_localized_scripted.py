@@ -12,9 +12,9 @@ from builders.localized.outcomes import Absent, Limits, Triple, TurnText, turn_o
 from builders.localized.scripted import _MAX_NAME_WORDS, NOTHING_TO_SAY, Wording, _wordings, make_script
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
-from critics.rules import Parts, first_broken_rule
+from critics.rules import CheckedTexts, first_broken_rule
 from critics.settings import RulesSettings
-from ostensive.chat.records import Chat, Message
+from ostensive.chat.records import Message
 from ostensive.chat.scripted import script_seed
 from ostensive.recipe import ScriptedTeacherSettings
 from ostensive.records import Box, Probe, Region, Verbalization
@@ -38,11 +38,7 @@ def scene(seed: int, regions: int = 8) -> Verbalization:
     return Verbalization(f"{seed:064x}", concepts, ("Most of the detail is high up.",), tuple(found), PROBES)
 
 
-def no_chat() -> Chat:
-    raise AssertionError("the script is called directly")
-
-
-STAGE = CandidatesStage(LocalizedSettings(), teacher=ScriptedTeacherSettings(), chat=no_chat, seed=0)
+STAGE = CandidatesStage(LocalizedSettings(), teacher=ScriptedTeacherSettings(), script=make_script(0.0), seed=0)
 
 
 def replies(row: Verbalization, mode: Mode, error_rate: float = 0.0, stage: CandidatesStage = STAGE) -> list[str]:
@@ -66,9 +62,14 @@ def outcomes(row: Verbalization, mode: Mode, error_rate: float = 0.0) -> list[Tr
     return found
 
 
+def broken_rule_of(question: str, answer: str, rationale: str, probes: tuple[str, ...] = ()) -> str:
+    texts = {"question": question, "answer": answer, "rationale": rationale}
+    return first_broken_rule(CheckedTexts(texts, ("answer", "rationale"), probes), RulesSettings())
+
+
 def broken_rule(triple: Triple) -> str:
     probes = tuple(probe.question for probe in PROBES)
-    return first_broken_rule(Parts(triple.question, triple.answer, triple.rationale, probes), RulesSettings())
+    return broken_rule_of(triple.question, triple.answer, triple.rationale, probes)
 
 
 NAME = r"(\[\d+\]|[Tt]he .+?)"
@@ -322,7 +323,7 @@ def test_how_many_are_asked_for(text: str, count: int) -> None:
 
 def test_it_writes_as_many_as_it_is_asked_for() -> None:
     settings = LocalizedSettings(qars_per_turn=5, turns=4)
-    stage = CandidatesStage(settings, teacher=ScriptedTeacherSettings(), chat=no_chat, seed=0)
+    stage = CandidatesStage(settings, teacher=ScriptedTeacherSettings(), script=make_script(0.0), seed=0)
     texts = replies(scene(5), "ids", stage=stage)
     assert [text.count("Question: ") for text in texts] == [5, 5, 5, 5]
     questions = re.findall(r"Question: (.*)", "\n".join(texts))
@@ -353,4 +354,4 @@ def test_the_wordings_keep_the_rules_of_the_prompt(kind: str) -> None:
             text.format(a=name, b=other, x="a wet dog")
             for text in (wording.question, wording.answer, wording.rationale)
         )
-        assert first_broken_rule(Parts(question, answer, rationale), RulesSettings()) == ""
+        assert broken_rule_of(question, answer, rationale) == ""

@@ -21,7 +21,7 @@ from critics.settings import RulesSettings
 from critics.stage import ScoreStage, judge_stage
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
-from ostensive.chat.records import Chat, Conversation, Exchange, NoReply, Reply
+from ostensive.chat.records import Chat, Conversation, Exchange, Form, NoReply, Reply
 from ostensive.chat.scripted import Script, ScriptedChat
 from ostensive.recipe import ScriptedTeacherSettings, ServedTeacherSettings, TeacherSettings
 from ostensive.records import Box, Judged, Probe, Region, Spend, Verbalization
@@ -149,6 +149,8 @@ def test_nothing_in_nothing_out(tmp_path: Path) -> None:
 
 class Answers:
     """A `Chat` at the boundary of the service: `answer` says what comes back for each conversation."""
+
+    form: Form = "chat"
 
     def __init__(self, answer: Callable[[Conversation], list[Reply | NoReply]]) -> None:
         self.answer = answer

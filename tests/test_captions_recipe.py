@@ -165,9 +165,9 @@ def test_a_threshold_is_chosen_and_put_in_force(built: House) -> None:
     found = json.loads(
         built("critic", "threshold", str(built.run), "--critic", "judge", "--keep", "1", "--apply", "--quiet", "--json")
     )
-    assert found["choice"]["critic"] == "judge"
+    assert found["critic"] == "judge"
     recipe = yaml.safe_load((built.run / "recipe.yaml").read_text())
-    assert recipe["critics"][1]["min_accept_probability"] == found["choice"]["min_accept_probability"]
+    assert recipe["critics"][1]["min_accept_probability"] == found["min_accept_probability"]
 
 
 def test_both_loaders_read_the_corpus(built: House, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The card: its header is YAML that `huggingface_hub` reads, its tables add up, no text of others is structure."""
 
 import dataclasses
+import hashlib
 import json
 import re
 from typing import Any
@@ -8,67 +9,88 @@ from typing import Any
 import pytest
 import yaml
 
-from cards.card import Handwritten, read_handwritten, render_card, size_category
-from cards.card_text import cost, funnel, losses
-from cards.fields import describe
-from cards.manifest import CorpusFile, CorpusManifest
+from builders.localized.recipe import KIND
+from builders.localized.records import Qar
+from cards.card import CardEdits, read_edits, render_card, size_category
+from cards.card_text import cost, funnel, losses, split_table, statistics
 from cards.markdown import fenced, fenced_json, inline, table
-from cards.samples import PublicForm, sample_key, to_json
-from cards.statistics import StatisticsGatherer
+from cards.reading import CorpusFile, CorpusManifest, CorpusSplit
+from cards.samples import CorpusSample, PublicForm, sample_key, to_json
+from cards.statistics import NOT_GIVEN, CorpusStatistics, StatisticsGatherer
 from ostensive.errors import OstensiveError
 from ostensive.recipe import CorpusSettings
-from ostensive.records import Judged, Qar, Spend
+from ostensive.records import (
+    Annotation,
+    Box,
+    ImageRecord,
+    Judged,
+    Judgement,
+    Location,
+    Region,
+    Spend,
+    Verbalization,
+)
+from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.run.summary import RunFacts, StageSummary
 
 EVIL = "<b>x</b> | [a](http://b) `c` *d* _e_ # f\n---\n- g & $h$ ~i~ !\x00\u202e"
 
 
-def sample_row(*, mentions: list[int], question: str = "one two three") -> dict[str, Any]:
-    box = {"x1": 0.0, "y1": 0.0, "x2": 0.25, "y2": 0.2}
-    large = {**box, "y2": 0.21}
-    judgement = {"critic": "trained", "accept_probability": 0.5}
-    row = {
-        "question": question,
-        "answer": "four",
-        "rationale": "five six",
-        "mentions": mentions,
-        "mode": "ids",
-        "judgements": [judgement],
-    }
-    return {"regions": [{"box": box}, {"box": large}], "rows": [row]}
+def sample(
+    place: int, *, mentions: tuple[int, ...] = (), question: str = "one two three", items: tuple[Annotation, ...] = ()
+) -> CorpusSample:
+    image_id = hashlib.sha256(str(place).encode()).hexdigest()
+    boxes = Box(0.0, 0.0, 0.25, 0.2), Box(0.0, 0.0, 0.25, 0.21)
+    regions = tuple(Region(number, box, "area", None, "") for number, box in enumerate(boxes))
+    rationale = " ".join(["five", "six", *(f"[{number}]" for number in mentions)])
+    row = Qar(f"row {place}", image_id, "ids", question, "four", rationale, mentions, "teacher", "prompt", "key")
+    judged = Judged(row, (Judgement("trained", "1", 0.5, True, ""),))
+    image = ImageRecord(image_id, 4, 3, "JPEG", "RGB", 1, "x.jpg", Location("/x.jpg"))
+    return CorpusSample(image, b"", Verbalization(image_id, (), (), regions, ()), (judged,), items)
 
 
-def manifest_of(*samples: dict[str, Any]) -> CorpusManifest:
-    gatherer = StatisticsGatherer()
-    for sample in samples:
-        gatherer.add(sample)
-    figures = gatherer.result()
+def figures_of(*samples: CorpusSample) -> CorpusStatistics:
+    gatherer, form = StatisticsGatherer(KIND), PublicForm(KIND, "")
+    for one in samples:
+        gatherer.add(one, [KIND.shown(judged.candidate) for judged in one.rows], form.sample_row(one))
+    return gatherer.result()
+
+
+def manifest_of(*samples: CorpusSample) -> CorpusManifest:
+    figures, split = figures_of(*samples), DEFAULT_SPLIT
     files = (
-        CorpusFile("shards/c-train-000000.tar", "shard", 1, 10, "0"),
-        CorpusFile("shards/c-train-000001.tar", "shard", 1, 10, "0"),
-        CorpusFile("data/train-00000-of-00001.parquet", "samples", 2, 700, "0"),
-        CorpusFile("rows/train-00000-of-00001.parquet", "rows", 2, 300, "0"),
+        CorpusFile("shards/c-train-000000.tar", "shard", split, 1, 10, "0"),
+        CorpusFile("shards/c-train-000001.tar", "shard", split, 1, 10, "0"),
+        CorpusFile("data/train-00000-of-00001.parquet", "samples", split, 2, 700, "0"),
+        CorpusFile("rows/train-00000-of-00001.parquet", "rows", split, 2, 300, "0"),
     )
-    return CorpusManifest("c", "r" * 64, figures.images, figures.rows, files, figures, 1234, 567)
+    splits = (CorpusSplit(split, figures.images, figures.rows, 1234, 567),)
+    return CorpusManifest("c", "r" * 64, figures.images, figures.rows, splits, files, figures)
 
 
-def render(handwritten: Handwritten | None = None, *, usd: float | None = 0.5, text: str = "one two three") -> str:
-    manifest = manifest_of(sample_row(mentions=[0, 1], question=text), sample_row(mentions=[]))
-    facts = RunFacts(
+def facts_of(*stages: StageSummary) -> RunFacts:
+    return RunFacts(
         recipe={"recipe": "localized", "note": EVIL},
         recipe_hash="r" * 64,
-        stages=(
-            StageSummary("images", 4, 2, {"repeats another file": 1}, {EVIL: 1}),
-            StageSummary("judged", 5, 2, {"b": 1, "a": 1, "c": 1}, {}, Spend(1234, 5, 6, usd)),
-        ),
+        stages=stages,
+        records={"images": "ImageRecord", "candidates": "Qar", "judged": "Judged"},
+        accepted=2,
         teachers=(EVIL,),
         prompt_hashes=("abc",),
         critics=("rules 1",),
         ostensive_version="0.1.0",
     )
+
+
+def render(edits: CardEdits | None = None, *, usd: float | None = 0.5, text: str = "one two three") -> str:
+    facts = facts_of(
+        StageSummary("images", 4, 2, {"repeats another file": 1}, {EVIL: 1}),
+        StageSummary("judged", 5, 2, {"b": 1, "a": 1, "c": 1}, {}, Spend(1234, 5, 6, usd)),
+    )
     settings = CorpusSettings(name="c", license="cc-by-4.0", source=EVIL)
-    form = PublicForm(Judged[Qar], "r" * 64)
-    return render_card(manifest, form, settings=settings, facts=facts, handwritten=handwritten or Handwritten())
+    form = PublicForm(KIND, "r" * 64)
+    manifest = manifest_of(sample(0, mentions=(0, 1), question=text), sample(1))
+    return render_card(manifest, form, settings=settings, facts=facts, edits=edits or CardEdits())
 
 
 def header_of(card: str) -> dict[str, Any]:
@@ -103,25 +125,61 @@ def test_the_tables_add_up() -> None:
     assert 'shards = "c/shards/c-train-{000000..000001}.tar"' in render()
 
 
+def test_what_the_kind_says_stands_on_the_card() -> None:
+    card = render()
+    assert (
+        "2 rows about 2 images: questions, answers and rationales about numbered regions. One row is a triple." in card
+    )
+    assert f"\n\n{KIND.method}\n\n" in card
+    assert f"```bibtex\n{KIND.citation}\n```" in card
+    assert all(f"- {limit}\n" in card for limit in KIND.limits)
+    assert "- Pictures may show people." in card
+    header = header_of(card)
+    assert header["tags"] == ["ostensive", "rationales", "regions", "synthetic", "vision", "webdataset"]
+    assert header["task_categories"] == ["visual-question-answering", "image-text-to-text"]
+
+
 def test_figures_are_right() -> None:
-    figures = manifest_of(sample_row(mentions=[0, 1]), sample_row(mentions=[], question="one")).statistics
-    assert dict(figures.mean_words) == {"question": 2.0, "answer": 1.0, "rationale": 2.0}
+    figures = figures_of(sample(0, mentions=(0, 1)), sample(1, question="one"))
+    assert dict(figures.mean_words) == {"question": 2.0, "answer": 1.0, "rationale": 3.0}
     assert (figures.mean_mentions, figures.rows_per_image, figures.regions) == (1.0, 1.0, 4)
     assert figures.small_box_share == 0.5, "a box of exactly 0.05 is small"
     assert dict(figures.mean_accept_probability) == {"trained": 0.5}
-    assert dict(figures.rows_by_mode) == {"ids": 2}
+    assert figures.rows_by_field == {"mode": {"ids": 2}}
+    assert (figures.annotations, figures.images_by_field) == (0, {})
 
 
-def test_statistics_of_nothing_and_of_another_recipe() -> None:
-    nothing = StatisticsGatherer().result()
+def test_sources_and_licences_of_images_are_counted() -> None:
+    def item(place: int, **fields: Any) -> Annotation:
+        return Annotation(str(place), "image", **fields)
+
+    figures = figures_of(
+        sample(0, items=(item(0), item(1, license="mit", source="here"))),
+        sample(1, items=(item(2, license="cc0-1.0"), item(3, license="cc0-1.0"))),
+        sample(2),
+    )
+    assert figures.annotations == 4
+    assert figures.images_by_field == {
+        "source": {NOT_GIVEN: 2, "here": 1},
+        "license": {NOT_GIVEN: 1, "cc0-1.0": 1, "mit": 1},
+    }
+    card = statistics(figures, has_regions=False)
+    assert "| images of license mit | 1 |" in card
+    assert "| images of source \\(not given\\) | 2 |" in card
+    many = dataclasses.replace(figures, images_by_field={"source": {f"{n:02d}": 100 - n for n in range(30)}})
+    lines = [line for line in statistics(many, has_regions=False).splitlines() if "of source" in line]
+    assert (len(lines), lines[0]) == (21, "| images of source 00 | 100 |")
+    assert lines[-1] == f"| images of source of any other value | {sum(100 - n for n in range(20, 30))} |"
+
+
+def test_statistics_of_nothing() -> None:
+    nothing = StatisticsGatherer(KIND).result()
     assert (nothing.rows, nothing.rows_per_image, nothing.small_box_share, nothing.mean_mentions) == (
         0,
         None,
         None,
         None,
     )
-    other = manifest_of({"regions": [], "rows": [{"prompt": "p", "judgements": []}]}).statistics
-    assert (other.rows, dict(other.mean_words), other.mean_mentions, dict(other.rows_by_mode)) == (1, {}, None, {})
 
 
 def test_text_of_others_stays_text() -> None:
@@ -147,22 +205,22 @@ def test_what_a_person_wrote_is_kept() -> None:
         "license: cc-by-4.0", "license: mit\nlicense_link: http://x"
     )
     edited = edited.replace("tags:\n", "tags:\n- street\n").replace("## Limits", "## Changed")
-    again = render(read_handwritten(edited, "README.md"))
+    again = render(read_edits(edited, "README.md"))
     assert f"<!-- yours -->\n{prose}\n<!-- /yours -->" in again
     assert "## Changed" not in again
     header = header_of(again)
     assert (header["license"], header["license_link"]) == ("cc-by-4.0", "http://x")
     assert header["tags"].count("street") == header["tags"].count("synthetic") == 1
-    assert render(read_handwritten(again, "README.md")) == again, "writing twice changes nothing more"
+    assert render(read_edits(again, "README.md")) == again, "writing twice changes nothing more"
 
 
 def test_a_card_without_markers_or_header() -> None:
-    assert read_handwritten("# mine\n", "README.md") == Handwritten(header={})
+    assert read_edits("# mine\n", "README.md") == CardEdits(header={})
 
 
 def test_a_broken_header_is_one_line() -> None:
     with pytest.raises(OstensiveError) as caught:
-        read_handwritten("---\nlicense: [\n---\n", "c/README.md")
+        read_edits("---\nlicense: [\n---\n", "c/README.md")
     message = str(caught.value)
     assert message.startswith("c/README.md: the header between the --- lines is not valid YAML: ")
     assert message.endswith("; mend it or remove the file, and run the same command again")
@@ -180,7 +238,23 @@ def test_losses_are_listed_by_stage_and_size() -> None:
     assert lines == [f"| x | {fate} | {reason} | {count} |" for fate, reason, count in (
         ("dropped", "c", 5), ("dropped", "a", 1), ("dropped", "b", 1), ("failed", "d", 1))]  # fmt: skip
     assert losses([StageSummary("x", 1, 1)]) == "Nothing was dropped and nothing failed."
-    assert funnel([]) == "No stage has run."
+    assert funnel(facts_of()) == "No stage has run."
+
+
+def test_steps_are_told_by_what_stages_make() -> None:
+    text = funnel(facts_of(*(StageSummary(name, 1, 1) for name in ("images", "candidates", "judged"))))
+    assert [line.split(" | ")[0] for line in text.splitlines()[2:]] == [
+        "| images: found and taken in",
+        "| candidates",
+        "| judged: accepted by the critics",
+    ]
+
+
+def test_a_table_of_splits() -> None:
+    splits = CorpusSplit("train", 1, 2345, 0, 0), CorpusSplit("test", 0, 0, 0, 0)
+    lines = "| split | images | rows |\n| --- | ---: | ---: |\n| train | 1 | 2,345 |"
+    assert split_table(splits[:1]) == lines
+    assert split_table(splits) == f"{lines}\n| test | 0 | 0 |\n\nWithout a row, and so without files: test."
 
 
 @pytest.mark.parametrize(
@@ -199,9 +273,9 @@ def test_markdown() -> None:
 
 
 def test_every_field_of_today_is_described() -> None:
-    form = PublicForm(Judged[Qar], "")
+    form = PublicForm(KIND, "", told=("Verbalization", "Annotation"), has_splits=True)
     for schema in (form.sample_schema, form.flat_schema):
-        assert [note.path for note in describe(list(schema)) if not note.note] == []
+        assert [note.path for note in form.field_notes(list(schema)) if not note.note] == []
 
 
 def test_json_is_safe_for_readers_of_lines() -> None:
@@ -222,15 +296,6 @@ def test_keys_of_samples() -> None:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Pair:
-    """A candidate of another recipe."""
-
-    record_id: str
-    image_id: str
-    chosen: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Clashing:
     """A candidate with a field of the corpus' own."""
 
@@ -239,12 +304,6 @@ class Clashing:
     shard: str
 
 
-def test_rows_of_other_recipes() -> None:
-    form = PublicForm(Judged[Pair], "")
-    assert form.flat_schema.names == [
-        "record_id", "image_id", "chosen", "judgements", "recipe_hash", "source", "width", "height", "shard",
-    ]  # fmt: skip
-    with pytest.raises(TypeError, match=r"^the rows of a corpus are Judged\[...\], not <class '.*Pair'>$"):
-        PublicForm(Pair, "")
+def test_a_field_of_the_corpus_own_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^Clashing has fields that are the corpus's own: \['shard'\]$"):
-        PublicForm(Judged[Clashing], "")
+        PublicForm(dataclasses.replace(KIND, candidate=Clashing), "")

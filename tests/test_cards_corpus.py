@@ -17,7 +17,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from cards.manifest import CorpusManifest
+from builders.localized.recipe import KIND
+from builders.localized.records import Qar
+from cards.reading import CorpusManifest
 from cards.samples import CorpusSample, sample_key
 from cards.writing import WORK_NAME, write_corpus
 from ostensive.errors import OstensiveError, StorageError
@@ -29,11 +31,11 @@ from ostensive.records import (
     Judgement,
     Location,
     Probe,
-    Qar,
     Region,
     Spend,
     Verbalization,
 )
+from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.run.summary import RunFacts, StageSummary
 
 NASTY = (
@@ -76,11 +78,12 @@ def make_sample(place: int, rows: int = 2, *, sure: float | None = None) -> Corp
     )
     said = Verbalization(image_id, ("It is flat.",), (), regions, (Probe("What?", "A square."),) if sure else ())
     image = ImageRecord(image_id, 32, 24, "JPEG", "RGB", 1, f"dir é.x/{place}.jpg", Location("/x"))
-    made = tuple(judged(image_id, each, NASTY, (1, 0) if sure else ()) for each in range(rows))
+    texts = (f"{NASTY[0]} [1]", f"{NASTY[1]} [0]", f"{NASTY[2]} [1]") if sure else NASTY
+    made = tuple(judged(image_id, each, texts, (1, 0) if sure else ()) for each in range(rows))
     return CorpusSample(image, picture, said, made)
 
 
-def facts_for(rows: int) -> RunFacts:
+def facts_for(rows: int, splits: tuple[str, ...] = ()) -> RunFacts:
     return RunFacts(
         recipe={"recipe": "localized", "profile": "offline", "seed": 0, "note": "```\n---\nx"},
         recipe_hash="r" * 64,
@@ -89,10 +92,13 @@ def facts_for(rows: int) -> RunFacts:
             StageSummary("candidates", 9, rows + 5, {"no <region>": 4}, {"timeout": 1}, Spend(3, 100, 20, 0.5)),
             StageSummary("judged", rows + 5, rows, {"hedges": 5}),
         ),
+        records={"images": "ImageRecord", "verbalized": "Verbalization", "candidates": "Qar", "judged": "Judged"},
+        accepted=rows,
         teachers=("scripted|1",),
         prompt_hashes=("p" * 64,),
         critics=("rules 1",),
         ostensive_version="0.1.0",
+        splits=splits,
     )
 
 
@@ -103,10 +109,11 @@ class Written:
     manifest: CorpusManifest
 
 
-def write(folder: Path, samples: list[CorpusSample], settings: CorpusSettings = SETTINGS) -> Written:
-    rows = sum(len(sample.rows) for sample in samples)
-    manifest = write_corpus(iter(samples), folder, row_type=Judged[Qar], settings=settings, facts=facts_for(rows))
-    return Written(folder, samples, manifest)
+def write(
+    folder: Path, samples: list[CorpusSample], settings: CorpusSettings = SETTINGS, splits: tuple[str, ...] = ()
+) -> Written:
+    facts = facts_for(sum(len(sample.rows) for sample in samples), splits)
+    return Written(folder, samples, write_corpus(iter(samples), folder, kind=KIND, settings=settings, facts=facts))
 
 
 def mixed_samples() -> list[CorpusSample]:
@@ -150,9 +157,9 @@ def expected_row(row: Judged[Qar]) -> dict[str, Any]:
         "row_id": found.row_id,
         "image_id": found.image_id,
         "mode": found.mode,
-        "question": NASTY[0],
-        "answer": NASTY[1],
-        "rationale": NASTY[2],
+        "question": found.question,
+        "answer": found.answer,
+        "rationale": found.rationale,
         "mentions": list(found.mentions),
         "teacher": "scripted|1",
         "prompt_hash": "p" * 64,
@@ -234,22 +241,21 @@ def test_datasets_reads_the_tars_as_a_stranger_would(tmp_path: Path) -> None:
 
 def test_the_code_on_the_card_runs(written: Written) -> None:
     card = (written.folder / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", card, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 3
     checks = (
         "assert len(images) == 7 and len(rows) == 13, (images, rows)",
         "assert row['rows'] and picture.size == (32, 24), row",
         "assert [each['json']['image_id'] for each in tars] == list(load_dataset('street')['train']['image_id'])",
     )
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(written.folder.parent / "home")}
+    run_code_of(card, checks, written.folder.parent)
+
+
+def run_code_of(card: str, checks: tuple[str, ...], folder: Path) -> None:
+    """Runs the Python on the card, a check after each block, in `folder`."""
+    blocks = re.findall(r"^```python\n(.*?)^```", card, re.DOTALL | re.MULTILINE)
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "home")}
     code = "\n".join(f"{block}{check}" for block, check in zip(blocks, checks, strict=True))
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=False,
-        cwd=written.folder.parent,
-        env=environment,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", code], check=False, cwd=folder, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
 
@@ -263,7 +269,7 @@ def test_duckdb_reads_the_rows(written: Written, monkeypatch: pytest.MonkeyPatch
     database = duckdb.connect()
     assert database.execute(query).fetchall() == sorted((s.image.source, len(s.rows)) for s in written.samples)
     boxes = database.execute("SELECT regions[1].box.x2, answer FROM 'rows/*.parquet' WHERE mode = 'ids'").fetchall()
-    assert boxes == [(0.9, NASTY[1])]
+    assert boxes == [(0.9, f"{NASTY[1]} [0]")]
 
 
 def test_shards_are_plain_and_uniform(written: Written) -> None:
@@ -281,7 +287,7 @@ def test_shards_are_plain_and_uniform(written: Written) -> None:
 
 def test_the_manifest_lists_what_is_there(written: Written) -> None:
     manifest = json.loads((written.folder / "manifest.json").read_text(encoding="utf-8"))
-    assert (manifest["kind"], manifest["version"]) == ("ostensive-corpus", 1)
+    assert (manifest["kind"], manifest["version"]) == ("ostensive-corpus", 2)
     assert (manifest["name"], manifest["images"], manifest["rows"]) == ("street", 7, 13)
     listed = {file["path"]: file for file in manifest["files"]}
     there = {str(path.relative_to(written.folder)) for path in written.folder.rglob("*") if path.is_file()}
@@ -290,7 +296,7 @@ def test_the_manifest_lists_what_is_there(written: Written) -> None:
         data = (written.folder / path).read_bytes()
         assert (file["byte_count"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
     assert [file["items"] for file in listed.values() if file["kind"] == "shard"] == [3, 3, 1]
-    index = json.loads((written.folder / "shards" / "shardindex.json").read_text(encoding="utf-8"))
+    index = json.loads((written.folder / "shards" / "shardindex-train.json").read_text(encoding="utf-8"))
     assert index["__kind__"] == "wids-shard-index-v1"
     for shard in index["shardlist"]:
         data = (written.folder / "shards" / shard["url"]).read_bytes()
@@ -346,7 +352,7 @@ def test_an_earlier_corpus_stays_whole_when_writing_fails(tmp_path: Path) -> Non
         raise RuntimeError("the partition is gone")
 
     with pytest.raises(RuntimeError, match="partition is gone"):
-        write_corpus(broken(), folder, row_type=Judged[Qar], settings=SETTINGS, facts=facts_for(2))
+        write_corpus(broken(), folder, kind=KIND, settings=SETTINGS, facts=facts_for(2))
     assert contents(folder) == before
 
 
@@ -372,15 +378,18 @@ def test_an_image_without_verbalization(tmp_path: Path) -> None:
 
 
 def test_one_image_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^two samples of the corpus have the key [0-9a-f]{32}$"):
-        write(tmp_path / "c", [make_sample(1), make_sample(1)])
+    other_split = replace(make_sample(1), split="test")
+    for twice in ([make_sample(1), make_sample(1)], [make_sample(1), other_split]):
+        with pytest.raises(ValueError, match=r"^two samples of the corpus have the key [0-9a-f]{32}$"):
+            write(tmp_path / "c", twice, splits=(DEFAULT_SPLIT, "test"))
 
 
 def test_rows_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OstensiveError) as caught:
-        write_corpus([make_sample(1)], tmp_path, row_type=Judged[Qar], settings=SETTINGS, facts=facts_for(3))
+        write_corpus([make_sample(1)], tmp_path, kind=KIND, settings=SETTINGS, facts=facts_for(3))
     assert str(caught.value) == (
-        "the corpus would hold 2 rows, but the stage judged kept 3: its files were changed; run the same command again"
+        "the corpus would hold 2 rows, but the critics accepted 3: files of the run were changed; run the same command"
+        " again"
     )
     assert not (tmp_path / "manifest.json").exists()
 
@@ -421,3 +430,129 @@ def test_a_full_disk_is_one_line_and_leaves_no_rubbish(tmp_path: Path) -> None:
     ), done.stderr
     assert "Traceback" not in done.stderr
     assert contents(folder) == {}
+
+
+# ---- splits ---------------------------------------------------------------------------------------------------------
+
+SPLITS = ("train", "test", "validation")  # in this order, whatever comes first; the last has no row
+
+
+@pytest.fixture
+def split_up(tmp_path: Path) -> Written:
+    """Every third sample is of the test split, the first among them."""
+    samples = [replace(sample, split=SPLITS[place % 3 == 0]) for place, sample in enumerate(mixed_samples())]
+    return write(tmp_path / "street", samples, SETTINGS.model_copy(update={"max_shard_samples": 2}), SPLITS)
+
+
+def of_split(written: Written, split: str) -> list[CorpusSample]:
+    return [sample for sample in written.samples if sample.split == split]
+
+
+def test_each_split_has_its_files_and_one_without_rows_has_none(split_up: Written) -> None:
+    files = [(file.split, file.path, file.items) for file in split_up.manifest.files]
+    assert files == [
+        ("train", "shards/street-train-000000.tar", 2),
+        ("train", "shards/street-train-000001.tar", 2),
+        ("train", "shards/shardindex-train.json", 2),
+        ("train", "data/train-00000-of-00001.parquet", 4),
+        ("train", "rows/train-00000-of-00001.parquet", 10),
+        ("test", "shards/street-test-000000.tar", 2),
+        ("test", "shards/street-test-000001.tar", 1),
+        ("test", "shards/shardindex-test.json", 2),
+        ("test", "data/test-00000-of-00001.parquet", 3),
+        ("test", "rows/test-00000-of-00001.parquet", 3),
+    ]
+    counts = [(split.name, split.images, split.rows) for split in split_up.manifest.splits]
+    assert counts == [("train", 4, 10), ("test", 3, 3), ("validation", 0, 0)]
+    assert {str(path.relative_to(split_up.folder)) for path in split_up.folder.rglob("*") if path.is_file()} == {
+        *(path for _, path, _ in files), "README.md", "manifest.json",
+    }  # fmt: skip
+    index = json.loads((split_up.folder / "shards" / "shardindex-test.json").read_text(encoding="utf-8"))
+    assert index["name"] == "street-test"
+    assert [(shard["url"], shard["nsamples"]) for shard in index["shardlist"]] == [
+        ("street-test-000000.tar", 2), ("street-test-000001.tar", 1),
+    ]  # fmt: skip
+
+
+def test_datasets_reads_every_split_of_both_configs(split_up: Written) -> None:
+    import datasets
+
+    images = datasets.load_dataset(str(split_up.folder))
+    rows = datasets.load_dataset(str(split_up.folder), "rows")
+    assert list(images) == list(rows) == ["train", "test"]
+    for split in images:
+        samples = of_split(split_up, split)
+        assert [list(image.items())[1:] for image in images[split]] == [
+            [item for key, value in expected(sample).items()
+             for item in ((key, value), *([("split", split)] if key == "source" else []))]
+            for sample in samples
+        ]  # fmt: skip
+        assert [row["row_id"] for row in rows[split]] == [r.record_id for sample in samples for r in sample.rows]
+        assert set(rows[split]["split"]) == {split}
+        assert {row["shard"].rsplit("-", 1)[0] for row in rows[split]} == {f"street-{split}"}
+
+
+def test_webdataset_and_duckdb_read_one_split(split_up: Written) -> None:
+    import duckdb
+    import webdataset
+
+    for split in ("train", "test"):
+        tars = sorted(str(path) for path in (split_up.folder / "shards").glob(f"street-{split}-*.tar"))
+        found = list(webdataset.WebDataset(tars, shardshuffle=False).decode("pil"))
+        assert [each["json"]["image_id"] for each in found] == [s.image.image_id for s in of_split(split_up, split)]
+        assert {each["json"]["split"] for each in found} == {split}
+    query = f"SELECT split, count(*) FROM '{split_up.folder}/rows/*.parquet' GROUP BY split ORDER BY split"
+    assert duckdb.connect().execute(query).fetchall() == [("test", 3), ("train", 10)]
+
+
+def test_the_card_tells_of_splits(split_up: Written) -> None:
+    card = (split_up.folder / "README.md").read_text(encoding="utf-8")
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert [config["data_files"] for config in header["configs"]] == [
+        [{"split": split, "path": f"{folder}/{split}-*.parquet"} for split in ("train", "test")]
+        for folder in ("data", "rows")
+    ]
+    for info, kind in zip(header["dataset_info"], ("samples", "rows"), strict=True):
+        assert [split["num_examples"] for split in info["splits"]] == ([4, 3] if kind == "samples" else [10, 3])
+        assert info["dataset_size"] == sum(split["num_bytes"] for split in info["splits"])
+        files = [file for file in split_up.manifest.files if file.kind == kind]
+        assert info["download_size"] == sum(file.byte_count for file in files)
+    assert "| train | 4 | 10 |\n| test | 3 | 3 |\n| validation | 0 | 0 |" in card
+    assert "Without a row, and so without files: validation." in card
+    assert "Without `split` it is a `DatasetDict` of all splits: train, test." in card
+    assert 'shards = "street/shards/street-train-{000000..000001}.tar"' in card
+
+
+def test_the_code_on_the_card_of_splits_runs(split_up: Written) -> None:
+    card = (split_up.folder / "README.md").read_text(encoding="utf-8")
+    checks = (
+        "assert (len(images), len(rows)) == (4, 10)",
+        "assert row['split'] == 'train', row",
+        "assert len(tars) == 4 and {each['json']['split'] for each in tars} == {'train'}",
+    )
+    run_code_of(card, checks, split_up.folder.parent)
+
+
+def test_files_of_splits_that_are_no_more_go(split_up: Written) -> None:
+    (split_up.folder / "data" / "mine.parquet").write_bytes(b"mine")
+    write(split_up.folder, mixed_samples())
+    fresh = write(split_up.folder.parent / "fresh", mixed_samples())
+    assert contents(split_up.folder) == {**contents(fresh.folder), "data/mine.parquet": b"mine"}
+
+
+def test_a_split_whose_name_begins_like_another(tmp_path: Path) -> None:
+    import datasets
+
+    names = ("test", "test_2")
+    samples = [replace(make_sample(place), split=names[place % 2]) for place in range(3)]
+    written = write(tmp_path / "c", samples, splits=names)
+    found = datasets.load_dataset(str(written.folder))
+    assert {name: len(found[name]) for name in found} == {"test": 2, "test_2": 1}
+
+
+@pytest.mark.parametrize("name", ["all", "Train", "a-b", "../x", ""])
+def test_names_that_are_no_split(name: str) -> None:
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError, match=r"`datasets` means all splits together by `all`|should match pattern"):
+        CorpusSettings(license="mit", source="x", splits={name: 1})

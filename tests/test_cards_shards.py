@@ -34,18 +34,16 @@ def test_shards_hold_everything_within_bounds(
 ) -> None:
     folder = tmp_path_factory.mktemp("shards")
     samples = [(f"{place:032x}", os.urandom(size), b"{}") for place, size in enumerate(sizes)]
-    with ShardWriter(folder, "n", max_bytes=6000, max_samples=max_samples) as writer:
+    with ShardWriter(folder, "n-test", max_bytes=6000, max_samples=max_samples) as writer:
         names = [writer.add(*sample) for sample in samples]
         shards = writer.finish()
-    assert (
-        sorted(set(names)) == [shard.name for shard in shards] == [f"n-train-{k:06d}.tar" for k in range(len(shards))]
-    )
+    assert sorted(set(names)) == [shard.name for shard in shards] == [f"n-test-{k:06d}.tar" for k in range(len(shards))]
     found = []
     for shard in shards:
         data = (folder / shard.name).read_bytes()
-        assert (shard.byte_count, shard.samples) == (len(data), names.count(shard.name))
+        assert (shard.byte_count, shard.items) == (len(data), names.count(shard.name))
         assert shard.sha256 == hashlib.sha256(data).hexdigest()
-        assert shard.samples <= max_samples
+        assert shard.items <= max_samples
         assert shard.byte_count <= 6000
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             for member in tar:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostensive.chat.budget import Budget, BudgetBusy, BudgetExhausted, Reservation, upper_bound_usd
+from ostensive.chat.pictures import EncodedImage
 from ostensive.chat.prices import Price
-from ostensive.chat.records import ImagePart, Message
+from ostensive.chat.records import Message
 from ostensive.errors import SettingsError
 from ostensive.records import Spend
 
@@ -115,7 +116,7 @@ def test_threads_share_it() -> None:
 
 def test_the_upper_bound_counts_bytes_images_and_the_longest_reply() -> None:
     price = Price(prompt=1.0, completion=10.0, max_image_tokens=1000)
-    image = ImagePart(b"x", "image/png")
+    image = EncodedImage(b"x", "image/png")
     plain = upper_bound_usd([Message("user", "abc")], 50, price)
     assert plain == pytest.approx((3 + 2 * 16 + 500) / 1e6)
     assert upper_bound_usd([Message("user", "äöü")], 50, price) == pytest.approx(plain + 3 / 1e6)

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from ostensive.chat.preflight import check_key
+from ostensive.chat.endpoint import check_key
 from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.errors import AccessRefusedError, SettingsError
 from ostensive.recipe import ServedTeacherSettings

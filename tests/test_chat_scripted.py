@@ -9,7 +9,8 @@ import pytest
 
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
-from ostensive.chat.records import Conversation, Exchange, ImagePart, Message, Reply, Sampling
+from ostensive.chat.pictures import EncodedImage
+from ostensive.chat.records import Conversation, Exchange, Message, Reply, Sampling
 from ostensive.chat.scripted import IMAGE_TOKENS, ScriptedChat, script_reply, script_seed
 from ostensive.errors import BudgetReached, Interrupted
 from ostensive.recipe import ScriptedTeacherSettings
@@ -93,7 +94,7 @@ def test_other_settings_are_other_requests(tmp_path: Path) -> None:
 
 
 def test_usage_is_in_words_and_free(tmp_path: Path) -> None:
-    picture = ImagePart(b"x", "image/png")
+    picture = EncodedImage(b"x", "image/png")
     conversation = Conversation((Message("system", "be brief"), Message("user", "what is\nthis", (picture,))))
     [exchange] = run(tmp_path / "j", [conversation])
     [reply] = exchange.replies
@@ -119,8 +120,8 @@ def test_the_seed_depends_on_every_part_of_the_conversation() -> None:
         [Message("user", "abc")],
         [Message("user", "abuserc")],  # the first two messages, run together
         [Message("system", "abc")],
-        [Message("user", "abc", (ImagePart(b"1", "image/png"),))],
-        [Message("user", "abc", (ImagePart(b"2", "image/png"),))],
+        [Message("user", "abc", (EncodedImage(b"1", "image/png"),))],
+        [Message("user", "abc", (EncodedImage(b"2", "image/png"),))],
     ]
     seeds = [script_seed(messages, None) for messages in talks] + [script_seed(talks[3], seed) for seed in (0, 1)]
     assert len(set(seeds)) == len(seeds)
@@ -143,7 +144,7 @@ def test_a_limit_of_requests_stops_it_and_a_larger_one_goes_on(tmp_path: Path) -
 def test_a_wish_to_stop_is_heard_but_needs_no_heed_when_nothing_is_left_to_ask(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
-    with pytest.raises(Interrupted, match="stopped while asking the teacher; the same command continues"):
+    with pytest.raises(Interrupted, match="stopped while asking a model; the same command continues"):
         run(tmp_path / "j", [talk("a")], stop=stop)
     exchanges = run(tmp_path / "j", [talk("a")])
     assert run(tmp_path / "j", [talk("a")], stop=stop) == exchanges

@@ -22,8 +22,9 @@ from ostensive.chat.access import open_chat, sampling_of
 from ostensive.chat.budget import Budget
 from ostensive.chat.faults import FAULT_KINDS, Faults
 from ostensive.chat.journal import Journal
+from ostensive.chat.pictures import EncodedImage
 from ostensive.chat.prices import Price, load_prices
-from ostensive.chat.records import Chat, Conversation, Exchange, ImagePart, Message, NoReply, Reply, Sampling
+from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply, Reply, Sampling
 from ostensive.chat.retry import Backoff
 from ostensive.chat.scripted import ScriptedChat
 from ostensive.chat.served import ServedChat
@@ -35,7 +36,7 @@ from ostensive.errors import (
     SettingsError,
     StorageError,
 )
-from ostensive.models.pool import GeneratorPool
+from ostensive.models.generator import GeneratorPool
 from ostensive.recipe import PriceSettings, ScriptedTeacherSettings, ServedTeacherSettings
 
 KEY = "sk-test-0123456789abcdef"
@@ -120,7 +121,7 @@ def both(
 def test_both_teachers_say_the_same_in_the_same_form(
     both: Callable[[Sequence[Conversation]], list[Exchange]], tmp_path: Path
 ) -> None:
-    picture = ImagePart(b"\x89PNG", "image/png")
+    picture = EncodedImage(b"\x89PNG", "image/png")
     conversations = [
         talk("ä \u2028 \U0001f600", "b", "c"),
         talk("d"),
@@ -389,7 +390,7 @@ def test_images_are_sent_whole_and_journaled_by_their_hash(tmp_path: Path) -> No
         seen.append(messages[0].images)
         return "a picture"
 
-    picture = ImagePart(bytes(range(256)) * 40, "image/jpeg")
+    picture = EncodedImage(bytes(range(256)) * 40, "image/jpeg")
     with ServerThread(script) as server:
         run(server.base_url, tmp_path / "j", [Conversation((Message("user", "what?", (picture,)),))])
     assert seen == [(picture,)]
@@ -486,7 +487,7 @@ def test_a_wish_to_stop_keeps_what_is_in_flight_and_sends_no_more(tmp_path: Path
     stop = threading.Event()
     with ServerThread(echo, ServerSettings(latency_s=0.4)) as server:
         threading.Timer(0.2, stop.set).start()
-        with pytest.raises(Interrupted, match="stopped while asking the teacher; the same command continues"):
+        with pytest.raises(Interrupted, match="stopped while asking a model; the same command continues"):
             run(server.base_url, tmp_path / "j", talks(20, 2), max_in_flight=5, stop=stop)
         with Journal(tmp_path / "j", "r") as journal:
             assert journal.totals("r").requests == server.stats.received == 5

@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostensive.chat.faults import FAULT_KINDS, Faults, choose_fault
-from ostensive.chat.records import ImagePart, Message, Sampling
+from ostensive.chat.pictures import EncodedImage
+from ostensive.chat.records import Message, Sampling
 from ostensive.chat.scripted import script_seed
 from ostensive.chat.server import ServerSettings, ServerThread, serve
 from ostensive.chat.wire import encode, request_body
@@ -48,7 +49,7 @@ def question(text: str = "hi") -> dict[str, Any]:  # Any: JSON values
 
 
 def test_a_completion_in_the_openai_format() -> None:
-    messages = (Message("system", "Be brief."), Message("user", "What?", (ImagePart(b"picture", "image/png"),)))
+    messages = (Message("system", "Be brief."), Message("user", "What?", (EncodedImage(b"picture", "image/png"),)))
     with ServerThread(echo) as server:
         body = encode(request_body("scripted", messages, Sampling()))
         status, _, value = ask(server.base_url, body)

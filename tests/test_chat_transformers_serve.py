@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,12 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 from transformers_server import TransformersServer, answered, most_open, received, transformers_server, until
 
 from ostensive.chat.budget import Budget
+from ostensive.chat.endpoint import check_key
 from ostensive.chat.journal import Journal
-from ostensive.chat.preflight import check_key
-from ostensive.chat.records import Conversation, Exchange, ImagePart, Message, NoReply, Reply, Sampling
+from ostensive.chat.pictures import EncodedImage
+from ostensive.chat.records import Completion, Conversation, Exchange, Message, NoReply, Reply, Sampling
 from ostensive.chat.retry import Backoff
 from ostensive.chat.served import ServedChat
-from ostensive.models.generation import Draw, Generated, GenerationRequest, Turn
 from ostensive.models.generator import Generator
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import ServedTeacherSettings
@@ -102,10 +103,10 @@ def images(count: int) -> list[PIL.Image.Image]:
     return [PIL.Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
 
 
-def png(image: PIL.Image.Image) -> ImagePart:
+def png(image: PIL.Image.Image) -> EncodedImage:
     sink = io.BytesIO()
     image.save(sink, "PNG")
-    return ImagePart(sink.getvalue(), "image/png")
+    return EncodedImage(sink.getvalue(), "image/png")
 
 
 def talk(text: str, *follow_ups: str, shown: PIL.Image.Image | None = None, draw: Sampling = GREEDY) -> Conversation:
@@ -123,16 +124,17 @@ def texts(exchanges: Sequence[Exchange]) -> list[list[str]]:
     return [[reply.text for reply in replies(exchange)] for exchange in exchanges]
 
 
-def turn(message: Message) -> Turn:
-    return Turn(message.role, message.text, tuple(PIL.Image.open(io.BytesIO(part.data)) for part in message.images))
+def decoded(message: Message) -> Message:
+    pictures = [PIL.Image.open(io.BytesIO(image.data)) for image in message.images if isinstance(image, EncodedImage)]
+    return replace(message, images=tuple(pictures))
 
 
-def requests_of(conversation: Conversation, said: Sequence[Reply]) -> Iterator[GenerationRequest]:
+def single_turns(conversation: Conversation, said: Sequence[Reply]) -> Iterator[Conversation]:
     """What a conversation with these replies asked, turn by turn, as our own generator takes it."""
     messages = conversation.messages
+    sampling = Sampling(0.0, max_tokens=conversation.sampling.max_tokens, seed=0)
     for reply, follow_up in zip(said, (*conversation.follow_ups, None), strict=True):
-        draw = Draw(max_new_tokens=conversation.sampling.max_tokens)
-        yield GenerationRequest(tuple(map(turn, messages)), draw)
+        yield Conversation(tuple(map(decoded, messages)), (), sampling)
         if follow_up is not None:
             messages = (*messages, Message("assistant", reply.text), follow_up)
 
@@ -140,17 +142,16 @@ def requests_of(conversation: Conversation, said: Sequence[Reply]) -> Iterator[G
 def assert_as_expected(generator: Generator, talks: Sequence[Conversation], exchanges: Sequence[Exchange]) -> None:
     """Text, tokens and finish reason of every reply are those of our own generator, asked in a few batches."""
     said = [replies(exchange) for exchange in exchanges]
-    requests = [request for pair in zip(talks, said, strict=True) for request in requests_of(*pair)]
+    turns = [turn for pair in zip(talks, said, strict=True) for turn in single_turns(*pair)]
     flat = [reply for several in said for reply in several]
-    for reply, request, result in zip(flat, requests, generator.generate(requests), strict=True):
-        assert isinstance(result, Generated), result
-        [drawn] = result.drawn
-        assert plain(reply.text) == drawn.text
+    for reply, turn, result in zip(flat, turns, generator.generate(turns), strict=True):
+        assert isinstance(result, Completion), result
+        assert plain(reply.text) == result.text
         assert reply.spend.prompt_tokens == result.prompt_tokens
-        assert reply.spend.completion_tokens == drawn.completion_tokens
+        assert reply.spend.completion_tokens == result.completion_tokens
         # This server also says "length" where the last token that was allowed is that of the end.
-        cut = drawn.completion_tokens == request.draw.max_new_tokens
-        assert reply.finish_reason == ("length" if cut else drawn.finish_reason)
+        cut = result.completion_tokens == turn.sampling.max_tokens
+        assert reply.finish_reason == ("length" if cut else result.finish_reason)
 
 
 def plain(text: str) -> str:
@@ -226,7 +227,7 @@ def test_another_model_than_the_served_one_is_refused_in_one_line(server: Transf
 
 
 def test_what_is_no_image_costs_no_neighbour(server: TransformersServer, tmp_path: Path) -> None:
-    broken = Conversation((Message("user", "What?", (ImagePart(b"no image", "image/png"),)),), sampling=GREEDY)
+    broken = Conversation((Message("user", "What?", (EncodedImage(b"no image", "image/png"),)),), sampling=GREEDY)
     good = talk("What is it?")
     bad, fine = ask(server, tmp_path / "j", [broken, good], max_attempts=2)
     [reply] = bad.replies

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostensive.chat.records import ImagePart, Message, NoReply, Reply, Sampling
+from ostensive.chat.pictures import EncodedImage, picture_reference
+from ostensive.chat.records import Completion, Message, NoReply, Reply, Sampling
 from ostensive.chat.wire import (
     MalformedReplyError,
     completion_json,
     encode,
-    image_reference,
     outcome,
     parse_messages,
     parse_reply,
@@ -23,7 +23,7 @@ from ostensive.chat.wire import (
 )
 from ostensive.records import Spend
 
-IMAGE = ImagePart(b"\xff\xd8 not really a photograph", "image/jpeg")
+IMAGE = EncodedImage(b"\xff\xd8 not really a photograph", "image/jpeg")
 PLAIN = Sampling()
 TALK = (Message("system", "Be brief."), Message("user", "What is [0]?", (IMAGE,)))
 
@@ -59,7 +59,7 @@ def test_images_come_before_the_text() -> None:
 
 
 def test_the_journal_form_has_no_image_bytes() -> None:
-    kept = encode(request_body("m", TALK, Sampling(), image_url=image_reference)).decode()
+    kept = encode(request_body("m", TALK, Sampling(), image_url=picture_reference)).decode()
     assert "base64" not in kept
     assert f"image/jpeg;{len(IMAGE.data)} bytes" in kept
 
@@ -68,7 +68,7 @@ def test_the_journal_form_has_no_image_bytes() -> None:
     "other",
     [
         (Message("system", "Be brief!"), TALK[1]),
-        (TALK[0], replace(TALK[1], images=(ImagePart(IMAGE.data + b"x", "image/jpeg"),))),
+        (TALK[0], replace(TALK[1], images=(EncodedImage(IMAGE.data + b"x", "image/jpeg"),))),
         (TALK[0], replace(TALK[1], images=(replace(IMAGE, mime="image/png"),))),
         (TALK[0], replace(TALK[1], images=())),
         TALK[1:],
@@ -85,7 +85,7 @@ def test_the_key_depends_on_endpoint_and_sampling() -> None:
     assert request_key("http://a", encode(body(*TALK))) == key
 
 
-images = st.builds(ImagePart, st.binary(max_size=40), st.sampled_from(["image/png", "image/jpeg"]))
+images = st.builds(EncodedImage, st.binary(max_size=40), st.sampled_from(["image/png", "image/jpeg"]))
 messages = st.builds(
     Message,
     st.sampled_from(["system", "user", "assistant"]),
@@ -140,7 +140,7 @@ def test_bad_messages_are_refused(value: object, problem: str) -> None:
 
 
 def completion(**changes: Any) -> dict[str, Any]:  # Any: JSON values
-    value: dict[str, Any] = completion_json("Hello.", "stop", "m-1", 12, 3, completion_id="c")
+    value: dict[str, Any] = completion_json(Completion("Hello.", "stop", 12, 3), "m-1", completion_id="c")
     return value | changes
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 from annotated_run import candidate, write_run, write_stage
-from captions_recipe.recipe import KIND as CAPTIONS
-from captions_recipe.recipe import Caption, CaptionsRecipe
-from critic_context import caption
+from critic_context import CAPTIONS, Caption, caption, notes_recipe
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -244,9 +242,7 @@ def captions(tmp_path: Path) -> AnnotatedRun:
         for path in run.partition_paths(stage):
             path.unlink()
     write_stage(run, "unique", rows, Caption)
-    corpus = {"license": "other", "source": "a test"}
-    recipe = CaptionsRecipe.model_validate({"recipe": "captions", "profile": "offline", "corpus": corpus})
-    return AnnotatedRun(run, recipe, CAPTIONS, first_of_each)
+    return AnnotatedRun(run, notes_recipe(), CAPTIONS, first_of_each)
 
 
 def first_of_each(rows: Sequence[Caption], per_image: int) -> list[Caption]:
@@ -257,9 +253,7 @@ def test_candidates_of_any_recipe_are_put_up_judged_and_become_labels(captions: 
     with AnnotationStore(captions.folder.path / STORE_NAME) as store:
         assert stock(captions, store, AnnotateOptions(per_image=2)) == ["6 captions about 3 of 3 images to judge"]
         assert [text.name for item in store.items("accept") for text in item.texts] == ["note", "caption"] * 6
-        with pytest.raises(
-            SettingsError, match="the task triple does not suit the captions of the recipe captions; give"
-        ):
+        with pytest.raises(SettingsError, match="the task triple does not suit the captions of the recipe notes; give"):
             stock(captions, store, AnnotateOptions(task="triple"))
         while (item := store.next_item("accept", "Ada", 1)) is not None:
             store.record(

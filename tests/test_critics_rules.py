@@ -311,8 +311,8 @@ def test_wrong_settings_are_named(values: dict[str, object], message: str) -> No
 
 
 def test_limits_that_are_not_given_stay() -> None:
-    limits = RulesSettings(limits={"answer": {"max_words": 9}, "caption": {"max_words": 4}}).limits
-    assert (limits["answer"].min_words, limits["answer"].max_words) == (1, 9)
+    limits = RulesSettings(limits={"rationale": {"max_words": 9}, "caption": {"max_words": 4}}).limits
+    assert (limits["rationale"].min_words, limits["rationale"].max_words) == (3, 9)
     assert limits["question"] == SETTINGS.limits["question"]
     assert limits["caption"].max_sentences == 2
     again = RulesSettings.model_validate(RulesSettings(limits=limits).model_dump())

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 import pytest
-from captions_recipe.recipe import KIND as CAPTIONS
-from captions_recipe.recipe import Caption
-from critic_context import CAPTIONS_CONTEXT, SERVICES, caption, context, noted, qar
+from critic_context import CAPTIONS, CAPTIONS_CONTEXT, SERVICES, Caption, caption, context, noted, qar
 
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
@@ -175,12 +173,12 @@ def test_candidates_of_another_recipe_are_scored_and_judged_by_their_own_texts()
     [
         (
             OverlapSettings(references="x"),
-            "critics: overlap requires the text rationale, which compare names; a caption of the recipe captions has no"
+            "critics: overlap requires the text rationale, which compare names; a caption of the recipe notes has no"
             " such thing (its texts are note, caption)",
         ),
         (
             RulesSettings(limits={"captoin": {"max_words": 3}}),
-            "critics: rules requires the text captoin, of which limits has a limit; a caption of the recipe captions"
+            "critics: rules requires the text captoin, of which limits has a limit; a caption of the recipe notes"
             " has no such thing (its texts are note, caption)",
         ),
     ],

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 from annotated_run import write_stage
-from captions_recipe.recipe import KIND, Caption, CaptionsRecipe
-from critic_context import caption
+from critic_context import CAPTIONS, Caption, caption, notes_recipe
 
 from critics.labels import CriterionTarget, Label, write_labels
 from critics.settings import critics_of, leaves, titles, with_critic, with_threshold
@@ -21,18 +20,11 @@ from ostensive.run.thresholds import read_choices
 ROWS = 40
 
 
-def recipe(*critics: dict[str, object]) -> CaptionsRecipe:
-    corpus = {"license": "other", "source": "a test"}
-    return CaptionsRecipe.model_validate(
-        {"recipe": "captions", "profile": "offline", "corpus": corpus, "critics": critics}
-    )
-
-
 NESTED: dict[str, object] = {
     "kind": "any_of",
     "critics": [{"kind": "judge"}, {"kind": "all_of", "critics": [{"kind": "evidence"}]}],
 }
-RECIPE = recipe({"kind": "rules"}, NESTED)
+RECIPE = notes_recipe({"kind": "rules"}, NESTED)
 
 
 @pytest.fixture
@@ -65,7 +57,7 @@ def labels(path: Path, least: int) -> Path:
 def test_a_choice_by_labels_of_any_candidates(run: RunFolder, tmp_path: Path) -> None:
     file = labels(tmp_path / "labels.parquet", 20)
     target = ThresholdTarget(precision=1.0)
-    chosen = choose_threshold(run, target, recipe=RECIPE, kind=KIND, critic="evidence", labels=file)
+    chosen = choose_threshold(run, target, recipe=RECIPE, kind=CAPTIONS, critic="evidence", labels=file)
     assert chosen.choice.min_accept_probability == 20 / 39
     assert (chosen.choice.critic, chosen.choice.critic_version) == ("evidence", "e")
     assert chosen.choice.chosen_by == "--precision 1"
@@ -78,7 +70,7 @@ def test_a_choice_by_labels_of_any_candidates(run: RunFolder, tmp_path: Path) ->
 
 
 def test_a_choice_in_force_changes_the_critic_wherever_it_stands_and_judges_anew(run: RunFolder) -> None:
-    chosen = choose_threshold(run, ThresholdTarget(keep=0.25), recipe=RECIPE, kind=KIND, critic="evidence")
+    chosen = choose_threshold(run, ThresholdTarget(keep=0.25), recipe=RECIPE, kind=CAPTIONS, critic="evidence")
     assert chosen.curve is None
     asked = []
 
@@ -108,7 +100,7 @@ def test_a_critic_that_joins_takes_the_place_of_a_trained_one_of_its_name() -> N
 def test_what_cannot_be_chosen(run: RunFolder) -> None:
     def complaint(target: ThresholdTarget, critic: str | None = "evidence") -> str:
         with pytest.raises(SettingsError) as caught:
-            choose_threshold(run, target, recipe=RECIPE, kind=KIND, critic=critic)
+            choose_threshold(run, target, recipe=RECIPE, kind=CAPTIONS, critic=critic)
         return str(caught.value)
 
     assert complaint(ThresholdTarget()).startswith("--keep, --precision and --threshold: give one of them")
@@ -119,5 +111,5 @@ def test_what_cannot_be_chosen(run: RunFolder) -> None:
     assert complaint(ThresholdTarget(precision=0.5)) == (
         f"{run.path}: no candidate of this run was judged yet; label with `ostensive annotate RUN`"
     )
-    with pytest.raises(SettingsError, match="the recipe captions has no critics"):
-        critics_of(Recipe.model_construct(recipe="captions", corpus=RECIPE.corpus))
+    with pytest.raises(SettingsError, match="the recipe notes has no critics"):
+        critics_of(Recipe.model_construct(recipe="notes", corpus=RECIPE.corpus))

@@ -32,7 +32,6 @@ from critics.trained.settings import TrainedSettings, TrainSettings
 from ostensive.errors import SettingsError
 from ostensive.images.loader import ImageLoader
 from ostensive.models.batching import BatchSize
-from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings
 from ostensive.records import ImageRecord, Verbalization
 from ostensive.run import partitions
@@ -94,7 +93,7 @@ def critic(out: Path, **values: Any) -> TrainedCritic:  # Any: values of setting
 
 def services() -> Services:
     loader = ImageLoader(IntakeSettings())
-    return Services(loader, lambda *_: pytest.fail("nobody is asked"), GeneratorPool(), 1, threading.Event())
+    return Services(loader, lambda *_: pytest.fail("nobody is asked"), 1, threading.Event())
 
 
 def probabilities(out: Path, place: Path, **values: Any) -> list[float]:  # Any: as above

@@ -26,7 +26,6 @@ from drawing import write_scenes
 from builders import dedupe
 from builders.localized import outcomes
 from builders.localized.recipe import KIND, LocalizedRecipe
-from builders.localized.records import Qar
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
 from cards.samples import PublicForm
@@ -39,8 +38,9 @@ from ostensive.chat.prices import load_prices
 from ostensive.chat.records import NoReply
 from ostensive.chat.wire import ParsedReply, outcome
 from ostensive.cli import app
-from ostensive.images import refusals
+from ostensive.images import annotation_columns, annotations, refusals
 from ostensive.recipe import (
+    AnnotationSettings,
     CorpusSettings,
     IntakeSettings,
     RunSettings,
@@ -49,7 +49,7 @@ from ostensive.recipe import (
     ServedTeacherSettings,
 )
 from ostensive.recipe_files import parse_assignments
-from ostensive.records import NO_SPEND, Judged
+from ostensive.records import NO_SPEND
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
 from verbalizers import stage as verbalizing
 from verbalizers.settings import VerbalizeSettings
@@ -61,6 +61,7 @@ SHOWN_TO_BE_REFUSED = "teacher.temprature"
 STAND_INS = ("corpus.license=other", "corpus.source=a test")
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "intake": (IntakeSettings,),
+    "annotations": (AnnotationSettings,),
     "teacher": (ServedTeacherSettings, ScriptedTeacherSettings, SelfTeacherSettings),
     "localized": (LocalizedSettings,),
     "dedupe": (dedupe.DedupeSettings,),
@@ -169,7 +170,7 @@ def test_marks_stand_before_code_that_can_be_run() -> None:
 
 def test_the_row_in_the_readme_has_the_fields_of_a_row() -> None:
     (block,) = [block for block in BLOCKS if block.page == "README.md" and block.language == "json"]
-    assert list(json.loads(block.text)) == PublicForm(Judged[Qar], "").flat_schema.names
+    assert list(json.loads(block.text)) == PublicForm(KIND, "").flat_schema.names
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "yaml"], ids=str)
@@ -368,6 +369,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     phrases = {value for name, value in vars(refusals).items() if name.isupper() and isinstance(value, str)}
     assert names_in("reasons: images failed") == refusals.FAULTS
     assert names_in("reasons: images dropped") == phrases - refusals.FAULTS
+    assert names_in("reasons: annotations") == set(annotations.REASONS)
     assert names_in("reasons: candidates") == set(outcomes.REASONS)
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})
@@ -376,7 +378,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: critics") == {
         *(evidence.UNKNOWN_REGION, evidence.UNSUPPORTED, evidence.NO_EVIDENCE),
         *(judge.low_reason(part) for part in KIND.judged_parts),
-        *(judge.UNREADABLE, judge.NO_EVIDENCE),
+        judge.UNREADABLE,
         *(overlap.UNLIKE, overlap.NO_REFERENCE, overlap.TOO_SHORT),
         *(feedback.REJECTED, feedback.UNRATED, trained.UNLIKELY, trained.TOO_LONG),
     }
@@ -385,8 +387,13 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("faults") == set(FAULT_KINDS)
 
 
+def test_the_table_of_annotations_is_that_of_the_code() -> None:
+    shown = {row[0].strip("`"): tuple(re.findall(r"`(\w+)`", row[1])) for row in table_after("annotation fields")}
+    assert shown == annotation_columns.COLUMNS
+
+
 def test_the_tables_of_fields_are_those_of_the_corpus() -> None:
-    form = PublicForm(Judged[Qar], "")
+    form = PublicForm(KIND, "")
     assert [row[0].strip("`") for row in table_after("fields: image")] == ["image", *form.sample_schema.names]
     assert [row[0].strip("`") for row in table_after("fields: row")] == form.flat_schema.names
 

@@ -20,7 +20,7 @@ from ostensive.images.drawing import (
 )
 from ostensive.models.pictures import shrunk
 from ostensive.records import Box, Region
-from verbalizers.image_text.parts import cut_out, with_box
+from verbalizers.image_text.verbalizers import cut_out, with_box
 
 # Machado, Oliveira and Fernandes 2009, table 1, severity 1.0; for linear RGB.
 DEFICIENCIES = {

@@ -25,7 +25,7 @@ from ostensive.records import ImageRecord, Probe, Record, Spend, Verbalization
 from ostensive.run import partitions
 from ostensive.run.engine import LocalEngine
 from ostensive.run.folder import RunFolder
-from ostensive.run.planning import plan_partitions
+from ostensive.run.planning import Plan, plan_partitions
 from ostensive.run.reporting import Silence
 from ostensive.run.services import Services
 from ostensive.run.summary import StageSummary
@@ -109,9 +109,9 @@ def carry_out(
     }
     plan = plan_partitions(list_items(images, settings), previous, size)
     with run.locked():
-        run.write_state()
+        run.write_state(stages=["images", "distinct", *(stage.name for stage in stages)])
         engine = LocalEngine(run, stages, services=plain_services(stop), reporter=Silence())
-        engine.run(plan, Intake(settings, 2))
+        engine.run(Plan(plan), Intake(settings, 2))
 
 
 def files_of(run: RunFolder) -> dict[str, bytes]:

@@ -1,6 +1,6 @@
 """The generator over real architectures with tiny random weights, loaded as the large ones are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +9,13 @@ import pytest
 import tiny_models
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
-from ostensive.models.forms import PLAIN_FORMS, image_slots, prompt_text
-from ostensive.models.generation import Draw, Generated, GenerationRequest, NotGenerated, Turn
+from ostensive.chat.records import Completion, Conversation, Message, NoReply, Sampling
 from ostensive.models.generator import NOT_TAKEN, TOO_LONG, Generator
 from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.models.loading import PLAIN_FORMS, image_slots, prompt_text
 
 NAMES = sorted(tiny_models.SAVERS)
-SHORT = Draw(max_new_tokens=8)
+SHORT = Sampling(0.0, max_tokens=8, seed=0)
 SIZES = [(40, 40), (60, 30), (31, 90), (33, 33), (28, 200)]
 CUTTERS = {"idefics3", "smolvlm"}  # their images are cut into tiles of 4 tokens
 TOKENS = {"llava": 4, "blip2-opt": 4, "blip2-t5": 4, "instructblip": 4, "florence2": 17}  # that an image takes
@@ -37,16 +37,22 @@ def prompts(generator: Generator) -> list[str]:
     return ["What is it?", long, "Where?", long + long, "" if generator.form == "continuation" else "Who is it?"]
 
 
-def ask(generator: Generator, draw: Draw = SHORT, samples: int = 1) -> list[GenerationRequest]:
+def talk(text: str, *images: PIL.Image.Image, sampling: Sampling = SHORT) -> Conversation:
+    return Conversation((Message("user", text, images),), (), sampling)
+
+
+def ask(generator: Generator, sampling: Sampling = SHORT, samples: int = 1) -> list[Conversation]:
+    """`samples` of each prompt, one after the other."""
     return [
-        GenerationRequest((Turn("user", prompt, (image,)),), replace(draw, seed=seed), samples)
+        talk(prompt, image, sampling=replace(sampling, seed=seed, draw=draw))
         for seed, (prompt, image) in enumerate(zip(prompts(generator), images(), strict=True))
+        for draw in range(samples)
     ]
 
 
-def texts(results: list[Generated | NotGenerated]) -> list[list[str]]:
-    assert all(isinstance(result, Generated) for result in results), results
-    return [[drawn.text for drawn in result.drawn] for result in results if isinstance(result, Generated)]
+def texts(results: Sequence[Completion | NoReply]) -> list[str]:
+    assert all(isinstance(result, Completion) for result in results), results
+    return [result.text for result in results if isinstance(result, Completion)]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -70,11 +76,11 @@ def of_size(generator: Generator, size: int) -> Generator:
 
 def test_one_slot_an_image(generator: Generator, name: str) -> None:
     processor = generator.loaded.processor
-    for request in ask(generator):
-        text = prompt_text(request, generator.form, processor)
+    for asked in ask(generator):
+        text = prompt_text(asked.messages, generator.form, processor)
         assert image_slots(text, processor) == (1 if generator.form == "chat" else 0)
-        images = [request.images] if name in CUTTERS else list(request.images)
-        given = processor(text=[text], images=images, return_tensors="pt")
+        shown = [asked.images] if name in CUTTERS else list(asked.images)
+        given = processor(text=[text], images=shown, return_tensors="pt")
         token = processor.tokenizer.convert_tokens_to_ids(str(processor.image_token))
         slots = int((given["input_ids"] == token).sum())
         assert slots == (4 * given["pixel_values"].shape[1] if name in CUTTERS else TOKENS.get(name, slots)) > 0
@@ -83,12 +89,11 @@ def test_one_slot_an_image(generator: Generator, name: str) -> None:
 def test_the_distribution_follows_the_image(generator: Generator) -> None:
     import torch
 
-    loaded, first = generator.loaded, ask(generator)[0]
+    loaded, prompt = generator.loaded, prompts(generator)[0]
     found = []
     for colour in ("red", "blue", "red"):
         picture = PIL.Image.new("RGB", (40, 40), colour)
-        text = prompt_text(replace(first, turns=(replace(first.turns[0], images=(picture,)),)), generator.form,
-                           loaded.processor)  # fmt: skip
+        text = prompt_text(talk(prompt, picture).messages, generator.form, loaded.processor)
         inputs = loaded.processor(text=[text], images=[picture], return_tensors="pt")
         with torch.inference_mode():
             out = loaded.model.generate(
@@ -101,72 +106,103 @@ def test_the_distribution_follows_the_image(generator: Generator) -> None:
 
 
 def test_a_batch_says_what_each_alone_says(generator: Generator) -> None:
-    requests = ask(generator)
-    together = texts(generator.generate(requests))
-    alone = [texts(generator.generate([request]))[0] for request in requests]
+    asked = ask(generator)
+    together = texts(generator.generate(asked))
+    alone = [texts(generator.generate([one]))[0] for one in asked]
     assert together == alone
-    assert len({text for (text,) in together}) >= 3, "the texts have to differ for this to mean anything"
+    assert len(set(together)) >= 3, "the texts have to differ for this to mean anything"
 
 
 def test_prompt_i_meets_image_i(generator: Generator) -> None:
     """One prompt, five images, in any order: each image keeps its text."""
-    prompt = prompts(generator)[0]
-    requests = [GenerationRequest((Turn("user", prompt, (image,)),), Draw(max_new_tokens=8)) for image in images()]
-    straight = texts(generator.generate(requests))
+    asked = [talk(prompts(generator)[0], image) for image in images()]
+    straight = texts(generator.generate(asked))
     order = [3, 0, 4, 2, 1]
-    shuffled = texts(of_size(generator, 2).generate([requests[place] for place in order]))
+    shuffled = texts(of_size(generator, 2).generate([asked[place] for place in order]))
     assert shuffled == [straight[place] for place in order]
-    assert len({text for (text,) in straight}) >= 3
+    assert len(set(straight)) >= 3
 
 
-@pytest.mark.parametrize("draw", [Draw(max_new_tokens=8), Draw(1.1, 0.95, 8)], ids=["greedy", "sampled"])
-def test_batch_sizes_change_nothing(generator: Generator, draw: Draw) -> None:
-    found = [texts(of_size(generator, size).generate(ask(generator, draw, samples=2))) for size in (1, 2, 5)]
+@pytest.mark.parametrize("sampling", [SHORT, Sampling(1.1, 0.95, 8)], ids=["greedy", "sampled"])
+def test_batch_sizes_change_nothing(generator: Generator, sampling: Sampling) -> None:
+    found = [texts(of_size(generator, size).generate(ask(generator, sampling, samples=2))) for size in (1, 2, 5)]
     assert found[0] == found[1] == found[2]
-    pairs = [tuple(pair) for pair in found[0]]
-    assert all(one == other for one, other in pairs) if draw.temperature == 0 else any(a != b for a, b in pairs)
+    pairs = list(zip(found[0][::2], found[0][1::2], strict=True))
+    assert all(one == other for one, other in pairs) if sampling.temperature == 0 else any(a != b for a, b in pairs)
 
 
-def test_samples_of_a_request_share_a_batch(generator: Generator) -> None:
-    """So that the image is looked at once for all of them; requests with other numbers of samples are told apart."""
-    requests = [replace(request, draw=Draw(1.1, 0.95, 4, 1), samples=2) for request in ask(generator)]
-    in_pairs = [len(batch) for batch in generator.stream_batches(requests)]
-    assert in_pairs == [2, 2, 1]
-    mixed = [replace(request, samples=samples) for request, samples in zip(requests, (2, 1, 7, 2, 1), strict=True)]
-    together = texts(generator.generate(mixed))
-    assert [len(said) for said in together] == [2, 1, 7, 2, 1]
-    assert together == [texts(generator.generate([request]))[0] for request in mixed]
-    assert together[2] == texts(of_size(generator, 3).generate([mixed[2]]))[0], "torn apart"
+def test_draws_of_a_request_share_a_batch(generator: Generator) -> None:
+    """So that the image is looked at once for all of them; requests with other numbers of draws are told apart."""
+    sampling = Sampling(1.1, 0.95, 4)
+    in_pairs = [len(batch) for batch in generator.stream_batches(ask(generator, sampling, samples=2))]
+    assert in_pairs == [4, 4, 2]
+    several = ask(generator, sampling, samples=7)
+    counts = (2, 1, 7, 2, 1)
+    mixed = [one for place, count in enumerate(counts) for one in several[7 * place : 7 * place + count]]
+    order = sorted(range(len(mixed)), key=lambda place: place * 5 % len(mixed))
+    together = dict(zip(order, texts(generator.generate([mixed[place] for place in order])), strict=True))
+    assert [together[place] for place in range(len(mixed))] == [texts(generator.generate([one]))[0] for one in mixed]
+    assert [together[place] for place in range(3, 10)] == texts(of_size(generator, 3).generate(mixed[3:10])), (
+        "torn apart"
+    )
+
+
+def test_an_image_is_read_once_for_all_draws(generator: Generator) -> None:
+    rows: list[int] = []
+    processor = generator.loaded.processor
+
+    class Counting:
+        """The processor, which counts what it is given."""
+
+        def __call__(self, **inputs: object) -> object:
+            rows.append(len(inputs["text"]))  # type: ignore[arg-type]  # a list
+            return processor(**inputs)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(processor, name)
+
+    counting = of_size(generator, 10)
+    counting._loaded = replace(generator.loaded, processor=Counting())
+    asked = ask(generator, Sampling(1.1, 0.95, 4), samples=5)
+    seeded = [replace(one, sampling=replace(one.sampling, seed=k, draw=0)) for k, one in enumerate(asked)]
+    assert texts(counting.generate(seeded)) == texts(of_size(generator, 3).generate(seeded))
+    assert rows == [2, 2, 1], "two images of five draws each fit a batch of ten, whether draws or seeds tell them apart"
 
 
 def test_seeds_decide_what_is_drawn(generator: Generator) -> None:
-    first = ask(generator, Draw(1.1, 0.95, 8))[0]
-    said = texts(generator.generate([replace(first, draw=replace(first.draw, seed=seed)) for seed in (1, 2, 3, 1)]))
-    assert said[0] == said[3]
-    assert len({text for (text,) in said}) > 1
+    first = ask(generator, Sampling(1.1, 0.95, 8))[0]
+    seeded = [replace(first, sampling=replace(first.sampling, seed=seed)) for seed in (1, 2, 3, 1)]
+    found = texts(generator.generate(seeded))
+    assert found[0] == found[3]
+    assert len(set(found)) > 1
+
+
+def test_top_k_leaves_the_likeliest_alone(generator: Generator) -> None:
+    asked = ask(generator)
+    hot = [replace(one, sampling=replace(one.sampling, temperature=5.0, top_k=1)) for one in asked]
+    assert texts(generator.generate(hot)) == texts(generator.generate(asked))
+    free = [replace(one, sampling=replace(one.sampling, temperature=5.0)) for one in asked]
+    assert texts(generator.generate(free)) != texts(generator.generate(asked))
 
 
 def test_extreme_images_cost_no_neighbour(generator: Generator) -> None:
     prompt = prompts(generator)[0]
     shapes = [(1, 1), (40, 40), (20_000, 10), (10, 20_000), (2, 1)]
-    requests = [
-        GenerationRequest((Turn("user", prompt, (PIL.Image.new("RGB", shape, "green"),)),), Draw(max_new_tokens=4))
-        for shape in shapes
-    ]
-    said = texts(generator.generate(requests))
-    assert said[1] == texts(generator.generate([requests[1]]))[0]
-    assert [tuple(request.images[0].size) for request in requests] == shapes
+    few = replace(SHORT, max_tokens=4)
+    asked = [talk(prompt, PIL.Image.new("RGB", shape, "green"), sampling=few) for shape in shapes]
+    found = texts(generator.generate(asked))
+    assert found[1] == texts(generator.generate([asked[1]]))[0]
 
 
 def test_prompt_and_special_tokens_are_left_out(generator: Generator) -> None:
-    for result in generator.generate(ask(generator, Draw(max_new_tokens=3))):
-        assert isinstance(result, Generated)
-        drawn, special = result.drawn[0], generator.loaded.processor.tokenizer.all_special_tokens
-        assert not [token for token in special if token in drawn.text]
-        assert "assistant" not in drawn.text
-        assert "Describe" not in drawn.text
-        assert 1 <= drawn.completion_tokens <= 3
-        assert drawn.finish_reason == "stop" or drawn.completion_tokens == 3
+    for result in generator.generate(ask(generator, replace(SHORT, max_tokens=3))):
+        assert isinstance(result, Completion)
+        special = generator.loaded.processor.tokenizer.all_special_tokens
+        assert not [token for token in special if token in result.text]
+        assert "assistant" not in result.text
+        assert "Describe" not in result.text
+        assert 1 <= result.completion_tokens <= 3
+        assert result.finish_reason == "stop" or result.completion_tokens == 3
         assert result.prompt_tokens >= 4
 
 
@@ -176,19 +212,20 @@ def test_nothing_is_asked(generator: Generator) -> None:
 
 def test_a_request_that_cannot_be_asked_costs_no_other(generator: Generator) -> None:
     good = ask(generator)[0]
+    (message,) = good.messages
     token = str(generator.loaded.processor.image_token)
-    extra = replace(good, turns=(replace(good.turns[0], text=f"What is {token}?"),))
-    bare = replace(good, turns=(replace(good.turns[0], images=()),))
-    talk = replace(good, turns=(*good.turns, Turn("assistant", "It is."), Turn("user", "Why?")))
-    results = generator.generate([extra, good, bare, talk])
+    extra = replace(good, messages=(replace(message, text=f"What is {token}?"),))
+    bare = replace(good, messages=(replace(message, images=()),))
+    longer = replace(good, messages=(message, Message("assistant", "It is."), Message("user", "Why?")))
+    results = generator.generate([extra, good, bare, longer])
     assert texts([results[1]]) == texts(generator.generate([good]))
     if generator.form == "chat":
-        assert results[0] == NotGenerated(NOT_TAKEN, "1 images and 2 places for them in the prompt")
+        assert results[0] == NoReply(NOT_TAKEN, "1 images and 2 places for them in the prompt")
         assert len(texts(results[2:])) == 2
     else:
-        assert results[0] == NotGenerated(NOT_TAKEN, "the text holds the token that stands for an image")
-        assert results[2] == NotGenerated(NOT_TAKEN, "this model takes one image a prompt, not 0")
-        assert results[3] == NotGenerated(NOT_TAKEN, "this model takes one prompt and no conversation")
+        assert results[0] == NoReply(NOT_TAKEN, "the text holds the token that stands for an image")
+        assert results[2] == NoReply(NOT_TAKEN, "this model takes one image a prompt, not 0")
+        assert results[3] == NoReply(NOT_TAKEN, "this model takes one prompt and no conversation")
 
 
 def test_forms(generator: Generator, name: str) -> None:
@@ -199,13 +236,11 @@ def test_forms(generator: Generator, name: str) -> None:
 def test_a_prompt_beyond_the_model_is_its_own_failure(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tiny_models.tiny_model("llava", tmp_path_factory)
     picture = PIL.Image.new("RGB", (40, 40))
-    short, long = (
-        GenerationRequest((Turn("user", text, (picture,)),), Draw(max_new_tokens=4)) for text in ("Who?", "x9 " * 1100)
-    )
+    asked = [talk(text, picture, sampling=replace(SHORT, max_tokens=4)) for text in ("Who?", "x9 " * 1100)]
     with Generator(GeneratorSettings(model=str(folder), device="cpu")) as generator:
-        said, failed = generator.generate([short, long])
-        assert isinstance(said, Generated)
-        assert isinstance(failed, NotGenerated)
+        answered, failed = generator.generate(asked)
+        assert isinstance(answered, Completion)
+        assert isinstance(failed, NoReply)
     assert failed.reason == TOO_LONG
     assert failed.detail.endswith("tokens and 4 to come; the model has 2048")
 
@@ -213,10 +248,8 @@ def test_a_prompt_beyond_the_model_is_its_own_failure(tmp_path_factory: pytest.T
 def test_two_images_in_a_conversation(generator: Generator) -> None:
     if generator.form != "chat":
         return  # the others take one image a prompt, see above
-    pair = tuple(images()[:2])
-    one = GenerationRequest((Turn("user", "Which?", pair),), Draw(max_new_tokens=6))
-    other = GenerationRequest((Turn("user", "Which?", pair[::-1]),), Draw(max_new_tokens=6))
-    single = GenerationRequest((Turn("user", "Which is it then?", pair[:1]),), Draw(max_new_tokens=6))
-    together = texts(generator.generate([one, single, other]))
-    assert together == [texts(generator.generate([request]))[0] for request in (one, single, other)]
+    pair = images()[:2]
+    asked = [talk("Which?", *pair), talk("Which is it then?", pair[0]), talk("Which?", *pair[::-1])]
+    together = texts(generator.generate(asked))
+    assert together == [texts(generator.generate([one]))[0] for one in asked]
     assert together[0] != together[2], "their order is told"

@@ -13,15 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
+from ostensive.chat.records import Completion, Conversation, Message, Sampling
 from ostensive.errors import SettingsError
-from ostensive.models.forms import form_of
-from ostensive.models.generation import Draw, GenerationRequest, Turn
-from ostensive.models.generator import Generator
+from ostensive.models.generator import Generator, GeneratorPool
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.models.loading import load_model
+from ostensive.models.loading import form_of, load_model
 from ostensive.models.pictures import MAX_SIDE_PX, MIN_SIDE_PX, presentable
-from ostensive.models.pool import GeneratorPool
-from ostensive.models.sampling import RowSampler, draw_tokens, likelier, nucleus, pick
+from ostensive.models.sampling import RowSampler, draw_tokens, likelier, likeliest, nucleus, pick
 from ostensive.settings import validate
 
 
@@ -127,27 +125,43 @@ def test_draws_follow_the_probabilities() -> None:
     import torch
 
     scores = torch.tensor([0.5, 0.25, 0.25, 0.0]).log().repeat(2000, 1)
-    sampler = RowSampler([Draw(1.0, 1.0, 1, seed) for seed in range(2000)], [0] * 2000)
+    sampler = RowSampler([Sampling(1.0, 1.0, 1, seed) for seed in range(2000)])
     counts = sampler(torch.zeros(2000, 0), scores).argmax(-1).bincount(minlength=4).tolist()
     assert counts[3] == 0
     assert abs(counts[0] - 1000) < 110  # five standard deviations
     assert abs(counts[1] - 500) < 97
 
 
+def test_only_the_likeliest_are_drawn() -> None:
+    import torch
+
+    scores = torch.tensor([0.4, 0.3, 0.2, 0.1]).log().repeat(2000, 1)
+    sampler = RowSampler([Sampling(1.0, 1.0, 1, seed, top_k=2) for seed in range(2000)])
+    counts = sampler(torch.zeros(2000, 0), scores).argmax(-1).bincount(minlength=4).tolist()
+    assert counts[2] == counts[3] == 0
+    assert abs(counts[0] - 2000 * 4 / 7) < 111  # five standard deviations
+    tied = likeliest(torch.tensor([0.25, 0.5, 0.25]), 2)
+    assert tied.tolist() == [0.25, 0.5, 0.25], "those as likely as the last stay, as in transformers"
+    both = RowSampler([Sampling(1.0, 0.5, 1, seed, top_k=2) for seed in range(200)])
+    assert set(both(torch.zeros(200, 0), scores[:200]).argmax(-1).tolist()) == {0}, "the nucleus is that of the two"
+
+
 def test_a_row_is_drawn_alike_in_any_batch() -> None:
     import torch
 
     scores = torch.randn(6, 50, generator=torch.Generator().manual_seed(1))
-    draws = [Draw(0.0 if row == 2 else 1.0 + row / 5, 0.9, 1, row % 4) for row in range(6)]
-    samples = [row // 4 for row in range(6)]
-    whole, ids = RowSampler(draws, samples), torch.zeros(6, 0)
+    samplings = [
+        Sampling(0.0 if row == 2 else 1.0 + row / 5, 0.9, 1, row % 4, row // 4, 7 if row == 3 else None)
+        for row in range(6)
+    ]
+    whole, ids = RowSampler(samplings), torch.zeros(6, 0)
     together = torch.stack([whole(ids, scores).argmax(-1) for _ in range(20)])
     for row in range(6):
-        single = RowSampler([draws[row]], [samples[row]])
+        single = RowSampler([samplings[row]])
         alone = torch.stack([single(ids[:1], scores[row : row + 1]).argmax(-1) for _ in range(20)])[:, 0]
         assert torch.equal(together[:, row], alone)
     assert set(together[:, 2].tolist()) == {int(scores[2].argmax())}
-    assert not torch.equal(together[:, 0], together[:, 4]), "samples of one seed differ"
+    assert not torch.equal(together[:, 0], together[:, 4]), "draws of one seed differ"
 
 
 def test_a_model_without_a_form_is_named() -> None:
@@ -262,18 +276,17 @@ def test_a_pool_lends_one_model_to_all(tmp_path_factory: pytest.TempPathFactory)
             assert one is not other
         assert one.form == "chat"
     with pytest.raises(AssertionError, match="is entered before it is asked"):
-        one.generate([GenerationRequest((Turn("user", "What?"),))])
+        one.generate([Conversation((Message("user", "What?"),))])
     with pytest.raises(SettingsError, match="there is no such folder"), pool.lend(GeneratorSettings(model="./no")):
         pass
 
 
 def test_half_precision(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = str(tiny_models.tiny_model("llava", tmp_path_factory))
-    request = GenerationRequest(
-        (Turn("user", "What?", (PIL.Image.new("RGB", (30, 30), "red"),)),), Draw(max_new_tokens=3)
-    )
+    red = PIL.Image.new("RGB", (30, 30), "red")
+    asked = Conversation((Message("user", "What?", (red,)),), (), Sampling(0.0, max_tokens=3, seed=0))
     with Generator(GeneratorSettings(model=folder, device="cpu", dtype="bfloat16")) as generator:
         assert str(generator.loaded.model.dtype) == "torch.bfloat16"
-        assert len(generator.generate([request])) == 1
+        assert isinstance(generator.generate([asked])[0], Completion)
     with Generator(GeneratorSettings(model=folder, device="cpu")) as generator:
         assert str(generator.loaded.model.dtype) == "torch.float32"

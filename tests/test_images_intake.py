@@ -129,7 +129,7 @@ def test_outcomes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None
     for number in range(24):
         (tmp_path / f"{number}.jpg").write_bytes(jpeg(number % 5))
     items = list_items(tmp_path, SETTINGS)
-    assert Intake(SETTINGS, 1).process(items, set()) == Intake(SETTINGS, 8).process(items, set())
+    assert Intake(SETTINGS, 1).process(items, {}) == Intake(SETTINGS, 8).process(items, set())
 
 
 def test_a_file_that_became_a_pipe_after_it_was_listed_does_not_hang(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_file_that_became_a_pipe_after_it_was_listed_does_not_hang(tmp_path: P
     path.unlink()
     os.mkfifo(path)
     outcomes: list[object] = []
-    worker = threading.Thread(target=lambda: outcomes.extend(Intake(SETTINGS, 1).process(items, set())), daemon=True)
+    worker = threading.Thread(target=lambda: outcomes.extend(Intake(SETTINGS, 1).process(items, {})), daemon=True)
     worker.start()
     worker.join(20)
     assert outcomes == [Failed("not a regular file")]
@@ -150,7 +150,7 @@ def test_a_file_that_may_not_be_read_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").chmod(0)
     if os.access(tmp_path / "a.jpg", os.R_OK):
         pytest.skip("this user may read everything")
-    assert Intake(SETTINGS, 1).process(list_items(tmp_path, SETTINGS), set()) == [
+    assert Intake(SETTINGS, 1).process(list_items(tmp_path, SETTINGS), {}) == [
         Failed("unreadable", "Permission denied")
     ]
 
@@ -158,7 +158,7 @@ def test_a_file_that_may_not_be_read_is_unreadable(tmp_path: Path) -> None:
 def test_a_file_in_place_of_a_folder_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
     item = SourceItem("a/b.jpg", "a/b.jpg", Location(str(tmp_path / "a" / "b.jpg")), 0, 0)
-    assert Intake(SETTINGS, 1).process([item], set()) == [Failed("unreadable", "Not a directory")]
+    assert Intake(SETTINGS, 1).process([item], {}) == [Failed("unreadable", "Not a directory")]
 
 
 def test_files_far_larger_than_any_image_are_not_read(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_files_far_larger_than_any_image_are_not_read(tmp_path: Path) -> None:
     with (tmp_path / "film.jpg").open("wb") as file:
         file.truncate((64 << 20) + 17)
     items = list_items(tmp_path, limits)
-    assert Intake(limits, 1).process(items, set()) == [Dropped("over the byte limit", "67108881 bytes, limit 67108880")]
+    assert Intake(limits, 1).process(items, {}) == [Dropped("over the byte limit", "67108881 bytes, limit 67108880")]
 
 
 def test_the_identity_says_what_outcomes_depend_on() -> None:
@@ -179,7 +179,7 @@ def test_pillow_is_left_as_it_was(tmp_path: Path) -> None:
     before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
     (tmp_path / "bomb.png").write_bytes(bomb())
     (tmp_path / "cut.jpg").write_bytes(jpeg(1)[:-30])
-    Intake(SETTINGS, 2).process(list_items(tmp_path, SETTINGS), set())
+    Intake(SETTINGS, 2).process(list_items(tmp_path, SETTINGS), {})
     assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
 
 

@@ -262,15 +262,9 @@ def test_folders_are_known_by_content(tmp_path: Path) -> None:
 def test_the_offline_profile_asks_nobody(hub: Hub, machine: Machine) -> None:
     lines = machine.run(
         """
-        import threading
         from builders.table import load, recipe_kind
-        from ostensive.models.pool import GeneratorPool
-        from ostensive.images.loader import ImageLoader
-        from ostensive.run.services import Services
         recipe = load("localized", assignments=["corpus.license=other", "corpus.source=mine"])
-        images = ImageLoader(recipe.intake)
-        services = Services(images, lambda settings, script: None, GeneratorPool(), 1, threading.Event())
-        for stage in recipe_kind(recipe.recipe).make_stages(recipe, services):
+        for stage in recipe_kind(recipe.recipe).make_stages(recipe):
             print(stage.name, bool(stage.identity))
         """
     )
@@ -290,18 +284,18 @@ def push(hub: Hub) -> str:
     return f"urllib.request.urlopen({hub.address + '/push'!r}).read()"
 
 
-EYES = """
+LOADING = """
     import hashlib, torch, urllib.request
     torch.set_num_threads(1)
     from ostensive.models.loading import load_model
     from ostensive.models.generator_settings import GeneratorSettings
-    from verbalizers.image_text.parts import ModelNarratives
+    from verbalizers.base import VerbalizerContext
     from verbalizers.image_text.settings import GeneratorNarrativeSettings
-    from verbalizers.parts import PartTools, Workers
+    from verbalizers.image_text.verbalizers import ModelNarratives
 
     def show(revision, between):
         values = {"model": "org/vlm", "revision": revision, "device": "cpu"}
-        print(ModelNarratives(GeneratorNarrativeSettings(**values), PartTools(Workers(1), 0)).version)
+        print(ModelNarratives(GeneratorNarrativeSettings(**values), VerbalizerContext(seed=0)).version)
         between()
         loaded = load_model(GeneratorSettings(**values))
         digest = hashlib.sha256()
@@ -331,7 +325,7 @@ def test_a_model_is_loaded_at_the_commit_it_is_known_by(
     pickled = hub.add("org/pickled", {**{k: v for k, v in files.items() if k != "model.safetensors"}, "x.bin": b"x"})
     newer = repository.push(other, "next")
     cold = machine.run(
-        EYES
+        LOADING
         + f"""
     show(None, lambda: {push(hub)})
     show("{newer}", lambda: None)
@@ -356,7 +350,7 @@ def test_a_model_is_loaded_at_the_commit_it_is_known_by(
     assert f"HEAD /org/vlm/resolve/{first}/model.safetensors" in asked
     unpinned = [line for line in asked if first not in line and newer not in line]
     assert set(unpinned) == {f"{method} /org/vlm/resolve/main/config.json" for method in ("HEAD", "GET")}
-    assert machine.run(EYES + "show(None, lambda: None)", HF_HUB_OFFLINE="1") == cold[:2]
+    assert machine.run(LOADING + "show(None, lambda: None)", HF_HUB_OFFLINE="1") == cold[:2]
     assert hub.asked == []
 
 
@@ -403,12 +397,12 @@ def test_models_of_open_clip_are_loaded_at_the_commits_they_are_known_by(
             print(weights_version(name, None))
         {push(hub)}
         for name in [*names, "local-dir:{tmp_path}/1", "local-dir:{tmp_path}/2"]:
-            with ClipModel(ClipConceptSettings(model=name, device="cpu")) as model:
+            with ClipModel(ClipConceptSettings(model=name, device="cpu")).opened() as model:
                 told = [round(value, 4) for value in model.encode_texts(["a harbour"])[0].tolist()]
                 print(type(model._tokenizer).__name__, model._tokenizer(["a harbour"])[0].tolist(), told)
         for name in ("org/none", "org/odd", "org/broken", "org/bare"):
             try:
-                with ClipModel(ClipConceptSettings(model=f"hf-hub:{{name}}", device="cpu")):
+                with ClipModel(ClipConceptSettings(model=f"hf-hub:{{name}}", device="cpu")).opened():
                     print("loaded")
             except SettingsError as error:
                 print(error)

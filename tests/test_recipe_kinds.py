@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawing import write_scenes
@@ -180,7 +181,8 @@ def test_an_entry_point_that_is_no_recipe_is_named(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_kind_says_what_the_house_needs(name: str) -> None:
     kind = recipe_kind(name)
-    fields = schema_of(kind.candidate).names
+    candidate: Any = kind.candidate
+    fields = schema_of(candidate).names
     assert {"row_id", "image_id", "teacher", "prompt_hash", "request_key"} <= set(fields)
     assert set(kind.judged_parts) <= set(kind.parts) <= set(fields)
     assert set(kind.field_notes) <= set(fields)

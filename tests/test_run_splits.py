@@ -16,7 +16,7 @@ from ostensive.records import Annotation, ImageRecord, ImageSplit, Location
 from ostensive.run import partitions
 from ostensive.run.engine import LocalEngine
 from ostensive.run.folder import RunFolder
-from ostensive.run.planning import plan_partitions
+from ostensive.run.planning import Plan, plan_partitions
 from ostensive.run.reporting import Silence
 from ostensive.run.splits import SplitStage
 from ostensive.stage import ImageEvidence, Kept
@@ -82,7 +82,7 @@ def build(run: RunFolder, images: Path, stage: SplitStage, *, size: int = 3) -> 
     with run.locked():
         run.write_state()
         engine = LocalEngine(run, [stage], services=plain_services(threading.Event()), reporter=Silence())
-        engine.run(plan_partitions(list_items(images, settings), previous, size), Intake(settings, 2))
+        engine.run(Plan(plan_partitions(list_items(images, settings), previous, size)), Intake(settings, 2))
 
 
 def rows_of(run: RunFolder) -> list[ImageSplit]:

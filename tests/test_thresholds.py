@@ -45,7 +45,22 @@ def test_a_choice_is_in_force_while_recipe_and_critic_are_what_they_were() -> No
 
 
 def told(choice: ThresholdChoice) -> str:
-    return thresholds(RunFacts({}, "0" * 16, (), (), (), (), "0", (choice,)))
+    return thresholds(facts(choice))
+
+
+def facts(*choices: ThresholdChoice) -> RunFacts:
+    return RunFacts(
+        recipe={},
+        recipe_hash="0" * 16,
+        stages=(),
+        records={},
+        accepted=0,
+        teachers=(),
+        prompt_hashes=(),
+        critics=(),
+        ostensive_version="0",
+        thresholds=choices,
+    )
 
 
 def test_what_the_card_says() -> None:
@@ -61,4 +76,4 @@ def test_what_the_card_says() -> None:
         "candidates. No candidate was labelled, so it is not known how good these are."
     )
     assert r"the critic \<b\> was" in told(replace(CHOICE, critic="<b>"))
-    assert thresholds(RunFacts({}, "0" * 16, (), (), (), (), "0")) == ""
+    assert thresholds(facts()) == ""

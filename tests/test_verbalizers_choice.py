@@ -14,9 +14,18 @@ from hypothesis import strategies as st
 from ostensive.errors import SettingsError
 from ostensive.records import Box
 from ostensive.settings import validate
-from verbalizers.choice import AREA_LABEL, WHOLE_BOX, Proposal, centrality, choose, is_person, worth
+from verbalizers.choice import (
+    AREA_LABEL,
+    CHOICE_VERSION,
+    WHOLE_BOX,
+    Chooser,
+    Proposal,
+    centrality,
+    choose,
+    is_person,
+    worth,
+)
 from verbalizers.choice_settings import PEOPLE_LABELS, ChoiceSettings
-from verbalizers.chooser import CHOICE_VERSION, Chooser
 from verbalizers.frequencies import Frequencies
 
 THINGS = ("kite", "lamp", "Wall clock")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import resource
 import shutil
 from collections.abc import Iterator
@@ -10,17 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from opened_verbalizers import CONTEXT, opened, services
 from PIL import Image
 from tiny_clip import MODEL, write_checkpoint, write_config, write_folder
 
 from ostensive.errors import SettingsError
 from ostensive.records import ImageRecord, Location
 from ostensive.stage import Kept
+from verbalizers.base import DecodedImage, ImageFailure
 from verbalizers.clip.concepts import ClipConcepts, concept_sentence
 from verbalizers.clip.model import ClipModel, central_part
 from verbalizers.clip.settings import ClipConceptSettings
 from verbalizers.label_lists import load_labels
-from verbalizers.parts import PartTools, Unsaid, View, Workers
 from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
 
@@ -54,24 +56,24 @@ def base(checkpoint: Path, tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def made(values: dict[str, Any], workers: Workers) -> ClipConcepts:
-    return ClipConcepts(ClipConceptSettings.model_validate(values), PartTools(workers, 0))
+def made(values: dict[str, Any]) -> ClipConcepts:
+    return ClipConcepts(ClipConceptSettings.model_validate(values), CONTEXT)
 
 
-def views(count: int, size: tuple[int, int] = (48, 40)) -> list[View]:
+def drawn(count: int, size: tuple[int, int] = (48, 40)) -> list[DecodedImage]:
     rng = np.random.default_rng(3)
     pictures = [Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)) for _ in range(count)]
-    return [View(f"image {place}", picture, 160, 384) for place, picture in enumerate(pictures)]
+    return [DecodedImage(f"image {place}", picture) for place, picture in enumerate(pictures)]
 
 
-def tell(values: dict[str, Any], given: list[View]) -> list[tuple[str, ...] | Unsaid]:
-    with Workers(2) as workers, made(values, workers) as part:
-        return list(part.concepts(given))
+def tell(values: dict[str, Any], given: list[DecodedImage]) -> list[tuple[str, ...] | ImageFailure]:
+    with opened(made(values)) as labeller:
+        return list(labeller.concepts(given))
 
 
 def test_three_sentences_name_as_many_labels_as_were_asked_for(base: dict[str, Any]) -> None:
-    for said in tell(base, views(2)):
-        assert not isinstance(said, Unsaid)
+    for said in tell(base, drawn(2)):
+        assert not isinstance(said, ImageFailure)
         place, objects, ideas = said
         assert place.startswith("The scene most likely shows this kind of place: ")
         assert len(place.rpartition(": ")[2].split(" or ")) == 2
@@ -96,12 +98,12 @@ def test_the_ranking_is_that_of_a_bare_loop(base: dict[str, Any], checkpoint: Pa
     model.eval()
     tokenizer = open_clip.get_tokenizer(MODEL)
     labels = load_labels("places").labels
-    given = views(5)
+    given = drawn(5)
     with torch.no_grad():
         texts = model.encode_text(tokenizer([f"a view of {label}, seen" for label in labels]), normalize=True)
         expected = []
         for view in given:
-            image = model.encode_image(preprocess(view.picture)[None], normalize=True)
+            image = model.encode_image(preprocess(view.pixels)[None], normalize=True)
             best = (image @ texts.T)[0].argsort(descending=True)[:3].tolist()
             expected.append((concept_sentence("places", [labels[place] for place in best])[0],))
     values = {
@@ -115,7 +117,7 @@ def test_the_ranking_is_that_of_a_bare_loop(base: dict[str, Any], checkpoint: Pa
 
 
 def test_features_change_with_the_image(base: dict[str, Any]) -> None:
-    with ClipModel(ClipConceptSettings.model_validate(base)) as model:
+    with ClipModel(ClipConceptSettings.model_validate(base)).opened() as model:
         black, white = (model.preprocess(Image.new("RGB", (40, 40), colour)) for colour in ("black", "white"))
         features = model.encode_images(model.stack([black, white, black]))
     assert features.shape == (3, 32)
@@ -127,7 +129,7 @@ def test_features_change_with_the_image(base: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_neither_batch_nor_order_matters(base: dict[str, Any], batch_size: int) -> None:
-    given = views(7)
+    given = drawn(7)
     whole = tell({**base, "batch_size": 7}, given)
     assert tell({**base, "batch_size": batch_size}, given) == whole
     assert tell({**base, "batch_size": batch_size}, given[::-1]) == whole[::-1]
@@ -135,35 +137,32 @@ def test_neither_batch_nor_order_matters(base: dict[str, Any], batch_size: int) 
 
 
 def test_text_features_are_computed_once_and_shared(base: dict[str, Any], tmp_path: Path) -> None:
-    with Workers(1) as workers:
-        with made(base, workers) as part:
-            first = part.concepts(views(2))
-        assert len(list((tmp_path / "cache").glob("*.safetensors"))) == 3
-        calls: list[int] = []
-        hook = torch.nn.modules.module.register_module_forward_hook(
-            lambda module, _given, _made: calls.append(1) if type(module).__name__ == "Transformer" else None
-        )
-        try:
-            with made(base, workers) as part:
-                assert calls == [], "everything is in the cache"
-                assert part.concepts(views(2)) == first
-                assert len(calls) == 1, "the image side alone"
-            with made({**base, "places": {"labels": "places", "template": "{label}", "top_k": 2}}, workers):
-                assert len(calls) == 3, "one list anew: 477 texts in two batches"
-        finally:
-            hook.remove()
+    first = tell(base, drawn(2))
+    assert len(list((tmp_path / "cache").glob("*.safetensors"))) == 3
+    calls: list[int] = []
+    hook = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, _given, _made: calls.append(1) if type(module).__name__ == "Transformer" else None
+    )
+    try:
+        with opened(made(base)) as labeller:
+            assert calls == [], "everything is in the cache"
+            assert labeller.concepts(drawn(2)) == first
+            assert len(calls) == 1, "the image side alone"
+        with opened(made({**base, "places": {"labels": "places", "template": "{label}", "top_k": 2}})):
+            assert len(calls) == 3, "one list anew: 477 texts in two batches"
+    finally:
+        hook.remove()
 
 
 def test_other_weights_under_the_same_name_are_noticed(base: dict[str, Any], checkpoint: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.safetensors"
     shutil.copy(checkpoint, own)
     values = {**base, "pretrained": str(own)}
-    with Workers(1) as workers:
-        before = made(values, workers).version
-        tell(values, views(1))
-        write_checkpoint(own, seed=9)
-        assert made(values, workers).version != before
-    tell(values, views(1))
+    before = made(values).version
+    tell(values, drawn(1))
+    write_checkpoint(own, seed=9)
+    assert made(values).version != before
+    tell(values, drawn(1))
     assert len(list((tmp_path / "cache").glob("*.safetensors"))) == 6
 
 
@@ -171,11 +170,7 @@ def test_the_version_follows_the_labels_and_not_the_name_of_their_file(base: dic
     one, other, third = tmp_path / "one.txt", tmp_path / "other.txt", tmp_path / "third.txt"
     for path, text in ((one, "cat\ndog\n"), (other, "# pets\ncat\ndog"), (third, "dog\ncat\n")):
         path.write_text(text)
-    with Workers(1) as workers:
-        versions = [
-            made({**base, "objects": {"labels": str(path), "top_k": 1}}, workers).version
-            for path in (one, other, third)
-        ]
+    versions = [made({**base, "objects": {"labels": str(path), "top_k": 1}}).version for path in (one, other, third)]
     assert versions[0] == versions[1] != versions[2]
     assert versions[0].startswith("clip-1:")
 
@@ -185,12 +180,12 @@ def test_alike_labels_are_named_once(base: dict[str, Any], tmp_path: Path) -> No
     labels.write_text("dog\nDogs\nDOG \nhot-dog\nhot dogs\n", "utf-8")
     off = {"labels": "imagenet", "top_k": 0}
     values = {**base, "places": off, "concepts": off, "objects": {"labels": str(labels), "top_k": 4}}
-    (said,) = tell(values, views(1))
-    assert not isinstance(said, Unsaid)
+    (said,) = tell(values, drawn(1))
+    assert not isinstance(said, ImageFailure)
     named = said[0].rpartition(": ")[2].removesuffix(".").split(" and ")
     assert sorted(name.casefold().rstrip("s").replace("-", " ") for name in named) == ["dog", "hot dog"]
-    (merged,) = tell({**values, "max_label_cosine": 0.001}, views(1))
-    assert not isinstance(merged, Unsaid)
+    (merged,) = tell({**values, "max_label_cosine": 0.001}, drawn(1))
+    assert not isinstance(merged, ImageFailure)
     assert " and " not in merged[0]
 
 
@@ -198,35 +193,35 @@ def test_what_one_list_said_the_next_does_not_say_again(base: dict[str, Any], tm
     labels = tmp_path / "labels.txt"
     labels.write_text("beach\nforest\nstreet\nroom\n")
     section = {"labels": str(labels), "top_k": 2}
-    (said,) = tell({**base, "places": section, "objects": section, "concepts": section}, views(1))
-    assert not isinstance(said, Unsaid)
+    (said,) = tell({**base, "places": section, "objects": section, "concepts": section}, drawn(1))
+    assert not isinstance(said, ImageFailure)
     assert len(said) == 2, "four labels are used up by two lists"
     for label in ("beach", "forest", "street", "room"):
         assert " ".join(said).count(label) == 1
 
 
 def test_one_bad_image_costs_no_neighbour(base: dict[str, Any]) -> None:
-    given = views(3)
+    given = drawn(3)
     alone = tell(base, [given[0], given[2]])
     closed = Image.new("RGB", (8, 8))
     closed.close()
     closed.im = None  # type: ignore[assignment]  # what is left of an image that was closed
-    given[1] = View("closed", closed, 160, 384)
+    given[1] = DecodedImage("closed", closed)
     said = tell(base, given)
-    assert isinstance(said[1], Unsaid)
+    assert isinstance(said[1], ImageFailure)
     assert [said[0], said[2]] == alone
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 10), (10, 20_000), (2, 3)])
 def test_odd_shapes(base: dict[str, Any], size: tuple[int, int]) -> None:
-    (said,) = tell(base, views(1, size))
-    assert not isinstance(said, Unsaid)
+    (said,) = tell(base, drawn(1, size))
+    assert not isinstance(said, ImageFailure)
     assert len(said) == 3
 
 
 def test_a_long_image_is_not_blown_up(base: dict[str, Any]) -> None:
     strip = Image.new("RGB", (400_000, 1), "red")
-    with ClipModel(ClipConceptSettings.model_validate(base)) as model:
+    with ClipModel(ClipConceptSettings.model_validate(base)).opened() as model:
         before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         assert model.preprocess(strip).shape == (3, 32, 32)
         grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
@@ -249,12 +244,12 @@ def test_weights_that_are_not_numbers_say_nothing(base: dict[str, Any], checkpoi
     weights = load_file(checkpoint)
     weights["visual.proj"][:] = float("nan")
     save_file(weights, tmp_path / "broken.safetensors")
-    said = tell({**base, "pretrained": str(tmp_path / "broken.safetensors")}, views(1))
-    assert said == [Unsaid("the model's features of the image are not finite numbers")]
+    said = tell({**base, "pretrained": str(tmp_path / "broken.safetensors")}, drawn(1))
+    assert said == [ImageFailure("the model's features of the image are not finite numbers")]
 
 
 def test_batches_halve_when_memory_runs_out(base: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
-    given = views(7)
+    given = drawn(7)
     expected = tell(base, given)
 
     def refuse(limit: int) -> Any:  # Any: a hook of torch
@@ -264,21 +259,21 @@ def test_batches_halve_when_memory_runs_out(base: dict[str, Any], caplog: pytest
 
         return hook
 
-    with Workers(1) as workers, made(base, workers) as part, caplog.at_level(logging.WARNING):
-        part._model._model.visual.register_forward_pre_hook(refuse(2))
-        assert part.concepts(given) == expected
+    with opened(made(base)) as labeller, caplog.at_level(logging.WARNING):
+        labeller._model._model.visual.register_forward_pre_hook(refuse(2))
+        assert labeller.concepts(given) == expected
         assert [record.getMessage() for record in caplog.records] == [
             f"{MODEL}: out of memory with 7 at a time; going on with 3",
             f"{MODEL}: out of memory with 3 at a time; going on with 1",
         ]
-        part._model._model.visual.register_forward_pre_hook(refuse(0))
-        assert part.concepts(given[:2]) == [Unsaid("OutOfMemoryError: too much")] * 2
+        labeller._model._model.visual.register_forward_pre_hook(refuse(0))
+        assert labeller.concepts(given[:2]) == [ImageFailure("OutOfMemoryError: too much")] * 2
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_lower_precision_runs(base: dict[str, Any], dtype: str) -> None:
-    with ClipModel(ClipConceptSettings.model_validate({**base, "dtype": dtype})) as model:
-        features = model.encode_images(model.stack([model.preprocess(view.picture) for view in views(2)]))
+    with ClipModel(ClipConceptSettings.model_validate({**base, "dtype": dtype})).opened() as model:
+        features = model.encode_images(model.stack([model.preprocess(image.pixels) for image in drawn(2)]))
     assert features.dtype == torch.float32
     assert features.isfinite().all()
 
@@ -286,9 +281,9 @@ def test_lower_precision_runs(base: dict[str, Any], dtype: str) -> None:
 def test_a_folder_and_a_checkpoint_of_the_same_weights_say_the_same(base: dict[str, Any], tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "model")
     del base["pretrained"]
-    said = tell({**base, "model": f"local-dir:{folder}"}, views(2))
+    said = tell({**base, "model": f"local-dir:{folder}"}, drawn(2))
     weights = str(folder / "open_clip_model.safetensors")
-    assert said == tell({**base, "pretrained": weights}, views(2))
+    assert said == tell({**base, "pretrained": weights}, drawn(2))
 
 
 def test_weights_run_with_the_activation_they_were_trained_with(
@@ -296,8 +291,8 @@ def test_weights_run_with_the_activation_they_were_trained_with(
 ) -> None:
     tag = {"file": str(checkpoint), "quick_gelu": True}
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, MODEL, {"trained_quick": tag})
-    with ClipModel(ClipConceptSettings.model_validate({**base, "pretrained": "trained_quick"})) as model:
-        pixels = model.preprocess(views(1)[0].picture)
+    with ClipModel(ClipConceptSettings.model_validate({**base, "pretrained": "trained_quick"})).opened() as model:
+        pixels = model.preprocess(drawn(1)[0].pixels)
         found = model.encode_images(model.stack([pixels]))
     for quick in (True, False):
         bare, _ = open_clip.create_model_from_pretrained(MODEL, pretrained=str(checkpoint), force_quick_gelu=quick)
@@ -311,21 +306,21 @@ def test_twenty_thousand_labels(base: dict[str, Any], tmp_path: Path) -> None:
     labels.write_text("\n".join(f"thing {number} of many" for number in range(20_000)))
     off = {"labels": "imagenet", "top_k": 0}
     values = {**base, "places": off, "objects": {"labels": str(labels), "top_k": 3}, "concepts": off}
-    tell(base, views(1))
+    tell(base, drawn(1))
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    first = tell(values, views(40))
+    first = tell(values, drawn(40))
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
     assert grown_mb < 300
-    assert tell(values, views(40)) == first
+    assert tell(values, drawn(40)) == first
 
 
 def test_in_the_stage_beside_parts_of_another_kind(base: dict[str, Any]) -> None:
     settings = VerbalizeSettings.model_validate({"concepts": {"kind": "clip", **base}})
-    pictures = {f"{place:064x}": view.picture for place, view in enumerate(views(3, (64, 48)))}
+    pictures = {f"{place:064x}": image.pixels for place, image in enumerate(drawn(3, (64, 48)))}
     rows = [ImageRecord(image_id, 64, 48, "PNG", "RGB", 1, "x", Location("x")) for image_id in pictures]
-    stage = VerbalizeStage(settings, lambda row: pictures[row.image_id], seed=0, threads=2)
+    stage = pickle.loads(pickle.dumps(VerbalizeStage(settings, seed=0)))
     identity = json.dumps(stage.identity)
-    with stage:
+    with stage.opened(services(lambda row: pictures[row.image_id])):
         outcomes = stage.process(rows, {})
     assert json.dumps(stage.identity) == identity
     for outcome in outcomes:
@@ -336,14 +331,14 @@ def test_in_the_stage_beside_parts_of_another_kind(base: dict[str, Any]) -> None
 
 
 def refusal(values: dict[str, Any]) -> str:
-    with pytest.raises(SettingsError) as caught, Workers(1) as workers:
-        made(values, workers)
+    with pytest.raises(SettingsError) as caught:
+        made(values)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def late_refusal(values: dict[str, Any]) -> str:
-    with Workers(1) as workers, pytest.raises(SettingsError) as caught, made(values, workers):
+    with pytest.raises(SettingsError) as caught, opened(made(values)):
         pass
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -422,7 +417,7 @@ def test_tensors_alone_are_read_of_a_pickle(base: dict[str, Any], checkpoint: Pa
 
     own = tmp_path / "own.bin"
     torch.save({"state_dict": load_file(checkpoint)}, own)
-    assert tell({**base, "pretrained": str(own)}, views(1)) == tell(base, views(1))
+    assert tell({**base, "pretrained": str(own)}, drawn(1)) == tell(base, drawn(1))
     harmful = tmp_path / "harmful.bin"
     torch.save({"state_dict": load_file(checkpoint), "more": Harm(tmp_path / "ran")}, harmful)
     assert late_refusal({**base, "pretrained": str(harmful)}).startswith(
@@ -436,8 +431,7 @@ def test_tensors_alone_are_read_of_a_pickle(base: dict[str, Any], checkpoint: Pa
 def test_repeated_labels_are_counted(base: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\nCat\ndog\n cat\n")
-    with Workers(1) as workers:
-        made({**base, "objects": {"labels": str(labels), "top_k": 1}}, workers)
+    made({**base, "objects": {"labels": str(labels), "top_k": 1}})
     assert [record.getMessage() for record in caplog.records] == [
         f"objects: {labels} repeats 2 of its labels; each counts once (2 labels)"
     ]
@@ -446,5 +440,5 @@ def test_repeated_labels_are_counted(base: dict[str, Any], tmp_path: Path, caplo
 def test_loading_sets_up_no_logging(base: dict[str, Any]) -> None:
     root = logging.getLogger()
     before = list(root.handlers)
-    with ClipModel(ClipConceptSettings.model_validate(base)):
+    with ClipModel(ClipConceptSettings.model_validate(base)).opened():
         assert root.handlers == before

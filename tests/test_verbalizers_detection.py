@@ -3,9 +3,9 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -14,9 +14,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from opened_verbalizers import opened
 from PIL import Image
 
 from ostensive.records import Box
+from verbalizers.base import DecodedImage, ImageFailure, Workers, open_workers
 from verbalizers.choice import AREA_LABEL, WHOLE_BOX, Proposal
 from verbalizers.choice_settings import ChoiceSettings
 from verbalizers.detectors.detection import (
@@ -32,7 +34,6 @@ from verbalizers.detectors.detection import (
     sift,
 )
 from verbalizers.detectors.settings import DetectorRegionSettings, DetectorSettings
-from verbalizers.parts import PartTools, Unsaid, View, Workers
 
 Pixels = NDArray[np.uint8]
 
@@ -47,16 +48,13 @@ class RedDetector:
         self.batches: list[int] = []
         self.entered = False
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def opened(self) -> Iterator[Self]:
         self.entered = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+        yield self
         self.entered = False
 
-    def prepare(self, pictures: Sequence[Image.Image]) -> list[Pixels]:
+    def prepare(self, pictures: Sequence[Image.Image], workers: Workers) -> list[Pixels]:
         return [np.asarray(picture, dtype=np.uint8) for picture in pictures]
 
     def detect(self, ready: list[Pixels]) -> list[list[Detection]]:
@@ -91,16 +89,14 @@ def picture(width: int, height: int, box: tuple[int, int, int, int], colour: str
 
 def regions(
     pictures: Sequence[Image.Image], detector: RedDetector | None = None, **values: object
-) -> list[tuple[Proposal, ...] | Unsaid]:
-    views = [View(str(place), drawn, 160, 384) for place, drawn in enumerate(pictures)]
-    workers = Workers(2)
-    part = DetectedRegions(detector or RedDetector(), settings(**values), PartTools(workers, 0))
-    with workers, part:
-        return list(part.regions(views))
+) -> list[tuple[Proposal, ...] | ImageFailure]:
+    images = [DecodedImage(str(place), drawn) for place, drawn in enumerate(pictures)]
+    with opened(DetectedRegions(detector or RedDetector(), settings(**values))) as proposer:
+        return list(proposer.regions(images))
 
 
-def box_of(said: tuple[Proposal, ...] | Unsaid) -> tuple[float, float, float, float]:
-    assert not isinstance(said, Unsaid), said
+def box_of(said: tuple[Proposal, ...] | ImageFailure) -> tuple[float, float, float, float]:
+    assert not isinstance(said, ImageFailure), said
     (region,) = said
     return region.box.x1, region.box.y1, region.box.x2, region.box.y2
 
@@ -272,9 +268,9 @@ def test_what_fails_fails_alone() -> None:
     closed = picture(40, 40, (0, 0, 20, 20))
     closed.close()
     said = regions([good, picture(40, 40, (0, 0, 9, 9), "blue"), closed, picture(40, 40, (0, 0, 9, 9), "lime"), good])
-    assert said[1] == Unsaid("ValueError: blue")
-    assert said[2] == Unsaid("ValueError: Operation on closed image")
-    assert said[3] == Unsaid("the detector's scores are not numbers")
+    assert said[1] == ImageFailure("ValueError: blue")
+    assert said[2] == ImageFailure("ValueError: Operation on closed image")
+    assert said[3] == ImageFailure("the detector's scores are not numbers")
     assert box_of(said[0]) == box_of(said[4]) == (0, 0, 0.5, 0.5)
 
 
@@ -290,7 +286,7 @@ def test_full_memory_halves_the_batches(caplog: pytest.LogCaptureFixture) -> Non
         assert regions(pictures, detector, batch_size=6) == regions(pictures)
     assert detector.batches == [1] * 6
     assert "a detector: out of memory with 6 at a time; going on with 3" in caplog.messages
-    assert regions(pictures[:2], RedDetector(limit=0)) == [Unsaid("OutOfMemoryError: too much")] * 2
+    assert regions(pictures[:2], RedDetector(limit=0)) == [ImageFailure("OutOfMemoryError: too much")] * 2
 
 
 def test_what_was_left_out_is_said_once_a_run(caplog: pytest.LogCaptureFixture) -> None:
@@ -308,14 +304,14 @@ def test_the_choice_is_made_with_its_settings() -> None:
 
     (both,) = regions([Image.new("RGB", (30, 30))], Two())
     (one,) = regions([Image.new("RGB", (30, 30))], Two(), choice=ChoiceSettings(max_regions=1))
-    assert not isinstance(both, Unsaid)
-    assert not isinstance(one, Unsaid)
+    assert not isinstance(both, ImageFailure)
+    assert not isinstance(one, ImageFailure)
     assert [region.label for region in both] == ["dog", "cat"]
     assert len(one) == 1
 
 
 def test_the_version_holds_the_detectors_and_the_choices() -> None:
-    part = DetectedRegions(RedDetector(), settings(), PartTools(Workers(1), 0))
+    part = DetectedRegions(RedDetector(), settings())
     assert part.version.startswith(f"{DETECTION_VERSION}:red-1+choice-")
 
 
@@ -325,7 +321,7 @@ def test_errors_in_threads_keep_their_type() -> None:
             raise torch.OutOfMemoryError("too much")
         return -number
 
-    with Workers(2) as workers:
+    with open_workers(2) as workers:
         assert each_in_threads(workers, refuse, [3, 1, 4]) == [-3, -1, -4]
         with pytest.raises(torch.OutOfMemoryError, match="too much"):
             each_in_threads(workers, refuse, [1, 2, 3])

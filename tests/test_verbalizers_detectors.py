@@ -8,9 +8,10 @@ import gc
 import hashlib
 import itertools
 import logging
+import pickle
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ import torch
 import torchvision.models
 import transformers
 from drawing import draw_scene
+from opened_verbalizers import CONTEXT, opened, services
 from safetensors.torch import load_file, save_file
 from tiny_detectors import CLASSES
 from tiny_models import one_thread  # noqa: F401 - a fixture
@@ -30,6 +32,7 @@ from ostensive.models.lookup import look_up
 from ostensive.records import ImageRecord, Location
 from ostensive.settings import Settings
 from ostensive.stage import Failed, Kept
+from verbalizers.base import DecodedImage, ImageFailure, RegionProposer, Workers, open_workers
 from verbalizers.choice import Proposal
 from verbalizers.choice_settings import ChoiceSettings
 from verbalizers.detectors.detection import DetectedRegions, Detection, Detector
@@ -42,8 +45,7 @@ from verbalizers.detectors.torchvision_backend import TorchvisionDetector
 from verbalizers.detectors.transformers_backend import TransformersDetector, detector_regions
 from verbalizers.detectors.zero_shot_backend import ZeroShotDetector
 from verbalizers.detectors.zero_shot_prompts import packed
-from verbalizers.kinds import REGION_PARTS
-from verbalizers.parts import PartTools, Unsaid, View, Workers
+from verbalizers.kinds import REGIONS
 from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
 
@@ -113,39 +115,39 @@ def own(file: Path, **values: object) -> TorchvisionRegionSettings:
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    with Workers(2) as threads, _LOADED:
+    with open_workers(2) as threads, _LOADED:
         yield threads
     _DETECTORS.clear()
     gc.unfreeze()
 
 
-def detector_of(settings: Any, workers: Workers) -> Detector:
+def detector_of(settings: Any) -> Detector:
     kinds: dict[str, Any] = {
         "detector": TransformersDetector,
         "zero_shot": ZeroShotDetector,
         "torchvision": TorchvisionDetector,
     }
-    detector: Detector = kinds[settings.kind](settings, workers)
+    detector: Detector = kinds[settings.kind](settings)
     return detector
 
 
-_LOADED = ExitStack()  # detectors that were entered: one for each settings, for loading takes longer than looking
+_LOADED = ExitStack()  # detectors that are open: one for each settings, for loading takes longer than looking
 _DETECTORS: dict[str, Detector] = {}
 
 
-def detector_of(settings: Any, workers: Workers) -> Detector:
+def open_detector(settings: Any) -> Detector:
     """A detector with these settings, ready to be used."""
     key = settings.model_dump_json()
     if key not in _DETECTORS:
-        _DETECTORS[key] = _LOADED.enter_context(detector_of(settings, workers))
+        _DETECTORS[key] = _LOADED.enter_context(detector_of(settings).opened())
         gc.freeze()  # a detector that is left collects garbage, which takes long where all of transformers is imported
     return _DETECTORS[key]
 
 
 def look(settings: Any, workers: Workers, pictures: Sequence[PIL.Image.Image] = PICTURES) -> list[list[Detection]]:
     """What is found in `pictures`, all at once."""
-    detector = detector_of(settings, workers)
-    return detector.detect(detector.prepare(pictures))
+    detector = open_detector(settings)
+    return detector.detect(detector.prepare(pictures, workers))
 
 
 def assert_alike(found: Sequence[Detection], expected: Sequence[Detection]) -> None:
@@ -322,7 +324,7 @@ def test_a_label_that_the_model_cannot_read_is_refused(
 ) -> None:
     with (
         pytest.raises(SettingsError) as refused,
-        detector_of(told(folders(family), vocabulary=("dog", label)), workers),
+        detector_of(told(folders(family), vocabulary=("dog", label))).opened(),
     ):
         pass
     assert str(refused.value).startswith("vocabulary: ")
@@ -343,7 +345,7 @@ def test_a_vocabulary_is_a_file_too(
     file.write_text("# what to look for\nDog\ntea cup\n\n  DOG \ntraffic light\nman in red\ntea  cup\n", "utf-8")
     asked = told(folders("owlv2"), vocabulary=str(file))
     with caplog.at_level(logging.WARNING):
-        assert ZeroShotDetector(asked, workers).vocabulary.labels == VOCABULARY
+        assert ZeroShotDetector(asked).vocabulary.labels == VOCABULARY
     assert caplog.messages == [f"vocabulary: {file} repeats 2 of its labels; each counts once (4 labels)"]
     assert look(asked, workers) == look(told(folders("owlv2")), workers)
 
@@ -363,7 +365,7 @@ def test_a_vocabulary_without_labels_is_refused(
     if text is not None:
         file.write_text(text, "utf-8")
     with pytest.raises(SettingsError) as refused:
-        ZeroShotDetector(told(folders("owlv2"), vocabulary=str(file)), workers)
+        ZeroShotDetector(told(folders("owlv2"), vocabulary=str(file)))
     assert str(file) in str(refused.value)
     assert message in str(refused.value)
 
@@ -372,7 +374,7 @@ def test_versions_change_with_what_is_found_and_not_with_names(
     folders: Callable[[str], Path], workers: Workers, tmp_path: Path, weights: Path
 ) -> None:
     def version(vocabulary: object) -> str:
-        return ZeroShotDetector(told(folders("owlv2"), vocabulary=vocabulary), workers).version
+        return ZeroShotDetector(told(folders("owlv2"), vocabulary=vocabulary)).version
 
     (tmp_path / "one.txt").write_text("dog\ncat\n", "utf-8")
     (tmp_path / "two.txt").write_text("dog\ncat\n", "utf-8")
@@ -382,17 +384,17 @@ def test_versions_change_with_what_is_found_and_not_with_names(
 
     copy = tmp_path / "copy"
     shutil.copytree(folders("detr"), copy)
-    before = TransformersDetector(closed(folders("detr")), workers).version
-    assert TransformersDetector(closed(copy), workers).version == before
+    before = TransformersDetector(closed(folders("detr"))).version
+    assert TransformersDetector(closed(copy)).version == before
     state = load_file(copy / "model.safetensors")
     state["class_labels_classifier.bias"] += 1
     save_file(state, copy / "model.safetensors", metadata={"format": "pt"})
-    assert TransformersDetector(closed(copy), workers).version != before
+    assert TransformersDetector(closed(copy)).version != before
 
     moved = Path(shutil.copy(weights, tmp_path / "own.safetensors"))
-    assert TorchvisionDetector(own(weights), workers).version == TorchvisionDetector(own(moved), workers).version
-    other = TorchvisionDetector(own(weights, labels=("a", "b", "c", "d")), workers).version
-    assert TorchvisionDetector(own(weights), workers).version != other
+    assert TorchvisionDetector(own(weights)).version == TorchvisionDetector(own(moved)).version
+    other = TorchvisionDetector(own(weights, labels=("a", "b", "c", "d"))).version
+    assert TorchvisionDetector(own(weights)).version != other
 
 
 def test_what_each_kind_needs(tmp_path: Path) -> None:
@@ -460,7 +462,7 @@ def test_a_folder_that_is_no_whole_detector_is_refused(
     change: Callable[[Path], object], message: str, folders: Callable[[str], Path], workers: Workers, tmp_path: Path
 ) -> None:
     folder = changed(folders("detr"), tmp_path / "broken", change)
-    with pytest.raises(SettingsError) as refused, detector_of(closed(folder), workers):
+    with pytest.raises(SettingsError) as refused, detector_of(closed(folder)).opened():
         pass
     assert str(refused.value).startswith(f"{folder}: ")
     assert message in str(refused.value)
@@ -468,13 +470,13 @@ def test_a_folder_that_is_no_whole_detector_is_refused(
 
 
 def test_models_of_another_kind_are_refused(folders: Callable[[str], Path], workers: Workers, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as refused, detector_of(closed(folders("owlv2")), workers):
+    with pytest.raises(SettingsError) as refused, detector_of(closed(folders("owlv2"))).opened():
         pass
     assert str(refused.value).endswith(
         "is a model of type 'owlv2', which does not detect objects; "
         "kind: zero_shot takes models that are told what to look for"
     )
-    with pytest.raises(SettingsError) as refused, detector_of(told(folders("detr")), workers):
+    with pytest.raises(SettingsError) as refused, detector_of(told(folders("detr"))).opened():
         pass
     assert str(refused.value).endswith(
         "is a model of type 'detr', which does not detect what it is told; "
@@ -482,7 +484,7 @@ def test_models_of_another_kind_are_refused(folders: Callable[[str], Path], work
     )
     library.BertConfig().save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(SettingsError) as refused, detector_of(closed(tmp_path), workers):
+    with pytest.raises(SettingsError) as refused, detector_of(closed(tmp_path)).opened():
         pass
     assert str(refused.value) == f"{tmp_path}: is a model of type 'bert', which does not detect objects"
 
@@ -501,11 +503,11 @@ def test_pictures_of_any_size_have_regions(
         settings: Any = own(weights)
     else:
         settings = closed(folders(family)) if family in CLOSED else told(folders(family))
-    views = [View("odd", PIL.Image.new("RGB", size, "red"), 160, 384), View("plain", PICTURES[0], 160, 384)]
-    with DetectedRegions(_Lent(detector_of(settings, workers)), settings, PartTools(workers, 0)) as part:
-        odd, plain = part.regions(views)
-    assert not isinstance(odd, Unsaid), odd
-    assert not isinstance(plain, Unsaid), plain
+    images = [DecodedImage("odd", PIL.Image.new("RGB", size, "red")), DecodedImage("plain", PICTURES[0])]
+    with opened(DetectedRegions(_Lent(open_detector(settings)), settings)) as proposer:
+        odd, plain = proposer.regions(images)
+    assert not isinstance(odd, ImageFailure), odd
+    assert not isinstance(plain, ImageFailure), plain
     assert odd
     assert plain
 
@@ -516,38 +518,34 @@ class _Lent:
     def __init__(self, detector: Detector) -> None:
         self.version, self.prepare, self.detect = detector.version, detector.prepare, detector.detect
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
+    @contextmanager
+    def opened(self) -> Iterator[Self]:
+        yield self
 
 
-def stage_part(settings: Any, workers: Workers) -> Any:
-    return REGION_PARTS[settings.kind](settings, PartTools(workers, 0))
+def proposer_of(settings: Any) -> RegionProposer:
+    return REGIONS[settings.kind](settings, CONTEXT)
 
 
-def labels_of(said: tuple[Proposal, ...] | Unsaid) -> list[str]:
-    assert not isinstance(said, Unsaid), said
+def labels_of(said: tuple[Proposal, ...] | ImageFailure) -> list[str]:
+    assert not isinstance(said, ImageFailure), said
     return [region.label for region in said]
 
 
 def test_full_memory_halves_the_batches(folders: Callable[[str], Path], caplog: pytest.LogCaptureFixture) -> None:
-    views = [View(str(number), draw_scene(number), 160, 384) for number in range(5)]
+    images = [DecodedImage(str(number), draw_scene(number)) for number in range(5)]
     settings = closed(folders("rt_detr"), batch_size=5)
 
     def refuse(_module: object, _positional: object, inputs: dict[str, torch.Tensor]) -> None:
         if len(inputs["pixel_values"]) > 2:
             raise torch.OutOfMemoryError("too much")
 
-    with Workers(1) as workers:
-        with stage_part(settings, workers) as part:
-            expected = part.regions(views)
-        limited = detector_regions(settings, PartTools(workers, 0))
-        with caplog.at_level(logging.WARNING), limited:
-            inner: Any = limited._detector
-            inner.loaded.model.register_forward_pre_hook(refuse, with_kwargs=True)
-            found = limited.regions(views)
+    with opened(proposer_of(settings)) as proposer:
+        expected = proposer.regions(images)
+    with caplog.at_level(logging.WARNING), opened(detector_regions(settings, CONTEXT)) as limited:
+        inner: Any = limited._detector
+        inner.loaded.model.register_forward_pre_hook(refuse, with_kwargs=True)
+        found = limited.regions(images)
     assert list(map(labels_of, found)) == list(map(labels_of, expected))
     assert f"{folders('rt_detr')}: out of memory with 5 at a time; going on with 2" in caplog.messages
 
@@ -565,9 +563,9 @@ def test_scores_that_are_no_numbers_are_no_silence(family: str, folders: Callabl
 
     folder = changed(folders(family), tmp_path / "spoilt", spoil)
     settings = closed(folder) if family in CLOSED else told(folder)
-    with Workers(1) as workers, stage_part(settings, workers) as part:
-        said = part.regions([View("one", PICTURES[0], 160, 384)])
-    assert said == [Unsaid("the detector's scores are not numbers")]
+    with opened(proposer_of(settings)) as proposer:
+        said = proposer.regions([DecodedImage("one", PICTURES[0])])
+    assert said == [ImageFailure("the detector's scores are not numbers")]
 
 
 @pytest.mark.parametrize("family", ["rt_detr", "detr", "owlv2", "grounding_dino"])
@@ -590,19 +588,15 @@ def test_the_stage_takes_its_regions_from_a_detector(
         rows.append(ImageRecord(digest, 96, 72, "PNG", "RGB", path.stat().st_size, path.name, Location(str(path))))
     broken = ImageRecord("f" * 64, 96, 72, "PNG", "RGB", 0, "gone.png", Location(str(tmp_path / "gone.png")))
 
-    def load(image: ImageRecord) -> PIL.Image.Image:
-        with PIL.Image.open(image.location.path) as picture:
-            return picture.convert("RGB")
-
     choice = ChoiceSettings(max_regions=3)
     for section in (
         closed(folders("rt_detr"), choice=choice, min_area=0.0),
         told(folders("owlv2"), choice=choice, min_area=0.0),
         own(weights, choice=choice),
     ):
-        stage = VerbalizeStage(VerbalizeSettings(regions=section), load, seed=0, threads=2)
-        with stage as entered:
-            outcomes = entered.process([*rows, broken], {})
+        stage = pickle.loads(pickle.dumps(VerbalizeStage(VerbalizeSettings(regions=section), seed=0)))
+        with stage.opened(services()) as ready:
+            outcomes = ready.process([*rows, broken], {})
         assert isinstance(outcomes[-1], Failed)
         for outcome in outcomes[:-1]:
             assert isinstance(outcome, Kept), outcome
@@ -647,15 +641,15 @@ def test_torchvisions_own_weights_come_from_its_cache(
     found = look(settings, workers)
     assert all(found)
     assert {detection.label for detections in found for detection in detections} <= categories - {"__background__"}
-    version = TorchvisionDetector(settings, workers).version
-    assert TorchvisionDetector(settings.model_copy(update={"weights": "COCO_V1"}), workers).version == version
+    version = TorchvisionDetector(settings).version
+    assert TorchvisionDetector(settings.model_copy(update={"weights": "COCO_V1"})).version == version
     copied = shutil.copy(file, tmp_path / "coco.pth")
     own_file = TorchvisionRegionSettings(model=SSD, weights=str(copied), device="cpu", min_probability=0.0)
     for one, other in zip(look(own_file, workers), found, strict=True):
         assert_alike(one, other)
 
     torch.save({"model": torch.nn.Linear(1, 1)}, file)  # a pickle that would run code
-    with pytest.raises(SettingsError) as refused, detector_of(settings, workers):
+    with pytest.raises(SettingsError) as refused, detector_of(settings).opened():
         pass
     assert str(refused.value).startswith(
         f"weights: DEFAULT of {SSD} cannot be loaded: UnpicklingError: Weights only load failed"
@@ -665,7 +659,7 @@ def test_torchvisions_own_weights_come_from_its_cache(
 def test_a_checkpoint_that_would_run_code_is_not_read(tmp_path: Path, workers: Workers) -> None:
     file = tmp_path / "whole.pth"
     torch.save({"model": torch.nn.Linear(1, 1)}, file)
-    with pytest.raises(SettingsError) as refused, detector_of(own(file), workers):
+    with pytest.raises(SettingsError) as refused, detector_of(own(file)).opened():
         pass
     assert "cannot be loaded: UnpicklingError: Weights only load failed" in str(refused.value)
 
@@ -689,7 +683,7 @@ def test_a_checkpoint_that_would_run_code_is_not_read(tmp_path: Path, workers: W
 def test_weights_of_torchvision_that_do_not_fit_are_refused(
     values: dict[str, object], message: str, weights: Path, workers: Workers
 ) -> None:
-    with pytest.raises(SettingsError) as refused, detector_of(own(weights, **values), workers):
+    with pytest.raises(SettingsError) as refused, detector_of(own(weights, **values)).opened():
         pass
     assert message in str(refused.value)
 
@@ -707,7 +701,7 @@ def test_a_file_of_another_model_is_refused(
     state = load_file(weights)
     change(state)
     save_file(state, tmp_path / "other.safetensors")
-    with pytest.raises(SettingsError) as refused, detector_of(own(tmp_path / "other.safetensors"), workers):
+    with pytest.raises(SettingsError) as refused, detector_of(own(tmp_path / "other.safetensors")).opened():
         pass
     assert f"does not fit {SSD} with 5 classes (background included): {problem}" in str(refused.value)
 
@@ -718,7 +712,7 @@ def test_class_names_of_a_file_are_its_lines(tmp_path: Path, weights: Path, work
     assert look(own(weights, labels=str(file)), workers) == look(own(weights), workers)
     file.write_text("\n".join([*CLASSES, "Dog"]), "utf-8")
     with pytest.raises(SettingsError) as refused:
-        TorchvisionDetector(own(weights, labels=str(file)), workers)
+        TorchvisionDetector(own(weights, labels=str(file)))
     assert str(refused.value) == f"labels: {file} repeats 1 of its classes; each line is the class of its number"
 
 

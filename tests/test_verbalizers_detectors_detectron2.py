@@ -11,18 +11,20 @@ import PIL.Image
 import PIL.ImageDraw
 import pytest
 import torch
+from opened_verbalizers import CONTEXT, opened
 
+from ostensive.commands.api import doctor, preview
+from ostensive.commands.show import doctor_lines
 from ostensive.errors import SettingsError
-from ostensive.models.doctor import doctor, doctor_lines
 from ostensive.run.options import BuildOptions
-from ostensive.run.preview import as_text, preview
+from ostensive.run.preview import as_text
 from ostensive.settings import validate
+from verbalizers.base import DecodedImage, open_workers
 from verbalizers.choice import Proposal
 from verbalizers.detectors.detection import Detection
 from verbalizers.detectors.detectron2_backend import Detectron2Detector, detectron2_regions
 from verbalizers.detectors.detectron2_models import load_model
 from verbalizers.detectors.detectron2_settings import INSTALL_PAGE, Detectron2RegionSettings
-from verbalizers.parts import PartTools, View, Workers
 from verbalizers.settings import VerbalizeSettings
 
 RED_PX, BLUE_PX = (30, 12, 90, 60), (150, 40, 270, 100)  # left, top, right, bottom
@@ -77,13 +79,13 @@ def blocks(width: int = 300, height: int = 120) -> PIL.Image.Image:
 
 
 def detect(settings: Detectron2RegionSettings, *pictures: PIL.Image.Image) -> list[list[Detection]]:
-    with Workers(2) as workers, Detectron2Detector(settings, workers) as detector:
-        return detector.detect(detector.prepare(pictures))
+    with open_workers(2) as workers, Detectron2Detector(settings).opened() as detector:
+        return detector.detect(detector.prepare(pictures, workers))
 
 
 def refusal(settings: Detectron2RegionSettings) -> str:
     """Why a run with these settings cannot begin, in one line."""
-    with pytest.raises(SettingsError) as refused, Workers(1) as workers, Detectron2Detector(settings, workers):
+    with pytest.raises(SettingsError) as refused, Detectron2Detector(settings).opened():
         pass
     assert "\n" not in str(refused.value)
     return str(refused.value)
@@ -131,8 +133,8 @@ def test_the_order_of_channels_is_the_models_then_the_configs_then_bgr(ready: Re
 
 def test_pictures_are_scaled_as_the_config_tests(ready: Ready) -> None:
     def shapes(settings: Detectron2RegionSettings, *pictures: PIL.Image.Image) -> list[list[tuple[int, ...]]]:
-        with Workers(1) as workers, Detectron2Detector(settings, workers) as detector:
-            detector.detect(detector.prepare(pictures))
+        with open_workers(1) as workers, Detectron2Detector(settings).opened() as detector:
+            detector.detect(detector.prepare(pictures, workers))
             seen: list[list[tuple[int, ...]]] = detector.loaded.network.seen
             return seen
 
@@ -169,9 +171,9 @@ def test_pictures_of_any_size_through_the_part(ready: Ready, width: int, height:
 
 
 def regions(settings: Detectron2RegionSettings, *pictures: PIL.Image.Image) -> list[tuple[Proposal, ...]]:
-    views = [View(str(number), picture, 64, 64) for number, picture in enumerate(pictures)]
-    with Workers(2) as workers, detectron2_regions(settings, PartTools(workers, 0)) as part:
-        found = part.regions(views)
+    images = [DecodedImage(str(number), picture) for number, picture in enumerate(pictures)]
+    with opened(detectron2_regions(settings, CONTEXT)) as proposer:
+        found = proposer.regions(images)
     assert all(isinstance(chosen, tuple) for chosen in found), found
     return [chosen for chosen in found if isinstance(chosen, tuple)]
 
@@ -397,8 +399,7 @@ def test_a_model_zoo_that_asks_for_an_old_setuptools(ready: Ready, package: Path
 
 def test_the_version_follows_the_content_of_the_files(ready: Ready, tmp_path: Path) -> None:
     def version(**changes: Any) -> str:
-        with Workers(1) as workers:
-            return detectron2_regions(ready(**changes), PartTools(workers, 0)).version
+        return detectron2_regions(ready(**changes), CONTEXT).version
 
     first = version()
     assert version() == first

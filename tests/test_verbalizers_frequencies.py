@@ -9,7 +9,6 @@ import pytest
 from drawing import write_scenes
 from hypothesis import given
 from hypothesis import strategies as st
-from ostensive.commands.frequencies import frequencies
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -29,6 +28,7 @@ from verbalizers.frequencies import (
     load_frequencies,
     parse_frequencies,
 )
+from verbalizers.label_counts import run_frequencies
 from verbalizers.settings import PixelRegionSettings, VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
 
@@ -143,7 +143,7 @@ def test_the_command_counts_the_labels_of_a_run(run: Path, tmp_path: Path) -> No
     written = runner.invoke(app, ["frequencies", str(run), "--out", str(out)])
     assert (written.exit_code, written.stdout) == (0, f"1 label of {labels.count('face')} regions in {out}\n")
     assert out.read_text().splitlines() == expected
-    assert load_frequencies(str(out)) == frequencies(run)
+    assert load_frequencies(str(out)) == run_frequencies(run)
     as_json = runner.invoke(app, ["frequencies", str(run), "--json"])
     assert json.loads(as_json.stdout) == {"face": labels.count("face")}
 
@@ -153,9 +153,7 @@ def test_the_content_of_the_counts_decides_what_is_redone(tmp_path: Path) -> Non
 
     def identity() -> object:
         settings = VerbalizeSettings(regions=PixelRegionSettings(choice=ChoiceSettings(frequencies=str(counts))))
-        return VerbalizeStage(
-            settings, lambda row: Image.new("RGB", (row.width, row.height)), seed=0, threads=1
-        ).identity
+        return VerbalizeStage(settings, seed=0).identity
 
     counts.write_text("face\t10\n")
     first = identity()
@@ -188,7 +186,7 @@ def test_a_run_whose_regions_have_no_label_has_nothing_to_count(tmp_path: Path) 
     images = write_scenes(tmp_path / "images", 1)
     ostensive.build("localized", images=images, out=tmp_path / "run", options=ostensive.BuildOptions(settings=SETTINGS))
     with pytest.raises(SettingsError) as refused:
-        frequencies(tmp_path / "run")
+        run_frequencies(tmp_path / "run")
     assert str(refused.value) == (
         f"{tmp_path / 'run'}: no region of this run has a label; "
         "regions from pixels know none but faces, use a detector"

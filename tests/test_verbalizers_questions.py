@@ -4,8 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verbalizers.image_text.questions import distinct_questions, question_overlap, with_fresh
-from verbalizers.image_text.wordings import answers_prompt, parse_answers
+from verbalizers.image_text.wordings import (
+    answers_prompt,
+    distinct_questions,
+    parse_answers,
+    question_overlap,
+    with_fresh,
+)
 
 WORDS = st.lists(st.sampled_from("what is the dog dogs cat where red old near who of a".split()), max_size=6)  # noqa: SIM905
 QUESTIONS = st.lists(WORDS.map(lambda words: " ".join(words).capitalize() + "?"), max_size=8)

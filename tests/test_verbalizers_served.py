@@ -2,41 +2,33 @@
 
 import io
 import json
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from drawing import write_scenes
+from opened_verbalizers import journaled_services
 from PIL import Image
 
 import ostensive
 from builders.localized.probing import TeacherAsker, load_probing_prompts
 from builders.localized.scripted import make_script
 from builders.table import load as load_recipe
-from ostensive.chat.access import ChatSettings, open_chat
-from ostensive.chat.budget import Budget
 from ostensive.chat.faults import Faults
-from ostensive.chat.image_text import SentImages, ServedImageText
-from ostensive.chat.journal import Journal
-from ostensive.chat.prices import load_prices
-from ostensive.chat.records import Chat, Message
-from ostensive.chat.scripted import Script
+from ostensive.chat.pictures import EncodedImage
+from ostensive.chat.records import Conversation, Message, NoReply, Reply
 from ostensive.chat.server import ServerSettings, ServerThread
+from ostensive.commands.api import estimate
 from ostensive.errors import AccessRefusedError, BudgetReached, SettingsError
 from ostensive.images.sources import list_items
-from ostensive.models.generation import Draw, Generated, GenerationRequest, NotGenerated, Turn
-from ostensive.models.pool import GeneratorPool
 from ostensive.recipe import ServedTeacherSettings, TeacherSettings
 from ostensive.records import NO_SPEND, ImageRecord, Location, Verbalization
-from ostensive.run.estimate import estimate
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome
 from verbalizers.image_text.settings import EndpointSettings
-from verbalizers.parts import Models
 from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import NOT_VERBALIZED, VerbalizeStage
 
@@ -62,6 +54,7 @@ def seer(messages: Sequence[Message], seed: int) -> str:
     if not messages[-1].images:
         return make_script(0.0)(messages, seed) if "rationale" in messages[0].text else "1. Is it red?\n2. Is it round?"
     (image,) = messages[-1].images
+    assert isinstance(image, EncodedImage), "over HTTP there is nothing else"
     colour = colour_of(Image.open(io.BytesIO(image.data)))
     questions = [line for line in messages[-1].text.splitlines() if line[:1].isdigit()]
     if questions:
@@ -80,32 +73,13 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[ImageRecord]:
     return found
 
 
-def load(row: ImageRecord) -> Image.Image:
-    with Image.open(row.location.path) as picture:
-        return picture.convert("RGB")
-
-
 def values(**changes: Any) -> VerbalizeSettings:  # Any: values of settings
     sections: dict[str, Any] = {  # Any: as above
         "narratives": {"kind": "served", "count": 2},
-        "captions": {"kind": "served", "view": "crop", "crop_margin": 0},
+        "captions": {"kind": "served", "show": "crop", "crop_margin": 0},
         "probes": {"kind": "served", "questions": ["How many?", "What colour?"]},
     }
     return validate(VerbalizeSettings, {**sections, **changes}, "verbalize")
-
-
-@contextmanager
-def opener(path: Path, budget: Budget | None = None) -> Iterator[Callable[[ChatSettings, Script], Chat]]:
-    with Journal(path, "r") as journal:
-        yield lambda settings, script: open_chat(
-            settings,
-            journal=journal,
-            budget=budget or Budget(),
-            stop=threading.Event(),
-            script=script,
-            prices=load_prices(),
-            generators=GeneratorPool(),
-        )
 
 
 def verbalize(
@@ -114,18 +88,17 @@ def verbalize(
     endpoint: EndpointSettings,
     path: Path,
     *,
-    budget: Budget | None = None,
+    max_requests: int | None = None,
     teacher: TeacherSettings | None = None,
 ) -> list[Outcome[Verbalization]]:
-    with opener(path, budget) as open_:
-
-        def asker(prompt_set: str) -> TeacherAsker:
-            assert teacher is not None
-            return TeacherAsker(load_probing_prompts(prompt_set), open_, teacher=teacher, seed=0)
-
-        models = Models(endpoint=endpoint, open_chat=open_, make_asker=asker)
-        with VerbalizeStage(settings, load, seed=0, threads=2, models=models) as stage:
-            return stage.process(rows, {})
+    asker = None
+    if teacher is not None:
+        asker = TeacherAsker(load_probing_prompts("probing"), teacher=teacher, seed=0)
+    stage = pickle.loads(pickle.dumps(VerbalizeStage(settings, seed=0, endpoint=endpoint, asker=asker)))
+    assert stage.partitions_at_once == 2
+    with journaled_services(path, max_requests=max_requests) as services, stage.opened(services):
+        outcomes: list[Outcome[Verbalization]] = stage.process(rows, {})
+        return outcomes
 
 
 def at(server: ServerThread, **changes: Any) -> EndpointSettings:  # Any: values of settings
@@ -263,7 +236,7 @@ def test_without_a_reply_of_the_teacher_an_image_fails_and_is_asked_about_again(
 def test_a_budget_stops_the_stage_and_what_was_paid_is_kept(rows: list[ImageRecord], tmp_path: Path) -> None:
     with ServerThread(seer) as server:
         with pytest.raises(BudgetReached):
-            verbalize(rows, values(), at(server), tmp_path / "j", budget=Budget(max_requests=9))
+            verbalize(rows, values(), at(server), tmp_path / "j", max_requests=9)
         assert server.stats.received == 9
         verbalize(rows, values(), at(server), tmp_path / "j")
         assert server.stats.received == 4 * len(rows)
@@ -278,47 +251,32 @@ def test_a_model_that_the_server_does_not_have_is_refused_by_the_name_of_its_sec
             verbalize(rows, values(), settings, tmp_path / "j")
 
 
-def test_images_are_sent_small_in_rgb_and_without_metadata() -> None:
-    image = Image.new("RGB", (4000, 1000), "red")
-    exif = Image.Exif()
-    exif[0x010E] = "at home"
-    image.info["exif"] = exif.tobytes()
-    part = SentImages(512, 80).encode(image)
-    opened = Image.open(io.BytesIO(part.data))
-    assert (opened.format, opened.size, opened.mode, part.mime) == ("JPEG", (512, 128), "RGB", "image/jpeg")
-    assert not opened.getexif()
-    assert b"at home" not in part.data
-    for odd in ((1, 1), (20_000, 10)):
-        side = max(Image.open(io.BytesIO(SentImages(512, 80).encode(Image.new("RGB", odd)).data)).size)
-        assert side <= 512
-
-
 def test_an_image_that_cannot_be_encoded_costs_no_neighbour(tmp_path: Path) -> None:
     fine, broken = Image.new("RGB", (40, 40), COLOURS["blue"]), Image.new("RGB", (40, 40))
     broken.im = None  # type: ignore[assignment]  # what is left of an image that was closed
-    requests = [GenerationRequest((Turn("user", "Which?", (image,)),), Draw()) for image in (fine, broken, fine)]
-    with ServerThread(seer) as server, opener(tmp_path / "j") as open_, open_(at(server), seer) as chat:
-        served = ServedImageText(chat, SentImages(512, 80), send_seed=False, threads=2)
-        first, second, third = served.generate(requests)
-        assert served.generate([]) == []
-    assert isinstance(first, Generated)
-    assert first.drawn[0].text == "all is blue"
+    talks = [Conversation((Message("user", "Which?", (image,)),)) for image in (fine, broken, fine)]
+    with (
+        ServerThread(seer) as server,
+        journaled_services(tmp_path / "j") as services,
+        services.open_chat(at(server), seer) as chat,
+    ):
+        first, second, third = (exchange.replies[0] for exchange in chat.chat(talks))
+        assert chat.chat([]) == []
+        assert server.stats.received == 1
+    assert isinstance(first, Reply)
+    assert first.text == "all is blue"
     assert first == third
-    assert isinstance(second, NotGenerated)
+    assert isinstance(second, NoReply)
     assert (second.reason, second.spend) == ("unreadable image", NO_SPEND)
 
 
 def test_the_identity_follows_model_address_images_and_asker() -> None:
-    def identity(settings: VerbalizeSettings, endpoint: EndpointSettings, teacher: str = "t") -> object:
-        with_teacher = ServedTeacherSettings(model=teacher)
-        models = Models(
-            endpoint=endpoint,
-            open_chat=lambda *_: pytest.fail("nothing is opened to be known"),
-            make_asker=lambda name: TeacherAsker(
-                load_probing_prompts(name), lambda *_: pytest.fail("nor here"), teacher=with_teacher, seed=0
-            ),
-        )
-        return VerbalizeStage(settings, load, seed=0, threads=1, models=models).identity
+    def identity(settings: VerbalizeSettings, endpoint: EndpointSettings, teacher: str | None = None) -> object:
+        asker = None
+        if teacher is not None:
+            served = ServedTeacherSettings(model=teacher)
+            asker = TeacherAsker(load_probing_prompts(), teacher=served, seed=0)
+        return VerbalizeStage(settings, seed=0, endpoint=endpoint, asker=asker).identity
 
     endpoint = EndpointSettings(model="m", base_url="http://127.0.0.1:1/v1")
     base = identity(values(), endpoint)
@@ -327,7 +285,7 @@ def test_the_identity_follows_model_address_images_and_asker() -> None:
     assert identity(values(), EndpointSettings(model="m", base_url="http://127.0.0.1:2/v1")) != base
     assert identity(values(sent_images={"max_side_px": 500}), endpoint) != base
     asked = values(probes={"kind": "served", "asked_by": "teacher"})
-    assert identity(asked, endpoint) != identity(asked, endpoint, teacher="u")
+    assert identity(asked, endpoint, "t") != identity(asked, endpoint, "u")
 
 
 def recipe_values(server: ServerThread, *more: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import skimage.data
+from opened_verbalizers import Load, load_file, services
 from PIL import Image, ImageDraw
 
 from ostensive.arrow import from_table, to_table
@@ -18,7 +20,9 @@ from ostensive.stage import Failed, Kept, Outcome
 from verbalizers.choice import WHOLE_BOX
 from verbalizers.choice_settings import ChoiceSettings
 from verbalizers.settings import PixelNarrativeSettings, PixelRegionSettings, VerbalizeSettings
-from verbalizers.stage import NOT_VERBALIZED, UNREADABLE, VerbalizeStage, groups
+from verbalizers.stage import NOT_VERBALIZED, UNREADABLE, VERBALIZED, VerbalizeStage, groups
+
+TESTS = Path(__file__).parent
 
 
 def record(path: Path, size: tuple[int, int] | None = None) -> ImageRecord:
@@ -29,18 +33,15 @@ def record(path: Path, size: tuple[int, int] | None = None) -> ImageRecord:
     return ImageRecord(image_id, *size, "PNG", "RGB", path.stat().st_size, path.name, Location(str(path)))
 
 
-def load(image: ImageRecord) -> Image.Image:
-    with Image.open(image.location.path) as picture:
-        return picture.convert("RGB")
+def stage(settings: VerbalizeSettings | None = None, *, seed: int = 0) -> VerbalizeStage:
+    return VerbalizeStage(settings or VerbalizeSettings(), seed=seed)
 
 
-def stage(settings: VerbalizeSettings | None = None, *, seed: int = 0, threads: int = 2) -> VerbalizeStage:
-    return VerbalizeStage(settings or VerbalizeSettings(), load, seed=seed, threads=threads)
-
-
-def process(rows: list[ImageRecord], made: VerbalizeStage | None = None) -> list[Outcome[Verbalization]]:
-    with made or stage() as entered:
-        return entered.process(rows, {})
+def process(
+    rows: list[ImageRecord], made: VerbalizeStage | None = None, *, load: Load = load_file, threads: int = 2
+) -> list[Outcome[Verbalization]]:
+    with (made or stage()).opened(services(load, threads=threads)) as ready:
+        return ready.process(rows, {})
 
 
 def said(outcome: Outcome[Verbalization]) -> Verbalization:
@@ -80,9 +81,9 @@ def test_outcomes_are_of_the_same_length_and_order(drawn: list[ImageRecord]) -> 
 @pytest.mark.parametrize("threads", [1, 5])
 def test_neither_neighbours_nor_threads_matter(drawn: list[ImageRecord], threads: int) -> None:
     whole = process(drawn)
-    few_pixels = stage(VerbalizeSettings(max_pixels_at_once=1), threads=threads)
-    assert process(drawn, few_pixels) == whole
-    assert process(drawn[::-1], stage(threads=threads)) == whole[::-1]
+    few_pixels = stage(VerbalizeSettings(max_pixels_at_once=1))
+    assert process(drawn, few_pixels, threads=threads) == whole
+    assert process(drawn[::-1], threads=threads) == whole[::-1]
     assert process(drawn[3:4]) == whole[3:4]
 
 
@@ -126,18 +127,12 @@ def test_errors_are_told_the_same_in_every_run(drawn: list[ImageRecord]) -> None
             raise ImageGoneError("a.png: cannot be read any more")
         return Image.open(io.BytesIO(b"no image"))
 
-    outcomes = process(drawn[:2], VerbalizeStage(VerbalizeSettings(), load_bytes, seed=0, threads=1))
+    outcomes = process(drawn[:2], load=load_bytes, threads=1)
     assert outcomes == [
         Failed(UNREADABLE, "a.png: cannot be read any more"),
         # Pillow's own message goes on to say at which address the object lies.
         Failed(UNREADABLE, "UnidentifiedImageError: cannot identify image file <_io.BytesIO object>"),
     ]
-
-
-def test_a_loader_that_gives_another_mode_is_refused(drawn: list[ImageRecord]) -> None:
-    made = VerbalizeStage(VerbalizeSettings(), lambda row: load(row).convert("L"), seed=0, threads=1)
-    (outcome,) = process(drawn[:1], made)
-    assert outcome == Failed(UNREADABLE, "ValueError: an image decoded to RGB is expected, not to L")
 
 
 class ImageGoneError(OstensiveError):
@@ -153,13 +148,13 @@ class _Unmeasurable(Image.Image):
 
 def test_an_image_that_cannot_be_worked_out_fails_alone(drawn: list[ImageRecord]) -> None:
     def load_some(row: ImageRecord) -> Image.Image:
-        picture = load(row)
+        picture = load_file(row)
         if row is drawn[1]:
             picture = picture.resize((400, 400))
             picture.__class__ = _Unmeasurable
         return picture
 
-    outcomes = process(drawn[:3], VerbalizeStage(VerbalizeSettings(), load_some, seed=0, threads=2))
+    outcomes = process(drawn[:3], load=load_some)
     assert outcomes[1] == Failed(NOT_VERBALIZED, "concepts: MemoryError: no room for it")
     assert NOT_VERBALIZED == "verbalizing failed"
     assert [type(outcome) for outcome in outcomes] == [Kept, Failed, Kept]
@@ -205,21 +200,37 @@ def test_settings_reach_the_parts(drawn: list[ImageRecord]) -> None:
     assert (len(verbalization.narratives), len(verbalization.regions)) == (2, 1)
 
 
-def test_identity_knows_settings_and_seed_but_not_threads() -> None:
+def test_identity_knows_settings_and_seed() -> None:
     plain = stage().identity
-    assert plain == stage(threads=7).identity
     assert plain != stage(seed=1).identity
     assert plain != stage(VerbalizeSettings(working_side_px=100)).identity
-    assert (stage().name, stage().record_in, stage().record_out) == ("verbalized", ImageRecord, Verbalization)
+    assert (stage().name, stage().record_in, stage().record_out) == (VERBALIZED, ImageRecord, Verbalization)
     assert stage().partitions_at_once == 1
 
 
-def test_no_threads_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"threads: 1 or more are expected, not 0"):
-        stage(threads=0)
+def test_a_stage_pickles_and_says_the_same_in_another_process(drawn: list[ImageRecord]) -> None:
+    made = stage(seed=3)
+    before = process(drawn[:2], made)
+    code = (
+        "import pickle, sys\n"
+        "from opened_verbalizers import services\n"
+        "stage, rows = pickle.load(sys.stdin.buffer)\n"
+        "with stage.opened(services()) as ready:\n"
+        "    sys.stdout.buffer.write(pickle.dumps((ready.process(rows, {}), stage.identity, ready.images_at_once)))"
+    )
+    given = pickle.dumps((made, drawn[:2]))
+    result = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, check=True, cwd=TESTS)
+    assert pickle.loads(result.stdout) == (before, made.identity, made.images_at_once)
 
 
-def test_a_stage_can_be_entered_again_and_leaves_no_threads(drawn: list[ImageRecord]) -> None:
+def test_more_threads_are_given_more_images_at_a_time() -> None:
+    made = stage()
+    assert made.images_at_once is None, "nobody knows before it is opened"
+    with made.opened(services(threads=9)) as ready:
+        assert ready.images_at_once == 2 * 4 * 9
+
+
+def test_a_stage_can_be_opened_again_and_leaves_no_threads(drawn: list[ImageRecord]) -> None:
     made = stage()
     first = process(drawn[:2], made)
     assert process(drawn[:2], made) == first
@@ -237,7 +248,7 @@ def test_only_a_few_images_are_decoded_at_a_time(drawn: list[ImageRecord]) -> No
 
     def load_counted(row: ImageRecord) -> Image.Image:
         nonlocal most
-        picture = load(row)
+        picture = load_file(row)
         picture.__class__ = Counted
         with lock:
             alive.add(id(picture))
@@ -246,8 +257,7 @@ def test_only_a_few_images_are_decoded_at_a_time(drawn: list[ImageRecord]) -> No
 
     rows = drawn * 5
     settings = VerbalizeSettings(max_pixels_at_once=25_000)  # four or five of these images
-    with VerbalizeStage(settings, load_counted, seed=0, threads=3) as entered:
-        assert all(isinstance(outcome, Kept) for outcome in entered.process(rows, {}))
+    assert all(isinstance(outcome, Kept) for outcome in process(rows, stage(settings), load=load_counted, threads=3))
     assert 1 <= most <= 10, "one group and the one that follows it"
 
 

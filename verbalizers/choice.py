@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from ostensive.records import Box
 from verbalizers.choice_settings import ChoiceSettings
-from verbalizers.frequencies import NO_FREQUENCIES, Frequencies
+from verbalizers.frequencies import NO_FREQUENCIES, Frequencies, load_frequencies
 from verbalizers.label_lists import folded
 
+CHOICE_VERSION = "choice-2"
 AREA_LABEL = "area"  # the label of what no detector has named
 WHOLE_BOX = Box(0.0, 0.0, 1.0, 1.0)
 
@@ -109,3 +110,23 @@ def _fixed_order(proposal: Proposal) -> tuple[tuple[float, float, float, float, 
 def _reading_order(proposal: Proposal) -> tuple[int, float, tuple[object, ...]]:
     x, y = proposal.box.center
     return min(int(3 * y), 2), x, _fixed_order(proposal)
+
+
+class Chooser:
+    """`choose` as a verbalizer uses it, its settings and its prior read once; may be called from several threads."""
+
+    def __init__(self, settings: ChoiceSettings) -> None:
+        """Raises `SettingsError` for a file of frequencies that cannot be used."""
+        self._settings = settings
+        self._frequencies = NO_FREQUENCIES if settings.frequencies is None else load_frequencies(settings.frequencies)
+
+    @property
+    def version(self) -> str:
+        """Changes with the content of the file of frequencies; a part of the version of whoever chooses."""
+        if self._settings.frequencies is None:
+            return CHOICE_VERSION
+        return f"{CHOICE_VERSION}:{self._frequencies.fingerprint[:16]}"
+
+    def __call__(self, proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
+        """The proposals to keep, in the order of their numbers: at least one."""
+        return choose(proposals, self._settings, self._frequencies)

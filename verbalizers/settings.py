@@ -1,14 +1,15 @@
 """What a recipe may say about verbalizing: five sections, each a choice of `kind`, composed into one.
 
 Every part of a verbalization (concepts, narratives, regions, captions, probes) is chosen on its own, so that a detector
-can be used with pixel captions. One profile name for all five was given up: it would have to be unmade for each new
-model. Where a number comes from LSKD it is cited; the others are this project's own, for the paper publishes none.
+can be used with pixel captions. Where a number comes from LSKD it is cited; the others are this project's own, for the
+paper publishes none.
 """
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ostensive.chat.pictures import SentImageSettings
 from ostensive.settings import Operational, Settings
 from verbalizers.choice_settings import ChoiceSettings
 from verbalizers.clip.settings import ClipConceptSettings
@@ -19,7 +20,6 @@ from verbalizers.image_text.settings import (
     GeneratorCaptionSettings,
     GeneratorNarrativeSettings,
     GeneratorProbeSettings,
-    SentImageSettings,
     ServedCaptionSettings,
     ServedNarrativeSettings,
     ServedProbeSettings,
@@ -120,7 +120,7 @@ class VerbalizeSettings(Settings):
     probes: ProbeSettings = PixelProbeSettings()
     """Questions and answers."""
     endpoint: EndpointSettings | None = None
-    """The chat model of the parts of kind `served`; None takes the teacher's, which then has to be a served one."""
+    """The chat model of the sections of kind `served`; None takes the teacher's, which then has to be a served one."""
     sent_images: SentImageSettings = SentImageSettings()
     """How images go to a served model."""
     max_pixels_at_once: Operational[Annotated[int, Field(ge=1)]] = 128_000_000
@@ -129,5 +129,5 @@ class VerbalizeSettings(Settings):
 
     @property
     def asks_endpoint(self) -> bool:
-        """Whether a part asks the served model."""
+        """Whether the served model is asked."""
         return "served" in (self.narratives.kind, self.captions.kind, self.probes.kind)

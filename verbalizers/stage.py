@@ -1,4 +1,4 @@
-"""The stage `verbalized`: images in, verbalizations out, put together from the parts that the settings name.
+"""The stage `verbalized`: images in, verbalizations out, put together from the verbalizers that the settings name.
 
 Images are worked on in small groups, bounded in number and in pixels, so that a partition of any size needs the memory
 of one group. What an image comes to depends on the image, the settings and the seed alone, and not on its neighbours,
@@ -6,41 +6,56 @@ the size of the partition or the number of threads.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar  # Any: JSON values of any depth
 
-import PIL.Image
-
+from ostensive.images.loader import ImageLoader
+from ostensive.recipe import ServedModelSettings
 from ostensive.records import NO_SPEND, ImageRecord, Region, Verbalization
-from ostensive.stage import Evidence, Failed, Kept, Outcome
-from verbalizers import kinds, parts
+from ostensive.run.services import Services
+from ostensive.stage import Evidence, Failed, Kept, Outcome, Stage
+from verbalizers import kinds
+from verbalizers.base import (
+    Captioner,
+    ConceptLabeller,
+    DecodedImage,
+    ImageFailure,
+    Narrator,
+    Prober,
+    QuestionAsker,
+    RegionProposer,
+    Verbalizer,
+    VerbalizerContext,
+    Workers,
+    open_workers,
+)
 from verbalizers.choice import Proposal
 from verbalizers.settings import VerbalizeSettings
 
+VERBALIZED: Final = "verbalized"
 UNREADABLE = "image cannot be read"
 NOT_VERBALIZED = "verbalizing failed"
 _IMAGES_A_THREAD = 4  # in a group: enough that no thread waits long for the last of the others
 _IMAGES_A_CALL = 32
 
-SaidT = TypeVar("SaidT")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The five parts of a verbalization."""
+class Verbalizers:
+    """One for each part of a verbalization."""
 
-    concepts: parts.ConceptPart
-    narratives: parts.NarrativePart
-    regions: parts.RegionPart
-    captions: parts.CaptionPart
-    probes: parts.ProbePart
+    concepts: ConceptLabeller
+    narratives: Narrator
+    regions: RegionProposer
+    captions: Captioner
+    probes: Prober
 
     @property
-    def all(self) -> tuple[parts.Part, ...]:
+    def all(self) -> tuple[Verbalizer, ...]:
         return self.concepts, self.narratives, self.regions, self.captions, self.probes
 
 
@@ -49,164 +64,169 @@ class DecodedGroup:
     """Images that are worked on together, and what decoding them came to."""
 
     rows: tuple[ImageRecord, ...]
-    views: tuple[parts.View | parts.Unsaid, ...]
+    images: tuple[DecodedImage | ImageFailure, ...]
 
 
-class VerbalizeStage:
-    """Turns images into text. `load` decodes an image upright and in RGB, or raises; it is called from threads."""
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What the stage has while it is open."""
 
+    loader: ImageLoader
+    workers: Workers
+    group_size: int
+
+
+class VerbalizeStage(Stage[ImageRecord, Verbalization]):
+    """Turns images into text."""
+
+    name = VERBALIZED
     record_in = ImageRecord
     record_out = Verbalization
-    name = "verbalized"
 
     def __init__(
         self,
         settings: VerbalizeSettings,
-        load: Callable[[ImageRecord], PIL.Image.Image],
         *,
         seed: int,
-        threads: int,
-        models: parts.Models | None = None,
+        endpoint: ServedModelSettings | None = None,
+        asker: QuestionAsker | None = None,
     ) -> None:
-        """`threads` is at least 1 and changes nothing that is said. `models` is what parts that need more reach."""
-        if threads < 1:
-            raise ValueError(f"threads: 1 or more are expected, not {threads}")
-        self._settings, self._load, self._seed = settings, load, seed
-        self._workers = parts.Workers(threads)
-        tools = parts.PartTools(self._workers, seed, models or parts.Models(), settings.sent_images)
-        self.parts = Parts(
-            kinds.CONCEPT_PARTS[settings.concepts.kind](settings.concepts, tools),
-            kinds.NARRATIVE_PARTS[settings.narratives.kind](settings.narratives, tools),
-            kinds.REGION_PARTS[settings.regions.kind](settings.regions, tools),
-            kinds.CAPTION_PARTS[settings.captions.kind](settings.captions, tools),
-            kinds.PROBE_PARTS[settings.probes.kind](settings.probes, tools),
+        """`endpoint` is the server of the verbalizers of kind `served`; `asker` asks where probes are a teacher's.
+
+        Raises `SettingsError` for lists, vocabularies and weights that cannot be used.
+        """
+        self._settings, self._seed = settings, seed
+        context = VerbalizerContext(
+            seed=seed,
+            working_side_px=settings.working_side_px,
+            sharpness_side_px=settings.sharpness_side_px,
+            sent_images=settings.sent_images,
+            endpoint=endpoint,
+            asker=asker,
         )
-        self._group_size = max(
-            _IMAGES_A_THREAD * threads,
-            *(part.images_wanted for part in self.parts.all),
+        self.verbalizers = Verbalizers(
+            kinds.CONCEPTS[settings.concepts.kind](settings.concepts, context),
+            kinds.NARRATIVES[settings.narratives.kind](settings.narratives, context),
+            kinds.REGIONS[settings.regions.kind](settings.regions, context),
+            kinds.CAPTIONS[settings.captions.kind](settings.captions, context),
+            kinds.PROBES[settings.probes.kind](settings.probes, context),
         )
-        self._resources = ExitStack()
+        # Two where a server is asked, so that it has work while one of them waits for its last answers.
+        self.partitions_at_once = 2 if settings.asks_endpoint or asker is not None else 1
+        self._open: _Open | None = None
 
     @property
-    def partitions_at_once(self) -> int:
-        """Two where a server is asked, so that it has work while one of them waits for its last answers."""
-        asks_teacher = getattr(self._settings.probes, "asked_by", "list") == "teacher"
-        return 2 if self._settings.asks_endpoint or asks_teacher else 1
-
-    @property
-    def images_at_once(self) -> int:
-        """A call of some seconds, so that a run can be stopped and watched, and two groups at least."""
-        return max(_IMAGES_A_CALL, 2 * self._group_size)
-
-    @property
-    def identity(self) -> Mapping[str, Any]:  # Any: JSON values of any depth
-        versions = [part.version for part in self.parts.all]
+    def identity(self) -> Mapping[str, Any]:
+        versions = [verbalizer.version for verbalizer in self.verbalizers.all]
         return {"settings": self._settings.identity(), "seed": self._seed, "versions": versions}
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def opened(self, services: Services) -> Iterator[Self]:
+        wanted = max(verbalizer.images_wanted for verbalizer in self.verbalizers.all)
         with ExitStack() as stack:
-            stack.enter_context(self._workers)
-            for part in self.parts.all:
-                stack.enter_context(part)
-            self._resources = stack.pop_all()
-        return self
+            workers = stack.enter_context(open_workers(services.threads))
+            for verbalizer in self.verbalizers.all:
+                stack.enter_context(verbalizer.opened(services, workers))
+            self._open = _Open(services.images, workers, max(_IMAGES_A_THREAD * services.threads, wanted))
+            # A call of some seconds, so that a run can be stopped and watched, and two groups at least.
+            self.images_at_once = max(_IMAGES_A_CALL, 2 * self._open.group_size)
+            try:
+                yield self
+            finally:
+                self._open = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._resources.close()
-
-    def process(self, rows: Sequence[ImageRecord], evidence: Evidence) -> list[Outcome[Verbalization]]:  # noqa: ARG002 - the protocol has it
+    def process(self, rows: Sequence[ImageRecord], evidence: Evidence) -> list[Outcome[Verbalization]]:  # noqa: ARG002 - of a stage
         """`Kept` with one verbalization, or the failure `image cannot be read` or `verbalizing failed`.
 
         Images of the next group are decoded while one is worked on.
         """
         outcomes: list[Outcome[Verbalization]] = []
         for group in self.decoded(rows):
-            outcomes += self._process_group(group.rows, group.views)
+            outcomes += self._process_group(group.rows, group.images)
         return outcomes
 
     def decoded(self, rows: Sequence[ImageRecord]) -> Iterator[DecodedGroup]:
         """`rows` in the groups that are worked on together; the next group is decoded while one is worked on."""
-        planned = groups(rows, self._group_size, self._settings.max_pixels_at_once // 2)
-        ahead = deque((group, self._workers.start(self._view, group)) for group in islice(planned, 1))
+        assert self._open is not None, "the stage is opened before it is used"
+        planned = groups(rows, self._open.group_size, self._settings.max_pixels_at_once // 2)
+        start = self._open.workers.start
+        ahead = deque((group, start(self._decode, group)) for group in islice(planned, 1))
         while ahead:
-            group, views = ahead.popleft()
-            decoded = DecodedGroup(tuple(group), tuple(views))
-            ahead += ((group, self._workers.start(self._view, group)) for group in islice(planned, 1))
+            group, images = ahead.popleft()
+            decoded = DecodedGroup(tuple(group), tuple(images))
+            ahead += ((group, start(self._decode, group)) for group in islice(planned, 1))
             yield decoded
 
+    def _decode(self, row: ImageRecord) -> DecodedImage:
+        assert self._open is not None, "as above"
+        pixels = self._open.loader.load(row)
+        pixels.load()
+        return DecodedImage(row.image_id, pixels)
+
     def _process_group(
-        self, rows: Sequence[ImageRecord], views: Sequence[parts.View | parts.Unsaid]
+        self, rows: Sequence[ImageRecord], images: Sequence[DecodedImage | ImageFailure]
     ) -> list[Outcome[Verbalization]]:
         outcomes: dict[str, Outcome[Verbalization]] = {
-            row.image_id: Failed(UNREADABLE, view.detail)
-            for row, view in zip(rows, views, strict=True)
-            if isinstance(view, parts.Unsaid)
+            row.image_id: Failed(UNREADABLE, image.detail)
+            for row, image in zip(rows, images, strict=True)
+            if isinstance(image, ImageFailure)
         }
-        outcomes |= self._verbalize([view for view in views if isinstance(view, parts.View)])
+        outcomes |= self._verbalize([image for image in images if isinstance(image, DecodedImage)])
         return [outcomes[row.image_id] for row in rows]
 
-    def _view(self, row: ImageRecord) -> parts.View:
-        picture = self._load(row)
-        if picture.mode != "RGB":
-            raise ValueError(f"an image decoded to RGB is expected, not to {picture.mode}")
-        picture.load()
-        return parts.View(row.image_id, picture, self._settings.working_side_px, self._settings.sharpness_side_px)
-
-    def _verbalize(self, views: Sequence[parts.View]) -> dict[str, Outcome[Verbalization]]:
-        """What the parts make of decoded images, by image_id."""
-        use, group = self.parts, _Group(list(views))
-        concepts = group.keep("concepts", use.concepts.concepts(group.views))
-        narratives = group.keep("narratives", use.narratives.narratives(group.views))
-        proposals = group.keep("regions", use.regions.regions(group.views))
+    def _verbalize(self, images: Sequence[DecodedImage]) -> dict[str, Outcome[Verbalization]]:
+        """What the verbalizers make of decoded images, by image_id."""
+        use, group = self.verbalizers, _Group(list(images))
+        concepts = group.keep("concepts", use.concepts.concepts(group.images))
+        narratives = group.keep("narratives", use.narratives.narratives(group.images))
+        proposals = group.keep("regions", use.regions.regions(group.images))
         captions = group.keep(
-            "captions", use.captions.captions(group.views, [proposals[view.image_id] for view in group.views])
+            "captions", use.captions.captions(group.images, [proposals[image.image_id] for image in group.images])
         )
         drafts = [
             Verbalization(
-                image_id=view.image_id,
-                concepts=concepts[view.image_id],
-                narratives=narratives[view.image_id],
-                regions=number_regions(proposals[view.image_id], captions[view.image_id]),
+                image_id=image.image_id,
+                concepts=concepts[image.image_id],
+                narratives=narratives[image.image_id],
+                regions=number_regions(proposals[image.image_id], captions[image.image_id]),
                 probes=(),
             )
-            for view in group.views
+            for image in group.images
         ]
-        probes = group.keep("probes", use.probes.probes(group.views, drafts))
-        told = {
+        probes = group.keep("probes", use.probes.probes(group.images, drafts))
+        whole = {
             draft.image_id: (replace(draft, probes=probes[draft.image_id]),)
             for draft in drafts
             if draft.image_id in probes
         }
         # A failure that was paid for is counted with what it cost.
         return {
-            view.image_id: Kept(told[view.image_id], (), view.spend)
-            if view.image_id in told
-            else Kept((), (group.failed[view.image_id],), view.spend)
-            if view.spend != NO_SPEND
-            else group.failed[view.image_id]
-            for view in views
+            image.image_id: Kept(whole[image.image_id], (), image.spend)
+            if image.image_id in whole
+            else Kept((), (group.failed[image.image_id],), image.spend)
+            if image.spend != NO_SPEND
+            else group.failed[image.image_id]
+            for image in images
         }
 
 
 class _Group:
-    """The images of a group that no part has failed on yet, and the failures of the others."""
+    """The images of a group that no verbalizer has failed on yet, and the failures of the others."""
 
-    def __init__(self, views: list[parts.View]) -> None:
-        self.views = views
+    def __init__(self, images: list[DecodedImage]) -> None:
+        self.images = images
         self.failed: dict[str, Failed[Verbalization]] = {}
 
-    def keep(self, part: str, results: Sequence[SaidT | parts.Unsaid]) -> dict[str, SaidT]:
-        """What `part` said of each of `views`, by image_id; an image it failed on is not given to the parts after."""
-        said = {}
-        for view, result in zip(self.views, results, strict=True):
-            if isinstance(result, parts.Unsaid):
-                self.failed[view.image_id] = Failed(NOT_VERBALIZED, f"{part}: {result.detail}")
+    def keep(self, part: str, results: Sequence[ResultT | ImageFailure]) -> dict[str, ResultT]:
+        """The `part` of each of `images`, by image_id; an image that it failed on is not given to those after."""
+        found = {}
+        for image, result in zip(self.images, results, strict=True):
+            if isinstance(result, ImageFailure):
+                self.failed[image.image_id] = Failed(NOT_VERBALIZED, f"{part}: {result.detail}")
             else:
-                said[view.image_id] = result
-        self.views = [view for view in self.views if view.image_id in said]
-        return said
+                found[image.image_id] = result
+        self.images = [image for image in self.images if image.image_id in found]
+        return found
 
 
 def number_regions(proposals: Sequence[Proposal], captions: Sequence[str]) -> tuple[Region, ...]:

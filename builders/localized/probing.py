@@ -19,7 +19,7 @@ from ostensive.prompts import Prompts, load_prompts
 from ostensive.recipe import TeacherSettings
 from ostensive.records import Verbalization
 from ostensive.run.services import Services
-from verbalizers.parts import Asked, Unsaid
+from verbalizers.base import ImageFailure, Questions
 
 QUESTIONS = 15
 """LSKD, section 2.1."""
@@ -57,7 +57,7 @@ def parse_questions(text: str, *, questions: int = QUESTIONS) -> list[str]:
 
 
 class TeacherAsker:
-    """The recipe's teacher as a `verbalizers.parts.QuestionAsker`: one request an image, all of them under way at once.
+    """The recipe's teacher as a `verbalizers.base.QuestionAsker`: one request an image, all of them under way at once.
 
     A reply without questions leaves an image with the standing ones; a request without a reply fails the image, for
     the next run will get one.
@@ -84,7 +84,7 @@ class TeacherAsker:
             yield self
         self._chat = None
 
-    def ask(self, drafts: Sequence[Verbalization], count: int) -> list[Asked]:
+    def ask(self, drafts: Sequence[Verbalization], count: int) -> list[Questions]:
         """See `QuestionAsker`."""
         assert self._chat is not None, "the asker is opened before it is used"
         exchanges = self._chat.chat([self._conversation(draft, count) for draft in drafts])
@@ -96,11 +96,11 @@ class TeacherAsker:
         return Conversation((Message("user", prompt),), (), sampling_of(self._teacher, seed))
 
 
-def _asked(exchange: Exchange, count: int) -> Asked:
+def _asked(exchange: Exchange, count: int) -> Questions:
     reply = exchange.replies[0]
     if isinstance(reply, NoReply):
-        return Asked(Unsaid(f"no questions: {reply.reason}: {reply.detail}"), reply.spend)
-    return Asked(tuple(parse_questions(reply.text, questions=count)), reply.spend)
+        return Questions(ImageFailure(f"no questions: {reply.reason}: {reply.detail}"), reply.spend)
+    return Questions(tuple(parse_questions(reply.text, questions=count)), reply.spend)
 
 
 _SCRIPTED = (

@@ -105,6 +105,7 @@ KIND: Final = RecipeKind(
     judged_parts=("answer", "rationale"),
     judging_question="Is the answer right for what is marked, and does the rationale justify it?",
     has_regions=True,
+    counted_fields=("mode",),
     tasks=("triple", "rating"),
     views=("messages", "llava", "lskd"),
     title="questions, answers and rationales about numbered regions",

@@ -26,8 +26,8 @@ from microworld.sentences import tokens_of
 from microworld.training.statements import draw_statement
 from microworld.training.views import NUMBERS
 from microworld.training.words import DESCRIBE, IN_BOX, IS_TRUE, NUMBERED
+from ostensive.chat.records import Completion, Conversation, Message, Sampling
 from ostensive.images.drawing import DrawingStyle, draw_regions
-from ostensive.models.generation import Draw, Generated, GenerationRequest, Turn
 from ostensive.models.generator import Generator
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.records import Region
@@ -54,7 +54,7 @@ _TOPICS: Mapping[Topic, Measure] = {
 _PLACE_QUESTION = "what place is this ?"
 _STYLE = DrawingStyle(fill_alpha=0, numbers=False)  # as region captions are asked for
 _FREE = ""  # no one answer is expected
-_SHORT, _LONG = Draw(max_new_tokens=32), Draw(max_new_tokens=96)
+_SHORT, _LONG = Sampling(0.0, max_tokens=32, seed=0), Sampling(0.0, max_tokens=96, seed=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,15 @@ def measure_vlm(folder: Path, seeds: Sequence[int], *, batch_size: int = 64) -> 
     """The figures of the image-text model in `folder` on the scenes of `seeds`."""
     exams = [exam for seed in seeds for exam in _exams(sample_scene(seed))]
     settings = GeneratorSettings(model=str(folder), batch_size=batch_size)
-    requests = [
-        GenerationRequest((Turn("user", exam.prompt, (exam.image,)),), _LONG if exam.prompt == DESCRIBE else _SHORT)
+    asked = [
+        Conversation(
+            (Message("user", exam.prompt, (exam.image,)),), sampling=_LONG if exam.prompt == DESCRIBE else _SHORT
+        )
         for exam in exams
     ]
     with Generator(settings) as generator:
-        results = generator.generate(requests)
-    said = [result.drawn[0].text if isinstance(result, Generated) else "" for result in results]
+        results = generator.generate(asked)
+    said = [result.text if isinstance(result, Completion) else "" for result in results]
     right: dict[Measure, list[bool]] = {}
     expected: dict[Measure, Counter[str]] = {}
     for exam, text in zip(exams, said, strict=True):

@@ -2,17 +2,18 @@
 
 import threading
 from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import Any, assert_never  # Any: JSON values of any depth
 
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
+from ostensive.chat.local import LocalChat
 from ostensive.chat.prices import PriceTable, price_of
 from ostensive.chat.records import Chat, Sampling
 from ostensive.chat.scripted import Script, ScriptedChat
-from ostensive.chat.self import SelfChat
 from ostensive.chat.served import ServedChat
 from ostensive.models.files import model_version
-from ostensive.models.pool import GeneratorPool
+from ostensive.models.generator import GeneratorPool
+from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import (
     ScriptedTeacherSettings,
     SelfTeacherSettings,
@@ -21,7 +22,8 @@ from ostensive.recipe import (
     TeacherSettings,
 )
 
-ChatSettings = TeacherSettings | ServedModelSettings
+ChatSettings = TeacherSettings | ServedModelSettings | GeneratorSettings
+"""Of a model on this machine any section that names one."""
 
 
 def open_chat(
@@ -33,24 +35,28 @@ def open_chat(
     script: Script,
     prices: PriceTable,
     generators: GeneratorPool,
+    threads: int = 1,
 ) -> Chat:
     """The model that `settings` describe, not entered yet; `script` is what the scripted teacher says.
 
-    Raises `SettingsError` if its address, its key or a price that the budget needs is missing; nothing is sent.
+    `threads` of them prepare images. Raises `SettingsError` if its address, its key or a price that the budget needs is
+    missing; nothing is sent.
     """
     match settings:
         case ScriptedTeacherSettings():
             return ScriptedChat(script, settings, journal=journal, budget=budget, stop=stop)
         case ServedModelSettings():
             price = price_of(settings, prices)
-            return ServedChat(settings, journal=journal, budget=budget, stop=stop, price=price)
-        case SelfTeacherSettings():
-            return SelfChat(settings, journal=journal, budget=budget, stop=stop, generators=generators)
+            return ServedChat(settings, journal=journal, budget=budget, stop=stop, price=price, threads=threads)
+        case GeneratorSettings():
+            return LocalChat(
+                settings, journal=journal, budget=budget, stop=stop, generators=generators, threads=threads
+            )
         case _:
             assert_never(settings)
 
 
-def teacher_identity(settings: TeacherSettings) -> Mapping[str, Any]:  # Any: JSON values of any depth
+def teacher_identity(settings: TeacherSettings) -> Mapping[str, Any]:
     """All that replies depend on besides what is asked: settings and, of a model on this machine, what it is known by.
 
     Raises `SettingsError` as `ostensive.models.files.model_version` does.
@@ -64,13 +70,12 @@ def teacher_identity(settings: TeacherSettings) -> Mapping[str, Any]:  # Any: JS
 def sampling_of(settings: TeacherSettings, seed: int | None = None) -> Sampling:
     """How the replies of this teacher are drawn; `seed` counts only where the teacher is to be sent one."""
     match settings:
-        case ServedTeacherSettings():
-            return Sampling(
-                settings.temperature, settings.top_p, settings.max_tokens, seed if settings.send_seed else None
-            )
-        case SelfTeacherSettings():
-            return Sampling(settings.temperature, settings.top_p, settings.max_tokens, seed)
         case ScriptedTeacherSettings():
             return Sampling()
+        case ServedTeacherSettings():
+            seed = seed if settings.send_seed else None
+        case SelfTeacherSettings():
+            pass
         case _:
             assert_never(settings)
+    return Sampling(settings.temperature, settings.top_p, settings.max_tokens, seed, top_k=settings.top_k)

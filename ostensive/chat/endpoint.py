@@ -6,7 +6,7 @@ without its retries and reply models: the first are ours to decide, the second c
 """
 
 import ipaddress
-import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,13 +16,11 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import SecretStr
 
 from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, Verdict, judge_status, retry_after_s
-from ostensive.errors import SettingsError
+from ostensive.errors import AccessRefusedError, SettingsError
 from ostensive.recipe import ServedModelSettings
 
 if TYPE_CHECKING:
     from openai import APIConnectionError, APIStatusError, AsyncOpenAI
-
-logger = logging.getLogger(__name__)
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 _PLACEHOLDER_KEY = "none"  # the package insists on a key; a server on this machine usually does not
@@ -110,6 +108,35 @@ class Missed:
     verdict: Verdict
     detail: str
     retry_after_s: float | None = None
+
+
+def check_key(settings: ServedModelSettings, environment: Mapping[str, str] = os.environ) -> None:
+    """Raises `AccessRefusedError` if the server says that the key is not valid; says nothing otherwise.
+
+    One request for the list of models, before any work, which costs nothing. Only a refused key is taken for an answer:
+    a server may lack the list, a key may be allowed to chat and not to list, and a server that is not up yet will be
+    asked again later. Raises `SettingsError` if the address is unusable or the key is missing.
+    """
+    import httpx2
+    import openai
+
+    endpoint = resolve_endpoint(settings, environment)
+    with openai.OpenAI(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key.get_secret_value(),
+        timeout=settings.connect_timeout_s,
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(trust_env=not endpoint.loopback),
+    ) as client:
+        try:
+            client.get("/models", cast_to=httpx2.Response)
+        except openai.AuthenticationError as error:
+            raise AccessRefusedError(
+                f"{endpoint.base_url} refuses the key ({' '.join(endpoint.scrub(str(error)).split())[:200]}); "
+                f"check {settings.key_variable} or {settings.section}.api_key"
+            ) from None  # the original holds the key in its request
+        except (openai.OpenAIError, httpx2.HTTPError):
+            return
 
 
 class Connection:

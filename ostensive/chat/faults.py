@@ -4,9 +4,11 @@ Never by time or order, so that a rehearsal can be repeated.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from ostensive.errors import SettingsError
+from ostensive.settings import nearest_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +54,19 @@ def choose_fault(faults: Faults, digest: bytes, attempt: int) -> str:
 def fraction(digest: bytes, purpose: str) -> float:
     """A number in [0, 1) that depends on a request's digest and on what it is for."""
     return int.from_bytes(hashlib.sha256(digest + purpose.encode()).digest()[:6], "big") / 2**48
+
+
+def parse_faults(faults: Sequence[str]) -> dict[str, float]:
+    """`["server_error=0.1"]` as chances by kind; raises `SettingsError` naming the nearest kind."""
+    chances: dict[str, float] = {}
+    for fault in faults:
+        kind, _, chance = fault.partition("=")
+        if kind not in FAULT_KINDS:
+            near = nearest_key(kind, FAULT_KINDS)
+            hint = f"the nearest known kind is {near}" if near else f"known are {', '.join(FAULT_KINDS)}"
+            raise SettingsError(f"--fault {fault}: unknown kind; {hint}")
+        try:
+            chances[kind] = float(chance)
+        except ValueError as error:
+            raise SettingsError(f"--fault {fault}: KIND=SHARE with a share from 0 to 1 is expected") from error
+    return chances

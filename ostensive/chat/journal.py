@@ -22,6 +22,8 @@ from typing import Self
 from ostensive.records import Spend
 from ostensive.sqlite_files import FileKind
 
+FREE_ENDPOINT = "local"
+"""Under which the answers of models on this machine stand that verbalize: no limit counts them."""
 _KEYS_A_QUERY = 500
 _ROWS_AN_INSERT = 256
 
@@ -135,16 +137,21 @@ class Journal:
         return None if row is None else str(row[0])
 
     def totals(self, run_id: str) -> Spend:
-        """What the run `run_id` has paid so far, spoiled answers included; `usd` is None if any price is not known."""
-        columns = "prompt_tokens, completion_tokens, usd"
+        """What the run `run_id` has asked and paid so far, spoiled answers included and those of `FREE_ENDPOINT` not.
+
+        `usd` is None if any price is not known.
+        """
+        columns, condition = "prompt_tokens, completion_tokens, usd", "run_id = :run AND endpoint <> :free"
         query = (
             "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0),"  # noqa: S608 - constants
-            f" coalesce(sum(usd), 0.0), count(*) - count(usd) FROM (SELECT {columns} FROM answers WHERE run_id = :run"
-            f" UNION ALL SELECT {columns} FROM spoiled WHERE run_id = :run)"
+            f" coalesce(sum(usd), 0.0), count(*) - count(usd) FROM (SELECT {columns} FROM answers WHERE {condition}"
+            f" UNION ALL SELECT {columns} FROM spoiled WHERE {condition})"
         )
         with self._reading:
             try:
-                requests, prompt, completion, usd, unknown = self._reader.execute(query, {"run": run_id}).fetchone()
+                requests, prompt, completion, usd, unknown = self._reader.execute(
+                    query, {"run": run_id, "free": FREE_ENDPOINT}
+                ).fetchone()
             except sqlite3.Error as error:
                 raise JOURNAL.storage_error(self.path, error) from error
         return Spend(requests, prompt, completion, None if unknown else usd)

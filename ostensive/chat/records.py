@@ -1,42 +1,43 @@
-"""What goes to a teacher and what comes back, whoever the teacher is."""
+"""What a model is asked and what it replies, whichever model it is and wherever it runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
+from ostensive.chat.pictures import DEFAULT_SENT_IMAGES, Picture, SentImageSettings
 from ostensive.records import NO_SPEND, Spend
 
+Form = Literal["chat", "continuation", "instruction", "task"]
+"""How a model wants to be asked. chat: conversations; the others one user's message with one image: continuation, a
+text that the model goes on with (BLIP-2); instruction (InstructBLIP); task, a task prompt (Florence-2)."""
 
-@dataclass(frozen=True, slots=True)
-class ImagePart:
-    """An image in a message: encoded bytes and their MIME type, as they will be sent."""
-
-    data: bytes
-    mime: str
+UNREADABLE_IMAGE = "unreadable image"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation; images come before the text."""
+    """One message of a conversation; images come before the text, as pixels or as bytes that are sent as they are."""
 
     role: Literal["system", "user", "assistant"]
     text: str
-    images: tuple[ImagePart, ...] = ()
+    images: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How a reply is drawn. `seed` is sent when it is not None; requests that differ only in it are two.
 
-    `draw` tells apart requests that are sent alike and are yet to have a reply each: the first is 0.
+    `draw` tells apart requests that are alike and are yet to have a reply each: the first is 0. Models on this machine
+    look at the images of such requests once.
     """
 
-    temperature: float = 0.8
+    temperature: float = 0.8  # 0 takes the likeliest token each time
     top_p: float = 1.0
     max_tokens: int = 1024
     seed: int | None = None
     draw: int = 0
+    top_k: int | None = None  # tokens are drawn from so many of the likeliest; None: from all
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,22 @@ class Conversation:
     messages: tuple[Message, ...]
     follow_ups: tuple[Message, ...] = ()
     sampling: Sampling = Sampling()
+    sent_images: SentImageSettings = DEFAULT_SENT_IMAGES  # what pixels are sent as, to a served model
+
+    @property
+    def images(self) -> tuple[Picture, ...]:
+        """All images, those of follow-ups included, in the order of the messages."""
+        return tuple(image for message in (*self.messages, *self.follow_ups) for image in message.images)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One text as a model gives it, and its tokens; `finish_reason` is "stop", or "length" where it was cut."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int  # image slots included
+    completion_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +86,7 @@ class NoReply:
 
     reason: str  # a short fixed phrase to count by: "timeout", "server error", "malformed reply", ...
     detail: str
-    request_key: str
+    request_key: str = ""  # empty where nothing was asked
     spend: Spend = NO_SPEND  # of an answer without text, which is paid for like any other
 
 
@@ -81,7 +98,12 @@ class Exchange:
 
 
 class Chat(Protocol):
-    """Access to a teacher. Entered before use; may be called from several threads."""
+    """Access to a model. Entered before use; may be called from several threads."""
+
+    @property
+    def form(self) -> Form:
+        """How the model wants to be asked; known once it is entered."""
+        ...
 
     def __enter__(self) -> Self: ...
 
@@ -90,7 +112,7 @@ class Chat(Protocol):
     ) -> None: ...
 
     def chat(self, conversations: Sequence[Conversation]) -> list[Exchange]:
-        """One exchange for each conversation, in order.
+        """One exchange for each conversation, in order. A request that fails costs no other.
 
         Raises `BudgetReached` or `Interrupted` after the answers in flight have reached the journal, and
         `AccessRefusedError` when the server refuses the key, the model or the form of the request.

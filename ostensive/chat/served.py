@@ -18,25 +18,29 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from ostensive.chat.budget import Budget, BudgetBusy, BudgetExhausted, Reservation, upper_bound_usd
 from ostensive.chat.endpoint import Connection, Missed, Received, resolve_endpoint
 from ostensive.chat.journal import Answer, Entry, Journal
 from ostensive.chat.limiter import AdaptiveLimit, Gate, Rank
+from ostensive.chat.pictures import EncodedImage, Picture, SentImageSettings
 from ostensive.chat.prices import Price
-from ostensive.chat.records import Conversation, Exchange, Message, NoReply, Reply
-from ostensive.chat.requests import Request, RequestMaker
+from ostensive.chat.records import Conversation, Exchange, Form, Message, NoReply, Reply
 from ostensive.chat.retry import MALFORMED, TIMED_OUT, UNREACHABLE, Action, Backoff
+from ostensive.chat.turns import with_pictures
 from ostensive.chat.wire import (
     MalformedReplyError,
     ParsedReply,
+    Request,
+    RequestMaker,
     outcome,
     parse_reply,
+    spend_of,
+    stored_reply,
 )
 from ostensive.errors import AccessRefusedError, BudgetReached, Interrupted, OstensiveError
 from ostensive.recipe import ServedModelSettings
-from ostensive.records import Spend
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +66,9 @@ class ServedChat:
     not known; nothing is sent before the first `chat`.
     """
 
-    def __init__(
+    form: ClassVar[Form] = "chat"
+
+    def __init__(  # noqa: PLR0913 - the last four are for tests and machines that differ
         self,
         settings: ServedModelSettings,
         *,
@@ -73,7 +79,9 @@ class ServedChat:
         environment: Mapping[str, str] = os.environ,
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
         stop_grace_s: float = STOP_GRACE_S,
+        threads: int = 1,
     ) -> None:
+        """`threads` of them encode images."""
         budget.require_price(settings.model, price, settings.section)
         self._settings = settings
         self._endpoint = resolve_endpoint(settings, environment)
@@ -86,6 +94,7 @@ class ServedChat:
         self._price = price
         self._backoff = backoff
         self._stop_grace_s = stop_grace_s
+        self._threads = threads
         self._rng = random.Random()  # noqa: S311 - spreads retries in time; no row depends on it
         self._calls = itertools.count()
         self._flights: dict[str, asyncio.Task[Reply | NoReply]] = {}
@@ -116,10 +125,13 @@ class ServedChat:
 
     def chat(self, conversations: Sequence[Conversation]) -> list[Exchange]:
         """One exchange for each conversation, in order; see `Chat.chat` for what it raises."""
+        return with_pictures(conversations, _encoded, self._hold, threads=self._threads)
+
+    def _hold(self, conversations: Sequence[Conversation]) -> list[Exchange]:
         openings = [self._requests.make(talk.messages, talk.sampling) for talk in conversations]
         # Here and not on the event loop: a resumed run reads thousands of answers at a time.
         answers = self._journal.lookup([opening.key for opening in openings])
-        replies = [self._reply(answers[opening.key]) if opening.key in answers else None for opening in openings]
+        replies = [stored_reply(answers[opening.key]) if opening.key in answers else None for opening in openings]
         starts = list(map(_Start, conversations, openings, replies))
         future = asyncio.run_coroutine_threadsafe(self._chat(starts, next(self._calls)), self._loop)
         try:
@@ -145,7 +157,7 @@ class ServedChat:
     async def _watch(self) -> None:
         while not self._stop.is_set():
             await asyncio.sleep(_STOP_CHECK_S)
-        self._send_no_more(Interrupted("stopped while asking the teacher; the same command continues"))
+        self._send_no_more(Interrupted("stopped while asking a model; the same command continues"))
         await asyncio.sleep(self._stop_grace_s)
         for flight in self._flights.values():
             flight.cancel()
@@ -331,8 +343,8 @@ class ServedChat:
         entry = Entry(answer, self._requests.journal_form(request))
         standing = (await asyncio.wrap_future(self._journal.record([entry])))[request.key]
         if standing is answer:
-            return outcome(parsed, answer.model, answer.key, _spend(answer))
-        return self._reply(standing)
+            return outcome(parsed, answer.model, answer.key, spend_of(answer))
+        return stored_reply(standing)
 
     async def _spoil(self, request: Request, received: Received, bound_usd: float, reason: str) -> None:
         text = received.raw.decode("utf-8", "replace")
@@ -344,11 +356,8 @@ class ServedChat:
     def _known(self, request: Request) -> Reply | NoReply | None:
         # On the event loop: one key takes some 20 us, the way to a thread and back a hundred times that under load.
         answer = self._journal.lookup([request.key]).get(request.key)
-        return None if answer is None else self._reply(answer)
-
-    def _reply(self, answer: Answer) -> Reply | NoReply:
-        return outcome(parse_reply(answer.response.encode("utf-8")), answer.model, answer.key, _spend(answer))
+        return None if answer is None else stored_reply(answer)
 
 
-def _spend(answer: Answer) -> Spend:
-    return Spend(1, answer.prompt_tokens, answer.completion_tokens, answer.usd)
+def _encoded(picture: Picture, sent_images: SentImageSettings) -> EncodedImage:
+    return sent_images.encode(picture)

@@ -175,15 +175,11 @@ class ScriptedHandler:
         said = script_reply(self._script, messages, sampling)
         if fault == "length":
             said = replace(said, text=said.text[: len(said.text) // 2], finish_reason="length")
-        text = None if fault == "content_filter" else said.text
-        finish_reason = fault if fault == "content_filter" else said.finish_reason
         completion = completion_json(
-            text,
-            finish_reason,
+            said,
             self.settings.model,
-            said.prompt_tokens,
-            said.completion_tokens,
             completion_id=f"chatcmpl-{digest.hex()[:24]}",
+            filtered=fault == "content_filter",
         )
         return encode({**completion, "choices": []} if fault == "no_choices" else completion)
 

@@ -10,13 +10,17 @@ import binascii
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast  # Any: JSON values of any depth
 
-from ostensive.chat.records import ImagePart, Message, NoReply, Reply, Sampling
+from ostensive.chat.journal import Answer
+from ostensive.chat.pictures import EncodedImage, Picture, picture_reference
+from ostensive.chat.records import Completion, Message, NoReply, Reply, Sampling
 from ostensive.fingerprint import canonical_json, fingerprint
+from ostensive.recipe import ServedModelSettings
 from ostensive.records import Spend
 
+_SEED_BITS = 0x7FFFFFFF  # servers differ in how large a seed they take
 KEY_VERSION = 1  # of the way keys are made; another number makes every journaled answer unknown
 
 TokenLimitField = Literal["max_tokens", "max_completion_tokens"]
@@ -39,14 +43,10 @@ class ParsedReply:
     refusal: str = ""
 
 
-def data_url(image: ImagePart) -> str:
+def data_url(image: Picture) -> str:
     """The image as a `data:` URL with its bytes in base64."""
+    assert isinstance(image, EncodedImage), "pixels are encoded before they are sent"
     return f"data:{image.mime};base64,{base64.b64encode(image.data).decode('ascii')}"
-
-
-def image_reference(image: ImagePart) -> str:
-    """The image as it stands in the journal: SHA-256, MIME type and length instead of its bytes."""
-    return f"sha256:{hashlib.sha256(image.data).hexdigest()};{image.mime};{len(image.data)} bytes"
 
 
 def valid_text(text: str) -> str:
@@ -64,8 +64,8 @@ def request_body(
     sampling: Sampling,
     *,
     token_limit_field: TokenLimitField = "max_tokens",  # noqa: S107 - a field name
-    image_url: Callable[[ImagePart], str] = data_url,
-) -> dict[str, Any]:  # Any: JSON values of any depth
+    image_url: Callable[[Picture], str] = data_url,
+) -> dict[str, Any]:
     """The body of a `chat/completions` request with every default written out."""
     body: dict[str, Any] = {  # Any: as above
         "model": model,
@@ -74,12 +74,14 @@ def request_body(
         "top_p": sampling.top_p,
         token_limit_field: sampling.max_tokens,
     }
+    if sampling.top_k is not None:
+        body["top_k"] = sampling.top_k
     if sampling.seed is not None:
         body["seed"] = sampling.seed
     return body
 
 
-def _message_json(message: Message, image_url: Callable[[ImagePart], str]) -> dict[str, Any]:  # Any: JSON values
+def _message_json(message: Message, image_url: Callable[[Picture], str]) -> dict[str, Any]:  # Any: JSON values
     text = valid_text(message.text)
     if not message.images:
         return {"role": message.role, "content": text}
@@ -87,7 +89,7 @@ def _message_json(message: Message, image_url: Callable[[ImagePart], str]) -> di
     return {"role": message.role, "content": [*images, {"type": "text", "text": text}]}
 
 
-def encode(body: Mapping[str, Any]) -> bytes:  # Any: JSON values of any depth
+def encode(body: Mapping[str, Any]) -> bytes:
     """The bytes that are sent: canonical JSON in UTF-8."""
     return canonical_json(body).encode("utf-8")
 
@@ -100,6 +102,49 @@ def request_key(endpoint: str, data: bytes, draw: int = 0) -> str:
         "body": hashlib.sha256(data).hexdigest(),
     }
     return fingerprint(known_by | ({"draw": draw} if draw else {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request before it is sent.
+
+    `body` is None where the request has images: those bodies are made anew when their turn comes, so that waiting
+    requests do not hold a second, larger copy of every image.
+    """
+
+    key: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    body: bytes | None
+
+
+class RequestMaker:
+    """Makes the requests to one teacher; `endpoint` is what their answers are remembered by."""
+
+    def __init__(self, settings: ServedModelSettings, endpoint: str) -> None:
+        self._settings = settings
+        self._endpoint = endpoint
+
+    def make(self, messages: tuple[Message, ...], sampling: Sampling) -> Request:
+        """The request that asks for the next message."""
+        if sampling.seed is not None:
+            sampling = replace(sampling, seed=(sampling.seed + sampling.draw) & _SEED_BITS)
+        body = self._encode(messages, sampling, data_url)
+        pictured = any(message.images for message in messages)
+        return Request(request_key(self._endpoint, body, sampling.draw), messages, sampling, None if pictured else body)
+
+    def data(self, request: Request) -> bytes:
+        """The body as it is sent."""
+        return request.body or self._encode(request.messages, request.sampling, data_url)
+
+    def journal_form(self, request: Request) -> str:
+        """The body as it is kept: images replaced by their hash, MIME type and length."""
+        data = request.body or self._encode(request.messages, request.sampling, picture_reference)
+        return data.decode("utf-8")
+
+    def _encode(self, messages: tuple[Message, ...], sampling: Sampling, image_url: Callable[[Picture], str]) -> bytes:
+        model, limit_field = self._settings.model, self._settings.token_limit_field
+        return encode(request_body(model, messages, sampling, token_limit_field=limit_field, image_url=image_url))
 
 
 def parse_reply(raw: bytes) -> ParsedReply:
@@ -157,10 +202,20 @@ def outcome(parsed: ParsedReply, asked_model: str, key: str, spend: Spend) -> Re
     return NoReply(reason, f"finish reason {parsed.finish_reason}", key, spend)
 
 
+def spend_of(answer: Answer) -> Spend:
+    """What an answer cost."""
+    return Spend(1, answer.prompt_tokens, answer.completion_tokens, answer.usd)
+
+
+def stored_reply(answer: Answer) -> Reply | NoReply:
+    """The reply that the journal has."""
+    return outcome(parse_reply(answer.response.encode("utf-8")), answer.model, answer.key, spend_of(answer))
+
+
 def completion_json(
-    text: str | None, finish_reason: str, model: str, prompt_tokens: int, completion_tokens: int, *, completion_id: str
+    completion: Completion, model: str, *, completion_id: str, filtered: bool = False
 ) -> dict[str, object]:
-    """A chat completion in the OpenAI format, as the scripted teacher answers; `created` is 0 to stay reproducible."""
+    """A chat completion in the OpenAI format, without its text if `filtered`; `created` is 0 to stay reproducible."""
     return {
         "id": completion_id,
         "object": "chat.completion",
@@ -169,15 +224,19 @@ def completion_json(
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": text, "refusal": None},
+                "message": {
+                    "role": "assistant",
+                    "content": None if filtered else completion.text,
+                    "refusal": None,
+                },
                 "logprobs": None,
-                "finish_reason": finish_reason,
+                "finish_reason": "content_filter" if filtered else completion.finish_reason,
             }
         ],
         "usage": {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": prompt_tokens + completion_tokens,
+            "prompt_tokens": completion.prompt_tokens,
+            "completion_tokens": completion.completion_tokens,
+            "total_tokens": completion.prompt_tokens + completion.completion_tokens,
         },
     }
 
@@ -197,7 +256,7 @@ def _parse_message(item: object, index: int) -> Message:
     if isinstance(content, str):
         return Message(role, content)
     texts: list[str] = []
-    images: list[ImagePart] = []
+    images: list[EncodedImage] = []
     for part in content if isinstance(content, list) else [None]:
         match part:
             case {"type": "text", "text": str(text)}:
@@ -209,11 +268,11 @@ def _parse_message(item: object, index: int) -> Message:
     return Message(role, "\n".join(texts), tuple(images))
 
 
-def _parse_image(url: str, index: int) -> ImagePart:
+def _parse_image(url: str, index: int) -> EncodedImage:
     head, comma, payload = url.partition(",")
     if not head.startswith("data:") or not head.endswith(";base64") or not comma:
         raise ValueError(f"messages.{index}.content: a data: URL in base64 is expected, not {url[:40]!r}")
     try:
-        return ImagePart(base64.b64decode(payload, validate=True), head[len("data:") : -len(";base64")])
+        return EncodedImage(base64.b64decode(payload, validate=True), head[len("data:") : -len(";base64")])
     except binascii.Error as error:
         raise ValueError(f"messages.{index}.content: the base64 of an image is broken ({error})") from error

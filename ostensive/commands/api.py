@@ -82,23 +82,23 @@ def demo(
 def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> "Rehearsal":
     """Takes the first image that can be read through a rehearsal of `recipe`; nothing is sent, spent or written."""
     from builders.table import load, recipe_kind
-    from ostensive.images.sources import list_items
     from ostensive.run.preview import preview as rehearse_first
+    from ostensive.run.sources import find_sources
 
     resolved = load(recipe, profile=options.profile, assignments=options.settings)
-    items = list_items(Path(images), resolved.intake)[: options.limit]
-    return rehearse_first(resolved, recipe_kind(resolved.recipe), items)
+    kind = recipe_kind(resolved.recipe)
+    return rehearse_first(resolved, kind, find_sources(resolved, kind, images, options))
 
 
 def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> "Estimate":
     """What a build would ask and cost, from a few images; raises as `ostensive.run.estimate.estimate` does."""
     from builders.table import load, recipe_kind
-    from ostensive.images.sources import list_items
-    from ostensive.run.estimate import estimate as estimate_items
+    from ostensive.run.estimate import estimate as estimate_sources
+    from ostensive.run.sources import find_sources
 
     resolved = load(recipe, profile=options.profile, assignments=options.settings)
-    items = list_items(Path(images), resolved.intake)[: options.limit]
-    return estimate_items(resolved, recipe_kind(resolved.recipe), items, options)
+    kind = recipe_kind(resolved.recipe)
+    return estimate_sources(resolved, kind, find_sources(resolved, kind, images, options), options)
 
 
 def doctor(

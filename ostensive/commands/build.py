@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ostensive.commands.options import (
+    AnnotationsFile,
     AsJson,
     Images,
     Limit,
@@ -56,6 +57,7 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
     recipe: RecipeName,
     images: Images,
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder; run again to continue in it.")],
+    annotations: AnnotationsFile = None,
     profile: Profile = None,
     settings: Settings = None,
     journal: JournalPath = None,
@@ -74,6 +76,7 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
     options = BuildOptions(
         profile=profile,
         settings=tuple(settings or ()),
+        annotations=annotations,
         journal=journal,
         max_cost_usd=max_cost,
         max_requests=max_requests,
@@ -86,18 +89,26 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
 
 
 @app.command()
-def preview(recipe: RecipeName, images: Images, profile: Profile = None, settings: Settings = None) -> None:
+def preview(
+    recipe: RecipeName,
+    images: Images,
+    annotations: AnnotationsFile = None,
+    profile: Profile = None,
+    settings: Settings = None,
+) -> None:
     """Take one image through every stage and print each text and prompt; nothing is sent, spent or written."""
     from ostensive.commands import api
     from ostensive.run.preview import as_text
 
-    print_lines([as_text(api.preview(recipe, images=images, options=rehearsal_options(profile, settings)))])
+    options = rehearsal_options(profile, settings, annotations=annotations)
+    print_lines([as_text(api.preview(recipe, images=images, options=options))])
 
 
 @app.command()
 def estimate(
     recipe: RecipeName,
     images: Images,
+    annotations: AnnotationsFile = None,
     profile: Profile = None,
     settings: Settings = None,
     prices: Prices = None,
@@ -108,9 +119,8 @@ def estimate(
     from ostensive.commands import api
     from ostensive.commands.show import estimate_lines, to_json
 
-    found = api.estimate(
-        recipe, images=images, options=rehearsal_options(profile, settings, prices=prices, limit=limit)
-    )
+    options = rehearsal_options(profile, settings, annotations=annotations, prices=prices, limit=limit)
+    found = api.estimate(recipe, images=images, options=options)
     print_lines([to_json(asdict(found))] if as_json else estimate_lines(found))
 
 

@@ -44,6 +44,7 @@ def rehearsal_options(
     profile: str | None,
     settings: list[str] | None,
     *,
+    annotations: Path | None = None,
     prices: Path | None = None,
     limit: int | None = None,
 ) -> "BuildOptions":
@@ -51,4 +52,10 @@ def rehearsal_options(
     from ostensive.run.options import BuildOptions
 
     stand_ins = ("corpus.license=unknown", "corpus.source=unknown")
-    return BuildOptions(profile=profile, settings=(*stand_ins, *(settings or ())), prices=prices, limit=limit)
+    return BuildOptions(
+        profile=profile,
+        settings=(*stand_ins, *(settings or ())),
+        annotations=annotations,
+        prices=prices,
+        limit=limit,
+    )

@@ -26,8 +26,11 @@ def serve_scripted(
 ) -> None:
     """Serve the scripted teacher over HTTP in the OpenAI format, to rehearse a recipe against a server."""
     from builders.table import load, recipe_kind
-    from ostensive.chat.serving import serve_scripted as serve
+    from ostensive.chat.faults import Faults, parse_faults
+    from ostensive.chat.server import ServerSettings, serve
 
     stand_ins = ["corpus.license=unknown", "corpus.source=unknown", f"teacher.error_rate={error_rate}"]
     script = recipe_kind(recipe).script(load(recipe, assignments=stand_ins))
-    serve(script, host=host, port=port, latency_s=latency, faults=faults or [], faulty_attempts=max_attempts)
+    chances = parse_faults(faults or [])
+    settings = ServerSettings(latency_s=latency, faults=Faults(**chances, most_per_request=max_attempts))
+    serve(script, settings, host=host, port=port, on_ready=typer.echo)

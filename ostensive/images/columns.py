@@ -31,7 +31,7 @@ def list_rows(path: str, name: str, column: str | None) -> Iterator[SourceItem]:
         else:
             table = open_arrow(path)
             schema, rows = table.schema, table.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no UTF-8
         reason = " ".join(str(error).split())
         message = f"{shown_name(path)}: not a readable Parquet or Arrow file: {reason:.200}"
         raise DataSetUnreadableError(message) from error

@@ -33,6 +33,7 @@ UNSUPPORTED_SUFFIXES: Final = frozenset(
 LISTED_SUFFIXES: Final = IMAGE_SUFFIXES | UNSUPPORTED_SUFFIXES
 TAR_SUFFIX: Final = ".tar"
 ROW_SUFFIXES: Final = frozenset({".parquet", ".arrow"})
+METADATA_NAMES: Final = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})  # as `datasets` has them
 
 
 def suffix_of(name: str) -> str:
@@ -48,10 +49,11 @@ def is_set_aside(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FolderListing:
-    """What a folder holds, in the order of the keys: images, and the paths of tars, Parquet and Arrow files."""
+    """What a folder holds, in the order of the keys: images, and the paths of data sets and of metadata files."""
 
     images: list[SourceItem]
     data_sets: list[str]
+    metadata_files: list[str]
 
 
 def list_folder(root: str) -> FolderListing:
@@ -61,7 +63,7 @@ def list_folder(root: str) -> FolderListing:
     lead to is listed at its own place, so that a cycle of links ends at once. Links that lead out are refused items.
     Raises `OSError` when `root` itself cannot be read; a folder below it is then a refused item.
     """
-    listing = FolderListing([], [])
+    listing = FolderListing([], [], [])
     pending = [root]
     while pending:
         folder = pending.pop()
@@ -76,12 +78,15 @@ def list_folder(root: str) -> FolderListing:
         for entry in found:
             if entry.is_dir(follow_symlinks=False):
                 pending.append(entry.path)
+            elif entry.name in METADATA_NAMES:
+                listing.metadata_files.append(entry.path)
             elif suffix_of(entry.name) == TAR_SUFFIX or suffix_of(entry.name) in ROW_SUFFIXES:
                 listing.data_sets.append(entry.path)
             else:
                 listing.images.extend(_entry_items(entry, root))
     listing.images.sort(key=lambda item: item.key)
     listing.data_sets.sort()
+    listing.metadata_files.sort()
     return listing
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from ostensive.errors import SettingsError
 from ostensive.images import refusals
+from ostensive.images.annotation_columns import AnnotationColumns
 from ostensive.images.columns import list_rows
 from ostensive.images.files import (
     LISTED_SUFFIXES,
@@ -25,23 +26,31 @@ from ostensive.images.files import (
     refused_item,
     suffix_of,
 )
-from ostensive.images.items import SourceItem
+from ostensive.images.items import Beside, FoundFile, SourceItem, SourceListing
 from ostensive.images.paths import is_inside, shown_name
 from ostensive.images.refusals import DataSetUnreadableError
 from ostensive.images.tars import COMPRESSED_SUFFIXES, list_tar, refuse_compressed
 from ostensive.recipe import IntakeSettings
 
-__all__ = ["SourceItem", "list_items"]
+__all__ = ["SourceItem", "SourceListing", "list_items", "list_source"]
 
 _MAX_LIST_BYTES: Final = 1 << 30
 
 
 def list_items(path: str | os.PathLike[str], settings: IntakeSettings) -> list[SourceItem]:
-    """Every image in `path`, refused ones included; keys are unique.
+    """Every image in `path`, as `list_source` gives them, where nothing beside them is of interest."""
+    return list_source(path, settings, None).items
 
-    Folders in the order of their names, tars and Parquet in the order of what they hold, a list in its own order.
-    Raises `SettingsError` when there is nothing to take.
+
+def list_source(
+    path: str | os.PathLike[str], settings: IntakeSettings, columns: AnnotationColumns | None
+) -> SourceListing:
+    """Every image in `path`, refused ones included, and where texts lie beside them, if any of their columns count.
+
+    Folders in the order of their names, tars and Parquet in the order of what they hold, a list in its own order. Keys
+    are unique. Raises `SettingsError` when there is nothing to take.
     """
+    beside = None if columns is None or not columns.settings.beside else Beside(columns.holds_text)
     given = str(Path(path).absolute())
     shown = shown_name(os.fspath(path))
     try:
@@ -49,36 +58,48 @@ def list_items(path: str | os.PathLike[str], settings: IntakeSettings) -> list[S
             raise SettingsError(
                 f"{shown}: no such file or folder; images are taken from a folder, list, tar or Parquet"
             )
-        items = _folder_items(given, shown, settings) if Path(given).is_dir() else _file_items(given, shown, settings)
+        find = _folder_items if Path(given).is_dir() else _file_items
+        items = find(given, shown, settings, beside)
     except OSError as error:
         raise SettingsError(f"{shown}: cannot be read: {error.strerror or error}") from error
     if not items:
         raise SettingsError(f"{shown}: no image in it; files with a suffix such as .jpg, .png or .webp are expected")
-    return _with_unique_keys(items)
+    return SourceListing(_with_unique_keys(items), beside)
 
 
-def _folder_items(folder: str, shown: str, settings: IntakeSettings) -> list[SourceItem]:
+def _folder_items(folder: str, shown: str, settings: IntakeSettings, beside: Beside | None) -> list[SourceItem]:
     root = os.path.realpath(folder)
     listing = list_folder(root)
     if any(item.problem is None for item in listing.images):
         reason = refusals.DATA_SET_AMONG_IMAGES
         refused = [refused_item(path, root, reason, "give it by itself") for path in listing.data_sets]
+        if beside is not None:
+            beside.metadata_files += [_metadata_file(path, root) for path in listing.metadata_files]
         return sorted([*listing.images, *refused], key=lambda item: item.key)
-    if not listing.data_sets and not listing.images:
+    # Without an image file beside it, a Parquet file of whatever name is a data set.
+    data_sets = sorted([*listing.data_sets, *(p for p in listing.metadata_files if suffix_of(p) in ROW_SUFFIXES)])
+    if not data_sets and not listing.images:
         _refuse_compressed_tars(root)
         raise SettingsError(f"{shown}: no image in this folder; files such as .jpg, .png or .webp are expected")
     items = list(listing.images)
-    for path in _without_caches(listing.data_sets):
+    for path in _without_caches(data_sets):
         if not is_inside(path, root):
             items.append(refused_item(path, root, refusals.LEADS_OUT, "link"))
         elif not Path(path).is_file():
             items.append(refused_item(path, root, refusals.NOT_A_FILE, "a tar, Parquet or Arrow file is expected"))
         else:
             try:
-                items.extend(_data_set_items(path, os.path.relpath(path, root), settings))
+                items.extend(_data_set_items(path, os.path.relpath(path, root), settings, beside))
             except DataSetUnreadableError as error:
                 items.append(refused_item(path, root, refusals.UNREADABLE, str(error)))
     return items
+
+
+def _metadata_file(path: str, root: str) -> FoundFile:
+    name = os.path.relpath(path, root)
+    if not is_inside(path, root):
+        raise SettingsError(f"{shown_name(name)}: a link that leads out of the folder; put the file itself there")
+    return FoundFile(path, name)
 
 
 def _without_caches(paths: Sequence[str]) -> Iterator[str]:
@@ -112,7 +133,7 @@ def _refuse_compressed_tars(root: str) -> None:
             refuse_compressed(str(file))
 
 
-def _file_items(path: str, shown: str, settings: IntakeSettings) -> list[SourceItem]:
+def _file_items(path: str, shown: str, settings: IntakeSettings, beside: Beside | None) -> list[SourceItem]:
     name = Path(path).name
     if not Path(path).is_file():
         raise SettingsError(f"{shown}: not a regular file; a folder, list, tar or Parquet is expected")
@@ -121,18 +142,18 @@ def _file_items(path: str, shown: str, settings: IntakeSettings) -> list[SourceI
     if name.lower().endswith(COMPRESSED_SUFFIXES):
         refuse_compressed(path)
     if suffix_of(name) == TAR_SUFFIX or suffix_of(name) in ROW_SUFFIXES:
-        return list(_data_set_items(path, name, settings))
-    return _listed_items(path, shown, settings)
+        return list(_data_set_items(path, name, settings, beside))
+    return _listed_items(path, shown, settings, beside)
 
 
-def _data_set_items(path: str, name: str, settings: IntakeSettings) -> Iterator[SourceItem]:
+def _data_set_items(path: str, name: str, settings: IntakeSettings, beside: Beside | None) -> Iterator[SourceItem]:
     if suffix_of(path) == TAR_SUFFIX:
-        yield from list_tar(path, name)
+        yield from list_tar(path, name, beside)
     else:
         yield from list_rows(path, name, settings.column)
 
 
-def _listed_items(path: str, shown: str, settings: IntakeSettings) -> list[SourceItem]:
+def _listed_items(path: str, shown: str, settings: IntakeSettings, beside: Beside | None) -> list[SourceItem]:
     """The files that a list file names; a line may name an image, a tar, a Parquet or an Arrow file."""
     if Path(path).stat().st_size > _MAX_LIST_BYTES:
         raise SettingsError(f"{shown}: too large for a list of paths (1 GiB); a tar or Parquet needs its suffix")
@@ -146,7 +167,7 @@ def _listed_items(path: str, shown: str, settings: IntakeSettings) -> list[Sourc
         if target in seen:
             items.append(dataclasses.replace(item, problem=refusals.LISTED_TWICE, detail=""))
         elif item.problem is None and (suffix_of(name) == TAR_SUFFIX or suffix_of(name) in ROW_SUFFIXES):
-            items.extend(_data_set_items(target, name, settings))
+            items.extend(_data_set_items(target, name, settings, beside))
         else:
             items.append(item)
         seen.add(target)

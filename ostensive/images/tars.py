@@ -6,6 +6,8 @@ one from the start for each image would take hours.
 """
 
 import os
+import re
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -14,12 +16,13 @@ from typing import Final
 from ostensive.errors import SettingsError
 from ostensive.images import refusals
 from ostensive.images.files import LISTED_SUFFIXES, UNSUPPORTED_SUFFIXES, is_set_aside, suffix_of
-from ostensive.images.items import SourceItem
+from ostensive.images.items import Beside, FoundFile, SourceItem, TarMember
 from ostensive.images.paths import shown_name, storable_path
 from ostensive.images.refusals import DataSetUnreadableError
 from ostensive.records import Location
 
 COMPRESSED_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
+_SAMPLE: Final = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)  # as `webdataset.tariterators` has it
 _COMPRESSED_STARTS: Final = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 
 
@@ -36,14 +39,15 @@ def refuse_compressed(path: str) -> None:
         )
 
 
-def list_tar(path: str, name: str) -> Iterator[SourceItem]:
-    """The image members of the tar at the absolute `path`, called `name`, in their order.
+def list_tar(path: str, name: str, beside: Beside | None = None) -> Iterator[SourceItem]:
+    """The image members of the tar at the absolute `path`, called `name`, in their order; texts go to `beside`.
 
     A tar that is cut gives the members that are whole and one refused item for the rest. Raises
     `DataSetUnreadableError` when it gives none at all, `SettingsError` when it is compressed.
     """
     refuse_compressed(path)
     status = Path(path).stat()
+    tar_file = FoundFile(storable_path(path), shown_name(name))
     end = 0
     try:
         with tarfile.open(path, "r:") as tar:
@@ -51,6 +55,8 @@ def list_tar(path: str, name: str) -> Iterator[SourceItem]:
                 tar.members.clear()  # type: ignore[attr-defined]  # not in the stubs; else all members are held
                 end = tar.offset
                 item = _member_item(path, name, member, status)
+                if beside is not None and (found := _beside(tar_file, member, beside, is_image=item is not None)):
+                    beside.members.append(found)
                 if item is not None:
                     yield item
                 if end > status.st_size:
@@ -87,6 +93,18 @@ def _member_item(path: str, name: str, member: tarfile.TarInfo, status: os.stat_
         problem=problem,
         detail=detail,
     )
+
+
+def _beside(tar: FoundFile, member: tarfile.TarInfo, beside: Beside, *, is_image: bool) -> TarMember | None:
+    """The member as part of its sample; None for what is neither an image nor a text that is wanted."""
+    parts = _SAMPLE.fullmatch(member.name)
+    if parts is None or not member.isreg() or any(is_set_aside(part) for part in PurePosixPath(parts[1]).parts):
+        return None
+    column = parts[2].lower()
+    column = "" if is_image else column.removesuffix(".txt")
+    if not (is_image or column == "json" or beside.wants(column)):
+        return None
+    return TarMember(tar, parts[1], sys.intern(column), member.offset_data, member.size)
 
 
 def _rest(path: str, name: str, detail: str) -> SourceItem:

@@ -1,9 +1,9 @@
-"""One image-text model, loaded once, that answers requests in batches; the same code for 200 KB and for 7 B.
+"""One image-text model, loaded once, that completes conversations in batches; the same code for 200 KB and for 7 B.
 
-A text depends on its request, the model and the dtype, not on its neighbours: padding is masked, and each row is drawn
-from its own seed (`ostensive.models.sampling`). What remains is rounding: sums of another batch size differ in the
-last bits, which a tie between two tokens can show, in bfloat16 sooner than in float32. The alternative, batches of
-exactly equal length, would not remove that and would make most batches small.
+A text depends on its conversation, the model and the dtype, not on its neighbours: padding is masked, and each row is
+drawn from its own seed (`ostensive.models.sampling`). What remains is rounding: sums of another batch size differ in
+the last bits, which a tie between two tokens can show, in bfloat16 sooner than in float32. Batches of exactly equal
+length would not remove that and would make most batches small.
 """
 
 import copy
@@ -11,16 +11,18 @@ import threading
 from collections import Counter
 from collections.abc import Generator as GeneratorIterator
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self  # Any: each processor of transformers returns tensors of its own
 
+import PIL.Image
+
+from ostensive.chat.records import Completion, Conversation, Form, NoReply
 from ostensive.models.batching import BatchSize, Done, Steps, in_batches
 from ostensive.models.devices import give_back_memory, is_out_of_memory
-from ostensive.models.forms import Form, RequestError, prompt_text
-from ostensive.models.generation import Drawn, Finished, Generated, GenerationRequest, NotGenerated
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.models.loading import LoadedModel, load_model
+from ostensive.models.loading import LoadedModel, RequestError, load_model, prompt_text
 from ostensive.models.pictures import presentable
 from ostensive.models.sampling import RowSampler
 
@@ -34,28 +36,36 @@ GENERATION_FAILED = "generation failed"
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """One text to be generated."""
+class Finished:
+    """What the conversation at `index` of those that were handed in came to."""
 
-    index: int  # of its request
-    sample: int
-    request: GenerationRequest
+    index: int
+    result: Completion | NoReply
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One text to be generated. Rows of one `group` have the same prompt and images, which the model reads once."""
+
+    index: int  # of its conversation
+    group: int  # the index of the first row of it
+    conversation: Conversation
     prompt: str
+
+    @property
+    def images(self) -> tuple[PIL.Image.Image, ...]:
+        images = self.conversation.images
+        assert all(isinstance(image, PIL.Image.Image) for image in images), "files are decoded before"
+        return images  # type: ignore[return-value]  # just looked at
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A batch as the model takes it, still on the CPU. Any: each processor returns tensors of its own."""
+    """A batch as the model takes it, still on the CPU."""
 
     inputs: Any  # of every `samples`-th row
     rows: tuple[_Row, ...]
-    samples: int  # in a row, of each request
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    drawn: Drawn
-    prompt_tokens: int
+    samples: int  # rows of each group
 
 
 class Generator:
@@ -93,53 +103,54 @@ class Generator:
         """Texts at a time by now: what was set, or less after memory ran out."""
         return self._size.rows
 
-    def generate(self, requests: Sequence[GenerationRequest]) -> list[Generated | NotGenerated]:
-        """One result for each request, in order. A request that fails costs no other."""
-        results = {done.index: done.result for batch in self.stream_batches(requests) for done in batch}
-        return [results[index] for index in range(len(requests))]
+    def generate(self, conversations: Sequence[Conversation]) -> list[Completion | NoReply]:
+        """One result for each conversation, in order. One that fails costs no other."""
+        results = {done.index: done.result for batch in self.stream_batches(conversations) for done in batch}
+        return [results[index] for index in range(len(conversations))]
 
-    def stream_batches(self, requests: Sequence[GenerationRequest]) -> GeneratorIterator[list[Finished], None, None]:
-        """The requests that each batch finished, as soon as it is; every request once, in any order.
+    def stream_batches(self, conversations: Sequence[Conversation]) -> GeneratorIterator[list[Finished], None, None]:
+        """The next message of each conversation, of a batch as soon as it is done; every one once, in any order.
 
-        Whoever stops asking and closes it stops the work. Other threads wait until the iterator is used up or closed.
+        Images are pixels, and seeds are set. Whoever stops asking and closes it stops the work. Other threads wait
+        until the iterator is used up or closed.
         """
         with self._turn:
-            rows, refused = self._rows(requests)
+            rows, refused = self._rows(conversations)
             if refused:
                 yield refused
-            tally = _Tally(requests)
-            steps = Steps(self._prepare, self._work)
-            for done in in_batches(_runs(rows, self._size.rows), self._size, steps):
-                yield list(tally.take(done))
+            for done in in_batches(_runs(rows, self._size.rows), self._size, Steps(self._prepare, self._work)):
+                yield _finished(done)
 
-    def _rows(self, requests: Sequence[GenerationRequest]) -> tuple[list[_Row], list[Finished]]:
-        """The texts to be generated, and the requests that this model cannot be asked."""
+    def _rows(self, conversations: Sequence[Conversation]) -> tuple[list[_Row], list[Finished]]:
+        """The texts to be generated, and the conversations that this model cannot be asked to go on with."""
         form, processor = self.form, self.loaded.processor
+        groups: dict[tuple[object, ...], int] = {}
         rows: list[_Row] = []
         refused = []
-        for index, request in enumerate(requests):
-            assert request.samples >= 1, "a request asks for a text"
+        for index, talk in enumerate(conversations):
+            assert not talk.follow_ups, "a generator is asked for one message at a time"
             try:
-                prompt = prompt_text(request, form, processor)
+                prompt = prompt_text(talk.messages, form, processor)
             except RequestError as error:
-                refused.append(Finished(index, NotGenerated(NOT_TAKEN, str(error))))
+                refused.append(Finished(index, NoReply(NOT_TAKEN, str(error))))
             except Exception as error:  # noqa: BLE001 - a template's own complaint (Jinja) about one conversation
-                refused.append(Finished(index, NotGenerated(NOT_TAKEN, _describe(error))))
+                refused.append(Finished(index, NoReply(NOT_TAKEN, _describe(error))))
             else:
-                rows += [_Row(index, sample, request, prompt) for sample in range(request.samples)]
+                known_by = (prompt, talk.sampling.max_tokens, *map(id, talk.images))
+                rows.append(_Row(index, groups.setdefault(known_by, index), talk, prompt))
         return rows, refused
 
     def _prepare(self, rows: Sequence[_Row]) -> _Ready:
         samples = _samples_each(rows)
         return _Ready(self._inputs(rows[::samples]), tuple(rows), samples)
 
-    def _inputs(self, rows: Sequence[_Row]) -> Any:  # Any: as in `_Ready`
+    def _inputs(self, rows: Sequence[_Row]) -> Any:
         processor, form = self.loaded.processor, self.form
-        images = [[presentable(image) for image in row.request.images] for row in rows]
+        images = [[presentable(image) for image in row.images] for row in rows]
         texts = [row.prompt for row in rows]
         start = processor.tokenizer.bos_token
         templated_start = start is not None and all(text.startswith(start) for text in texts) and form == "chat"
-        arguments: dict[str, Any] = {"text": texts, "padding": True, "return_tensors": "pt"}  # Any: of several types
+        arguments: dict[str, Any] = {"text": texts, "padding": True, "return_tensors": "pt"}
         if templated_start:
             arguments["add_special_tokens"] = False  # the template wrote the start token; two would be one too many
         if images[0]:
@@ -149,99 +160,111 @@ class Generator:
             _pads_first(inputs)
         return inputs
 
-    def _work(self, ready: _Ready) -> list[_Text | NotGenerated]:
+    def _work(self, ready: _Ready) -> list[Completion | NoReply]:
         import torch
 
         loaded, rows = self.loaded, ready.rows
-        draw = rows[0].request.draw  # all rows of a batch have the same `max_new_tokens`
+        samplings = [row.conversation.sampling for row in rows]
+        assert all(sampling.seed is not None for sampling in samplings), "seeds are set before"
+        max_tokens = samplings[0].max_tokens  # the same for all rows of a batch
         inputs = ready.inputs.to(loaded.device, loaded.model.dtype)
         lengths = inputs["attention_mask"].repeat_interleave(ready.samples, 0).sum(-1).tolist()
-        if loaded.max_positions is not None and max(lengths) + draw.max_new_tokens > loaded.max_positions:
+        if loaded.max_positions is not None and max(lengths) + max_tokens > loaded.max_positions:
             if len(rows) > 1:
                 raise RequestError("one of several prompts is too long")  # so that each is looked at alone
-            detail = f"{max(lengths)} tokens and {draw.max_new_tokens} to come; the model has {loaded.max_positions}"
-            return [NotGenerated(TOO_LONG, detail)]
+            detail = f"{max(lengths)} tokens and {max_tokens} to come; the model has {loaded.max_positions}"
+            return [NoReply(TOO_LONG, detail)]
         configuration = copy.copy(loaded.generation)
-        configuration.max_new_tokens = draw.max_new_tokens
+        configuration.max_new_tokens = max_tokens
         if ready.samples > 1:
             # The library looks at an image once for all samples, and takes several only where it believes to draw.
             configuration.num_return_sequences, configuration.do_sample = ready.samples, True
             configuration.temperature, configuration.top_k, configuration.top_p = 1.0, 0, 1.0
-        draws = [row.request.draw for row in rows]
-        is_drawn = ready.samples > 1 or any(draw.temperature > 0 for draw in draws)
-        sampler = [RowSampler(draws, [row.sample for row in rows])] if is_drawn else []
+        is_drawn = ready.samples > 1 or any(sampling.temperature > 0 for sampling in samplings)
+        sampler = [RowSampler(samplings)] if is_drawn else []
         with torch.inference_mode():
             tokens = loaded.model.generate(**inputs, generation_config=configuration, logits_processor=sampler)
         prompts = inputs["input_ids"].repeat_interleave(ready.samples, 0)
         new = _without_prompt(tokens, prompts, encodes=loaded.encodes).tolist()
-        return [self._text(ids, length, draw.max_new_tokens) for ids, length in zip(new, lengths, strict=True)]
+        return [self._completion(ids, length, max_tokens) for ids, length in zip(new, lengths, strict=True)]
 
-    def _text(self, ids: Sequence[int], prompt_tokens: int, max_new_tokens: int) -> _Text:
+    def _completion(self, ids: Sequence[int], prompt_tokens: int, max_tokens: int) -> Completion:
         ends = self.loaded.generation.eos_token_id
         end_ids = {ends} if isinstance(ends, int) else set(ends or ())
         count = next((place for place, token in enumerate(ids) if token in end_ids), None)
         said = list(ids if count is None else ids[:count])
         text = self.loaded.processor.tokenizer.decode(said, skip_special_tokens=True)
-        tokens = min(len(said), max_new_tokens) if count is None else count + 1
-        return _Text(Drawn(text.strip(), "length" if count is None else "stop", tokens), prompt_tokens)
+        tokens = min(len(said), max_tokens) if count is None else count + 1
+        return Completion(text.strip(), "length" if count is None else "stop", prompt_tokens, tokens)
 
 
-class _Tally:
-    """Puts the samples of each request together."""
+class GeneratorPool:
+    """Lends generators by their settings: whoever asks for equal ones shares a model, which goes with the last."""
 
-    def __init__(self, requests: Sequence[GenerationRequest]) -> None:
-        self._requests = requests
-        self._texts: dict[int, dict[int, _Text | NotGenerated]] = {}
+    def __init__(self) -> None:
+        self._lent: dict[GeneratorSettings, tuple[Generator, int]] = {}
+        self._turn = threading.Lock()
 
-    def take(self, done: Done[_Row, list[_Text | NotGenerated]]) -> Iterator[Finished]:
-        """The requests that are finished with this batch."""
-        results = done.result if done.result is not None else [_failure(done.error)] * len(done.rows)
-        for row, result in zip(done.rows, results, strict=True):
-            texts = self._texts.setdefault(row.index, {})
-            texts[row.sample] = result
-            if len(texts) == self._requests[row.index].samples:
-                yield Finished(row.index, _together([texts[sample] for sample in sorted(texts)]))
-                del self._texts[row.index]
+    @contextmanager
+    def lend(self, settings: GeneratorSettings) -> Iterator[Generator]:
+        """An entered generator for as long as the context lasts; raises as `load_model` does."""
+        with self._turn:
+            generator, users = self._lent.get(settings, (None, 0))
+            if generator is None:
+                generator = Generator(settings).__enter__()
+            self._lent[settings] = generator, users + 1
+        try:
+            yield generator
+        finally:
+            with self._turn:
+                _, users = self._lent[settings]
+                if users > 1:
+                    self._lent[settings] = generator, users - 1
+                else:
+                    del self._lent[settings]
+                    generator.__exit__(None, None, None)
 
 
-def _together(texts: Sequence[_Text | NotGenerated]) -> Generated | NotGenerated:
-    said = []
-    for text in texts:
-        if isinstance(text, NotGenerated):
-            return text
-        said.append(text)
-    return Generated(tuple(text.drawn for text in said), said[0].prompt_tokens)
+def _finished(done: Done[_Row, list[Completion | NoReply]]) -> list[Finished]:
+    results = done.result if done.result is not None else [_failure(done.error)] * len(done.rows)
+    return [Finished(row.index, result) for row, result in zip(done.rows, results, strict=True)]
 
 
 def _runs(rows: Sequence[_Row], size: int) -> list[list[_Row]]:
     """Rows that may share a batch, shortest prompt first; images of like size meet, for some models cut them up.
 
-    Where requests have several samples, a run ends so that none is torn apart between two batches of `size`.
+    Where groups have several rows, a run ends so that none is torn apart between two batches of `size`.
     """
+    samples = Counter(row.group for row in rows)
     kinds: dict[tuple[int, bool, int], list[_Row]] = {}
     for row in rows:
-        request = row.request
-        kinds.setdefault((request.draw.max_new_tokens, bool(request.images), request.samples), []).append(row)
+        kind = (row.conversation.sampling.max_tokens, bool(row.images), samples[row.group])
+        kinds.setdefault(kind, []).append(row)
     runs = []
     for kind in sorted(kinds):
-        run, samples = sorted(kinds[kind], key=_length), kind[2]
-        step = size - size % samples if 1 < samples <= size else len(run)
+        run, each = sorted(kinds[kind], key=_length), kind[2]
+        step = size - size % each if 1 < each <= size else len(run)
         runs += [run[start : start + step] for start in range(0, len(run), step)]
     return runs
 
 
 def _samples_each(rows: Sequence[_Row]) -> int:
-    """How many rows of each request follow each other, where these are the same in number; else 1."""
-    counts = Counter(row.index for row in rows)
+    """How many rows of each group follow each other, where these are the same in number; else 1."""
+    counts = Counter(row.group for row in rows)
     return next(iter(counts.values())) if len(set(counts.values())) == 1 else 1
 
 
 def _length(row: _Row) -> tuple[int, int, float, int, int]:
-    images = row.request.images
-    return len(images), len(row.prompt), sum(max(i.size) / min(i.size) for i in images), row.index, row.sample
+    return (
+        len(row.images),
+        len(row.prompt),
+        sum(max(image.size) / min(image.size) for image in row.images),
+        row.group,
+        row.index,
+    )
 
 
-def _pads_first(inputs: Any) -> None:  # Any: a BatchFeature
+def _pads_first(inputs: Any) -> None:
     """Moves padding before all else: BLIP-2's processor puts the image before it, and a row could end with it."""
     mask = inputs["attention_mask"]
     order = mask.sort(stable=True, dim=-1).indices
@@ -263,11 +286,11 @@ def _without_prompt(tokens: "torch.Tensor", prompt: "torch.Tensor", *, encodes: 
     return tokens  # generated from embeddings alone
 
 
-def _failure(error: Exception | None) -> NotGenerated:
+def _failure(error: Exception | None) -> NoReply:
     assert error is not None, "a batch without a result has an error"
     if is_out_of_memory(error):
-        return NotGenerated(OUT_OF_MEMORY, "even with one text at a time; a smaller model or dtype is needed")
-    return NotGenerated(GENERATION_FAILED, _describe(error))
+        return NoReply(OUT_OF_MEMORY, "even with one text at a time; a smaller model or dtype is needed")
+    return NoReply(GENERATION_FAILED, _describe(error))
 
 
 def _describe(error: BaseException) -> str:

@@ -1,27 +1,37 @@
-"""An image-text model and its processor, from the Hub or a folder, or one line that says why not.
+"""An image-text model and its processor, from the Hub or a folder, and how it wants to be spoken to.
+
+A chat template of the model's processor is used wherever there is one. Three families have none and document plain
+prompts instead; a table names them. A made-up template for the others would be answered all the same, and badly.
 
 Only safetensors are read and no code of a model's own is run; what is checked of the files is in
-`ostensive.models.pretrained`. A model on the Hub is loaded at the commit that it is known by (`ostensive.models.files`). That
-also keeps transformers from having a model that holds no safetensors on its main branch converted by a service.
+`ostensive.models.pretrained`. A model on the Hub is loaded at the commit that it is known by
+(`ostensive.models.files`). That also keeps transformers from having a model that holds no safetensors on its main
+branch converted by a service.
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any  # Any: each model of transformers has classes of its own, typed in part only
 
+from ostensive.chat.records import Form, Message
 from ostensive.errors import SettingsError
 from ostensive.models.devices import resolve_device
 from ostensive.models.files import is_lacking, located, pinned_commit
-from ostensive.models.forms import Form, form_of
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
 
 _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")  # one of them, as the library looks for them
+PLAIN_FORMS: dict[str, Form] = {"blip-2": "continuation", "instructblip": "instruction", "florence2": "task"}
+
+
+class RequestError(ValueError):
+    """A request that this model cannot be asked; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model on its device and what goes with it. Any: each model of transformers has classes of its own."""
+    """A model on its device and what goes with it."""
 
     name: str
     commit: str | None  # of the Hub; None for a folder
@@ -38,7 +48,7 @@ def load_model(settings: GeneratorSettings) -> LoadedModel:
     """The model that `settings` name; raises `SettingsError` in one line if it cannot be had or cannot be asked."""
     import transformers
 
-    library: Any = transformers  # Any: its automatic classes are typed in part only
+    library: Any = transformers
     name, place = settings.model, located(settings.model)
     check_folder(name)
     device = resolve_device(settings.device)
@@ -89,14 +99,14 @@ def _check_not_lacking(name: str, commit: str | None) -> None:
         )
 
 
-def _check_type(name: str, config: Any) -> None:  # Any: a configuration of any model
+def _check_type(name: str, config: Any) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise SettingsError(f"{name}: is a model of type {config.model_type!r}, which does not turn images into text")
 
 
-def _set_padding(tokenizer: Any, *, encodes: bool) -> None:  # Any: a tokenizer of any model
+def _set_padding(tokenizer: Any, *, encodes: bool) -> None:
     # Decoders go on from the last position, so padding has to come first. Encoders count positions from the first
     # (BART, in Florence-2) and measure distances between tokens (T5, where BLIP-2 puts the image before the padding).
     tokenizer.padding_side = "right" if encodes else "left"
@@ -104,7 +114,7 @@ def _set_padding(tokenizer: Any, *, encodes: bool) -> None:  # Any: a tokenizer 
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
 
 
-def _generation(model: Any, tokenizer: Any) -> Any:  # Any: as in LoadedModel
+def _generation(model: Any, tokenizer: Any) -> Any:
     """The model's own configuration without its ways of sampling and its beams; `RowSampler` draws instead."""
     config = copy.deepcopy(model.generation_config)
     config.do_sample = False
@@ -119,3 +129,47 @@ def _generation(model: Any, tokenizer: Any) -> Any:  # Any: as in LoadedModel
         config.eos_token_id = tokenizer.eos_token_id
     config.pad_token_id = tokenizer.pad_token_id
     return config
+
+
+def form_of(model: str, model_type: str, *, has_template: bool) -> Form:
+    """The form of a model by `model_type` of its configuration; raises `SettingsError` that names `model`."""
+    if model_type in PLAIN_FORMS:
+        return PLAIN_FORMS[model_type]
+    if has_template:
+        return "chat"
+    raise SettingsError(
+        f"{model}: its processor has no chat template, and no plain form of prompt is known for {model_type!r};"
+        " name a model with a chat template (instruction-tuned ones have it), BLIP-2, InstructBLIP or Florence-2"
+    )
+
+
+def prompt_text(messages: Sequence[Message], form: Form, processor: Any) -> str:
+    """The text of `messages` as `processor` takes it; raises `RequestError` if the model cannot be asked this."""
+    images = sum(len(message.images) for message in messages)
+    if form == "chat":
+        text: str = processor.apply_chat_template(
+            [_template_message(message) for message in messages], add_generation_prompt=True, tokenize=False
+        )
+        slots = image_slots(text, processor)
+        if slots != images:
+            raise RequestError(f"{images} images and {slots} places for them in the prompt")
+        return text
+    if len(messages) != 1 or messages[0].role != "user":
+        raise RequestError("this model takes one prompt and no conversation")
+    if images != 1:
+        raise RequestError(f"this model takes one image a prompt, not {images}")
+    text = messages[0].text
+    if image_slots(text, processor):
+        raise RequestError("the text holds the token that stands for an image")
+    return text
+
+
+def _template_message(message: Message) -> dict[str, object]:
+    images = ({"type": "image"} for _ in message.images)
+    return {"role": message.role, "content": [*images, {"type": "text", "text": message.text}]}
+
+
+def image_slots(text: str, processor: Any) -> int:
+    """How many places for an image `text` has before the processor widens each to the tokens of its image."""
+    tokens = [getattr(processor, name, None) for name in ("image_token", "boi_token")]
+    return max((text.count(str(token)) for token in tokens if token is not None), default=0)

@@ -2,8 +2,10 @@
 
 Processors stumble over extremes: 1 x 1 pixels are taken for channels, Qwen-VL refuses sides of more than 200 to 1,
 others scale a thin strip to a height of zero. Bringing images into bounds here, once, keeps one odd image from costing
-its batch; a check in each processor's words was given up, for there are as many bounds as processors.
+its batch.
 """
+
+from dataclasses import dataclass
 
 import PIL.Image
 
@@ -14,6 +16,26 @@ MAX_SIDE_PX = 4096
 _PADDING = (127, 127, 127)  # mid-grey: what most processors' normalisation takes to about 0
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an image lies in a picture that was made of it, all in whole pixels."""
+
+    picture_px: tuple[int, int]  # width and height, strips beside the image included
+    offset_px: tuple[int, int]
+    image_px: tuple[int, int]
+
+
+def presentable_placement(width: int, height: int) -> Placement:
+    """What `presentable` does to an image of this size."""
+    image_px = (width, height)
+    if min(image_px) < MIN_SIDE_PX or max(image_px) > MAX_SIDE_PX:
+        factor = min(MAX_SIDE_PX / max(image_px), max(1.0, MIN_SIDE_PX / max(image_px)))
+        image_px = (max(1, round(width * factor)), max(1, round(height * factor)))
+    canvas_px = (max(image_px[0], MIN_SIDE_PX), max(image_px[1], MIN_SIDE_PX))
+    offset_px = ((canvas_px[0] - image_px[0] + 1) // 2, (canvas_px[1] - image_px[1] + 1) // 2)
+    return Placement(canvas_px, offset_px, image_px)
+
+
 def presentable(image: PIL.Image.Image) -> PIL.Image.Image:
     """`image` in RGB with both sides of 28 to 4,096 px; one that is within these bounds already comes back as it is.
 
@@ -21,25 +43,27 @@ def presentable(image: PIL.Image.Image) -> PIL.Image.Image:
     the middle of a grey strip.
     """
     image = image if image.mode == "RGB" else image.convert("RGB")
-    long_px, short_px = max(image.size), min(image.size)
-    if short_px >= MIN_SIDE_PX and long_px <= MAX_SIDE_PX:
+    placement = presentable_placement(*image.size)
+    if placement.image_px != image.size:
+        image = image.resize(placement.image_px, PIL.Image.Resampling.BICUBIC)
+    if placement.picture_px == image.size:
         return image
-    factor = min(MAX_SIDE_PX / long_px, max(1.0, MIN_SIDE_PX / long_px))
-    scaled_px = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    if scaled_px != image.size:
-        image = image.resize(scaled_px, PIL.Image.Resampling.BICUBIC)
-    if min(image.size) >= MIN_SIDE_PX:
-        return image
-    canvas_px = (max(image.width, MIN_SIDE_PX), max(image.height, MIN_SIDE_PX))
-    canvas = PIL.Image.new("RGB", canvas_px, _PADDING)
-    canvas.paste(image, ((canvas_px[0] - image.width + 1) // 2, (canvas_px[1] - image.height + 1) // 2))
+    canvas = PIL.Image.new("RGB", placement.picture_px, _PADDING)
+    canvas.paste(image, placement.offset_px)
     return canvas
+
+
+def shrunk_px(size_px: tuple[int, int], max_side_px: int) -> tuple[int, int]:
+    """`size_px` with a longest side of at most `max_side_px`, in proportion."""
+    factor = max_side_px / max(size_px)
+    if factor >= 1:
+        return size_px
+    return max(1, round(size_px[0] * factor)), max(1, round(size_px[1] * factor))
 
 
 def shrunk(image: PIL.Image.Image, max_side_px: int) -> PIL.Image.Image:
     """`image` with a longest side of at most `max_side_px`, in proportion; a smaller one comes back as it is."""
-    factor = max_side_px / max(image.size)
-    if factor >= 1:
+    size_px = shrunk_px(image.size, max_side_px)
+    if size_px == image.size:
         return image
-    size_px = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     return image.resize(size_px, PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from ostensive.models.generation import Draw
+from ostensive.chat.records import Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -24,36 +24,41 @@ _MAX_TRIES = 16
 """Then the nucleus is cut out after all. It is rarely needed: a try succeeds with a probability of `top_p` or more."""
 
 
-def sample_seed(seed: int, sample: int) -> str:
-    """What the generator of one sample of a request is seeded with."""
-    return f"{seed}/{sample}"
-
-
 class RowSampler:
     """A logits processor for one call of `generate`; with temperature 0 the likeliest token is taken."""
 
-    def __init__(self, draws: Sequence[Draw], samples: Sequence[int]) -> None:
-        """`draws` and `samples` (which sample of its request) of each row, in order."""
-        self._draws = list(draws)
-        self._drawn = [row for row, draw in enumerate(draws) if draw.temperature > 0]
-        self._generators = [
-            Random(sample_seed(draws[row].seed, samples[row]))  # noqa: S311 - wording, not secrets
-            for row in self._drawn
-        ]
+    def __init__(self, samplings: Sequence[Sampling]) -> None:
+        """`samplings` of each row, in order, all with a seed; equal seeds draw apart by `draw`."""
+        self._samplings = list(samplings)
+        self._drawn = [row for row, sampling in enumerate(samplings) if sampling.temperature > 0]
+        drawn = [samplings[row] for row in self._drawn]
+        self._generators = [Random(f"{one.seed}/{one.draw}") for one in drawn]  # noqa: S311 - wording, not secrets
 
     def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":  # noqa: ARG002 - transformers passes it
         """`scores` (rows, vocabulary) with -inf for all but the drawn token of each row."""
         import torch
 
-        assert len(scores) == len(self._draws), "a sampler is made for the rows of one batch"
+        assert len(scores) == len(self._samplings), "a sampler is made for the rows of one batch"
         tokens = scores.argmax(-1)
         if self._drawn:
             kind = torch.float32 if scores.device.type == "mps" else torch.float64  # Apple's devices have no float64
-            draws = [self._draws[row] for row in self._drawn]
-            temperatures = torch.tensor([[draw.temperature] for draw in draws], dtype=kind, device=scores.device)
+            drawn = [self._samplings[row] for row in self._drawn]
+            temperatures = torch.tensor([[one.temperature] for one in drawn], dtype=kind, device=scores.device)
             probabilities = (scores[self._drawn].to(kind) / temperatures).softmax(-1)
-            tokens[self._drawn] = draw_tokens(probabilities, [draw.top_p for draw in draws], self._generators)
+            for row, one in enumerate(drawn):
+                if one.top_k is not None and one.top_k < probabilities.shape[-1]:
+                    probabilities[row] = likeliest(probabilities[row], one.top_k)
+            tokens[self._drawn] = draw_tokens(probabilities, [one.top_p for one in drawn], self._generators)
         return torch.full_like(scores, -torch.inf).scatter_(-1, tokens[:, None], 0.0)
+
+
+def likeliest(probabilities: "torch.Tensor", count: int) -> "torch.Tensor":
+    """`probabilities` (vocabulary,) of the `count` likeliest tokens and those as likely as the last, summing to 1."""
+    import torch
+
+    least = probabilities.topk(count).values[-1]
+    kept = torch.where(probabilities >= least, probabilities, 0.0)
+    return kept / kept.sum()
 
 
 def draw_tokens(probabilities: "torch.Tensor", top_p: Sequence[float], generators: Sequence[Random]) -> "torch.Tensor":

@@ -4,29 +4,31 @@ What becomes of the finished stages is `publish`'s business, which whoever calls
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from ostensive.chat.preflight import check_key
+from ostensive.chat.endpoint import check_key
 from ostensive.errors import BudgetReached, OstensiveError, SettingsError, TooManyFailedError
 from ostensive.files import storage_errors, write_text
-from ostensive.images.intake import Intake
+from ostensive.images.intake import IMAGES, Intake
+from ostensive.images.items import SourceItem
 from ostensive.images.refusals import OTHER_WORLD
-from ostensive.images.sources import SourceItem, list_items
 from ostensive.models.pinning import pin_models
 from ostensive.recipe import IntakeSettings, Recipe
 from ostensive.recipe_files import dump, recipe_hash
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run import partitions
-from ostensive.run.engine import INTAKE_STAGES, LocalEngine
+from ostensive.run.engine import LocalEngine
 from ostensive.run.folder import RunFolder
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.run.pipeline import stages_of
-from ostensive.run.planning import plan_partitions
-from ostensive.run.reporting import Reporter, Silence
+from ostensive.run.planning import INTAKE_RECORDS, Plan, plan_partitions
+from ostensive.run.reporting import SILENCE, Reporter
 from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
+from ostensive.run.sources import find_sources
+from ostensive.run.splits import SPLITS
 from ostensive.run.summary import StageSummary
 from ostensive.stage import AnyStage, Dropped
 from ostensive.version import VERSION
@@ -34,8 +36,8 @@ from ostensive.version import VERSION
 _LOOKED_AT = 8  # images, before a run for the microworld begins
 _FINISHED = ("done", TooManyFailedError.__name__)
 
-Work = Mapping[int, Sequence[SourceItem]] | str
-"""What a build does: source items by partition, or the stage from which finished partitions are done again."""
+Work = Plan | str
+"""What a build does: what is taken in, or the stage from which finished partitions are done again."""
 
 
 class Published(Protocol):
@@ -58,6 +60,7 @@ class FinishedStages:
     run: RunFolder
     recipe: Recipe
     kind: RecipeKind
+    intake_stages: tuple[str, ...]
     stages: tuple[AnyStage, ...]  # after intake, in order
     services: Services
     stop: threading.Event  # set where publishing is to stop
@@ -74,7 +77,7 @@ class Build(Generic[PublishedT]):
     kind: RecipeKind
     publish: Publish[PublishedT]
     options: BuildOptions = DEFAULT_OPTIONS
-    reporter: Reporter = Silence()
+    reporter: Reporter = SILENCE
     stop: threading.Event | None = None
 
     def from_images(self, images: Path | str, out: Path | str) -> PublishedT:
@@ -85,13 +88,14 @@ class Build(Generic[PublishedT]):
         all these cases the same call continues. Raises `TooManyFailedError` after publishing, when a stage failed with
         more of its rows than `run.max_failed_share`.
         """
-        items = list_items(Path(images), self.recipe.intake)[: self.options.limit]
-        check_world(items, self.recipe.intake)
+        given = find_sources(self.recipe, self.kind, images, self.options)
+        check_world(given.items, self.recipe.intake)
         run = RunFolder(Path(out))
         with run.locked():
             recipe, pins = pin_models(self.recipe, run.read_state().get("pins", {}))
             run.write_state(pins=pins)
-            return self._started(run, recipe).carry_out(self._plan(run, recipe, items))
+            plan = Plan(self._partitions(run, recipe, given.items), given.annotations)
+            return self._started(run, recipe).carry_out(plan)
 
     def from_stage(self, out: Path | str, start: str) -> PublishedT:
         """Does the stage `start` and what comes after it again in the finished run `out`.
@@ -106,11 +110,13 @@ class Build(Generic[PublishedT]):
     def _started(self, run: RunFolder, recipe: Recipe) -> "_Started[PublishedT]":
         return _Started(run, recipe, self, self.stop or threading.Event())
 
-    def _plan(self, run: RunFolder, recipe: Recipe, items: Sequence[SourceItem]) -> dict[int, tuple[SourceItem, ...]]:
+    def _partitions(
+        self, run: RunFolder, recipe: Recipe, items: Sequence[SourceItem]
+    ) -> dict[int, tuple[SourceItem, ...]]:
         """Source items by partition; refuses a `--limit` that would throw finished work away."""
         previous = {
             info.index: partitions.read_column(path, "input_id", kept_only=False)
-            for path in run.partition_paths(INTAKE_STAGES[0])
+            for path in run.partition_paths(IMAGES)
             for info in [partitions.read_info(path)]
         }
         held, limit = sum(len(keys) for keys in previous.values()), self.options.limit
@@ -149,7 +155,7 @@ class _Started(Generic[PublishedT]):
         """Does the work, then publishes all that is whole."""
         write_text(self.run.recipe_path, dump(self.recipe))
         self.run.write_state(version=VERSION, recipe=self.recipe.recipe, outcome="unfinished", message="")
-        begins = {"from": work} if isinstance(work, str) else {"images": _item_count(work)}
+        begins = {"from": work} if isinstance(work, str) else {"images": work.item_count}
         self.run.log("start", {**begins, "recipe_hash": recipe_hash(self.recipe)})
         try:
             published = self._stages_and_publishing(work)
@@ -180,12 +186,12 @@ class _Started(Generic[PublishedT]):
             max_requests=options.max_requests,
             prices=options.prices,
         )
-        stages = stages_of(self.recipe, self.asked.kind)
+        before = intake_stages_of(self.run, work)
+        stages = stages_of(self.recipe, self.asked.kind, with_splits=self._has_given_splits(work))
         with open_services(settings, self.stop) as services:
-            names = [*INTAKE_STAGES, *(stage.name for stage in stages)]
             if options.retry_failed:
-                self._forget_failed(names)
-            self._prepare(stages, services, work)
+                self._forget_failed([*before, *(stage.name for stage in stages)])
+            self._prepare(before, stages, services, work)
             engine = LocalEngine(self.run, stages, services=services, reporter=self.asked.reporter)
             try:
                 if isinstance(work, str):
@@ -193,24 +199,34 @@ class _Started(Generic[PublishedT]):
                 else:
                     engine.run(work, Intake(self.recipe.intake, settings.threads))
             except BudgetReached:
-                self._publish(stages, services, threading.Event())  # what has been paid for is worth a corpus
+                self._publish(before, stages, services, threading.Event())  # what has been paid for is worth a corpus
                 raise
-            return self._publish(stages, services, self.stop)
+            return self._publish(before, stages, services, self.stop)
 
-    def _publish(self, stages: tuple[AnyStage, ...], services: Services, stop: threading.Event) -> PublishedT:
-        return self.asked.publish(FinishedStages(self.run, self.recipe, self.asked.kind, stages, services, stop))
+    def _publish(
+        self, before: tuple[str, ...], stages: tuple[AnyStage, ...], services: Services, stop: threading.Event
+    ) -> PublishedT:
+        return self.asked.publish(
+            FinishedStages(self.run, self.recipe, self.asked.kind, before, stages, services, stop)
+        )
 
-    def _prepare(self, stages: Sequence[AnyStage], services: Services, work: Work) -> None:
+    def _has_given_splits(self, work: Work) -> bool:
+        """Whether splits came in beside the images; where nothing is taken in, whether the run has splits."""
+        if isinstance(work, str):
+            return SPLITS in self.run.stage_names()
+        return work.annotations is not None and bool(work.annotations.found.splits)
+
+    def _prepare(self, before: Sequence[str], stages: Sequence[AnyStage], services: Services, work: Work) -> None:
         """Finds out what is wrong before hours of work, and says in the run's state what there is to do."""
         names = [stage.name for stage in stages]
         first = names.index(work) if isinstance(work, str) else 0
         for stage in stages[first:]:
             _ = stage.identity  # says what is wrong with a model's files
-        names = [*INTAKE_STAGES, *names]
+        names = [*before, *names]
         self.run.write_state(stages=names)
         if not isinstance(work, str):
-            self._check_access(services, names, len(work))
-            self.run.write_state(images=_item_count(work), partitions=len(work))
+            self._check_access(services, names, len(work.items))
+            self.run.write_state(images=work.item_count, partitions=len(work.items))
 
     def _check_access(self, services: Services, stages: Sequence[str], partition_count: int) -> None:
         """Finds out what is wrong with a key or an address before hours of other work, if there is work at all."""
@@ -247,8 +263,11 @@ def check_world(items: Sequence[SourceItem], settings: IntakeSettings) -> None:
         )
 
 
-def _item_count(plan: Mapping[int, Sequence[SourceItem]]) -> int:
-    return sum(len(items) for items in plan.values())
+def intake_stages_of(run: RunFolder, work: Work) -> tuple[str, ...]:
+    """The stages before those of the recipe: of what is taken in, or as the run has them."""
+    if not isinstance(work, str):
+        return work.intake_stages
+    return tuple(name for name in run.stage_names() if name in INTAKE_RECORDS)
 
 
 def check_failures(stages: Sequence[StageSummary], max_failed_share: float) -> None:

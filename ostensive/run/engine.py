@@ -10,16 +10,18 @@ Threads and not processes: the stages wait on a server, or compute in libraries 
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final  # Any: a pipeline's stages have different records; each is checked where it is made
 
 from ostensive.errors import BudgetReached, Interrupted
 from ostensive.files import storage_errors
-from ostensive.images.intake import DISTINCT, IMAGES, FirstMet, Intake, distinct_stage
-from ostensive.images.items import SourceItem
+from ostensive.images.intake import IMAGES, FirstMet, Intake, distinct_stage
 from ostensive.run import partitions
+from ostensive.run.annotating import annotation_stage, rows_by_partition
 from ostensive.run.folder import RunFolder
+from ostensive.run.planning import Plan, PlannedAnnotations
 from ostensive.run.reporting import Reporter
 from ostensive.run.services import Services
 from ostensive.run.worker import PartitionTask, StageWorker, Stopped, applied, decide, summarise
@@ -28,7 +30,6 @@ from ostensive.stage import AnyStage, RunWideStage, Stage
 QUEUED_PARTITIONS: Final = (
     2  # between two stages: enough to hide an uneven pace, few enough to keep partitions together
 )
-INTAKE_STAGES: Final = (IMAGES, DISTINCT)
 _END = None  # closes a queue
 _INTAKE = -1  # the place of intake among the stages, for whoever fails
 _Tasks = queue.Queue[PartitionTask | None]
@@ -47,17 +48,17 @@ class LocalEngine:
         self._found: dict[str, dict[int, list[Path]]] = {}  # partitions that were there before, by stage and index
         self._sure_of_work: dict[str, bool] = {}  # by stage: whether some partition of it is missing
 
-    def run(self, plan: Mapping[int, Sequence[SourceItem]], intake: Intake) -> None:
+    def run(self, plan: Plan, intake: Intake) -> None:
         """Finishes every partition of `plan` in every stage.
 
         Raises the first failure after all stages have stopped: `Interrupted`, `BudgetReached`, `StorageError` or
         whatever a stage raised. Finished partitions are on disk; running again continues.
         """
-        names = [*INTAKE_STAGES, *(stage.name for stage in self._stages)]
-        self._reporter.plan(names, sum(len(items) for items in plan.values()))
-        self._look_up(names, plan.keys())
+        names = [*plan.intake_stages, *(stage.name for stage in self._stages)]
+        self._reporter.plan(names, plan.item_count)
+        self._look_up(names, plan.items.keys())
         for name in names:
-            for index in self._found[name].keys() - plan.keys():
+            for index in self._found[name].keys() - plan.items.keys():
                 self._remove_others(name, index, keep=None)
         self._drive(0, lambda out: self._take_in(plan, intake, out))
 
@@ -75,7 +76,8 @@ class LocalEngine:
         self._drive(first, lambda out: self._hand_out(tasks, out))
 
     def _tasks_before(self, first: int) -> list[PartitionTask]:
-        names = [*INTAKE_STAGES, *(stage.name for stage in self._stages[:first])]
+        names = self._run.stage_names()
+        names = names[: names.index(self._stages[first].name)]
         infos = [{info.index: info for info in self._run.infos(name)} for name in names]
         whole = sorted(set.intersection(*(set(of_stage) for of_stage in infos)))
         return [
@@ -150,24 +152,41 @@ class LocalEngine:
         self._reporter.finish(info.summary)
         return task.after(info)
 
-    def _take_in(self, plan: Mapping[int, Sequence[SourceItem]], intake: Intake, out: _Tasks) -> None:
-        met = FirstMet()
+    def _take_in(self, plan: Plan, intake: Intake, out: _Tasks) -> None:
         try:
-            for index in sorted(plan):
-                if self._halted(_INTAKE):
-                    break
-                items = tuple(plan[index])
-                task = self._carry_out(intake, PartitionTask(self._run.path, index, len(items), sources=items))
-                (taken,) = task.done
-                path = self._run.partition_path(IMAGES, index, taken.fingerprint)
-                repeated = met.repeated(partitions.read_column(path, "image_id", kept_only=True))
-                out.put(self._carry_out(distinct_stage(repeated), task))
+            tasks = self._images(plan, intake)
+            for task in tasks if plan.annotations is None else self._annotated(plan.annotations, list(tasks)):
+                out.put(task)
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
             self._fail(_INTAKE, error)
         finally:
             out.put(_END)
+
+    def _images(self, plan: Plan, intake: Intake) -> Iterator[PartitionTask]:
+        met = FirstMet()
+        for index in sorted(plan.items):
+            if self._halted(_INTAKE):
+                return
+            items = tuple(plan.items[index])
+            task = self._carry_out(intake, PartitionTask(self._run.path, index, len(items), sources=items))
+            repeated = met.repeated(partitions.read_column(self._taken_in(task), "image_id", kept_only=True))
+            yield self._carry_out(distinct_stage(repeated), task)
+
+    def _annotated(self, beside: PlannedAnnotations, tasks: Sequence[PartitionTask]) -> Iterator[PartitionTask]:
+        if self._halted(_INTAKE) or not tasks:
+            return
+        rows = rows_by_partition(beside.found, {task.index: self._taken_in(task) for task in tasks})
+        stage = annotation_stage(beside.required)
+        for task in tasks:
+            if self._halted(_INTAKE):
+                return
+            yield self._carry_out(stage, replace(task, sources=rows[task.index]))
+
+    def _taken_in(self, task: PartitionTask) -> Path:
+        """The file of intake, whose rows are the source items."""
+        return self._run.partition_path(IMAGES, task.index, task.done[0].fingerprint)
 
     def _hand_out(self, tasks: Sequence[PartitionTask], out: _Tasks) -> None:
         for task in tasks:

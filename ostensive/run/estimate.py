@@ -7,11 +7,11 @@ from ostensive.chat.access import ChatSettings
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceTable, load_prices, price_of
 from ostensive.chat.records import Conversation, Exchange, Message, Reply
 from ostensive.errors import SettingsError
-from ostensive.images.items import SourceItem
 from ostensive.recipe import Recipe, ScriptedTeacherSettings, ServedModelSettings
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.run.rehearsal import RehearsedChat, rehearse
+from ostensive.run.sources import Sources
 
 SAMPLE_IMAGES = 8
 CHARACTERS_A_TOKEN = 4  # of English text, by the rule of thumb of OpenAI's documentation
@@ -43,16 +43,15 @@ class Estimate:
     usd: float | None
 
 
-def estimate(
-    recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem], options: BuildOptions = DEFAULT_OPTIONS
-) -> Estimate:
+def estimate(recipe: Recipe, kind: RecipeKind, given: Sources, options: BuildOptions = DEFAULT_OPTIONS) -> Estimate:
     """Takes a few images, spread over the listing, through a rehearsal and multiplies what their requests hold.
 
     Replies are scripted, so a wordier model costs more; duplicates among the images make it cheaper. Raises
     `SettingsError` where none of them can be read.
     """
+    items = given.items
     step = max(1, len(items) // SAMPLE_IMAGES)
-    rehearsal = rehearse(recipe, kind, items[::step][:SAMPLE_IMAGES])
+    rehearsal = rehearse(recipe, kind, items[::step][:SAMPLE_IMAGES], given.annotations)
     sampled = len(rehearsal.images)
     if sampled == 0:
         raise SettingsError(f"none of {len(items[::step][:SAMPLE_IMAGES])} images that were tried can be read")

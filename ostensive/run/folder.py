@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from ostensive.errors import RunLockedError, SettingsError
 from ostensive.files import TEMPORARY, remove_leftovers, storage_errors, write_text
 from ostensive.run import partitions
-from ostensive.run.partitions import PartitionInfo
+from ostensive.run.partitions import PartitionInfo, RecordT
 from ostensive.run.summary import StageSummary
 from ostensive.stage import record_name
 
@@ -94,10 +94,15 @@ class RunFolder:
         """What the finished partitions of a stage say of themselves, by index."""
         return [partitions.read_info(path) for path in self.partition_paths(stage)]
 
+    def stage_names(self) -> list[str]:
+        """The stages of the run in order, intake first, by what the last command said of it."""
+        names: list[str] = self.read_state().get("stages", [])
+        return names
+
     def stage_of(self, record: Any) -> str | None:
         """The last stage whose records are of this class, by what the run says of its stages; None if there is none."""
         wanted, found = record_name(record), None
-        for stage in self.read_state().get("stages", []):
+        for stage in self.stage_names():
             paths = self.partition_paths(stage)
             if paths and partitions.read_info(paths[0]).record == wanted:
                 found = stage
@@ -163,6 +168,12 @@ class RunFolder:
             except ValueError:
                 continue
         return events
+
+
+def kept_records(run: RunFolder, record: type[RecordT]) -> Iterator[RecordT]:
+    """The records that the last stage with records of this class kept, in order; memory holds one partition."""
+    for path in run.paths_of(record):
+        yield from partitions.read_kept(path, record)
 
 
 def existing_run(path: Path | str) -> RunFolder:

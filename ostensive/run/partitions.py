@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 from ostensive import arrow
 from ostensive.errors import StorageError
 from ostensive.files import replacing
-from ostensive.plain import plainer
 from ostensive.records import NO_SPEND, Record, Spend
 from ostensive.run.summary import StageSummary
 from ostensive.stage import Dropped, Kept, Outcome
@@ -83,8 +82,7 @@ def outcome_table(inputs: Sequence[Record], outcomes: Sequence[Outcome[RecordT]]
         "completion_tokens": [line.spend.completion_tokens for line in lines],
         "usd": [line.spend.usd for line in lines],
     }
-    make = plainer(record)
-    assert make is not None, f"{record!r} is not a record class"
+    make = arrow.plain_maker(record)
     values = [{} if line.record is None else make(line.record) for line in lines]
     for name in names:
         columns[name] = [value.get(name) for value in values]
@@ -155,6 +153,12 @@ def read_column(path: Path, column: str, *, kept_only: bool) -> list[str]:
     filters = [("outcome", "==", "kept")] if kept_only else None
     values: list[str] = pq.read_table(path, columns=[column], filters=filters).column(column).to_pylist()
     return values
+
+
+def read_pairs(path: Path, first: str, second: str) -> list[tuple[str, str | None]]:
+    """Two text columns of a partition side by side, in row order, of all rows."""
+    table = pq.read_table(path, columns=[first, second])
+    return list(zip(table.column(first).to_pylist(), table.column(second).to_pylist(), strict=True))
 
 
 def _to_json(info: PartitionInfo) -> dict[str, Any]:  # Any: JSON values

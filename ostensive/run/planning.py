@@ -6,7 +6,42 @@ first file would then shift every slice.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+from ostensive.images.annotations import Annotations
+from ostensive.images.intake import DISTINCT, IMAGES
+from ostensive.images.items import SourceItem
+from ostensive.records import Annotation, ImageRecord
+from ostensive.run.annotating import ANNOTATIONS
+
+INTAKE_RECORDS: Final[Mapping[str, type]] = {IMAGES: ImageRecord, DISTINCT: ImageRecord, ANNOTATIONS: Annotation}
+"""The stages before those of a recipe, in order, and the records that they make; the last only where it is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAnnotations:
+    """What was found beside the images, and the fields without which an item is of no use to the recipe."""
+
+    found: Annotations
+    required: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run takes in: source items by partition, and what lies beside them; None where nothing does."""
+
+    items: Mapping[int, Sequence[SourceItem]]
+    annotations: PlannedAnnotations | None = None
+
+    @property
+    def item_count(self) -> int:
+        return sum(len(items) for items in self.items.values())
+
+    @property
+    def intake_stages(self) -> tuple[str, ...]:
+        """The stages before those of the recipe."""
+        return tuple(name for name in INTAKE_RECORDS if name != ANNOTATIONS or self.annotations is not None)
 
 
 class Keyed(Protocol):

@@ -1,23 +1,24 @@
 """`ostensive preview`: one image through every stage, each text and prompt shown, nothing spent or written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any  # Any: records of any stage
 
-from ostensive.images.items import SourceItem
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import ImageRecord, Judged, Scored, Verbalization
+from ostensive.records import Annotation, ImageRecord, Judged, Scored, Verbalization
 from ostensive.run.rehearsal import Rehearsal, RehearsedStage, rehearse
+from ostensive.run.sources import Sources
 from ostensive.stage import Kept
 
 
-def preview(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> Rehearsal:
+def preview(recipe: Recipe, kind: RecipeKind, given: Sources) -> Rehearsal:
     """Takes the first image that can be read through a rehearsal of `recipe`."""
-    rehearsal = rehearse(recipe, kind, items[:1])
-    for item in items[1:]:
+    rehearsal = rehearse(recipe, kind, given.items[:1], given.annotations)
+    for item in given.items[1:]:
         if rehearsal.images:
             break
-        rehearsal = rehearse(recipe, kind, [item])
+        rehearsal = rehearse(recipe, kind, [item], given.annotations)
     return rehearsal
 
 
@@ -83,6 +84,9 @@ def _record_lines(record: Any, kind: RecipeKind) -> Iterator[str]:
             yield f"[{region.number}] {region.caption} [({box.x1:.2f}, {box.y1:.2f}), ({box.x2:.2f}, {box.y2:.2f})]"
         for probe in record.probes:
             yield f"{probe.question} {probe.answer}"
+    elif isinstance(record, Annotation):
+        said = {name: value for name, value in asdict(record).items() if value and not name.endswith("_id")}
+        yield "; ".join(f"{name}: {value}" for name, value in said.items())
     elif isinstance(record, kind.candidate):
         yield from (f"{shown.name}: {shown.text}" for shown in kind.shown(record))
         yield ""

@@ -3,25 +3,29 @@
 `preview` shows what came of it, `estimate` counts it.
 """
 
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self  # Any: stages of different records
+from typing import Any, ClassVar, Self  # Any: stages of different records
 
 from ostensive.chat.access import ChatSettings
-from ostensive.chat.records import Chat, Conversation, Exchange, Message, Reply
+from ostensive.chat.records import Chat, Conversation, Exchange, Form, Reply
 from ostensive.chat.scripted import Script, script_seed
+from ostensive.chat.turns import converse
 from ostensive.images.intake import Intake
-from ostensive.images.loader import ImageLoader
 from ostensive.images.sources import SourceItem
-from ostensive.models.pool import GeneratorPool
-from ostensive.recipe import Recipe
+from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.recipe import Recipe, SelfTeacherSettings
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import NO_SPEND, ImageRecord, Record, Verbalization
+from ostensive.records import NO_SPEND, Annotation, ImageRecord, Record, Verbalization
+from ostensive.run.annotating import ImageItems, annotation_stage
 from ostensive.run.pipeline import stages_of
-from ostensive.run.services import Services, thread_count
-from ostensive.stage import ImageEvidence, Kept, Outcome, RunWideStage, record_name
+from ostensive.run.planning import PlannedAnnotations
+from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
+from ostensive.stage import AnyStage, ImageEvidence, Kept, Outcome, RunWideStage, record_name
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class RehearsedChat:
     settings: ChatSettings  # of the model that it stands for
     script: Script
     asked: list[tuple[Conversation, Exchange]] = field(default_factory=list)
+    form: ClassVar[Form] = "chat"
 
     def __enter__(self) -> Self:
         return self
@@ -41,21 +46,13 @@ class RehearsedChat:
 
     def chat(self, conversations: Sequence[Conversation]) -> list[Exchange]:
         """See `Chat`."""
-        exchanges = [self._answer(conversation) for conversation in conversations]
+        exchanges = converse(conversations, lambda asked: [self._answer(one) for one in asked])
         self.asked += zip(conversations, exchanges, strict=True)
         return exchanges
 
-    def _answer(self, conversation: Conversation) -> Exchange:
-        messages = list(conversation.messages)
-        replies = []
-        for follow_up in (None, *conversation.follow_ups):
-            if follow_up is not None:
-                messages.append(follow_up)
-            key = f"{script_seed(messages, conversation.sampling.draw):016x}"
-            text = self.script(messages, int(key, 16))
-            replies.append(Reply(text, "stop", "scripted", key, NO_SPEND))
-            messages.append(Message("assistant", text))
-        return Exchange(tuple(replies))
+    def _answer(self, conversation: Conversation) -> Reply:
+        seed = script_seed(conversation.messages, conversation.sampling.draw)
+        return Reply(self.script(conversation.messages, seed), "stop", "scripted", f"{seed:016x}", NO_SPEND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,36 +85,77 @@ class Rehearsal:
         return [record for outcome in kept for record in outcome.records]
 
 
-def rehearse(recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem]) -> Rehearsal:
-    """Takes `items` through intake and every stage of `recipe`, the parts of chat models spoken by scripts."""
+def rehearse(
+    recipe: Recipe, kind: RecipeKind, items: Sequence[SourceItem], annotations: PlannedAnnotations | None = None
+) -> Rehearsal:
+    """Takes `items` and what lies beside them through every stage of `recipe`, the chat models spoken by scripts.
+
+    Models of this machine that verbalize are free, and look at the images as they do in a build.
+    """
     chats: list[RehearsedChat] = []
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder) / "journal.sqlite"
+        threads = thread_count(recipe.run)
+        settings = ServiceSettings(intake=recipe.intake, threads=threads, journal=journal, run_id="rehearsal")
+        with open_services(settings, threading.Event()) as services:
 
-    def open_chat(settings: ChatSettings, script: Script) -> Chat:
-        chats.append(RehearsedChat(settings, script))
-        return chats[-1]
+            def open_chat(chat: ChatSettings, script: Script) -> Chat:
+                if isinstance(chat, GeneratorSettings) and not isinstance(chat, SelfTeacherSettings):
+                    return services.open_chat(chat, script)
+                chats.append(RehearsedChat(chat, script))
+                return chats[-1]
 
-    threads = thread_count(recipe.run)
-    services = Services(ImageLoader(recipe.intake), open_chat, GeneratorPool(), threads, threading.Event())
-    intake = Intake(recipe.intake, threads)
+            opened = replace(services, open_chat=open_chat)
+            done = _intake_rehearsed(Intake(recipe.intake, threads), items, annotations)
+            stages = [*done, *_rehearsed(stages_of(recipe, kind), done, opened)]
+    return Rehearsal(kind, tuple(stages), tuple(chats))
+
+
+def _intake_rehearsed(
+    intake: Intake, items: Sequence[SourceItem], annotations: PlannedAnnotations | None
+) -> list[RehearsedStage]:
     taken_in = intake.process(items, {})
     done = [RehearsedStage(intake.name, ImageRecord, items, taken_in)]
-    images = _kept(taken_in)
-    made: dict[str, Sequence[Any]] = {record_name(ImageRecord): images}  # the newest rows by the name of their class
-    evidence = {image.image_id: ImageEvidence(image) for image in images}
-    for stage in stages_of(recipe, kind):
+    return done if annotations is None else [*done, _joined(annotations, items, taken_in)]
+
+
+def _rehearsed(
+    stages: Sequence[AnyStage], intake: Sequence[RehearsedStage], services: Services
+) -> Iterator[RehearsedStage]:
+    """The stages after intake, as long as there are rows for them."""
+    made = {record_name(stage.record): _kept(stage.outcomes) for stage in intake}  # the newest rows by their class
+    items = made.get(record_name(Annotation), [])
+    evidence = {
+        image.image_id: ImageEvidence(image, None, tuple(one for one in items if one.image_id == image.image_id))
+        for image in made[record_name(ImageRecord)]
+    }
+    for stage in stages:
         rows = made[record_name(stage.record_in)]
         if not rows:
-            break
+            return
         if isinstance(stage, RunWideStage):
             outcomes = stage.apply(rows, stage.decide([stage.summarise(rows, evidence)]))
         else:
             with stage.opened(services) as opened:
                 outcomes = opened.process(rows, evidence)
-        done.append(RehearsedStage(stage.name, stage.record_out, rows, outcomes))
+        yield RehearsedStage(stage.name, stage.record_out, rows, outcomes)
         kept = made[record_name(stage.record_out)] = _kept(outcomes)
         if stage.record_out is Verbalization:
-            evidence = {row.image_id: replace(evidence[row.image_id], verbalization=row) for row in kept}
-    return Rehearsal(kind, tuple(done), tuple(chats))
+            evidence |= {row.image_id: replace(evidence[row.image_id], verbalization=row) for row in kept}
+
+
+def _joined(
+    annotations: PlannedAnnotations, items: Sequence[SourceItem], taken_in: Sequence[Outcome[ImageRecord]]
+) -> RehearsedStage:
+    """The stage `annotations` on the few images."""
+    keys: dict[str, list[str]] = {}
+    for item, outcome in zip(items, taken_in, strict=True):
+        for image in outcome.records if isinstance(outcome, Kept) else ():
+            keys.setdefault(image.image_id, []).append(item.key)
+    settled = {image_id: annotations.found.of(own, image_id) for image_id, own in keys.items()}
+    rows = [ImageItems(image_id, one.items, one.losses) for image_id, one in settled.items()]
+    stage = annotation_stage(annotations.required)
+    return RehearsedStage(stage.name, Annotation, rows, stage.process(rows, {}))
 
 
 def _kept(outcomes: Sequence[Outcome[Any]]) -> list[Any]:

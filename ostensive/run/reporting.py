@@ -1,6 +1,7 @@
 """What an engine tells of its progress, and to whom: a progress display, or nobody."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from ostensive.run.summary import StageSummary
 
@@ -25,6 +26,7 @@ class Reporter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class Silence:
     """A reporter for those who do not want to know."""
 
@@ -35,3 +37,6 @@ class Silence:
     def finish(self, summary: StageSummary) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+
+SILENCE: Final = Silence()

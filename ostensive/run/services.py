@@ -17,17 +17,18 @@ from ostensive.chat.prices import load_prices
 from ostensive.chat.records import Chat
 from ostensive.chat.scripted import Script
 from ostensive.images.loader import ImageLoader
-from ostensive.models.pool import GeneratorPool
+from ostensive.models.generator import GeneratorPool
 from ostensive.recipe import IntakeSettings, RunSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The loader of pixels, the opener of chat models, models that are shared, and how many threads to use."""
+    """The loader of pixels, the opener of models that are asked in words, and how many threads to use."""
 
     images: ImageLoader
-    open_chat: Callable[[ChatSettings, Script], Chat]  # the script is what a scripted model says
-    generators: GeneratorPool  # the teacher and the verbalizers use one model where they name the same
+    open_chat: Callable[[ChatSettings, Script], Chat]
+    """A served model, one of this machine, or a scripted one, which says what the script says. Those of this machine
+    that are named with equal settings are loaded once and shared while they are open."""
     threads: int
     stop: threading.Event
 
@@ -59,10 +60,17 @@ def open_services(settings: ServiceSettings, stop: threading.Event) -> Iterator[
 
         def open_model(chat: ChatSettings, script: Script) -> Chat:
             return open_chat(
-                chat, journal=journal, budget=budget, stop=stop, script=script, prices=prices, generators=generators
+                chat,
+                journal=journal,
+                budget=budget,
+                stop=stop,
+                script=script,
+                prices=prices,
+                generators=generators,
+                threads=settings.threads,
             )
 
-        yield Services(ImageLoader(settings.intake), open_model, generators, settings.threads, stop)
+        yield Services(ImageLoader(settings.intake), open_model, settings.threads, stop)
 
 
 def thread_count(settings: RunSettings) -> int:

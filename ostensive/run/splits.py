@@ -1,7 +1,7 @@
 """The stage `splits`: which split of the corpus each image belongs to, with all of its rows.
 
-What came in beside an image wins. All others are told by a hash of the image and the seed, so that an image stays in its
-split when others are added or go, and the shares are reached up to chance.
+What came in beside an image wins. All others are told by a hash of the image and the seed, so that an image stays in
+its split when others are added or go, and the shares are reached up to chance.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ class SplitStage(RunWideStage[ImageRecord, ImageSplit]):
     name = SPLITS
     record_in = ImageRecord
     record_out = ImageSplit
+    uses_annotations = True
 
     def __init__(self, shares: Mapping[str, float], seed: int) -> None:
         self._shares = dict(shares) or {DEFAULT_SPLIT: 1.0}

@@ -45,9 +45,12 @@ class RunFacts:
 
     recipe: Mapping[str, object]  # as resolved, without secrets
     recipe_hash: str
-    stages: tuple[StageSummary, ...]  # from "images" to the last, in order
+    stages: tuple[StageSummary, ...]  # from the first of intake to the last, in order
+    records: Mapping[str, str]  # the class of a stage's records, by the stage's name
+    accepted: int  # rows that are the corpus'
     teachers: tuple[str, ...]  # models as the replies named them
     prompt_hashes: tuple[str, ...]
     critics: tuple[str, ...]  # "name version"
     ostensive_version: str
+    splits: tuple[str, ...] = ()  # those that images were put into, in the order of the corpus; empty: nobody asked
     thresholds: tuple[ThresholdChoice, ...] = ()  # those that were chosen by figures and are in force

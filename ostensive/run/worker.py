@@ -21,10 +21,11 @@ from ostensive.fingerprint import fingerprint
 from ostensive.images.items import SourceItem
 from ostensive.records import Annotation, ImageRecord, Record, Verbalization
 from ostensive.run import partitions
+from ostensive.run.annotating import ImageItems
 from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import PartitionInfo
 from ostensive.run.services import Services, ServiceSettings, open_services
-from ostensive.stage import Evidence, FunctionStage, ImageEvidence, Outcome, RunWideStage, Stage, record_name
+from ostensive.stage import AnyStage, Evidence, FunctionStage, ImageEvidence, Outcome, RunWideStage, Stage, record_name
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -37,14 +38,12 @@ class PartitionTask:
     index: int
     items: int
     done: tuple[PartitionInfo, ...] = ()  # intake first
-    sources: tuple[SourceItem, ...] = ()  # for intake alone, which has no partition before it
+    sources: tuple[SourceItem, ...] | tuple[ImageItems, ...] | None = None  # rows that are in no partition yet
 
-    @property
-    def made_from(self) -> list[object]:
-        """What its rows are, for the fingerprint of what is made of them."""
-        if self.done:
-            return [info.digest for info in self.done]
-        return [[item.key, item.size_bytes, item.modified_ns, item.location.path] for item in self.sources]
+    def made_from(self, stage: AnyStage) -> list[object]:
+        """What a stage makes its rows from, for their fingerprint."""
+        digests: list[object] = [info.digest for info in _seen_by(stage, self.done)]
+        return digests if self.sources is None else [*digests, [row.stamp for row in self.sources]]
 
     def after(self, info: PartitionInfo) -> "PartitionTask":
         """The same partition after one more stage."""
@@ -104,21 +103,22 @@ class StageWorker:
         `advance` is told of how many further items the work is done. Raises `Stopped` and whatever the stage raises.
         """
         run = RunFolder(task.run)
-        wanted = fingerprint([stage.name, stage.identity, task.made_from])
+        wanted = fingerprint([stage.name, stage.identity, task.made_from(stage)])
         path = run.partition_path(stage.name, task.index, wanted)
         if path.exists():
             advance(task.items)
             return Carried(partitions.read_info(path), was_there=True)
         started = time.monotonic()
-        rows: Sequence[Any] = task.sources if not task.done else _rows_of(run, task, stage.record_in)
-        evidence = evidence_of(run, task.done)
+        rows: Sequence[Any] = _rows_of(run, task, stage.record_in)
+        evidence = evidence_of(run, _seen_by(stage, task.done))
         work = self.open(stage) if rows else stage
         outcomes: list[Outcome[Any]] = []
         reported = 0
         for batch in batches(rows, work.images_at_once):
             if self._services.stop.is_set():
                 raise Stopped
-            made = work.process(batch, {row.image_id: evidence[row.image_id] for row in batch} if evidence else {})
+            known = {row.image_id: evidence[row.image_id] for row in batch if row.image_id in evidence}
+            made = work.process(batch, known)
             assert len(made) == len(batch), f"{stage.name} gave {len(made)} outcomes for {len(batch)} rows"
             outcomes += made
             done = task.items * len(outcomes) // len(rows)
@@ -137,10 +137,11 @@ class StageWorker:
 def summarise(stage: RunWideStage[Any, Any], task: PartitionTask) -> Path:
     """Writes what a run-wide stage has to know of one partition, unless it is there, and returns where."""
     run = RunFolder(task.run)
-    wanted = fingerprint([stage.name, "summary", stage.identity, task.made_from])
+    wanted = fingerprint([stage.name, "summary", stage.identity, task.made_from(stage)])
     path = run.path / stage.name / f"summary-{task.index:05d}-{wanted[:16]}.parquet"
     if not path.exists():
-        table = stage.summarise(_rows_of(run, task, stage.record_in), evidence_of(run, task.done))
+        evidence = evidence_of(run, _seen_by(stage, task.done))
+        table = stage.summarise(_rows_of(run, task, stage.record_in), evidence)
         _write_table(path, table, instead_of=f"summary-{task.index:05d}-*.parquet")
     return path
 
@@ -177,6 +178,11 @@ def applied(stage: RunWideStage[Any, Any], decision: Path) -> FunctionStage[Any,
     )
 
 
+def _seen_by(stage: AnyStage, done: Sequence[PartitionInfo]) -> list[PartitionInfo]:
+    """The partitions before a stage that it is shown."""
+    return [info for info in done if stage.uses_annotations or info.record != record_name(Annotation)]
+
+
 def evidence_of(run: RunFolder, done: Sequence[PartitionInfo]) -> Evidence:
     """What is known of each image of a partition by the stages that are done."""
     images: dict[str, ImageRecord] = {}
@@ -198,7 +204,9 @@ def evidence_of(run: RunFolder, done: Sequence[PartitionInfo]) -> Evidence:
 
 
 def _rows_of(run: RunFolder, task: PartitionTask, record: Any) -> Sequence[Any]:
-    """The rows of the last stage before that made records of this class: stages that only tell more of images give none."""
+    """Its own rows, or those of the last stage before that made records of this class."""
+    if task.sources is not None:
+        return task.sources
     for info in reversed(task.done):
         if info.record == record_name(record):
             return partitions.read_kept(run.partition_path(info.stage, info.index, info.fingerprint), record)

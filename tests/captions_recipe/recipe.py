@@ -44,6 +44,7 @@ class CaptionStage(Stage[ImageRecord, Caption]):
     name = "captions"
     record_in = ImageRecord
     record_out = Caption
+    uses_annotations = True
 
     def __init__(self, teacher: TeacherSettings, seed: int) -> None:
         self._teacher, self._seed = teacher, seed

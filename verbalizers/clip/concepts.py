@@ -1,27 +1,27 @@
 """Concepts by a contrastive image-text model: three sentences on place, objects and ideas (LSKD, section 2.1).
 
 An image is compared with every label of three lists, and the likeliest labels of each are put into a sentence of its
-own. A sentence a label was given up: the paper has three sentences, and a teacher reads them with every prompt.
+own; the paper has three sentences, and a teacher reads them with every prompt.
 """
 
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ostensive.fingerprint import fingerprint
 from ostensive.models.batching import BatchSize, Steps, each_in_batches
 from ostensive.models.caches import cache_folder
+from ostensive.run.services import Services
+from verbalizers.base import DecodedImage, ImageFailure, Verbalizer, VerbalizerContext, Workers, describe_error
 from verbalizers.clip.files import weights_version
 from verbalizers.clip.model import ClipModel
 from verbalizers.clip.retrieval import LabelIndex, retrieve, sense_numbers, senses_of
 from verbalizers.clip.settings import ClipConceptSettings, LabelListSettings
 from verbalizers.clip.text_features import remembered
 from verbalizers.label_lists import BUILT_IN, LabelList, load_labels, sense_key
-from verbalizers.parts import PartTools, Unsaid, View, describe_error
 from verbalizers.words import listing
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ class _Ready:
     """A batch as the model takes it, without the images that cannot be prepared."""
 
     pixels: "torch.Tensor | None"
-    failures: tuple[Unsaid | None, ...]  # of each image
+    failures: tuple[ImageFailure | None, ...]  # of each image
 
 
-class ClipConcepts:
-    """The part `concepts` of the kind `clip`."""
+class ClipConcepts(Verbalizer):
+    """The concepts of the kind `clip`."""
 
-    def __init__(self, settings: ClipConceptSettings, tools: PartTools) -> None:
+    def __init__(self, settings: ClipConceptSettings, context: VerbalizerContext) -> None:  # noqa: ARG002 - of every verbalizer
         """Raises `SettingsError` for lists that cannot be read and for a model that cannot be."""
-        self._settings, self._tools = settings, tools
+        self._settings = settings
         self._model = ClipModel(settings)
         self._size = BatchSize(settings.batch_size, settings.model)
         sections = {"places": settings.places, "objects": settings.objects, "concepts": settings.concepts}
@@ -58,7 +58,7 @@ class ClipConcepts:
         self._lists = {name: _read_list(name, section) for name, section in self._sections.items()}
         self._indexes: dict[str, LabelIndex] = {}
         self._version: str | None = None
-        self._resources = ExitStack()
+        self.images_wanted = 2 * settings.batch_size  # two batches, so that one is prepared beside the other
 
     @property
     def version(self) -> str:
@@ -69,42 +69,33 @@ class ClipConcepts:
             self._version = f"{CLIP_VERSION}:{fingerprint([lists, weights])[:16]}"
         return self._version
 
-    @property
-    def images_wanted(self) -> int:
-        """Two batches, so that one is prepared beside the other."""
-        return 2 * self._settings.batch_size
-
-    def __enter__(self) -> Self:
+    @contextmanager
+    def opened(self, services: Services, workers: Workers) -> Iterator[Self]:
         """Loads the model, and the features of the labels or works them out."""
-        with ExitStack() as stack:
-            stack.enter_context(self._model)
+        with super().opened(services, workers), self._model.opened():
             known: dict[str, int] = {}
             self._indexes = {name: self._index(name, known) for name in self._sections}
-            self._resources = stack.pop_all()
-        return self
+            try:
+                yield self
+            finally:
+                self._indexes = {}
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._indexes = {}
-        self._resources.close()
-
-    def concepts(self, views: Sequence[View]) -> Sequence[tuple[str, ...] | Unsaid]:
+    def concepts(self, images: Sequence[DecodedImage]) -> Sequence[tuple[str, ...] | ImageFailure]:
         """One sentence a list that has something to say, for each image."""
-        said = each_in_batches(views, self._size, Steps(self._prepare, self._work))
-        return [Unsaid(describe_error(found)) if isinstance(found, Exception) else found for found in said]
+        said = each_in_batches(images, self._size, Steps(self._prepare, self._work))
+        return [ImageFailure(describe_error(found)) if isinstance(found, Exception) else found for found in said]
 
-    def _prepare(self, views: Sequence[View]) -> _Ready:
-        prepared = self._tools.workers.map(lambda view: self._model.preprocess(view.picture), views)
-        tensors = [tensor for tensor in prepared if not isinstance(tensor, Unsaid)]
-        failures = tuple(tensor if isinstance(tensor, Unsaid) else None for tensor in prepared)
+    def _prepare(self, images: Sequence[DecodedImage]) -> _Ready:
+        prepared = self.workers.map(lambda image: self._model.preprocess(image.pixels), images)
+        tensors = [tensor for tensor in prepared if not isinstance(tensor, ImageFailure)]
+        failures = tuple(tensor if isinstance(tensor, ImageFailure) else None for tensor in prepared)
         return _Ready(self._model.stack(tensors) if tensors else None, failures)
 
-    def _work(self, ready: _Ready) -> list[tuple[str, ...] | Unsaid]:
+    def _work(self, ready: _Ready) -> list[tuple[str, ...] | ImageFailure]:
         said = iter(self._tell(ready.pixels) if ready.pixels is not None else [])
         return [next(said) if failure is None else failure for failure in ready.failures]
 
-    def _tell(self, pixels: "torch.Tensor") -> list[tuple[str, ...] | Unsaid]:
+    def _tell(self, pixels: "torch.Tensor") -> list[tuple[str, ...] | ImageFailure]:
         import torch
 
         with torch.inference_mode():
@@ -120,7 +111,7 @@ class ClipConcepts:
                 for told, found in zip(sentences, positions.tolist(), strict=True):
                     told.extend(concept_sentence(name, [labels[place] for place in found if place >= 0]))
         return [
-            tuple(told) if fine else Unsaid("the model's features of the image are not finite numbers")
+            tuple(told) if fine else ImageFailure("the model's features of the image are not finite numbers")
             for told, fine in zip(sentences, is_finite, strict=True)
         ]
 

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import PIL.Image
@@ -43,29 +42,28 @@ _MAX_ASPECT = 4
 
 
 class ClipModel:
-    """A model of open_clip, loaded while it is entered."""
+    """A model of open_clip, loaded while it is open."""
 
     def __init__(self, settings: ClipConceptSettings) -> None:
         """Raises `SettingsError` for a model that cannot be; imports nothing heavy to tell."""
         check_model(settings.model, settings.pretrained)
         self._settings = settings
         self._text_size = BatchSize(_TEXTS_AT_ONCE, f"{settings.model}, labels")
-        self._model: Any = None  # Any: open_clip is imported on entering only, and ships no types
+        self._model: Any = None  # Any: open_clip is imported on opening only, and ships no types
         self._preprocess: Any = None  # Any: as above
         self._tokenizer: Any = None  # Any: as above
         self._digest: str | None = None
         self.device = ""
 
-    def __enter__(self) -> Self:
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Self]:
         """Loads the model; raises `SettingsError` when it cannot be."""
         self.device = resolve_device(self._settings.device)
         self._model, self._preprocess, self._tokenizer = _load(self._settings, self.device)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._model = self._preprocess = self._tokenizer = self._digest = None
+        try:
+            yield self
+        finally:
+            self._model = self._preprocess = self._tokenizer = self._digest = None
 
     def preprocess(self, picture: PIL.Image.Image) -> "torch.Tensor":
         """`(3, side, side)` float32 as the model wants it; may be called from several threads."""

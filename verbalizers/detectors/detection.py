@@ -2,8 +2,8 @@
 
 A detector says where something is in the pixels of the picture that it was given, and this module does all that is the
 same for every library: sizes that no detector was made for, batches, boxes clipped to the image, labels as people write
-them, counts of what is left out. A class a library with all of it was given up, for three libraries make three slightly
-different sets of mistakes.
+them, counts of what is left out: three libraries with all of it each would make three slightly different sets of
+mistakes.
 """
 
 import logging
@@ -11,20 +11,20 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar  # Any: each library takes batches of a type of its own
 
 import PIL.Image
 
 from ostensive.errors import OstensiveError
 from ostensive.models.batching import BatchSize, Steps, each_in_batches
 from ostensive.records import Box
-from verbalizers.choice import Proposal
-from verbalizers.chooser import Chooser
+from ostensive.run.services import Services
+from verbalizers.base import DecodedImage, ImageFailure, Verbalizer, Workers, describe_error
+from verbalizers.choice import Chooser, Proposal
 from verbalizers.detectors.settings import DetectorSettings
-from verbalizers.parts import PartTools, Unsaid, View, Workers, describe_error
 
 DETECTION_VERSION = "detection-2"
 
@@ -61,24 +61,24 @@ class Detection:
 
 
 class Detector(Protocol):
-    """A detector of some library. Entered before use, which loads it; raises `SettingsError` when it cannot be."""
+    """A detector of some library."""
 
     @property
     def version(self) -> str:
-        """What detections depend on beside settings; known before it is entered."""
+        """What detections depend on beside settings; known before it is opened."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def opened(self) -> AbstractContextManager["Detector"]:
+        """The detector with its model, for as long as the context lasts; raises `SettingsError` when there is none."""
+        ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def prepare(self, pictures: Sequence[PIL.Image.Image]) -> Any:  # Any: each library takes a type of its own
+    def prepare(
+        self, pictures: Sequence[PIL.Image.Image], workers: Workers
+    ) -> Any:  # Any: each library takes a type of its own
         """A batch as the model takes it, still on the CPU; runs in a thread beside `detect`."""
         ...
 
-    def detect(self, ready: Any) -> list[list[Detection]]:  # Any: what `prepare` returned
+    def detect(self, ready: Any) -> list[list[Detection]]:
         """One list a picture, in order, best first. Raises where scores are not numbers, and on full memory."""
         ...
 
@@ -142,7 +142,7 @@ def each_in_threads(workers: Workers, function: Callable[[ItemT], ResultT], item
 
     results: list[ResultT] = []
     for result in workers.map(attempt, items):
-        assert not isinstance(result, Unsaid), "errors are caught before the workers see them"
+        assert not isinstance(result, ImageFailure), "errors are caught before the workers see them"
         if isinstance(result, Exception):
             raise result
         results.append(result)
@@ -157,12 +157,13 @@ class _Ready:
     inputs: Any
 
 
-class DetectedRegions:
-    """The part `regions` of every kind of detector."""
+class DetectedRegions(Verbalizer):
+    """The regions of every kind of detector."""
 
-    def __init__(self, detector: Detector, settings: DetectorSettings, tools: PartTools) -> None:
+    def __init__(self, detector: Detector, settings: DetectorSettings) -> None:
         """Raises `SettingsError` for a file of label frequencies that cannot be used."""
-        self._detector, self._settings, self._tools = detector, settings, tools
+        self._detector, self._settings = detector, settings
+        self.images_wanted = 2 * settings.batch_size  # two batches, so that one is prepared beside the other
         self._choose = Chooser(settings.choice)
         self._size = BatchSize(settings.batch_size, settings.model)
         self._tally: Counter[str] = Counter()
@@ -172,35 +173,26 @@ class DetectedRegions:
         """Changes with the detector's own and with what is made of detections here."""
         return f"{DETECTION_VERSION}:{self._detector.version}+{self._choose.version}"
 
-    @property
-    def images_wanted(self) -> int:
-        """Two batches, so that one is prepared beside the other."""
-        return 2 * self._settings.batch_size
-
-    def __enter__(self) -> Self:
+    @contextmanager
+    def opened(self, services: Services, workers: Workers) -> Iterator[Self]:
         self._tally.clear()
-        self._detector.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._detector.__exit__(kind, error, trace)
+        with super().opened(services, workers), self._detector.opened():
+            yield self
         self._report()
 
-    def regions(self, views: Sequence[View]) -> Sequence[tuple[Proposal, ...] | Unsaid]:
+    def regions(self, images: Sequence[DecodedImage]) -> Sequence[tuple[Proposal, ...] | ImageFailure]:
         """The chosen regions of each image, or why there are none."""
         # Pictures of one size meet, because some detectors can only look at such together.
-        order = sorted(range(len(views)), key=lambda place: (views[place].picture.size, place))
-        steps: Steps[View, _Ready, Sequence[tuple[Proposal, ...]]] = Steps(self._prepare, self._work)
-        found = each_in_batches([views[place] for place in order], self._size, steps)
+        order = sorted(range(len(images)), key=lambda place: (images[place].pixels.size, place))
+        steps: Steps[DecodedImage, _Ready, Sequence[tuple[Proposal, ...]]] = Steps(self._prepare, self._work)
+        found = each_in_batches([images[place] for place in order], self._size, steps)
         by_place = dict(zip(order, found, strict=True))
-        results = [by_place[place] for place in range(len(views))]
-        return [Unsaid(describe_error(result)) if isinstance(result, Exception) else result for result in results]
+        results = [by_place[place] for place in range(len(images))]
+        return [ImageFailure(describe_error(result)) if isinstance(result, Exception) else result for result in results]
 
-    def _prepare(self, views: Sequence[View]) -> _Ready:
-        pictures = each_in_threads(self._tools.workers, lambda view: manageable(view.picture), views)
-        return _Ready(tuple(picture.size for picture in pictures), self._detector.prepare(pictures))
+    def _prepare(self, images: Sequence[DecodedImage]) -> _Ready:
+        pictures = each_in_threads(self.workers, lambda image: manageable(image.pixels), images)
+        return _Ready(tuple(picture.size for picture in pictures), self._detector.prepare(pictures, self.workers))
 
     def _work(self, ready: _Ready) -> list[tuple[Proposal, ...]]:
         detected = self._detector.detect(ready.inputs)

@@ -5,10 +5,9 @@ in pixels of the picture itself. Doing that here as well was given up: done twic
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import PIL.Image
@@ -16,11 +15,11 @@ import PIL.Image
 from ostensive.fingerprint import fingerprint
 from ostensive.models.devices import give_back_memory
 from ostensive.models.digests import files_digest
+from verbalizers.base import VerbalizerContext, Workers
 from verbalizers.detectors.detection import DetectedRegions, Detection, DetectionError, each_in_threads
 from verbalizers.detectors.detectron2_models import Detectron2Model, config_path, library_version, load_model
 from verbalizers.detectors.detectron2_settings import Detectron2RegionSettings
 from verbalizers.detectors.detectron2_weights import check_weights
-from verbalizers.parts import PartTools, Workers
 
 if TYPE_CHECKING:
     import torch
@@ -40,9 +39,9 @@ class Scaled:
 class Detectron2Detector:
     """The model that `settings` name, as a `Detector`."""
 
-    def __init__(self, settings: Detectron2RegionSettings, workers: Workers) -> None:
+    def __init__(self, settings: Detectron2RegionSettings) -> None:
         """Raises `SettingsError` where detectron2, the config or the checkpoint is not there, before any work."""
-        self._settings, self._workers = settings, workers
+        self._settings = settings
         self._files = [config_path(settings), check_weights(settings)]
         self._loaded: Detectron2Model | None = None
         self._version: str | None = None
@@ -57,25 +56,24 @@ class Detectron2Detector:
             self._version = f"{DETECTRON2_VERSION}:{content[:16]}"
         return self._version
 
-    def __enter__(self) -> Self:
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Self]:
         """Loads the model; raises `SettingsError` when it cannot be."""
         self._loaded = load_model(self._settings)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loaded = None
-        give_back_memory()
+        try:
+            yield self
+        finally:
+            self._loaded = None
+            give_back_memory()
 
     @property
     def loaded(self) -> Detectron2Model:
         """The model itself, its scaling and its labels."""
-        assert self._loaded is not None, "a detector is entered before it is asked"
+        assert self._loaded is not None, "a detector is opened before it is asked"
         return self._loaded
 
-    def prepare(self, pictures: Sequence[PIL.Image.Image]) -> list[Scaled]:
-        return each_in_threads(self._workers, self._scaled, pictures)
+    def prepare(self, pictures: Sequence[PIL.Image.Image], workers: Workers) -> list[Scaled]:
+        return each_in_threads(workers, self._scaled, pictures)
 
     def _scaled(self, picture: PIL.Image.Image) -> Scaled:
         import numpy as np
@@ -129,6 +127,6 @@ class Detectron2Detector:
         return sorted(made, key=lambda detection: -detection.probability)
 
 
-def detectron2_regions(settings: Detectron2RegionSettings, tools: PartTools) -> DetectedRegions:
-    """The part `regions` of the kind `detectron2`."""
-    return DetectedRegions(Detectron2Detector(settings, tools.workers), settings, tools)
+def detectron2_regions(settings: Detectron2RegionSettings, context: VerbalizerContext) -> DetectedRegions:  # noqa: ARG001 - of every verbalizer
+    """The regions of the kind `detectron2`."""
+    return DetectedRegions(Detectron2Detector(settings), settings)

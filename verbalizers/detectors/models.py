@@ -16,9 +16,9 @@ from ostensive.errors import SettingsError
 from ostensive.models.devices import resolve_device
 from ostensive.models.files import pinned_commit
 from ostensive.models.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
+from verbalizers.base import Workers
 from verbalizers.detectors.detection import Detection, DetectionError, each_in_threads
 from verbalizers.detectors.settings import HubDetectorSettings
-from verbalizers.parts import Workers
 
 if TYPE_CHECKING:
     import torch

@@ -6,9 +6,9 @@ from safetensors or from a .pth file; whole pickled models were given up, for to
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import PIL.Image
@@ -18,11 +18,11 @@ from ostensive.fingerprint import fingerprint
 from ostensive.models.devices import give_back_memory, resolve_device
 from ostensive.models.digests import files_digest
 from ostensive.models.pretrained import first_line
+from verbalizers.base import VerbalizerContext, Workers
 from verbalizers.detectors.detection import DetectedRegions, Detection, each_in_threads
 from verbalizers.detectors.models import check_numbers, detections
 from verbalizers.detectors.settings import TorchvisionRegionSettings
 from verbalizers.label_lists import load_labels
-from verbalizers.parts import PartTools, Workers
 
 if TYPE_CHECKING:
     import torch
@@ -42,13 +42,13 @@ class _Group:
 class TorchvisionDetector:
     """The model that `settings` name, as a `Detector`."""
 
-    def __init__(self, settings: TorchvisionRegionSettings, workers: Workers) -> None:
+    def __init__(self, settings: TorchvisionRegionSettings) -> None:
         """Raises `SettingsError` for a file of weights or of labels that cannot be used."""
-        self._settings, self._workers = settings, workers
+        self._settings = settings
         if settings.has_file and not Path(settings.weights).is_file():
             raise SettingsError(f"weights: there is no file {settings.weights}; a file or a tag is expected")
         self._labels = None if settings.labels is None else _read_labels(settings.labels)
-        self._model: Any = None  # Any: torchvision is imported on entering only
+        self._model: Any = None  # Any: torchvision is imported on opening only
         self._names: Mapping[int, str] = {}
         self._device = ""
         self._version: str | None = None
@@ -62,30 +62,29 @@ class TorchvisionDetector:
             self._version = f"{TORCHVISION_VERSION}:{fingerprint([weights, self._labels])[:16]}"
         return self._version
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def opened(self) -> Iterator[Self]:
         """Loads the model; raises `SettingsError` where it cannot be."""
         self._device = resolve_device(self._settings.device)
         names = self._labels or tuple(_tag(self._settings).meta["categories"])
         self._names = {number: name for number, name in enumerate(names) if number > 0}
         self._model = _load(self._settings, len(names)).to(self._device)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._model = None
-        give_back_memory()
+        try:
+            yield self
+        finally:
+            self._model = None
+            give_back_memory()
 
     @property
     def model(self) -> Any:  # Any: as above
         """The model itself."""
-        assert self._model is not None, "a detector is entered before it is asked"
+        assert self._model is not None, "a detector is opened before it is asked"
         return self._model
 
-    def prepare(self, pictures: Sequence[PIL.Image.Image]) -> list[_Group]:
+    def prepare(self, pictures: Sequence[PIL.Image.Image], workers: Workers) -> list[_Group]:
         from torchvision.transforms.functional import pil_to_tensor
 
-        tensors = each_in_threads(self._workers, pil_to_tensor, pictures)
+        tensors = each_in_threads(workers, pil_to_tensor, pictures)
         places: dict[tuple[int, int] | None, list[int]] = {}
         for place, picture in enumerate(pictures):
             # Those with an input of one size take any pictures together; the others would pad the smaller ones.
@@ -105,9 +104,9 @@ class TorchvisionDetector:
         return [found[place] for place in sorted(found)]
 
 
-def torchvision_regions(settings: TorchvisionRegionSettings, tools: PartTools) -> DetectedRegions:
-    """The part `regions` of the kind `torchvision`."""
-    return DetectedRegions(TorchvisionDetector(settings, tools.workers), settings, tools)
+def torchvision_regions(settings: TorchvisionRegionSettings, context: VerbalizerContext) -> DetectedRegions:  # noqa: ARG001 - of every verbalizer
+    """The regions of the kind `torchvision`."""
+    return DetectedRegions(TorchvisionDetector(settings), settings)
 
 
 def _read_labels(source: tuple[str, ...] | str) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ a softmax and a class for nothing. One of our own for all models was given up fo
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
-from types import TracebackType
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import PIL.Image
@@ -14,6 +14,7 @@ import PIL.Image
 from ostensive.errors import SettingsError
 from ostensive.models.devices import give_back_memory
 from ostensive.models.files import model_version
+from verbalizers.base import VerbalizerContext, Workers
 from verbalizers.detectors.detection import DetectedRegions, Detection
 from verbalizers.detectors.models import (
     LoadedDetector,
@@ -24,7 +25,6 @@ from verbalizers.detectors.models import (
     prepare_pictures,
 )
 from verbalizers.detectors.settings import DetectorRegionSettings
-from verbalizers.parts import PartTools, Workers
 
 DETECTOR_VERSION = "detector-1"
 
@@ -32,8 +32,8 @@ DETECTOR_VERSION = "detector-1"
 class TransformersDetector:
     """The model that `settings` name, as a `Detector`."""
 
-    def __init__(self, settings: DetectorRegionSettings, workers: Workers) -> None:
-        self._settings, self._workers = settings, workers
+    def __init__(self, settings: DetectorRegionSettings) -> None:
+        self._settings = settings
         self._loaded: LoadedDetector | None = None
         self._names: Mapping[int, str] = {}
         self._options: dict[str, Any] = {}  # Any: of several types, for post-processing
@@ -46,28 +46,27 @@ class TransformersDetector:
             self._version = f"{DETECTOR_VERSION}:{model_version(self._settings.model, self._settings.revision)}"
         return self._version
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def opened(self) -> Iterator[Self]:
         """Loads the model; raises `SettingsError` where it cannot be, or does not name its classes."""
         loaded = load_detector(self._settings, "ObjectDetection")
         self._names = class_names(loaded)
         self._options = _options(loaded, self._settings)
         self._loaded = loaded
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loaded = None
-        give_back_memory()
+        try:
+            yield self
+        finally:
+            self._loaded = None
+            give_back_memory()
 
     @property
     def loaded(self) -> LoadedDetector:
         """The model itself and its processor."""
-        assert self._loaded is not None, "a detector is entered before it is asked"
+        assert self._loaded is not None, "a detector is opened before it is asked"
         return self._loaded
 
-    def prepare(self, pictures: Sequence[PIL.Image.Image]) -> Pictures:
-        return prepare_pictures(self._workers, self.loaded, pictures)
+    def prepare(self, pictures: Sequence[PIL.Image.Image], workers: Workers) -> Pictures:
+        return prepare_pictures(workers, self.loaded, pictures)
 
     def detect(self, ready: Pictures) -> list[list[Detection]]:
         import torch
@@ -86,9 +85,9 @@ class TransformersDetector:
         return found
 
 
-def detector_regions(settings: DetectorRegionSettings, tools: PartTools) -> DetectedRegions:
-    """The part `regions` of the kind `detector`."""
-    return DetectedRegions(TransformersDetector(settings, tools.workers), settings, tools)
+def detector_regions(settings: DetectorRegionSettings, context: VerbalizerContext) -> DetectedRegions:  # noqa: ARG001 - of every verbalizer
+    """The regions of the kind `detector`."""
+    return DetectedRegions(TransformersDetector(settings), settings)
 
 
 def class_names(loaded: LoadedDetector) -> Mapping[int, str]:

@@ -5,20 +5,20 @@ them name differently is settled by the overlap rule of the choice, in favour of
 """
 
 import logging
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 import PIL.Image
 
 from ostensive.models.devices import give_back_memory
 from ostensive.models.files import model_version
+from verbalizers.base import VerbalizerContext, Workers
 from verbalizers.detectors.detection import DetectedRegions, Detection
 from verbalizers.detectors.models import LoadedDetector, Pictures, load_detector, prepare_pictures
 from verbalizers.detectors.settings import ZeroShotRegionSettings
-from verbalizers.detectors.zero_shot_prompts import Asker, Told, asker_of
+from verbalizers.detectors.zero_shot_prompts import PromptedDetector, ZeroShotTask, prompted_detector
 from verbalizers.label_lists import BUILT_IN, LabelList, distinct, load_labels
-from verbalizers.parts import PartTools, Workers
 
 ZERO_SHOT_VERSION = "zero-shot-1"
 
@@ -28,12 +28,12 @@ _log = logging.getLogger(__name__)
 class ZeroShotDetector:
     """The model that `settings` name, looking for their vocabulary, as a `Detector`."""
 
-    def __init__(self, settings: ZeroShotRegionSettings, workers: Workers) -> None:
+    def __init__(self, settings: ZeroShotRegionSettings) -> None:
         """Raises `SettingsError` for a vocabulary that cannot be read."""
-        self._settings, self._workers = settings, workers
+        self._settings = settings
         self.vocabulary = _read_vocabulary(settings.vocabulary)
         self._loaded: LoadedDetector | None = None
-        self._asker: Asker | None = None
+        self._prompted: PromptedDetector | None = None
         self._version: str | None = None
 
     @property
@@ -44,44 +44,43 @@ class ZeroShotDetector:
             self._version = f"{ZERO_SHOT_VERSION}:{self.vocabulary.fingerprint[:16]}:{weights}"
         return self._version
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def opened(self) -> Iterator[Self]:
         """Loads the model; raises `SettingsError` where it cannot be, or cannot read the vocabulary."""
         loaded = load_detector(self._settings, "ZeroShotObjectDetection")
-        self._asker = asker_of(Told(loaded, self.vocabulary.labels, self._settings))
+        self._prompted = prompted_detector(ZeroShotTask(loaded, self.vocabulary.labels, self._settings))
         self._loaded = loaded
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loaded = self._asker = None
-        give_back_memory()
+        try:
+            yield self
+        finally:
+            self._loaded = self._prompted = None
+            give_back_memory()
 
     @property
     def loaded(self) -> LoadedDetector:
         """The model itself and its processor."""
-        assert self._loaded is not None, "a detector is entered before it is asked"
+        assert self._loaded is not None, "a detector is opened before it is asked"
         return self._loaded
 
-    def prepare(self, pictures: Sequence[PIL.Image.Image]) -> Pictures:
-        return prepare_pictures(self._workers, self.loaded, pictures)
+    def prepare(self, pictures: Sequence[PIL.Image.Image], workers: Workers) -> Pictures:
+        return prepare_pictures(workers, self.loaded, pictures)
 
     def detect(self, ready: Pictures) -> list[list[Detection]]:
         import torch
 
-        assert self._asker is not None, "a detector is entered before it is asked"
+        assert self._prompted is not None, "a detector is opened before it is asked"
         found: list[list[Detection]] = [[] for _ in ready.sizes]
         for places in ready.groups():
             with torch.inference_mode():
-                answers = self._asker.ask(ready.batch(places, self.loaded), [ready.sizes[place] for place in places])
+                answers = self._prompted.ask(ready.batch(places, self.loaded), [ready.sizes[place] for place in places])
             for place, answer in zip(places, answers, strict=True):
                 found[place] = sorted(answer, key=lambda detection: -detection.probability)
         return found
 
 
-def zero_shot_regions(settings: ZeroShotRegionSettings, tools: PartTools) -> DetectedRegions:
-    """The part `regions` of the kind `zero_shot`."""
-    return DetectedRegions(ZeroShotDetector(settings, tools.workers), settings, tools)
+def zero_shot_regions(settings: ZeroShotRegionSettings, context: VerbalizerContext) -> DetectedRegions:  # noqa: ARG001 - of every verbalizer
+    """The regions of the kind `zero_shot`."""
+    return DetectedRegions(ZeroShotDetector(settings), settings)
 
 
 def _read_vocabulary(source: tuple[str, ...] | str) -> LabelList:

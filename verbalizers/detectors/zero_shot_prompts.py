@@ -26,7 +26,7 @@ Sizes = Sequence[tuple[int, int]]  # height and width of each picture, in pixels
 _ENDS_OF_LABELS = re.compile(r"[.?]")  # Grounding DINO takes both for the end of a label
 
 
-class Asker(Protocol):
+class PromptedDetector(Protocol):
     """A model that knows what to look for."""
 
     def ask(self, batch: dict[str, "torch.Tensor"], sizes: Sizes) -> list[list[Detection]]:
@@ -35,7 +35,7 @@ class Asker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ZeroShotTask:
     """What all families are given: the model, the labels, and their words in the template."""
 
     detector: LoadedDetector
@@ -71,22 +71,22 @@ class _GroundedPrompt:
 class GroundedText:
     """Grounding DINO and MM Grounding DINO."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, task: ZeroShotTask) -> None:
         """Raises `SettingsError` for a label that the model cannot read."""
-        self._told = told
-        queries = [" ".join(_ENDS_OF_LABELS.sub(" ", words).lower().split()) for words in told.words]
-        tokenizer = told.detector.processor.tokenizer
-        config = told.detector.model.config
+        self._task = task
+        queries = [" ".join(_ENDS_OF_LABELS.sub(" ", words).lower().split()) for words in task.words]
+        tokenizer = task.detector.processor.tokenizer
+        config = task.detector.model.config
         budget = min(config.max_text_len, config.text_config.max_position_embeddings) - 2  # a start and an end
         lengths = []
-        for label, query in zip(told.labels, queries, strict=True):
+        for label, query in zip(task.labels, queries, strict=True):
             ids = tokenizer(query, add_special_tokens=False)["input_ids"]
-            _check_label(told.detector.name, label, len(ids) + 1, budget)
+            _check_label(task.detector.name, label, len(ids) + 1, budget)
             if all(token == tokenizer.unk_token_id for token in ids):
-                raise SettingsError(f"vocabulary: {told.detector.name} can read no word of {label!r}; leave it out")
+                raise SettingsError(f"vocabulary: {task.detector.name} can read no word of {label!r}; leave it out")
             lengths.append(len(ids) + 1)
-        packs = packed(lengths, told.settings.labels_at_once, budget)
-        self._prompts = [self._prompt([queries[i] for i in pack], [told.labels[i] for i in pack]) for pack in packs]
+        packs = packed(lengths, task.settings.labels_at_once, budget)
+        self._prompts = [self._prompt([queries[i] for i in pack], [task.labels[i] for i in pack]) for pack in packs]
 
     def _prompt(self, queries: Sequence[str], labels: Sequence[str]) -> _GroundedPrompt:
         import torch
@@ -96,7 +96,7 @@ class GroundedText:
             starts.append(len(text))
             text += f"{query}. "
         ends = [start + len(query) for start, query in zip(starts, queries, strict=True)]
-        encoded: Any = self._told.detector.processor.tokenizer(  # Any: of transformers
+        encoded: Any = self._task.detector.processor.tokenizer(  # Any: of transformers
             text.strip(), return_offsets_mapping=True, return_token_type_ids=True, return_tensors="pt"
         )
         owned = []
@@ -104,7 +104,7 @@ class GroundedText:
             owner = next((i for i, start in enumerate(starts) if start <= begin < end <= ends[i]), None)
             if owner is not None:
                 owned.append((position, owner))
-        device = self._told.detector.device
+        device = self._task.detector.device
         tokens = {name: tensor.to(device) for name, tensor in encoded.items()}
         positions, owners = torch.tensor(owned, dtype=torch.int64, device=device).unbind(1)
         return _GroundedPrompt(tokens, positions, owners, tuple(labels))
@@ -121,7 +121,7 @@ class GroundedText:
         from torchvision.ops import box_convert
 
         tokens = {name: tensor.expand(len(sizes), -1) for name, tensor in prompt.tokens.items()}
-        outputs = self._told.detector.model(**batch, **tokens)
+        outputs = self._task.detector.model(**batch, **tokens)
         of_tokens = outputs.logits[..., prompt.positions].float().sigmoid()  # (pictures, queries, tokens of labels)
         check_numbers(of_tokens, outputs.pred_boxes)
         owners = prompt.owners.expand_as(of_tokens)
@@ -131,7 +131,7 @@ class GroundedText:
         names = dict(enumerate(prompt.labels))
         results = []
         for place, (height, width) in enumerate(sizes):
-            keep = scores[place] > self._told.settings.min_probability
+            keep = scores[place] > self._task.settings.min_probability
             scale = torch.tensor([width, height, width, height], device=corners.device)
             boxes = corners[place][keep] * scale
             found = {"boxes": boxes, "scores": scores[place][keep], "labels": labels[place][keep]}
@@ -145,18 +145,18 @@ class LabelQueries:
     The vectors are worked out once and not, as in the library's own call, for each batch anew.
     """
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, task: ZeroShotTask) -> None:
         """Raises `SettingsError` for a label that is too long for the model."""
         import torch
 
-        self._told = told
-        detector, words = told.detector, told.words
+        self._task = task
+        detector, words = task.detector, task.words
         budget = detector.model.config.text_config.max_position_embeddings
-        for label, ids in zip(told.labels, detector.processor.tokenizer(words)["input_ids"], strict=True):
+        for label, ids in zip(task.labels, detector.processor.tokenizer(words)["input_ids"], strict=True):
             _check_label(detector.name, label, len(ids), budget)
         vectors = []
         with torch.inference_mode():
-            for pack in packed([1] * len(words), told.settings.labels_at_once, len(words)):
+            for pack in packed([1] * len(words), task.settings.labels_at_once, len(words)):
                 texts = [words[place] for place in pack]
                 tokens = detector.processor(text=texts, return_tensors="pt", max_length=budget).to(detector.device)
                 pooled = detector.model.base_model.get_text_features(**tokens).pooler_output
@@ -164,49 +164,49 @@ class LabelQueries:
         self._vectors = torch.cat(vectors)
 
     def ask(self, batch: dict[str, "torch.Tensor"], sizes: Sizes) -> list[list[Detection]]:
-        model = self._told.detector.model
+        model = self._task.detector.model
         feature_map = model.image_embedder(**batch)[0]  # (pictures, rows, columns, width)
         features = feature_map.flatten(1, 2)
         logits = model.class_predictor(features, self._vectors.expand(len(sizes), -1, -1))[0].float()
         boxes = model.box_predictor(features, feature_map).float()
         check_numbers(logits, boxes)
-        results = self._told.detector.processor.post_process_grounded_object_detection(
+        results = self._task.detector.processor.post_process_grounded_object_detection(
             SimpleNamespace(logits=logits, pred_boxes=boxes),
-            threshold=self._told.settings.min_probability,
+            threshold=self._task.settings.min_probability,
             target_sizes=list(sizes),
         )
-        names = dict(enumerate(self._told.labels))
+        names = dict(enumerate(self._task.labels))
         return [detections(result, names) for result in results]
 
 
 class TaskText:
     """OmDet-Turbo: labels one by one, and a sentence that names them all."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, task: ZeroShotTask) -> None:
         """Raises `SettingsError` for a label that is too long for the model."""
-        self._told = told
-        processor, words = told.detector.processor, told.words
-        budget = told.detector.model.config.text_config.max_position_embeddings
+        self._task = task
+        processor, words = task.detector.processor, task.words
+        budget = task.detector.model.config.text_config.max_position_embeddings
         lengths = []
-        for label, text in zip(told.labels, words, strict=True):
+        for label, text in zip(task.labels, words, strict=True):
             length = len(processor.tokenizer(f"Detect {text}.")["input_ids"])
-            _check_label(told.detector.name, label, length, budget)
+            _check_label(task.detector.name, label, length, budget)
             lengths.append(len(processor.tokenizer(f"{text},", add_special_tokens=False)["input_ids"]))
         overhead = len(processor.tokenizer("Detect .")["input_ids"])  # what exceeds the budget would be cut off unsaid
         self._prompts = [
-            ([words[i] for i in pack], [told.labels[i] for i in pack])
-            for pack in packed(lengths, told.settings.labels_at_once, budget - overhead)
+            ([words[i] for i in pack], [task.labels[i] for i in pack])
+            for pack in packed(lengths, task.settings.labels_at_once, budget - overhead)
         ]
 
     def ask(self, batch: dict[str, "torch.Tensor"], sizes: Sizes) -> list[list[Detection]]:
         found: list[list[Detection]] = [[] for _ in sizes]
         for words, labels in self._prompts:
-            outputs = self._told.detector.model(**batch, **self._tokens(words, len(sizes)))
+            outputs = self._task.detector.model(**batch, **self._tokens(words, len(sizes)))
             outputs.decoder_class_logits = outputs.decoder_class_logits.float()
             outputs.decoder_coord_logits = outputs.decoder_coord_logits.float()
             check_numbers(outputs.decoder_class_logits, outputs.decoder_coord_logits)
-            results = self._told.detector.processor.post_process_grounded_object_detection(
-                outputs, threshold=self._told.settings.min_probability, target_sizes=list(sizes)
+            results = self._task.detector.processor.post_process_grounded_object_detection(
+                outputs, threshold=self._task.settings.min_probability, target_sizes=list(sizes)
             )
             for place, result in enumerate(results):
                 found[place] += detections(result, dict(enumerate(labels)))
@@ -215,10 +215,10 @@ class TaskText:
     def _tokens(self, words: list[str], pictures: int) -> dict[str, "torch.Tensor"]:
         """The prompt for each of `pictures` pictures; the processor makes it beside a picture, which is thrown away."""
         blank = PIL.Image.new("RGB", (8, 8))
-        encoded = self._told.detector.processor(images=blank, text=[words], return_tensors="pt")
+        encoded = self._task.detector.processor(images=blank, text=[words], return_tensors="pt")
         texts = {name: tensor for name, tensor in encoded.items() if name.startswith(("classes", "tasks"))}
         return {
-            name: tensor.repeat(pictures, *[1] * (tensor.ndim - 1)).to(self._told.detector.device)
+            name: tensor.repeat(pictures, *[1] * (tensor.ndim - 1)).to(self._task.detector.device)
             for name, tensor in texts.items()
         }
 
@@ -232,13 +232,13 @@ _FAMILIES: dict[str, Any] = {  # Any: classes with one constructor, which a Prot
 }
 
 
-def asker_of(told: Told) -> Asker:
+def prompted_detector(task: ZeroShotTask) -> PromptedDetector:
     """The model told what to look for; raises `SettingsError` where it cannot be."""
-    kind = told.detector.model.config.model_type
+    kind = task.detector.model.config.model_type
     if kind not in _FAMILIES:
-        raise SettingsError(f"{told.detector.name}: models of type {kind!r} are not known; {', '.join(_FAMILIES)} are")
-    asker: Asker = _FAMILIES[kind](told)
-    return asker
+        raise SettingsError(f"{task.detector.name}: models of type {kind!r} are not known; {', '.join(_FAMILIES)} are")
+    prompted: PromptedDetector = _FAMILIES[kind](task)
+    return prompted
 
 
 def _check_label(name: str, label: str, tokens: int, budget: int) -> None:

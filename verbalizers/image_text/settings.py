@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ostensive.models.generation import Draw
+from ostensive.chat.records import Sampling
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import ServedModelSettings
 from ostensive.settings import Settings
@@ -34,15 +34,17 @@ class DrawSettings(Settings):
     """0 takes the likeliest token each time."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Tokens are drawn from the likeliest that together have this probability."""
+    top_k: int | None = Field(default=None, ge=1)
+    """Tokens are drawn from so many of the likeliest; None draws from all."""
     max_new_tokens: int = Field(default=48, ge=1, le=8192)
     """Longest text, in tokens."""
 
-    def draw(self, seed: int) -> Draw:
-        """These settings with a seed."""
-        return Draw(self.temperature, self.top_p, self.max_new_tokens, seed)
+    def sampling(self, seed: int | None, draw: int = 0, *, texts: int = 1) -> Sampling:
+        """These settings with a seed, for as many texts in one."""
+        return Sampling(self.temperature, self.top_p, self.max_new_tokens * texts, seed, draw, self.top_k)
 
 
-class NarrativeTelling(Settings):
+class NarrativeOptions(Settings):
     """Descriptions of the whole image, drawn several times from one model."""
 
     count: int = Field(default=5, ge=1, le=50)
@@ -53,10 +55,10 @@ class NarrativeTelling(Settings):
     """What the model is asked; None asks in words of our own. For Florence-2 a task prompt."""
 
 
-class CaptionTelling(Settings):
+class CaptionOptions(Settings):
     """What is in each region, by a model that is shown the region."""
 
-    view: Literal["drawn", "crop"] = "drawn"
+    show: Literal["drawn", "crop"] = "drawn"
     """The whole image with the region's box drawn on it (LSKD, section 2.1), or the region cut out with a margin.
     Florence-2 is given the whole image and the box as text, whatever stands here."""
     crop_margin: float = Field(default=0.15, ge=0, le=2)
@@ -70,7 +72,7 @@ class CaptionTelling(Settings):
     """What the model is asked; None asks in words of our own."""
 
 
-class ProbeTelling(Settings):
+class ProbeOptions(Settings):
     """Answers of a model to standing questions and, if it is to ask, to questions of the teacher."""
 
     questions: tuple[Annotated[str, Field(min_length=1)], ...] = FIRST_QUESTIONS
@@ -98,40 +100,40 @@ class ProbeTelling(Settings):
         return value
 
 
-class GeneratorNarrativeSettings(GeneratorSettings, NarrativeTelling):
+class GeneratorNarrativeSettings(GeneratorSettings, NarrativeOptions):
     """Descriptions by a model of `transformers`."""
 
     role: ClassVar[str] = "narratives"
     kind: Literal["generator"] = "generator"
 
 
-class GeneratorCaptionSettings(GeneratorSettings, CaptionTelling):
+class GeneratorCaptionSettings(GeneratorSettings, CaptionOptions):
     """Region captions by a model of `transformers`."""
 
     role: ClassVar[str] = "region captions"
     kind: Literal["generator"] = "generator"
 
 
-class GeneratorProbeSettings(GeneratorSettings, ProbeTelling):
+class GeneratorProbeSettings(GeneratorSettings, ProbeOptions):
     """Answers by a model of `transformers`."""
 
     role: ClassVar[str] = "probe answers"
     kind: Literal["generator"] = "generator"
 
 
-class ServedNarrativeSettings(NarrativeTelling):
+class ServedNarrativeSettings(NarrativeOptions):
     """Descriptions by the chat model of `verbalize.endpoint`."""
 
     kind: Literal["served"] = "served"
 
 
-class ServedCaptionSettings(CaptionTelling):
+class ServedCaptionSettings(CaptionOptions):
     """Region captions by the chat model of `verbalize.endpoint`."""
 
     kind: Literal["served"] = "served"
 
 
-class ServedProbeSettings(ProbeTelling):
+class ServedProbeSettings(ProbeOptions):
     """Answers by the chat model of `verbalize.endpoint`."""
 
     kind: Literal["served"] = "served"
@@ -144,12 +146,3 @@ class EndpointSettings(ServedModelSettings):
 
     section: ClassVar[str] = "verbalize.endpoint"
     role: ClassVar[str] = "verbalizing"
-
-
-class SentImageSettings(Settings):
-    """How images are sent to a served model."""
-
-    max_side_px: int = Field(default=1024, ge=64, le=4096)
-    """Longest side, in pixels: what an image costs grows with it."""
-    jpeg_quality: int = Field(default=90, ge=1, le=100)
-    """Less makes smaller requests; what an image is counted as stays."""

@@ -1,14 +1,18 @@
-"""What image-text models are asked, in the form that each family wants: our own words, and Florence-2's task prompts.
+"""What image-text models are asked, in the form that each family wants, and what is read out of their replies.
 
 BLIP-2 goes on with what it is given: nothing for a description, `Question: ... Answer:` for an answer, as its model
 card has it. InstructBLIP and models with a chat template are told what to do. Florence-2 knows only its tasks.
+
+Which questions are put to an image: those of a list and of a teacher, none of them twice. Questions count as alike by
+their words. Sentence embeddings would find more pairs, but another model would have to be loaded for fifteen lines.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
+from ostensive.chat.records import Form
 from ostensive.errors import SettingsError
-from ostensive.models.forms import Form
 from ostensive.records import Box
 from verbalizers.image_text.settings import QUESTION_SLOT
 
@@ -78,7 +82,7 @@ def parse_answers(text: str, count: int) -> list[str]:
     for line in text.splitlines():
         match = _ANSWER_LINE.match(line)
         if match and 1 <= int(match[1]) <= count and not answers[int(match[1]) - 1]:
-            answers[int(match[1]) - 1] = told(match[2].strip("*_ "))
+            answers[int(match[1]) - 1] = clean_reply(match[2].strip("*_ "))
     return answers
 
 
@@ -87,7 +91,61 @@ def location_tokens(box: Box) -> str:
     return "".join(f"<loc_{min(int(corner * _BINS), _BINS - 1)}>" for corner in (box.x1, box.y1, box.x2, box.y2))
 
 
-def told(text: str) -> str:
+def clean_reply(text: str) -> str:
     """What a model said, as one line and without places; empty when it said nothing but blanks and signs."""
     line = " ".join(_PLACE.sub(" ", text).split())
     return line if any(character.isalnum() for character in line) else ""
+
+
+# What questions are made of whatever they ask. Words such as where, who, how and not matter, and are missing here.
+_FRAME_WORDS = (
+    "a an and any are be been being can could did do does for had has have image is it its of on or picture photo"
+    " photograph scene seem seems shown that the their there these they this those to visible was were what would you"
+    " your"
+)
+_FRAME = frozenset(_FRAME_WORDS.split())
+
+
+def question_key(question: str) -> str:
+    """What two questions share that differ only in case, white space and punctuation."""
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", question).casefold()))
+
+
+def distinct_questions(questions: Sequence[str], count: int) -> tuple[str, ...]:
+    """The first `count` of `questions` that differ in more than case, white space and punctuation."""
+    found: dict[str, str] = {}
+    for question in questions:
+        found.setdefault(question_key(question), question)
+    return tuple(found.values())[:count]
+
+
+def question_overlap(one: str, other: str) -> float:
+    """Intersection over union of the words that matter, 0-1; 1 for equal questions, whatever they are made of."""
+    first, second = _matter(one), _matter(other)
+    if first == second:
+        return 1.0
+    return len(first & second) / len(first | second)
+
+
+def _matter(question: str) -> frozenset[str]:
+    words = question_key(question).split()
+    return frozenset(_singular(word) for word in words if word not in _FRAME) or frozenset(words)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def with_fresh(known: Sequence[str], asked: Sequence[str], max_overlap: float, count: int) -> tuple[str, ...]:
+    """`known` and what of `asked` none of the questions before it has more than `max_overlap` in common with.
+
+    At most `count` in all, the known ones first.
+    """
+    chosen = list(distinct_questions(known, count))
+    for question in asked:
+        if len(chosen) >= count:
+            break
+        overlap = max((question_overlap(question, other) for other in chosen), default=0.0)
+        if overlap <= max_overlap and overlap < 1:
+            chosen.append(question)
+    return tuple(chosen)

@@ -1,10 +1,11 @@
-"""The self teacher: a real architecture with tiny random weights behind the interface of the served client."""
+"""A model on this machine: a real architecture with tiny random weights behind the interface of the served client."""
 
 import io
 import json
 import sqlite3
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,27 +16,29 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 from ostensive.chat.access import open_chat, sampling_of
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
+from ostensive.chat.local import LocalChat
+from ostensive.chat.pictures import EncodedImage, Picture
 from ostensive.chat.prices import load_prices
-from ostensive.chat.records import Conversation, Exchange, ImagePart, Message, NoReply, Reply, Sampling
-from ostensive.chat.self import SelfChat
+from ostensive.chat.records import Conversation, Exchange, Message, NoReply, Reply, Sampling
 from ostensive.errors import BudgetReached, Interrupted, SettingsError
 from ostensive.models.files import model_version
-from ostensive.models.pool import GeneratorPool
+from ostensive.models.generator import GeneratorPool
+from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import SelfTeacherSettings
 
 SAMPLED = Sampling(temperature=1.0, top_p=0.95, max_tokens=6)
 
 
-def talk(text: str, *follow_ups: str, sampling: Sampling = SAMPLED, images: tuple[ImagePart, ...] = ()) -> Conversation:
+def talk(text: str, *follow_ups: str, sampling: Sampling = SAMPLED, images: tuple[Picture, ...] = ()) -> Conversation:
     return Conversation(
         (Message("user", text, images),), tuple(Message("user", follow_up) for follow_up in follow_ups), sampling
     )
 
 
-def picture(colour: str) -> ImagePart:
+def picture(colour: str) -> EncodedImage:
     sink = io.BytesIO()
     Image.new("RGB", (40, 30), colour).save(sink, "PNG")
-    return ImagePart(sink.getvalue(), "image/png")
+    return EncodedImage(sink.getvalue(), "image/png")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def run(
 ) -> list[Exchange]:
     with (
         Journal(path, "r") as journal,
-        SelfChat(
+        LocalChat(
             settings,
             journal=journal,
             budget=budget or Budget(),
@@ -137,7 +140,7 @@ def test_images_are_seen(tmp_path: Path, folder: Path) -> None:
 
 
 def test_a_failure_is_its_conversations_alone(tmp_path: Path, folder: Path) -> None:
-    broken = ImagePart(b"no image", "image/png")
+    broken = EncodedImage(b"no image", "image/png")
     talks = [talk("Who?", "Why?"), talk("What?", "Why?", images=(broken,)), talk("Is <image> there?", "Why?")]
     good, unreadable, unplaced = run(tmp_path / "j", teacher(folder), talks)
     assert len(replies([good])[0]) == 2
@@ -162,8 +165,8 @@ def test_a_stop_between_batches_keeps_what_was_said(tmp_path: Path, folder: Path
             return future
 
     with StoppingJournal(tmp_path / "j", "r") as journal:
-        chat = SelfChat(teacher(folder, 2), journal=journal, budget=Budget(), stop=stop, generators=GeneratorPool())
-        with chat, pytest.raises(Interrupted, match="stopped while asking the teacher; the same command continues"):
+        chat = LocalChat(teacher(folder, 2), journal=journal, budget=Budget(), stop=stop, generators=GeneratorPool())
+        with chat, pytest.raises(Interrupted, match="stopped while asking a model; the same command continues"):
             chat.chat(talks)
     with sqlite3.connect(tmp_path / "j") as stored:
         assert stored.execute("SELECT count(*) FROM answers").fetchone() == (2,)
@@ -190,6 +193,66 @@ def test_a_model_that_holds_no_conversations(tmp_path: Path, tmp_path_factory: p
     )
 
 
+def test_pixels_are_asked_about_as_they_are(tmp_path: Path, folder: Path) -> None:
+    """And a file of the same pixels is the same picture, whatever it is encoded as; lossless ones, that is."""
+    red = Image.new("RGB", (40, 30), "red")
+    greedy = Sampling(0.0, 1.0, 8)
+    (from_file,) = run(tmp_path / "j", teacher(folder), [talk("What?", sampling=greedy, images=(picture("red"),))])
+    with sqlite3.connect(tmp_path / "j") as journal:
+        (request,) = journal.execute("SELECT request FROM answers").fetchone()
+    assert ";pixels;40x30;RGB" in request
+    no_more = Budget(max_requests=0)
+    asked = [talk("What?", sampling=greedy, images=(red,))]
+    assert run(tmp_path / "j", teacher(folder), asked, budget=no_more) == [from_file]
+
+
+def test_draws_differ_and_each_is_kept(tmp_path: Path, folder: Path) -> None:
+    def draws(seed: int | None) -> list[Conversation]:
+        return [talk("Who?", sampling=replace(SAMPLED, draw=draw, seed=seed, temperature=1.5)) for draw in range(4)]
+
+    seeded, free = run(tmp_path / "j", teacher(folder), draws(5)), run(tmp_path / "j", teacher(folder), draws(None))
+    for exchanges in (seeded, free):
+        assert len({said for (said,) in replies(exchanges)}) > 1
+    assert run(tmp_path / "j", teacher(folder), draws(5)[::-1], budget=Budget(max_requests=0)) == seeded[::-1]
+    assert replies(run(tmp_path / "other", teacher(folder), draws(5)[2:3])) == replies(seeded[2:3])
+
+
+def test_each_batch_is_one_commit(tmp_path: Path, folder: Path) -> None:
+    sizes: list[int] = []
+
+    class CountingJournal(Journal):
+        """Remembers how many entries came together."""
+
+        def record(self, entries):  # type: ignore[no-untyped-def] # as the parent's
+            sizes.append(len(entries))
+            return super().record(entries)
+
+    with CountingJournal(tmp_path / "j", "r") as journal:
+        chat = LocalChat(
+            teacher(folder, 4), journal=journal, budget=Budget(), stop=threading.Event(), generators=GeneratorPool()
+        )
+        with chat:
+            chat.chat([talk(f"Who is number {number}?") for number in range(6)])
+    assert sizes == [4, 2]
+
+
+def test_a_model_that_only_looks_may_take_other_forms_and_counts_for_nothing(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = GeneratorSettings(model=str(tiny_models.tiny_model("blip2-opt", tmp_path_factory)), device="cpu")
+    budget = Budget(max_requests=0)
+    with Journal(tmp_path / "j", "r") as journal:
+        chat = LocalChat(settings, journal=journal, budget=budget, stop=threading.Event(), generators=GeneratorPool())
+        with chat:
+            assert chat.form == "continuation"
+            asked = [talk("It is", images=(picture("red"),)), talk("It is")]
+            answered, refused = (exchange.replies[0] for exchange in chat.chat(asked))
+        assert journal.totals("r").requests == 0
+    assert isinstance(answered, Reply)
+    assert isinstance(refused, NoReply)
+    assert refused.detail == "this model takes one image a prompt, not 0"
+
+
 def test_it_is_opened_from_settings(tmp_path: Path, folder: Path) -> None:
     settings = teacher(folder)
     assert sampling_of(settings, 7) == Sampling(0.8, 1.0, 1024, 7)
@@ -203,4 +266,4 @@ def test_it_is_opened_from_settings(tmp_path: Path, folder: Path) -> None:
             prices=load_prices(None),
             generators=GeneratorPool(),
         )
-        assert isinstance(chat, SelfChat)
+        assert isinstance(chat, LocalChat)
