@@ -7,7 +7,7 @@ because that is how the label lists of `verbalizers` use it: with captions alone
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,6 @@ from microworld.training.views import PATCH_PX, show
 from microworld.training.words import END_ID, PAD_ID, WORDS, ids_of, make_tokenizer
 
 if TYPE_CHECKING:
-    import PIL.Image
     import torch
     from torch import nn
 
@@ -226,36 +225,3 @@ def initialize_clip(tower: "nn.Module", clip: "nn.Module") -> None:
     visual: Any = clip.visual  # Any: open_clip ships no types
     missing, unexpected = visual.load_state_dict(target, strict=False)
     assert (missing, unexpected) == (["proj"], []), "all of the tower but its last projection has a counterpart"
-
-
-class OpenClipEncoder:
-    """The contrastive model in a folder, read by open_clip's own calls."""
-
-    def __init__(self, folder: Path) -> None:
-        import open_clip
-
-        name = f"local-dir:{folder}"
-        self._model, self._preprocess = open_clip.create_model_from_pretrained(name)
-        self._tokenizer = open_clip.get_tokenizer(name)
-        self._model.eval()
-
-    def preprocess(self, picture: "PIL.Image.Image") -> "torch.Tensor":
-        """`(3, side, side)` float32 as the model wants it."""
-        tensor: torch.Tensor = self._preprocess(picture)
-        return tensor
-
-    def encode_images(self, images: "Sequence[torch.Tensor]") -> "torch.Tensor":
-        """`(images, width)` float32 of unit length."""
-        import torch
-
-        with torch.inference_mode():
-            features: torch.Tensor = self._model.encode_image(torch.stack(list(images)), normalize=True)
-        return features
-
-    def encode_texts(self, texts: "Sequence[str]") -> "torch.Tensor":
-        """`(texts, width)` float32 of unit length."""
-        import torch
-
-        with torch.inference_mode():
-            features: torch.Tensor = self._model.encode_text(self._tokenizer(list(texts)), normalize=True)
-        return features
