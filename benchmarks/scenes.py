@@ -21,7 +21,6 @@ from microworld.grade import grade_lines, grade_run
 from microworld.render import render_pixels
 from microworld.sample import sample_scene
 from microworld.training.evaluate import measure_blip2, measure_clip, measure_vlm
-from microworld.training.models import OpenClipEncoder
 from ostensive.models.files import located
 
 TARGET = 1000
@@ -55,7 +54,7 @@ def models(scenes: int) -> None:
         guess = "" if figure.guess is None else f"{figure.guess:.1%}"
         row = (measure, f"{figure.asked:,}", f"{figure.right:.1%}", f"{base[measure].right:.1%}", guess)
         print(f"| {' | '.join(row)} |")
-    print(measure_clip(OpenClipEncoder(Path(located("microworld:clip"))), seeds))
+    print(measure_clip(Path(located("microworld:clip")), seeds))
     print(measure_blip2(Path(located("microworld:blip2")), seeds))
 
 

@@ -324,13 +324,20 @@ def test_a_text_that_is_too_long_has_no_score_and_costs_no_neighbour(place: Path
         assert score.detail.startswith("ratings: qa ")
 
 
-def test_labels_of_too_few_are_refused_before_any_model_is_loaded(place: Path, tmp_path: Path) -> None:
+def test_labels_and_weights_that_do_not_suit_are_refused_before_any_model_is_loaded(
+    place: Path, tmp_path: Path
+) -> None:
     labels = read_labels(place / "labels.parquet")
     made = settings(place, "vlm", model=str(tmp_path / "no-such-model"))
     with pytest.raises(SettingsError, match="10 labels of candidates that are there, and 20 at least are needed"):
         tiny_critics.train(place, tmp_path / "critic", made, labels[:10])
     with pytest.raises(SettingsError, match="there is no such folder"):
         train(place, tmp_path / "critic", made)
+    with pytest.raises(SettingsError) as unknown:
+        train(place, tmp_path / "critic", settings(place, "vlm", head_weights={"criteria": {"ratoinale": 0}}))
+    assert str(unknown.value) == (
+        "head_weights.criteria.ratoinale: the labels have no such criterion; theirs are qa, rationale"
+    )
     assert not (tmp_path / "critic").exists()
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from microworld.training.evaluate import measure_blip2, measure_clip, measure_vlm
-from microworld.training.models import OpenClipEncoder
 from ostensive.models.files import located
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "microworld.md"
@@ -76,7 +75,7 @@ def test_they_know_what_is_said_of_them(name: str) -> None:
 @pytest.mark.slow
 def test_contrastive_ones_know_places_and_shapes() -> None:
     seeds = range(400, 460)
-    clip = measure_clip(OpenClipEncoder(Path(located("microworld:clip"))), seeds)
+    clip = measure_clip(Path(located("microworld:clip")), seeds)
     blip2 = measure_blip2(Path(located("microworld:blip2")), seeds)
     assert clip.place_first >= 0.95
     assert clip.objects_found >= 0.85

@@ -25,21 +25,17 @@ from microworld.render import render
 from microworld.sample import sample_scene
 from microworld.scenes import SIDE_PX
 from microworld.training.lessons import SUBJECTS, lessons_of, phrase_of
-from microworld.training.matching import make_scale
+from microworld.training.matching import initialize_clip, make_clip, make_scale, save_clip
 from microworld.training.models import (
     WIDTH,
-    OpenClipEncoder,
     initialize_blip2,
-    initialize_clip,
     initialize_vlm,
     load_blip2,
     make_blip2,
-    make_clip,
     make_vision,
     make_vlm,
     resize_vocabulary,
     save_blip2,
-    save_clip,
     save_vlm,
 )
 from microworld.training.pool import (
@@ -113,6 +109,8 @@ from microworld.training.words import (
 )
 from ostensive.errors import SettingsError
 from ostensive.records import Box
+from verbalizers.clip.model import ClipModel
+from verbalizers.clip.settings import ClipConceptSettings
 
 pytestmark = pytest.mark.slow
 
@@ -700,7 +698,7 @@ def test_a_saved_contrastive_model_is_read_by_open_clip(tmp_path: Path) -> None:
 
     clip = make_clip()
     save_clip(clip, tmp_path)
-    encoder = OpenClipEncoder(tmp_path)
-    features = encoder.encode_texts(["a red circle", "a blue ring"])
+    with ClipModel(ClipConceptSettings(model=f"local-dir:{tmp_path}")).opened() as encoder:
+        features = encoder.encode_texts(["a red circle", "a blue ring"])
     torch.testing.assert_close(features.norm(dim=1), torch.ones(2))
     assert not torch.allclose(features[0], features[1])

@@ -108,6 +108,10 @@ def train_critic(
     a model that cannot be trained on, before any training, and for a folder that holds something else.
     """
     examples = read_examples(run, labels, kind=kind, stage=stage)
+    criteria = criteria_of(examples[0].label)
+    for name in sorted(settings.head_weights.criteria.keys() - set(criteria)):
+        known = ", ".join(criteria) or "none"
+        raise SettingsError(f"head_weights.criteria.{name}: the labels have no such criterion; theirs are {known}")
     parts = split(examples, held_out_share=settings.held_out_share, test_share=settings.test_share, seed=settings.seed)
     base = model_version(settings.model, settings.revision)
     inputs = InputFormat(settings.backbone, kind.judging_question, settings.show, settings.seed)

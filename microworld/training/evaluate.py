@@ -1,8 +1,6 @@
 """What the tiny models know, on scenes they were never shown: asked as users ask them, judged by the oracle.
 
-The image-text models are asked through `ostensive.generation`, and the contrastive model is handed in, because the
-wrapper that users have for it belongs to a room that the trunk may not import. Losses and teacher-forced accuracies
-were given up as measures: they flatter.
+Losses and teacher-forced accuracies are no measures: they flatter.
 """
 
 import random
@@ -10,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import PIL.Image
@@ -31,6 +29,8 @@ from ostensive.images.drawing import DrawingStyle, draw_regions
 from ostensive.models.generator import Generator
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.records import Region
+from verbalizers.clip.model import ClipModel
+from verbalizers.clip.settings import ClipConceptSettings
 
 if TYPE_CHECKING:
     import torch
@@ -207,14 +207,6 @@ def measure_blip2(folder: Path, seeds: Sequence[int]) -> Blip2Figures:
     )
 
 
-class Encoder(Protocol):
-    """A contrastive model: features of unit length for pictures and texts."""
-
-    def preprocess(self, picture: PIL.Image.Image) -> "torch.Tensor": ...
-    def encode_images(self, images: "Sequence[torch.Tensor]") -> "torch.Tensor": ...
-    def encode_texts(self, texts: Sequence[str]) -> "torch.Tensor": ...
-
-
 @dataclass(frozen=True, slots=True)
 class ClipFigures:
     """What a contrastive model knows of places and shapes, each list ranked by itself."""
@@ -225,13 +217,14 @@ class ClipFigures:
     one_object_found: float  # one of the three likeliest shapes is there
 
 
-def measure_clip(encoder: Encoder, seeds: Sequence[int], template: str = "a photo of {label}") -> ClipFigures:
-    """The figures on the scenes of `seeds`, with labels put into `template` as label lists are."""
+def measure_clip(folder: Path, seeds: Sequence[int], template: str = "a photo of {label}") -> ClipFigures:
+    """The figures of the CLIP in `folder` on the scenes of `seeds`, with labels put into `template` as lists are."""
     scenes = [sample_scene(seed) for seed in seeds]
-    images = encoder.encode_images([encoder.preprocess(render(scene)) for scene in scenes])
-    places, shapes = (
-        encoder.encode_texts([template.replace("{label}", label) for label in labels]) for labels in (PLACES, SHAPES)
-    )
+    with ClipModel(ClipConceptSettings(model=f"local-dir:{folder}", device="cpu")).opened() as clip:
+        images = clip.encode_images(clip.stack([clip.preprocess(render(scene)) for scene in scenes]))
+        places, shapes = (
+            clip.encode_texts([template.replace("{label}", label) for label in labels]) for labels in (PLACES, SHAPES)
+        )
     return _ranked(scenes, images @ places.T, images @ shapes.T)
 
 

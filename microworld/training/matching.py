@@ -1,31 +1,45 @@
-"""The contrastive model: pictures and texts that are true of them come to lie near each other.
+"""The contrastive model, a CLIP: pictures and texts that are true of them come to lie near each other.
 
 Two things are asked of it at once. Of all captions in a batch each picture finds its own (InfoNCE, as in CLIP), and of
 all labels of this world each picture finds those that are true of it (each pair by itself, yes or no, as in SigLIP),
 because that is how the label lists of `verbalizers` use it: with captions alone it learns places and little else.
 """
 
+import json
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from microworld.nouns import with_article
-from microworld.scenes import COLOURS, PATTERNS, PLACES, SHAPES
+from microworld.scenes import COLOURS, PATTERNS, PLACES, SHAPES, SIDE_PX
 from microworld.training.lessons import SUBJECTS
-from microworld.training.models import CLIP_CONTEXT
+from microworld.training.models import (
+    EMBEDDING,
+    HEAD_WIDTH,
+    VISION_LAYERS,
+    WIDTH,
+    padded_size,
+    weight_and_bias,
+)
 from microworld.training.pool import Pool
 from microworld.training.seeing import draw_rows, pixels_of
-from microworld.training.views import show
-from microworld.training.words import END_ID, PAD_ID, ids_of
+from microworld.training.views import PATCH_PX, show
+from microworld.training.words import END_ID, PAD_ID, WORDS, ids_of, make_tokenizer
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 BATCH_PICTURES = 32
+CLIP_TEXT_WIDTH = 64
+CLIP_CONTEXT = 48
+CLIP_CONFIG_FILE = "open_clip_config.json"
+_HALF = [0.5, 0.5, 0.5]
 _PAIRS_SHOWN = 24  # labels of colour and shape together in a step, of all 80
 _TEMPLATES = ("{label}", "{a label}", "a photo of {label}", "a photo of {a label}", "there is {a label}")
 _DESCRIBE = SUBJECTS.index("describe")
@@ -129,3 +143,85 @@ def contrastive_loss(
     judged = scale.weight * (images @ labels.T) + scale.bias
     loss: torch.Tensor = 0.3 * contrast + 4 * functional.binary_cross_entropy_with_logits(judged, batch.is_true)
     return loss
+
+
+def clip_config() -> dict[str, Any]:  # Any: JSON values
+    """The contrastive model as open_clip is told of it."""
+    vision = {
+        "image_size": SIDE_PX,
+        "patch_size": PATCH_PX,
+        "width": WIDTH,
+        "head_width": HEAD_WIDTH,
+        "layers": VISION_LAYERS,
+        "mlp_ratio": 4.0,
+        "no_ln_pre": True,  # as in BLIP-2
+        "pool_type": "avg",  # patches know what they show from the first step on; a class token would have to learn it
+    }
+    text = {
+        "context_length": CLIP_CONTEXT,
+        "vocab_size": padded_size(WORDS),
+        "hf_tokenizer_name": "microworld",  # any name: with `local-dir:` the tokenizer is read from the folder itself
+        "width": CLIP_TEXT_WIDTH,
+        "heads": CLIP_TEXT_WIDTH // HEAD_WIDTH,
+        "layers": 2,
+        "pool_type": "eos",
+        "eos_id": END_ID,
+        "pad_id": PAD_ID,
+    }
+    return {"embed_dim": EMBEDDING, "vision_cfg": vision, "text_cfg": text}
+
+
+def make_clip() -> Any:  # Any: open_clip ships no types
+    """The contrastive model, with random weights."""
+    import open_clip
+
+    return open_clip.CLIP(**clip_config())
+
+
+def clip_tokenizer() -> Any:  # Any: transformers types its tokenizers in part
+    """The tokenizer of the contrastive model's texts."""
+    return make_tokenizer(ends_texts=True)
+
+
+def save_clip(model: Any, folder: Path) -> None:  # Any: as above
+    """Weights in half precision, and the configuration that `local-dir:` reads."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in model.state_dict().items()}
+    path = folder / "open_clip_model.safetensors"
+    save_file(weights, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # see `save_vlm`
+    seeing = {"mean": _HALF, "std": _HALF, "interpolation": "bicubic", "resize_mode": "squash"}
+    config = {"model_cfg": clip_config(), "preprocess_cfg": seeing}
+    (folder / CLIP_CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    clip_tokenizer().save_pretrained(folder)
+
+
+def initialize_clip(tower: "nn.Module", clip: "nn.Module") -> None:
+    """Starts the vision tower of the contrastive model from `tower`, that of BLIP-2."""
+    import torch
+
+    source: Mapping[str, torch.Tensor] = tower.state_dict()
+    target = {
+        "class_embedding": source["embeddings.class_embedding"][0, 0],
+        "positional_embedding": source["embeddings.position_embedding"][0],
+        "conv1.weight": source["embeddings.patch_embedding.weight"],
+        **weight_and_bias("ln_post", source, "post_layernorm"),
+    }
+    for layer in range(VISION_LAYERS):
+        ours, theirs = f"transformer.resblocks.{layer}", f"encoder.layers.{layer}"
+        target[f"{ours}.attn.in_proj_weight"] = source[f"{theirs}.self_attn.qkv.weight"]
+        target[f"{ours}.attn.in_proj_bias"] = source[f"{theirs}.self_attn.qkv.bias"]
+        target |= weight_and_bias(f"{ours}.attn.out_proj", source, f"{theirs}.self_attn.projection")
+        for name, other in (("ln_1", "layer_norm1"), ("ln_2", "layer_norm2")):
+            target |= weight_and_bias(f"{ours}.{name}", source, f"{theirs}.{other}")
+        for name, other in (("c_fc", "fc1"), ("c_proj", "fc2")):
+            target |= weight_and_bias(f"{ours}.mlp.{name}", source, f"{theirs}.mlp.{other}")
+    # The convolution of open_clip has no bias: what it would add to each patch is added with the patch's place.
+    target["positional_embedding"] = target["positional_embedding"].clone()
+    target["positional_embedding"][1:] += source["embeddings.patch_embedding.bias"]
+    visual: Any = clip.visual  # Any: open_clip ships no types
+    missing, unexpected = visual.load_state_dict(target, strict=False)
+    assert (missing, unexpected) == (["proj"], []), "all of the tower but its last projection has a counterpart"

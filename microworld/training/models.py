@@ -4,7 +4,6 @@ All are standard ones, read by the ordinary calls of their libraries. They have 
 taught to see once, in the shape of BLIP-2's, and then given to each of them.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,27 +24,21 @@ from microworld.training.words import (
 from ostensive.models.training import use_eager_attention
 
 if TYPE_CHECKING:
-    import PIL.Image
     import torch
-    from torch import nn
 
 WIDTH = 128
 HEAD_WIDTH = 32
 VISION_LAYERS = 4
 TEXT_LAYERS = 4
 MAX_POSITIONS = 512
-CLIP_TEXT_WIDTH = 64
-CLIP_EMBEDDING = 64
-CLIP_CONTEXT = 48
+EMBEDDING = 64  # that pictures and texts have in common
 QUERIES = 16
 MAX_TEXT_TOKENS = 256
-CLIP_CONFIG_FILE = "open_clip_config.json"
-_HALF = [0.5, 0.5, 0.5]
-_VISION_EPS = 1e-5  # of the layer norms, as open_clip has it
+VISION_EPS = 1e-5  # of the layer norms, as open_clip has it
 _FAR = 8.0  # from here on GELU leaves a number as it is, to single precision
 
 
-def _padded(words: Sequence[str]) -> int:
+def padded_size(words: Sequence[str]) -> int:
     """How many rows an embedding of `words` has: a multiple of 64."""
     return -(-len(words) // 64) * 64
 
@@ -65,7 +58,7 @@ def make_vlm(words: Sequence[str] = WORDS) -> Any:  # Any: transformers types it
         num_hidden_layers=VISION_LAYERS,
         image_size=SIDE_PX,
         patch_size=PATCH_PX,
-        layer_norm_eps=_VISION_EPS,
+        layer_norm_eps=VISION_EPS,
     )
     text = LlamaConfig(
         **sizes,
@@ -73,7 +66,7 @@ def make_vlm(words: Sequence[str] = WORDS) -> Any:  # Any: transformers types it
         intermediate_size=3 * WIDTH,
         num_hidden_layers=TEXT_LAYERS,
         max_position_embeddings=MAX_POSITIONS,
-        vocab_size=_padded(words),
+        vocab_size=padded_size(words),
         tie_word_embeddings=True,
         pad_token_id=PAD_ID,
         bos_token_id=START_ID,
@@ -111,7 +104,7 @@ def resize_vocabulary(vlm: Any) -> None:  # Any: as above
     """Gives the image-text model `TEACHER_WORDS` for `WORDS`: those that are new mean nothing yet."""
     import torch
 
-    vlm.resize_token_embeddings(_padded(TEACHER_WORDS), mean_resizing=False)
+    vlm.resize_token_embeddings(padded_size(TEACHER_WORDS), mean_resizing=False)
     with torch.no_grad():
         vlm.get_input_embeddings().weight[len(WORDS) :].normal_(0, WIDTH**-0.5)
 
@@ -132,7 +125,7 @@ def save_vlm(model: Any, folder: Path) -> None:  # Any: as above
     import torch
 
     rows = model.get_input_embeddings().num_embeddings
-    words = WORDS if rows == _padded(WORDS) else TEACHER_WORDS
+    words = WORDS if rows == padded_size(WORDS) else TEACHER_WORDS
     halved = make_vlm(words)  # a fresh one, for a model in training may have been compiled, which cannot be copied
     halved.load_state_dict(model.state_dict())
     halved.to(torch.float16).save_pretrained(folder)
@@ -152,7 +145,7 @@ def vision_config() -> Any:  # Any: transformers types its configurations in par
         num_attention_heads=WIDTH // HEAD_WIDTH,
         image_size=SIDE_PX,
         patch_size=PATCH_PX,
-        layer_norm_eps=_VISION_EPS,
+        layer_norm_eps=VISION_EPS,
         initializer_range=0.05,
     )
 
@@ -166,7 +159,7 @@ def make_vision() -> Any:  # Any: a dictionary of modules, each of which is used
     kind: Any = Blip2VisionModel
     tower = kind(vision_config())
     use_eager_attention(tower)
-    words = nn.Embedding(_padded(WORDS), WIDTH)
+    words = nn.Embedding(padded_size(WORDS), WIDTH)
     with torch.no_grad():
         words.weight.normal_(0, WIDTH**-0.5)
     return nn.ModuleDict({"tower": tower, "projector": nn.Linear(WIDTH, WIDTH), "words": words})
@@ -204,19 +197,19 @@ def _as_vit(source: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     target = {
         "embeddings.cls_token": source["embeddings.class_embedding"],
         "embeddings.position_embeddings": source["embeddings.position_embedding"],
-        **_pair("embeddings.patch_embeddings.projection", source, "embeddings.patch_embedding"),
-        **_pair("layernorm", source, "post_layernorm"),
+        **weight_and_bias("embeddings.patch_embeddings.projection", source, "embeddings.patch_embedding"),
+        **weight_and_bias("layernorm", source, "post_layernorm"),
     }
     for layer in range(VISION_LAYERS):
         ours, theirs = f"layers.{layer}", f"encoder.layers.{layer}"
         for part in ("weight", "bias"):
             together = source[f"{theirs}.self_attn.qkv.{part}"].chunk(3)
             target |= {f"{ours}.attention.{name}_proj.{part}": one for name, one in zip("qkv", together, strict=True)}
-        target |= _pair(f"{ours}.attention.o_proj", source, f"{theirs}.self_attn.projection")
-        target |= _pair(f"{ours}.layernorm_before", source, f"{theirs}.layer_norm1")
-        target |= _pair(f"{ours}.layernorm_after", source, f"{theirs}.layer_norm2")
-        target |= _pair(f"{ours}.mlp.fc1", source, f"{theirs}.mlp.fc1")
-        target |= _pair(f"{ours}.mlp.fc2", source, f"{theirs}.mlp.fc2")
+        target |= weight_and_bias(f"{ours}.attention.o_proj", source, f"{theirs}.self_attn.projection")
+        target |= weight_and_bias(f"{ours}.layernorm_before", source, f"{theirs}.layer_norm1")
+        target |= weight_and_bias(f"{ours}.layernorm_after", source, f"{theirs}.layer_norm2")
+        target |= weight_and_bias(f"{ours}.mlp.fc1", source, f"{theirs}.mlp.fc1")
+        target |= weight_and_bias(f"{ours}.mlp.fc2", source, f"{theirs}.mlp.fc2")
     return target
 
 
@@ -225,7 +218,7 @@ def make_blip2() -> Any:  # Any: transformers types its models in part
     from transformers import Blip2Config, Blip2ForImageTextRetrieval, Blip2QFormerConfig
 
     queries = Blip2QFormerConfig(
-        vocab_size=_padded(TEACHER_WORDS),
+        vocab_size=padded_size(TEACHER_WORDS),
         hidden_size=WIDTH,
         num_hidden_layers=TEXT_LAYERS,
         num_attention_heads=WIDTH // HEAD_WIDTH,
@@ -242,7 +235,7 @@ def make_blip2() -> Any:  # Any: transformers types its models in part
         vision_config=vision_config(),
         qformer_config=queries,
         num_query_tokens=QUERIES,
-        image_text_hidden_size=CLIP_EMBEDDING,
+        image_text_hidden_size=EMBEDDING,
     )
     kind: Any = Blip2ForImageTextRetrieval
     return kind(config)
@@ -302,120 +295,6 @@ def load_blip2(folder: Path) -> Any:  # Any: as above
     return kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
 
 
-def clip_config() -> dict[str, Any]:  # Any: JSON values
-    """The contrastive model as open_clip is told of it."""
-    vision = {
-        "image_size": SIDE_PX,
-        "patch_size": PATCH_PX,
-        "width": WIDTH,
-        "head_width": HEAD_WIDTH,
-        "layers": VISION_LAYERS,
-        "mlp_ratio": 4.0,
-        "no_ln_pre": True,  # as in BLIP-2
-        "pool_type": "avg",  # patches know what they show from the first step on; a class token would have to learn it
-    }
-    text = {
-        "context_length": CLIP_CONTEXT,
-        "vocab_size": _padded(WORDS),
-        "hf_tokenizer_name": "microworld",  # any name: with `local-dir:` the tokenizer is read from the folder itself
-        "width": CLIP_TEXT_WIDTH,
-        "heads": CLIP_TEXT_WIDTH // HEAD_WIDTH,
-        "layers": 2,
-        "pool_type": "eos",
-        "eos_id": END_ID,
-        "pad_id": PAD_ID,
-    }
-    return {"embed_dim": CLIP_EMBEDDING, "vision_cfg": vision, "text_cfg": text}
-
-
-def make_clip() -> Any:  # Any: open_clip ships no types
-    """The contrastive model, with random weights."""
-    import open_clip
-
-    return open_clip.CLIP(**clip_config())
-
-
-def clip_tokenizer() -> Any:  # Any: transformers types its tokenizers in part
-    """The tokenizer of the contrastive model's texts."""
-    return make_tokenizer(ends_texts=True)
-
-
-def save_clip(model: Any, folder: Path) -> None:  # Any: as above
-    """Weights in half precision, and the configuration that `local-dir:` reads."""
-    import torch
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in model.state_dict().items()}
-    path = folder / "open_clip_model.safetensors"
-    save_file(weights, path, metadata={"format": "pt"})
-    path.chmod(0o644)  # see `save_vlm`
-    seeing = {"mean": _HALF, "std": _HALF, "interpolation": "bicubic", "resize_mode": "squash"}
-    config = {"model_cfg": clip_config(), "preprocess_cfg": seeing}
-    (folder / CLIP_CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-    clip_tokenizer().save_pretrained(folder)
-
-
-def initialize_clip(tower: "nn.Module", clip: "nn.Module") -> None:
-    """Starts the vision tower of the contrastive model from `tower`, that of BLIP-2."""
-    import torch
-
-    source: Mapping[str, torch.Tensor] = tower.state_dict()
-    target = {
-        "class_embedding": source["embeddings.class_embedding"][0, 0],
-        "positional_embedding": source["embeddings.position_embedding"][0],
-        "conv1.weight": source["embeddings.patch_embedding.weight"],
-        **_pair("ln_post", source, "post_layernorm"),
-    }
-    for layer in range(VISION_LAYERS):
-        ours, theirs = f"transformer.resblocks.{layer}", f"encoder.layers.{layer}"
-        target[f"{ours}.attn.in_proj_weight"] = source[f"{theirs}.self_attn.qkv.weight"]
-        target[f"{ours}.attn.in_proj_bias"] = source[f"{theirs}.self_attn.qkv.bias"]
-        target |= _pair(f"{ours}.attn.out_proj", source, f"{theirs}.self_attn.projection")
-        for name, other in (("ln_1", "layer_norm1"), ("ln_2", "layer_norm2")):
-            target |= _pair(f"{ours}.{name}", source, f"{theirs}.{other}")
-        for name, other in (("c_fc", "fc1"), ("c_proj", "fc2")):
-            target |= _pair(f"{ours}.mlp.{name}", source, f"{theirs}.mlp.{other}")
-    # The convolution of open_clip has no bias: what it would add to each patch is added with the patch's place.
-    target["positional_embedding"] = target["positional_embedding"].clone()
-    target["positional_embedding"][1:] += source["embeddings.patch_embedding.bias"]
-    visual: Any = clip.visual  # Any: open_clip ships no types
-    missing, unexpected = visual.load_state_dict(target, strict=False)
-    assert (missing, unexpected) == (["proj"], []), "all of the tower but its last projection has a counterpart"
-
-
-def _pair(ours: str, source: "Mapping[str, torch.Tensor]", theirs: str) -> "dict[str, torch.Tensor]":
+def weight_and_bias(ours: str, source: "Mapping[str, torch.Tensor]", theirs: str) -> "dict[str, torch.Tensor]":
+    """The weight and the bias of `theirs` in `source` under the name `ours`."""
     return {f"{ours}.{part}": source[f"{theirs}.{part}"] for part in ("weight", "bias")}
-
-
-class OpenClipEncoder:
-    """The contrastive model in a folder, read by open_clip's own calls."""
-
-    def __init__(self, folder: Path) -> None:
-        import open_clip
-
-        name = f"local-dir:{folder}"
-        self._model, self._preprocess = open_clip.create_model_from_pretrained(name)
-        self._tokenizer = open_clip.get_tokenizer(name)
-        self._model.eval()
-
-    def preprocess(self, picture: "PIL.Image.Image") -> "torch.Tensor":
-        """`(3, side, side)` float32 as the model wants it."""
-        tensor: torch.Tensor = self._preprocess(picture)
-        return tensor
-
-    def encode_images(self, images: "Sequence[torch.Tensor]") -> "torch.Tensor":
-        """`(images, width)` float32 of unit length."""
-        import torch
-
-        with torch.inference_mode():
-            features: torch.Tensor = self._model.encode_image(torch.stack(list(images)), normalize=True)
-        return features
-
-    def encode_texts(self, texts: "Sequence[str]") -> "torch.Tensor":
-        """`(texts, width)` float32 of unit length."""
-        import torch
-
-        with torch.inference_mode():
-            features: torch.Tensor = self._model.encode_text(self._tokenizer(list(texts)), normalize=True)
-        return features

@@ -6,7 +6,7 @@ cores the training would wait for them.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -25,6 +25,9 @@ HELD_OUT = range(1_000_000)
 """Seeds of scenes that are never trained on; what `ostensive microworld` renders by default lies among them."""
 FIRST_SEED = HELD_OUT.stop
 PER_FILE = 1000
+MAX_SCENES = 40_000
+EASY_SCENES = 4_000
+"""How many scenes the pools hold: that of everything, and each of the easier ones."""
 Level: TypeAlias = Literal["large", "plain", "all"]
 _UNHIDDEN = SampleOptions(patterns=("plain",), extras=False, occlusion=False)
 LEVELS: Mapping[Level, SampleOptions] = {"large": replace(_UNHIDDEN, sizes=("large",)), "plain": _UNHIDDEN, "all": ALL}
@@ -146,6 +149,32 @@ def write_pool(pool: Pool, path: Path) -> None:
     small = {name: array.astype(narrow.get(name, array.dtype)) for name, array in arrays.items()}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **small)
+
+
+def make_pools(folder: Path, max_scenes: int, *, first_seed: int, is_time_left: Callable[[], bool]) -> dict[Level, int]:
+    """Writes pools of all levels into `folder`, the easier ones first; how many scenes each has.
+
+    Files that are there already are kept, and each level gets one at least.
+    """
+    scenes: dict[Level, int] = {}
+    first = first_seed
+    for level, options in LEVELS.items():
+        most = max_scenes if level == "all" else min(EASY_SCENES, max_scenes)
+        for start in range(0, most, PER_FILE):
+            count = min(PER_FILE, most - start)
+            path = folder / f"pool-{level}-{start:06}.npz"
+            if not path.exists():
+                if start and not is_time_left():
+                    break
+                write_pool(make_pool(range(first + start, first + start + count), options), path)
+            scenes[level] = scenes.get(level, 0) + count
+        first += most
+    return scenes
+
+
+def pool_files(folder: Path, level: Level | None = None) -> list[Path]:
+    """The files of a level's pool in `folder`, or of all of them."""
+    return sorted(folder.glob(f"pool-{level or '*'}-*.npz"))
 
 
 def read_pools(paths: Sequence[Path]) -> Pool:

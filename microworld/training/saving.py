@@ -16,7 +16,6 @@ from microworld.training.evaluate import (
     measure_clip,
     measure_vlm,
 )
-from microworld.training.models import OpenClipEncoder
 from microworld.training.words import DESCRIBE, IN_BOX, IS_TRUE, NUMBERED, WHY
 from ostensive.files import write_text
 
@@ -58,7 +57,7 @@ def save_model(
 def _measured(name: ModelName, folder: Path, seeds: range, stopped_at: float | None) -> tuple[dict[str, Any], str]:
     """The figures of a saved model, and its card."""
     if name == "clip":
-        clip = measure_clip(OpenClipEncoder(folder), seeds)
+        clip = measure_clip(folder, seeds)
         return asdict(clip), clip_card(clip)
     if name == "blip2":
         blip2 = measure_blip2(folder, seeds)

@@ -14,32 +14,28 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
-from microworld.training.matching import ContrastiveBatch, contrastive_loss, make_contrastive_batch, make_scale
+from microworld.training.matching import (
+    ContrastiveBatch,
+    contrastive_loss,
+    initialize_clip,
+    make_clip,
+    make_contrastive_batch,
+    make_scale,
+    save_clip,
+)
 from microworld.training.models import (
     WIDTH,
     compile_layers,
     initialize_blip2,
-    initialize_clip,
     initialize_vlm,
     make_blip2,
-    make_clip,
     make_vision,
     make_vlm,
     resize_vocabulary,
     save_blip2,
-    save_clip,
     save_vlm,
 )
-from microworld.training.pool import (
-    FIRST_SEED,
-    LEVELS,
-    PER_FILE,
-    Level,
-    Pool,
-    make_pool,
-    read_pools,
-    write_pool,
-)
+from microworld.training.pool import FIRST_SEED, LEVELS, MAX_SCENES, Level, Pool, make_pools, pool_files, read_pools
 from microworld.training.querying import (
     MatchingBatch,
     answers_of,
@@ -76,9 +72,6 @@ MINUTES: Mapping[Stage, float] = {
     "querying": 20.0,
 }
 """How long each stage takes by default, on one core."""
-MAX_SCENES = 40_000
-EASY_SCENES = 4_000
-"""How many scenes the pools hold: that of everything, and each of the easier ones."""
 LEVELS_BEGIN: Mapping[Level, float] = {"large": 0.0, "plain": 0.1, "all": 0.2}
 """The share of a course of seeing after which it goes on to scenes of each level."""
 SNAPSHOTS = (0.03, 0.06, 0.11, 0.18, 0.29)
@@ -135,29 +128,21 @@ def _read_records(plan: Plan) -> dict[str, Any]:
 
 
 def _make_pools(plan: Plan) -> dict[str, Any]:
-    """Pools of all levels, the easier ones first; those that are there already are kept."""
-    before = float(_read_records(plan).get("pool", {}).get("minutes", 0.0))  # of earlier calls
+    before_s = 60 * float(_read_records(plan).get("pool", {}).get("minutes", 0.0))  # of earlier calls
     started_s = time.monotonic()
-    scenes: dict[str, int] = {}
+
+    def is_time_left() -> bool:
+        # Earlier calls counted: what later stages began with must not grow under them.
+        return before_s + time.monotonic() - started_s <= 60 * plan.minutes["pool"]
+
     first = FIRST_SEED + 10 * plan.max_scenes * plan.seed
-    for level, options in LEVELS.items():
-        most = plan.max_scenes if level == "all" else min(EASY_SCENES, plan.max_scenes)
-        for start in range(0, most, PER_FILE):
-            count = min(PER_FILE, most - start)
-            path = plan.work / f"pool-{level}-{start:06}.npz"
-            if not path.exists():
-                # Earlier calls counted: what later stages began with must not grow under them.
-                if start and 60 * before + time.monotonic() - started_s > 60 * plan.minutes["pool"]:
-                    break
-                write_pool(make_pool(range(first + start, first + start + count), options), path)
-            scenes[level] = scenes.get(level, 0) + count
-        first += most
+    scenes = make_pools(plan.work, plan.max_scenes, first_seed=first, is_time_left=is_time_left)
     _log.info("pool: %s", scenes)
-    return {"scenes": scenes, "minutes": round(before + (time.monotonic() - started_s) / 60, 2)}
+    return {"scenes": scenes, "minutes": round((before_s + time.monotonic() - started_s) / 60, 2)}
 
 
 def _pool(plan: Plan, level: Level = "all") -> Pool:
-    return read_pools(sorted(plan.work.glob(f"pool-{level}-*.npz")))
+    return read_pools(pool_files(plan.work, level))
 
 
 def _level_at(progress: float) -> Level:
@@ -308,7 +293,7 @@ def _trained(plan: Plan, name: Stage, stage: StageTraining[BatchT]) -> dict[str,
 
 def _made_from(plan: Plan, before: Stage | None = None) -> str:
     """The fingerprint of the pools and of the weights that the stage `before` left."""
-    files = [*plan.work.glob("pool-*.npz"), *([checkpoint_path(before, plan.work)] if before else [])]
+    files = [*pool_files(plan.work), *([checkpoint_path(before, plan.work)] if before else [])]
     return fingerprint([SCRIPT_VERSION, plan.seed, files_digest(files, memory=plan.work / "digests")])
 
 
