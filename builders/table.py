@@ -92,7 +92,7 @@ def load(name: str, *, profile: str | None = None, assignments: Sequence[str] = 
     chosen = profile or changes.get("profile") or values.get("profile", "offline")
     if chosen not in profile_names():
         raise SettingsError(f"profile: there is no profile called {chosen!r}; known are {', '.join(profile_names())}")
-    kind = recipe_kind(str(values.get("recipe", "(none named)")))
+    kind = recipe_kind(str(changes.get("recipe", values.get("recipe", "(none named)"))))
     merged = merge(merge(merge(profile_for(chosen, kind.recipe), values), changes), {"profile": chosen})
     return _validated(kind, merged, name)
 
@@ -106,23 +106,16 @@ def profile_for(name: str, recipe: type[Recipe]) -> dict[str, Any]:
     values = parse_yaml(text, f"profile {name}")
     told: dict[str, Any] = {}
     for section, parts in values.items():
-        own = _section(recipe, section)
-        whole = PROFILE_SECTIONS.get(section, own)
+        whole = PROFILE_SECTIONS.get(section)
         if section not in recipe.model_fields and whole is None:
             raise SettingsError(f"profile {name}: no recipe has a section {section}{_nearest(section, recipe)}")
+        for part in parts if whole is not None else ():
+            if part not in whole.model_fields:
+                raise SettingsError(f"profile {name}: no recipe has a part {section}.{part}{_nearest(part, whole)}")
         if section in recipe.model_fields:
-            told[section] = parts if own is None or whole is None else _parts(name, section, parts, own, whole)
+            own = _section(recipe, section)
+            told[section] = {key: value for key, value in parts.items() if own is None or key in own.model_fields}
     return told
-
-
-def _parts(profile: str, section: str, parts: Values, own: type[Settings], whole: type[Settings]) -> dict[str, Any]:
-    """Those parts of a profile's section that a recipe's section has; those of a section by kind are left to it."""
-    if "kind" in parts:
-        return dict(parts)
-    for part in parts:
-        if part not in own.model_fields and part not in whole.model_fields:
-            raise SettingsError(f"profile {profile}: no recipe has a part {section}.{part}{_nearest(part, whole)}")
-    return {part: value for part, value in parts.items() if part in own.model_fields}
 
 
 def _section(model: type[Settings], name: str) -> type[Settings] | None:

@@ -118,8 +118,10 @@ class FunctionStage(Stage[InT, OutT]):
         record_in: Any,
         record_out: Any,
         identity: Mapping[str, Any],
+        uses_annotations: bool = False,
     ) -> None:
         self.name, self.record_in, self.record_out = name, record_in, record_out
+        self.uses_annotations = uses_annotations
         self._function, self._identity = function, identity
 
     @property

@@ -118,7 +118,9 @@ def make_stages(recipe: CaptionRecipe) -> Sequence[AnyStage]:
     least = recipe.critics[0].min_accept_probability
 
     def stage(name: str, function: Any, record_in: Any, record_out: Any, **identity: Any) -> AnyStage:
-        return FunctionStage(name, function, record_in=record_in, record_out=record_out, identity=identity)
+        return FunctionStage(
+            name, function, record_in=record_in, record_out=record_out, identity=identity, uses_annotations=True
+        )
 
     last = (stage("plain", _plain, Judged[Caption], Judged[Caption]),) if recipe.plain_only else ()
     return (

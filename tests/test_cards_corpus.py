@@ -550,7 +550,7 @@ def test_a_split_whose_name_begins_like_another(tmp_path: Path) -> None:
     assert {name: len(found[name]) for name in found} == {"test": 2, "test_2": 1}
 
 
-@pytest.mark.parametrize("name", ["all", "Train", "a-b", "../x", ""])
+@pytest.mark.parametrize("name", ["all", "a b", "a-b", "../x", "é", "a" * 65, ""])
 def test_names_that_are_no_split(name: str) -> None:
     from pydantic import ValidationError
 

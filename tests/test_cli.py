@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
     values = json.loads(done.stdout)
     assert values["rows"] > 0
     names = [stage["name"] for stage in values["stages"]]
-    assert names == ["images", "verbalized", "candidates", "unique", "scored", "judged"]
+    assert names == ["images", "distinct", "verbalized", "candidates", "unique", "scored", "judged"]
     for before, stage in zip(values["stages"], values["stages"][1:], strict=False):
         assert stage["inputs"] == before["kept"]
     for stage in values["stages"]:
@@ -51,6 +51,7 @@ def test_the_run_folder_is_what_the_design_says(run: Path) -> None:
     assert names >= {
         "recipe.yaml",
         "images",
+        "distinct",
         "verbalized",
         "candidates",
         "unique",
@@ -96,7 +97,7 @@ def test_preview_prints_every_text_and_writes_nothing(
     monkeypatch.chdir(tmp_path)
     done = call("preview", "localized", "--images", images)
     assert done.returncode == 0, done.stderr
-    for expected in ("=== verbalized ===", "[0] ", "conversation 2 of 2", "--- user", "Q: ", "accepted: "):
+    for expected in ("=== verbalized ===", "[0] ", "conversation 2 of 2", "--- user", "question: ", "accepted: "):
         assert expected in done.stdout
     assert not list(tmp_path.iterdir())
 
@@ -133,7 +134,7 @@ def test_recipes_are_listed_shown_copied_and_described(tmp_path: Path) -> None:
     [
         (
             ["build", "localised"],
-            "localised: neither a built-in recipe (localized) nor a YAML file; did you mean localized?",
+            "localised: neither a recipe (localized) nor a YAML file; did you mean localized?",
         ),
         (
             ["build", "localized"],

@@ -100,13 +100,13 @@ def test_each_thing_that_is_missing_is_told_with_its_setting(hub: Path, tmp_path
         "teacher     server a-teacher: missing",
         "            no key for https://api.openai.com/v1: set the environment variable OPENAI_API_KEY (any word for a "
         "server that wants none) (teacher)",
+        f"dedupe      model no/such-model: missing, on {device}",
+        "            not in the local cache; a build downloads it, or: hf download no/such-model (dedupe)",
         f"concepts    open_clip ViT-L-14-336 (openai): missing, on {device}",
         "            not in the local cache; a build downloads it, or: hf download "
         "timm/vit_large_patch14_clip_336.openai (verbalize.concepts)",
         "label list  file my places.txt: missing",
         "            there is no file my places.txt (verbalize.concepts.places)",
-        f"dedupe      model no/such-model: missing, on {device}",
-        "            not in the local cache; a build downloads it, or: hf download no/such-model (dedupe)",
         "recipe localized, profile offline: 4 of these are missing",
     ]
     values = doctor_values(diagnosis)
@@ -126,8 +126,8 @@ def test_a_model_in_several_roles_is_told_once(tmp_path: Path) -> None:
         ),
     )
     assert [(finding.need.role, finding.settings, finding.found.problem) for finding in diagnosis.findings] == [
-        ("narratives, region captions", ("verbalize.narratives", "verbalize.captions"), None),
         ("dedupe", ("dedupe",), None),
+        ("narratives, region captions", ("verbalize.narratives", "verbalize.captions"), None),
     ]
 
 
@@ -298,7 +298,7 @@ def test_the_command(tmp_path: Path) -> None:
     (need,) = json.loads(lacking.stdout)["needs"]
     assert need["problem"] == f"there is no folder {tmp_path}/x"
     assert need["settings"] == ["dedupe"]
-    with pytest.raises(SettingsError, match=r"^nothing: neither a built-in recipe \(localized\) nor"):
+    with pytest.raises(SettingsError, match=r"^nothing: neither a recipe \(localized\) nor"):
         doctor("nothing", options=options())
 
 

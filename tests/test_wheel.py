@@ -48,12 +48,12 @@ def test_the_wheel_holds_what_the_program_reads(wheel: Path) -> None:
     assert {name for name in names if ".dist-info/" not in name} == in_checkout
     assert names >= {f"{room}/py.typed" for room in ROOMS}
     assert names >= {
-        "builders/recipes/localized.yaml",
-        "builders/recipes/profiles/offline.yaml",
+        "builders/localized/recipe.yaml",
+        "builders/profiles/offline.yaml",
         "builders/localized/wordings.yaml",
         "ostensive/chat/prices.yaml",
     }
-    assert sum(name.startswith("builders/templates/localized/") for name in names) >= 3
+    assert sum(name.startswith("builders/localized/templates/localized/") for name in names) >= 3
     assert any(name.startswith("cards/templates/") for name in names)
 
 

@@ -62,7 +62,9 @@ def annotation_stage(required: Sequence[str]) -> FunctionStage[ImageItems, Annot
 def _records(required: tuple[str, ...], rows: Sequence[ImageItems], _evidence: Evidence) -> list[Outcome[Annotation]]:
     outcomes: list[Outcome[Annotation]] = []
     for row in rows:
-        losses = [Dropped[Annotation](loss.reason, f"{loss.place}: {loss.detail}".strip(": ")) for loss in row.losses]
+        losses: list[Dropped[Annotation]] = [
+            Dropped(loss.reason, f"{loss.place}: {loss.detail}".strip(": ")) for loss in row.losses
+        ]
         kept = []
         for raw in row.items:
             item = annotate(raw, row.image_id)
