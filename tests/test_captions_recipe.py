@@ -199,7 +199,8 @@ def test_the_card_tells_of_captions(built: House) -> None:
     assert "captions" in header["tags"]
     assert "A teacher that never sees a picture writes a caption from what somebody noted beside it." in text
     assert "A caption says no more than its note." in text
-    assert "rationale" not in text.replace("rationales: []", "")
+    assert not {"rationales", "regions"} & set(header["tags"]), "those are of another recipe"
+    assert "Localized Symbolic" not in text
 
 
 def test_the_files_that_name_it_are_its_own() -> None:
@@ -216,5 +217,6 @@ def test_the_files_that_name_it_are_its_own() -> None:
         "tests/captions_recipe/recipe.yaml",
         "tests/installed_recipe.py",
         "tests/test_captions_recipe.py",
+        "tests/test_microworld_folder.py",
         "tests/test_recipe_kinds.py",
     ]

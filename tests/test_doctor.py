@@ -174,11 +174,10 @@ def test_the_commit_on_the_disk_is_told(hub: Path) -> None:
     files = {"config.json": b"{}", "model.safetensors": b"x" * 500}
     cache_model(hub, "org/model", files, "0123456789abcdef" * 2 + "01234567")
     diagnosis = doctor("localized", options=options("verbalize.narratives={kind: generator, model: org/model}"))
-    device = diagnosis.findings[0].device
-    assert next(doctor_lines(diagnosis)) == (
-        f"narratives  model org/model: there, 502 B, on {device}, commit 0123456789ab"
-    )
-    assert doctor_values(diagnosis)["needs"][0]["commit"] == "0123456789abcdef" * 2 + "01234567"
+    device = diagnosis.findings[1].device
+    line = f"narratives  model org/model: there, 502 B, on {device}, commit 0123456789ab"
+    assert list(doctor_lines(diagnosis))[1] == line
+    assert doctor_values(diagnosis)["needs"][1]["commit"] == "0123456789abcdef" * 2 + "01234567"
 
 
 def test_weights_of_open_clip_in_the_cache_of_the_hub(hub: Path) -> None:

@@ -95,6 +95,6 @@ def test_what_cannot_be_graded(tmp_path: Path) -> None:
     run.recipe_path.write_text("recipe: localized\n")
     with pytest.raises(SettingsError, match="no candidate of this run is judged yet"):
         grade_run(run.path, images=images)
-    run.recipe_path.write_text("recipe: pictures\n")
-    with pytest.raises(SettingsError, match="a run of pictures; the oracle grades triples of the recipe localized"):
+    run.recipe_path.write_text("recipe: captions\n")
+    with pytest.raises(SettingsError, match="a run of captions; the oracle grades triples of the recipe localized"):
         grade_run(run.path, images=images)
