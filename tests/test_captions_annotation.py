@@ -67,4 +67,4 @@ def test_captions_are_judged_on_the_page_and_a_threshold_is_chosen(captions_inst
         assert store.execute("select distinct task from items").fetchall() == [("accept",)]
     found = json.loads(call("critic", "threshold", run, "--threshold", "0.5", "--json"))
     assert found["critic"] == "judge"
-    assert found["labelled"]["rows"] == 24
+    assert found["figures"]["rows"] == 24
