@@ -33,21 +33,17 @@ from critics import evidence, feedback, judge, overlap, rules
 from critics.trained import critic as trained
 from critics.trained.settings import TrainSettings
 from ostensive.chat import retry
+from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.faults import FAULT_KINDS
+from ostensive.chat.local import SelfTeacherSettings
 from ostensive.chat.prices import load_prices
 from ostensive.chat.records import NoReply
+from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.chat.wire import ParsedReply, outcome
 from ostensive.cli import app
 from ostensive.images import annotation_columns, annotations, refusals
-from ostensive.recipe import (
-    AnnotationSettings,
-    CorpusSettings,
-    IntakeSettings,
-    RunSettings,
-    ScriptedTeacherSettings,
-    SelfTeacherSettings,
-    ServedTeacherSettings,
-)
+from ostensive.images.settings import AnnotationSettings, IntakeSettings
+from ostensive.recipe import CorpusSettings, RunSettings
 from ostensive.recipe_files import parse_assignments
 from ostensive.records import NO_SPEND
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate

@@ -17,8 +17,8 @@ from ostensive.errors import SettingsError
 from ostensive.images.annotation_columns import AnnotationColumns
 from ostensive.images.annotation_joining import read_annotations
 from ostensive.images.annotations import Annotations, annotate
+from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.images.sources import list_items, list_source
-from ostensive.recipe import AnnotationSettings, IntakeSettings
 
 
 def error_of(images: Path, file: Path | None = None, **settings: Any) -> str:

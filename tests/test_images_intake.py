@@ -16,8 +16,8 @@ from ostensive.images.intake import FirstMet, Intake, distinct_stage
 from ostensive.images.items import SourceItem
 from ostensive.images.loader import ImageLoader, read_file
 from ostensive.images.refusals import ImageChangedError, ImageRefusedError
+from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
-from ostensive.recipe import IntakeSettings
 from ostensive.records import ImageRecord, Location
 from ostensive.stage import Dropped, Failed, Kept
 

@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from ostensive.chat.budget import Budget, BudgetBusy, BudgetExhausted, Reservation, upper_bound_usd
-from ostensive.chat.endpoint import Connection, Missed, Received, resolve_endpoint
+from ostensive.chat.connection import Connection, Missed, Received
+from ostensive.chat.endpoint import ServedModelSettings, resolve_endpoint
 from ostensive.chat.journal import Answer, Entry, Journal
 from ostensive.chat.limiter import AdaptiveLimit, Gate, Rank
 from ostensive.chat.pictures import EncodedImage, Picture, SentImageSettings
@@ -40,7 +41,6 @@ from ostensive.chat.wire import (
     stored_reply,
 )
 from ostensive.errors import AccessRefusedError, BudgetReached, Interrupted, OstensiveError
-from ostensive.recipe import ServedModelSettings
 
 logger = logging.getLogger(__name__)
 

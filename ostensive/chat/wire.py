@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast  # Any: JSON values of any depth
 
+from ostensive.chat.endpoint import ServedModelSettings
 from ostensive.chat.journal import Answer
 from ostensive.chat.pictures import EncodedImage, Picture, picture_reference
 from ostensive.chat.records import Completion, Message, NoReply, Reply, Sampling
 from ostensive.fingerprint import canonical_json, fingerprint
-from ostensive.recipe import ServedModelSettings
 from ostensive.records import Spend
 
 _SEED_BITS = 0x7FFFFFFF  # servers differ in how large a seed they take

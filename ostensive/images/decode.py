@@ -30,8 +30,8 @@ from ostensive.images import refusals
 from ostensive.images.mark import is_of_this_world
 from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, upright
 from ostensive.images.refusals import ImageRefusedError
+from ostensive.images.settings import IntakeSettings
 from ostensive.images.truncation import is_cut_short
-from ostensive.recipe import IntakeSettings
 
 MAX_SIDE_PX: Final = 65_500  # libjpeg's JPEG_MAX_DIMENSION: a longer side could not be published
 

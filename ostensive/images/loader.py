@@ -23,7 +23,7 @@ from ostensive.images.columns import open_arrow
 from ostensive.images.decode import open_rgb
 from ostensive.images.paths import is_inside, openable_path, shown_name
 from ostensive.images.refusals import ImageChangedError, ImageRefusedError
-from ostensive.recipe import IntakeSettings
+from ostensive.images.settings import IntakeSettings
 from ostensive.records import ImageRecord, Location
 
 _ROW_GROUPS_KEPT: Final = 3  # stages read at different places; a row group may be hundreds of megabytes

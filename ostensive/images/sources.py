@@ -29,8 +29,8 @@ from ostensive.images.files import (
 from ostensive.images.items import Beside, FoundFile, SourceItem, SourceListing
 from ostensive.images.paths import is_inside, shown_name
 from ostensive.images.refusals import DataSetUnreadableError
+from ostensive.images.settings import IntakeSettings
 from ostensive.images.tars import COMPRESSED_SUFFIXES, list_tar, refuse_compressed
-from ostensive.recipe import IntakeSettings
 
 __all__ = ["SourceItem", "SourceListing", "list_items", "list_source"]
 

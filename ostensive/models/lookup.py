@@ -207,12 +207,11 @@ def _package(need: ModelNeed) -> Found:
 
 def _server(need: ModelNeed, environment: Mapping[str, str]) -> Found:
     """Whether there is an address and a key; whether the server answers is for the build to ask."""
-    from ostensive.chat.endpoint import resolve_endpoint
-    from ostensive.recipe import ServedModelSettings
+    from ostensive.chat.endpoint import ServedModelSettings, resolve_endpoint
 
-    key = None if need.key_variable is not None else "set in the recipe"
+    key = {"key_variable": need.key_variable} if need.key_variable else {"api_key": "set in the recipe"}
     try:
-        settings = ServedModelSettings.model_validate({"model": need.name, "base_url": need.address, "api_key": key})
+        settings = ServedModelSettings.model_validate({"model": need.name, "base_url": need.address, **key})
         return Found(resolve_endpoint(settings, environment).base_url)
     except SettingsError as error:
         return Found(problem=str(error))
