@@ -31,3 +31,8 @@ class TooManyFailedError(OstensiveError):
 
 class AccessRefusedError(OstensiveError):
     """The server refuses the key, the model or the request itself: asking again cannot help, so the run stops."""
+
+
+def one_line(error: Exception, most_chars: int = 200) -> str:
+    """What an error of another library says, for a message of ours."""
+    return " ".join(str(error).split())[:most_chars]

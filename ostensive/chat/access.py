@@ -1,7 +1,7 @@
 """The one table of chat providers: the sections that may stand in a recipe, and what opens each.
 
-A new provider is its module (its section and its `Chat`), its test, and here a member of `TeacherSettings` and a case of
-`open_chat`.
+A new provider is its module (its section and its `Chat`), its test, and here a member of `TeacherSettings` and a case
+of `open_chat`.
 """
 
 import threading

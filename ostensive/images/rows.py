@@ -10,11 +10,13 @@ from ostensive.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as it was read. `key` is what it stood under in a JSON object of objects."""
+    """A row as it was read. `key` is what it stood under in a JSON object of objects; `images` are the keys of the
+    images that it lies beside, where it lies in a file of images."""
 
     place: str  # within the file
     values: Mapping[str, Any]  # Any: what JSON and Arrow give
     key: str | None = None
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

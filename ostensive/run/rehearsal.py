@@ -17,7 +17,7 @@ from ostensive.chat.records import Chat, Conversation, Exchange, Form, Reply
 from ostensive.chat.scripted import Script, script_seed
 from ostensive.chat.turns import converse
 from ostensive.images.intake import Intake
-from ostensive.images.sources import SourceItem
+from ostensive.images.items import SourceItem
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
