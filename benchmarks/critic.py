@@ -45,7 +45,7 @@ from microworld.oracle import QarFinding, judge_qar
 from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.images.loader import ImageLoader
 from ostensive.images.settings import IntakeSettings
-from ostensive.recipe_files import merge, parse_assignments
+from ostensive.recipe import merge, parse_assignments
 from ostensive.records import ImageRecord, Judged, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder

@@ -17,7 +17,7 @@ class StorageError(OstensiveError):
     """The disk is full, read-only or broken. Finished partitions are whole; the same command continues."""
 
 
-class Interrupted(OstensiveError):  # noqa: N818 - it is not an error but a wish
+class Interrupted(OstensiveError):  # noqa: N818 - it is not an error but what the user asked for
     """The user asked to stop (exit status 130). The run continues with the same command."""
 
 

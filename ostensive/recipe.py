@@ -1,15 +1,22 @@
-"""The sections that every recipe has, and the class that recipes derive from.
+"""The sections that every recipe has, the class that recipes derive from, and recipes as files.
 
 What a room needs to know is set in that room (`verbalizers.settings`, `critics.settings`); a builder puts the sections
-together into its recipe. Reading, merging and writing recipes is in `ostensive.recipe_files`.
+together into its recipe. A file is read in this order, later over earlier: the defaults in the models, the profile's
+fragment, the recipe, `--set`. A section whose `kind` changes starts afresh, since the keys of one kind mean nothing to
+another.
 """
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any  # Any: what YAML gives
 
+import yaml
 from pydantic import AfterValidator, Field, field_validator
 
 from ostensive.chat.access import ChatSettings, TeacherSettings
 from ostensive.chat.scripted import ScriptedTeacherSettings
+from ostensive.errors import SettingsError
+from ostensive.fingerprint import fingerprint
 from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.settings import Operational, Settings
 
@@ -80,3 +87,75 @@ class Recipe(Settings):
     def chats(self) -> tuple[ChatSettings, ...]:
         """The chat models that a build asks; recipes that ask more than the teacher add theirs."""
         return (self.teacher,)
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+Values = Mapping[str, Any]
+
+
+def parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    """The mapping that `text` holds; raises `SettingsError` with the line when it is not one."""
+    try:
+        values = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise SettingsError(f"{origin}, line {line}: not YAML ({error.problem})") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{origin}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise SettingsError(f"{origin}: a recipe is a mapping of settings (`key: value` lines)")
+    return values
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds; raises `SettingsError` when it cannot be read."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: there is no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    return parse_yaml(text, str(path))
+
+
+def merge(under: Values, over: Values) -> dict[str, Any]:
+    """`over` laid on `under`, section by section; lists and scalars are replaced, a changed `kind` starts afresh."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            changed = "kind" in value and value["kind"] != below.get("kind", value["kind"])
+            merged[key] = dict(value) if changed else merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """`["a.b=c", ...]` as nested mappings; values are read as YAML, so that `3`, `true` and `[a, b]` mean that."""
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise SettingsError(f"--set {assignment}: KEY=VALUE is expected, e.g. --set teacher.temperature=0.5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            # Not repeated in the message: it may be a key.
+            raise SettingsError(f"--set {path.strip()}: the value is not YAML; put it in quotes") from error
+        for key in reversed(keys):
+            value = {key: value}
+        values = merge(values, value)
+    return values
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe with every default written out and no secret, as YAML."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Hash of everything in a recipe that rows depend on, 16 hexadecimal digits; it is in every row."""
+    return fingerprint(recipe.identity())[:16]

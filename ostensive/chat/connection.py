@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ostensive.chat.endpoint import Endpoint, ServedModelSettings
-from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, Verdict, judge_status, retry_after_s
+from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, RetryDecision, decide_on_status, retry_after_s
 
 if TYPE_CHECKING:
     from openai import APIConnectionError, APIStatusError, AsyncOpenAI
@@ -28,10 +28,10 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class FailedAttempt:
     """An attempt that brought no answer. `detail` is one line without the key."""
 
-    verdict: Verdict
+    decision: RetryDecision
     detail: str
     retry_after_s: float | None = None
 
@@ -71,7 +71,7 @@ class Connection:
         if self._client is not None:
             await self._client.close()
 
-    async def post(self, data: bytes, timeout_s: float) -> Received | Missed:
+    async def post(self, data: bytes, timeout_s: float) -> Received | FailedAttempt:
         """One attempt at `POST chat/completions` with the body `data`, for at most `timeout_s` seconds."""
         import asyncio
 
@@ -84,7 +84,7 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 response = await self._client.post("/chat/completions", cast_to=httpx2.Response, content=data)
         except TimeoutError:
-            return Missed(
+            return FailedAttempt(
                 TIMED_OUT, f"no whole answer within {timeout_s:.1f} s ({self._settings.section}.total_timeout_s)"
             )
         except openai.APIStatusError as error:
@@ -92,33 +92,33 @@ class Connection:
         except openai.APIConnectionError as error:
             return self._failed(error)
         except (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError) as error:
-            return Missed(DISCONNECTED, self._line(f"{type(error).__name__}: {error}"))
+            return FailedAttempt(DISCONNECTED, self._line(f"{type(error).__name__}: {error}"))
         return Received(self.endpoint.scrub_bytes(response.content))
 
-    def _refused(self, error: "APIStatusError") -> Missed:
-        verdict = judge_status(error.status_code, error.code)
-        return Missed(
-            verdict,
+    def _refused(self, error: "APIStatusError") -> FailedAttempt:
+        decision = decide_on_status(error.status_code, error.code)
+        return FailedAttempt(
+            decision,
             self._line(f"status {error.status_code}: {_server_message(error.body)}"),
             retry_after_s(error.response.headers, datetime.now(UTC)),
         )
 
-    def _failed(self, error: "APIConnectionError") -> Missed:
+    def _failed(self, error: "APIConnectionError") -> FailedAttempt:
         import aiohttp
 
         causes = list(_causes(error))
         # The transport calls every broken connection a time-out of the connect phase; the first cause tells.
         text = f"{type(causes[-1]).__name__}: {causes[-1]}"
         if any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes):
-            return Missed(UNREACHABLE, self._line(text))
+            return FailedAttempt(UNREACHABLE, self._line(text))
         if any(isinstance(cause, aiohttp.ConnectionTimeoutError) for cause in causes):
-            return Missed(UNREACHABLE, f"no connection within {self._settings.connect_timeout_s:g} s")
+            return FailedAttempt(UNREACHABLE, f"no connection within {self._settings.connect_timeout_s:g} s")
         if any(isinstance(cause, TimeoutError) for cause in causes):
             silence_s = self._settings.read_timeout_s
-            return Missed(
+            return FailedAttempt(
                 TIMED_OUT, f"the server was silent for {silence_s:g} s ({self._settings.section}.read_timeout_s)"
             )
-        return Missed(DISCONNECTED, self._line(text))
+        return FailedAttempt(DISCONNECTED, self._line(text))
 
     def _line(self, text: str) -> str:
         # Scrubbed before it is cut, or the cut could leave half a key.

@@ -172,11 +172,11 @@ class ScriptedHandler:
         if not isinstance(seed, int | None):
             raise ValueError("seed: a whole number is expected")
         sampling = Sampling(max_tokens=2**31 if max_tokens is None else max_tokens, seed=seed)
-        said = script_reply(self._script, messages, sampling)
+        reply = script_reply(self._script, messages, sampling)
         if fault == "length":
-            said = replace(said, text=said.text[: len(said.text) // 2], finish_reason="length")
+            reply = replace(reply, text=reply.text[: len(reply.text) // 2], finish_reason="length")
         completion = completion_json(
-            said,
+            reply,
             self.settings.model,
             completion_id=f"chatcmpl-{digest.hex()[:24]}",
             filtered=fault == "content_filter",

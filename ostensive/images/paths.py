@@ -2,8 +2,8 @@
 
 A file name on Linux is any bytes; Python holds those that are not UTF-8 as lone surrogates, which Arrow, JSON and
 terminals refuse. A name with such bytes is therefore stored under a prefix with its bytes percent-escaped, which can be
-undone exactly; every other name is stored as it is. Escaping every name was given up: it makes ordinary paths with a
-`%` or a letter outside ASCII unreadable in DuckDB.
+undone exactly; every other name is stored as it is. Were every name escaped, ordinary
+paths with a `%` or a letter outside ASCII would be unreadable in DuckDB.
 """
 
 import os

@@ -169,10 +169,10 @@ def _why_not(error: Exception, name: str, revision: str, file: str) -> str:
     if isinstance(error, errors.OfflineModeIsEnabled):
         return f"{name}: is not in the local cache, and HF_HUB_OFFLINE is set; unset it, or bring it there: {fetch}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = f"{type(error).__name__}{f': {lines[0]:.150}' if lines else ''}"
+    problem = f"{type(error).__name__}{f': {lines[0]:.150}' if lines else ''}"
     return (
-        f"{name}: is not in the local cache, and {constants.ENDPOINT} does not give it ({said}); mend the connection,"
-        f" or bring it there: {fetch}"
+        f"{name}: is not in the local cache, and {constants.ENDPOINT} does not give it ({problem}); mend the"
+        f" connection, or bring it there: {fetch}"
     )
 
 

@@ -1,8 +1,8 @@
 """Where on this machine the things are that recipes need: the Hub's cache, folders, packages, keys.
 
 Nothing is loaded, downloaded or asked of a network. Whether a model is whole is told from its files: a configuration,
-weights that its loader would read, and all parts that an index of them lists. Opening the weights was given up: it
-takes as long as loading.
+weights that its loader would read, and all parts that an index of them lists. Opening the weights
+would take as long as loading them.
 """
 
 import importlib.util

@@ -16,8 +16,7 @@ from ostensive.images.items import SourceItem
 from ostensive.images.refusals import OTHER_WORLD
 from ostensive.images.settings import IntakeSettings
 from ostensive.models.pinning import pin_models
-from ostensive.recipe import Recipe
-from ostensive.recipe_files import dump, recipe_hash
+from ostensive.recipe import Recipe, dump, recipe_hash
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run import partitions
 from ostensive.run.engine import LocalEngine
