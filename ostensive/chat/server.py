@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self  # Any: JSON values of any depth
 
 from ostensive.chat.faults import Faults, choose_fault, fraction
 from ostensive.chat.records import Sampling
@@ -205,7 +205,7 @@ def _raw(body: bytes) -> "web.Response":
     return web.Response(body=body, content_type="application/json")
 
 
-def _json(value: dict[str, Any]) -> "web.Response":  # Any: JSON values of any depth
+def _json(value: dict[str, Any]) -> "web.Response":
     return _raw(encode(value))
 
 

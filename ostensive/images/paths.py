@@ -36,11 +36,6 @@ def shown_name(name: str) -> str:
     return "".join(character if character.isprintable() else _shown(character) for character in name)
 
 
-def stored_name(name: bytes | str) -> str:
-    """A member or row name of unknown encoding as valid Unicode."""
-    return storable_path(os.fsdecode(name))
-
-
 def is_inside(path: str, root: str) -> bool:
     """Whether `path`, with every link followed, lies in the folder `root` (itself without links)."""
     return Path(os.path.realpath(path)).is_relative_to(root)

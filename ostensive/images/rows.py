@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any  # Any: what JSON and Arrow give
 
 from ostensive.errors import SettingsError
 
@@ -14,7 +14,7 @@ class Row:
     images that it lies beside, where it lies in a file of images."""
 
     place: str  # within the file
-    values: Mapping[str, Any]  # Any: what JSON and Arrow give
+    values: Mapping[str, Any]
     key: str | None = None
     images: tuple[str, ...] = ()
 

@@ -43,11 +43,6 @@ def located(name: str) -> str:
     return str(folders[name])
 
 
-def packaged_names() -> list[str]:
-    """The names of the tiny models that come with this package."""
-    return list(_packaged_folders())
-
-
 @cache
 def _packaged_folders() -> dict[str, Path]:
     """The folders of the tiny models by their names, wherever the room that they belong to is installed."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: open_clip's table of weights, JSON values
 
 from ostensive.errors import SettingsError
 from ostensive.models.files import PACKAGED, cached_snapshot, located
@@ -134,7 +134,7 @@ def _open_clip(need: ModelNeed) -> Found:
     import open_clip
 
     name = need.name.replace("/", "-")
-    config: dict[str, Any] = open_clip.get_pretrained_cfg(name, weights)  # Any: open_clip's table of weights
+    config: dict[str, Any] = open_clip.get_pretrained_cfg(name, weights)
     if not config:
         return Found(problem=f"open_clip has no weights {weights!r} for {need.name}, and there is no such file")
     tokenizer = (open_clip.get_model_config(name) or {}).get("text_cfg", {}).get("hf_tokenizer_name")
@@ -145,7 +145,7 @@ def _open_clip(need: ModelNeed) -> Found:
     return _open_clip_weights(config)
 
 
-def _open_clip_weights(config: Mapping[str, Any]) -> Found:  # Any: open_clip's table of weights
+def _open_clip_weights(config: Mapping[str, Any]) -> Found:
     """The weights of one entry of open_clip's table, in the order in which open_clip looks for them."""
     if "file" in config:
         return _file(Path(config["file"]))
