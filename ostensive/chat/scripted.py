@@ -72,7 +72,7 @@ class ScriptedTeacherSettings(ChatModelSettings):
         return "scripted"
 
     def sampling(self, seed: int | None = None) -> Sampling:  # noqa: ARG002 - of the interface
-        """It says the same whatever the seed: its replies depend on the messages."""
+        """Without a seed: replies depend on the messages alone, unless a recipe puts a seed in itself."""
         return Sampling()
 
 
