@@ -9,7 +9,8 @@ from builders.dedupe import DedupeSettings, DedupeStage
 from critics.critic import CriticContext
 from critics.settings import CriticSettings, JudgeSettings, RulesSettings, leaves
 from critics.stage import ScoreStage, judge_stage
-from ostensive.recipe import Recipe, ServedModelSettings, ServedTeacherSettings
+from ostensive.chat.access import ChatSettings
+from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
 from ostensive.stage import AnyStage
 
@@ -21,10 +22,10 @@ class FilteredRecipe(Recipe):
     critics: tuple[CriticSettings, ...] = Field(default=(RulesSettings(),), min_length=1)
 
     @property
-    def endpoints(self) -> tuple[ServedModelSettings, ...]:
-        """The teacher's server and those of critics."""
-        chats = (critic.chat for critic in leaves(self.critics) if isinstance(critic, JudgeSettings))
-        return (*super().endpoints, *(chat for chat in chats if isinstance(chat, ServedTeacherSettings)))
+    def chats(self) -> tuple[ChatSettings, ...]:
+        """The models of teacher and critics."""
+        own = (critic.chat for critic in leaves(self.critics) if isinstance(critic, JudgeSettings))
+        return (*super().chats, *(chat for chat in own if chat is not None))
 
 
 def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind) -> tuple[AnyStage, ...]:

@@ -14,8 +14,7 @@ from typing import Any, Final  # Any: what YAML gives
 from builders.dedupe import DedupeSettings
 from critics.stage import check_critics
 from ostensive.errors import SettingsError
-from ostensive.recipe import Recipe
-from ostensive.recipe_files import Values, merge, parse_assignments, parse_yaml, read_yaml
+from ostensive.recipe import Recipe, Values, merge, parse_assignments, parse_yaml, read_yaml
 from ostensive.recipe_kind import RecipeKind
 from ostensive.settings import Settings, nearest_key, sections_of, validate
 from verbalizers.settings import VerbalizeSettings

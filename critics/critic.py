@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar  # Any: JSON values of
 
 from pydantic import Field
 
-from ostensive.recipe import TeacherSettings
+from ostensive.chat.access import TeacherSettings
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import NO_SPEND, Candidate, Spend
 from ostensive.run.services import Services

@@ -17,7 +17,6 @@ from typing import Any, Final, Self  # Any: JSON values
 from critics.critic import Critic, CriticContext, NoScore, Score
 from critics.evidence import NO_EVIDENCE, known_lines, named
 from critics.settings import JudgeSettings
-from ostensive.chat.access import sampling_of, teacher_identity
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
 from ostensive.fingerprint import fingerprint
 from ostensive.prompts import PromptValue, load_prompts
@@ -119,7 +118,7 @@ class Judging:
                 "code": CODE_VERSION,
                 "prompts": self.prompts.prompt_hash,
                 "parts": [kind.parts, kind.judged_parts],
-                "model": teacher_identity(self.teacher),
+                "model": self.teacher.reply_identity(),
                 "sampling": [settings.temperature, settings.max_tokens],
                 "seed": self._context.seed,
             }
@@ -152,7 +151,7 @@ class Judging:
         if _SYSTEM in self.prompts.names:
             messages.insert(0, Message("system", self.prompts.render(_SYSTEM, values)))
         sampling = replace(
-            sampling_of(self.teacher, self._context.seed & 0x7FFFFFFF),
+            self.teacher.sampling(self._context.seed & 0x7FFFFFFF),
             temperature=settings.temperature,
             top_p=1.0,
             max_tokens=settings.max_tokens,

@@ -7,9 +7,10 @@ from pydantic import Field, field_validator, model_validator
 
 from critics.critic import CriticName, ScoringSettings
 from critics.trained.settings import TrainedSettings
+from ostensive.chat.access import TeacherSettings
 from ostensive.errors import SettingsError
 from ostensive.models.needs import ModelNeed
-from ostensive.recipe import Recipe, TeacherSettings
+from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
 from ostensive.settings import Settings
 
