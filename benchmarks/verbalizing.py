@@ -63,7 +63,7 @@ WRITERS = ("narratives", "captions", "probes")
 # By (writes, on a GPU).
 IMAGES = {(True, False): 10, (False, False): 80, (True, True): 180, (False, True): 4000}
 BATCHES = {(True, False): 10, (False, False): 20, (True, True): 60, (False, True): 100}
-SAID_NOTHING = "the model said nothing"  # what random weights may come to
+EMPTY_REPLY = "the model said nothing"  # what random weights may come to
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Bench:
                     assert len(images) == len(group.rows), group.images
                     found = verbalize(images)
                     failures = [one.detail for one in found if isinstance(one, ImageFailure)]
-                    failed = [detail for detail in failures if not detail.startswith(SAID_NOTHING)]
+                    failed = [detail for detail in failures if not detail.startswith(EMPTY_REPLY)]
                     assert not failed, failed[0]
                     count += len(found)
             return count

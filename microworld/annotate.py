@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders.choosing import annotated_run
 from builders.localized.records import Qar
+from builders.representatives import annotated_run
 from critics.annotation.export import export, label_judgements
 from critics.annotation.serving import AnnotateOptions, stock
 from critics.annotation.store import ForeignJudgement, open_store
@@ -20,7 +20,7 @@ from microworld.oracle import QarFinding, judge_qar
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 
-WAVERING_SHARE = 0.2
+MAYBE_SHARE = 0.2
 """How often a "maybe" is said of what is right."""
 TASK = "triple"
 """What the oracle plays; it answers the questions of no other."""
@@ -50,7 +50,7 @@ def ratings_of(finding: QarFinding, row_id: str, annotator: str, *, noise: float
     def rating(is_right: bool) -> Rating:
         if is_right == (rng.random() < noise):
             return "reject"
-        return "maybe" if rng.random() < WAVERING_SHARE else "accept"
+        return "maybe" if rng.random() < MAYBE_SHARE else "accept"
 
     qa = rating(not finding.answer.is_false)
     rationale = rating(not finding.rationale.is_false)

@@ -23,6 +23,7 @@ from microworld.claims import (
     Attribute,
     Claim,
     Count,
+    Enumeration,
     Exists,
     GroundIs,
     HeldKind,
@@ -36,14 +37,13 @@ from microworld.claims import (
     Reference,
     Related,
     Relation,
-    Roll,
     Shows,
     Some,
     The,
     kind_of,
     only,
 )
-from microworld.nouns import said_of, sayable, some_name
+from microworld.nouns import description_of, is_expressible, some_name
 from microworld.scenes import COLOURS, PATTERNS, PLACES, POSES, SHAPES, SIZES, THINGS, Place
 from microworld.sentences import write_answer, write_statement
 from microworld.truth import Scope, decide
@@ -77,8 +77,8 @@ def corrupt_answer(question: Question, answer: Answer, scope: Scope, rng: random
 
 def other_kind(kind: Kind, rng: random.Random) -> Kind:
     """`kind` with one thing that is said of it changed; of a thing of which nothing is said, a colour."""
-    said = [name for name in kind.aspects if name != "shape" or kind.shape != "figure" or rng.random() < 0.3]
-    name = rng.choice(said or ["colour"])
+    stated = [name for name in kind.aspects if name != "shape" or kind.shape != "figure" or rng.random() < 0.3]
+    name = rng.choice(stated or ["colour"])
     match name:
         case "shape":
             return replace(kind, shape=rng.choice(SHAPES if kind.pose is None else THINGS))
@@ -122,8 +122,8 @@ def _changed(claim: Claim, scope: Scope, rng: random.Random) -> Claim:
             if place is not None and rng.random() < 0.3:
                 return Shows(items, _other_place(rng))
             return Shows(_other_item(items, rng), place)
-        case Roll(what, items):
-            return Roll(what, _other_item(items, rng))
+        case Enumeration(what, items):
+            return Enumeration(what, _other_item(items, rng))
         case Related(a, relation, b):
             return _other_relation(a, relation, b, scope, rng)
         case OnlyThere(subject, relation, b):
@@ -150,7 +150,7 @@ def _other_reference(reference: Reference, scope: Scope, rng: random.Random) -> 
         return Numbered(rng.choice(sorted(scope.regions)))
     thing = rng.choice(scope.scene.things)
     if isinstance(reference, Some):
-        return Some(said_of(thing, rng))
+        return Some(description_of(thing, rng))
     name = some_name(scope.scene, thing, rng)
     return reference if name is None else The(name)
 
@@ -158,7 +158,7 @@ def _other_reference(reference: Reference, scope: Scope, rng: random.Random) -> 
 def _other_item(items: tuple[Kind, ...], rng: random.Random) -> tuple[Kind, ...]:
     at = rng.randrange(len(items))
     changed = other_kind(items[at], rng)
-    return (*items[:at], changed if sayable(changed) else items[at], *items[at + 1 :])
+    return (*items[:at], changed if is_expressible(changed) else items[at], *items[at + 1 :])
 
 
 def _other_place(rng: random.Random) -> Place:

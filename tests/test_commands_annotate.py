@@ -11,8 +11,8 @@ from critic_context import CAPTIONS, Caption, caption, notes_recipe
 from PIL import Image
 from typer.testing import CliRunner
 
-from builders.choosing import annotated_run
 from builders.localized.records import Qar
+from builders.representatives import annotated_run
 from critics.annotation.export import agreement, export, run_labels
 from critics.annotation.label_studio import from_label_studio, to_label_studio
 from critics.annotation.serving import AnnotatedRun, AnnotateOptions, annotate, stock

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microworld.scenes import SIDE_PX
-from microworld.training.views import PATCH_PX, PATCHES
+from microworld.training.visual_prompts import PATCH_PX, PATCHES
 from microworld.training.words import (
     END_ID,
     IMAGE_ID,

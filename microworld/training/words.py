@@ -41,7 +41,7 @@ WORDS: tuple[str, ...] = (
 _IDS = {word: place for place, word in enumerate(WORDS)}
 TEACHER_WORDS: tuple[str, ...] = (*WORDS, *(files(__package__) / "teacher_words.txt").read_text("utf-8").split())
 """Every token of what is to judge the scripted teacher, or learn from it, and so has to read that one's words too: of
-BLIP-2, and of the image-text model from `comparing` on."""
+BLIP-2, and of the image-text model from `regions` on."""
 _TEACHER_IDS = {word: place for place, word in enumerate(TEACHER_WORDS)}
 _PATTERN = r"[a-z]+|[0-9]|\S"
 # A user's turn, then what is to be answered; a system's turn is read like the user's.

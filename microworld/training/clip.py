@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from microworld.nouns import with_article
 from microworld.scenes import COLOURS, PATTERNS, PLACES, SHAPES, SIDE_PX
-from microworld.training.lessons import SUBJECTS
+from microworld.training.examples import TASKS
 from microworld.training.models import (
     EMBEDDING,
     HEAD_WIDTH,
@@ -27,8 +27,8 @@ from microworld.training.models import (
     weight_and_bias,
 )
 from microworld.training.pool import Pool
-from microworld.training.seeing import draw_rows, pixels_of
-from microworld.training.views import PATCH_PX, show
+from microworld.training.vision import draw_rows, pixels_of
+from microworld.training.visual_prompts import PATCH_PX, draw_prompt
 from microworld.training.words import END_ID, PAD_ID, WORDS, ids_of, make_tokenizer
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ CLIP_CONFIG_FILE = "open_clip_config.json"
 _HALF = [0.5, 0.5, 0.5]
 _PAIRS_SHOWN = 24  # labels of colour and shape together in a step, of all 80
 _TEMPLATES = ("{label}", "{a label}", "a photo of {label}", "a photo of {a label}", "there is {a label}")
-_DESCRIBE = SUBJECTS.index("describe")
-_MARKED = SUBJECTS.index("marked")
+_DESCRIBE = TASKS.index("describe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def make_contrastive_batch(pool: Pool, seed: int, step: int, count: int = BATCH_
     rows, rng = draw_rows(pool, seed, step, count)
     texts, is_true = labels_on(pool, rows, rng)
     return ContrastiveBatch(
-        pixels_of([show(pool, int(row), "whole", rng) for row in rows]),
+        pixels_of([draw_prompt(pool, int(row), "whole", rng) for row in rows]),
         torch.from_numpy(np.stack([_padded(_caption(pool, int(row), rng)) for row in rows])),
         torch.from_numpy(np.stack([_padded([*ids_of(text), END_ID]) for text in texts])),
         torch.from_numpy(is_true),
@@ -101,8 +100,8 @@ def _labels(
 
 def _caption(pool: Pool, row: int, rng: np.random.Generator) -> list[int]:
     """One of the descriptions of a scene, or what one of its regions shows."""
-    numbers = [number for number in pool.lessons(row) if pool.subject[number] == _DESCRIBE]
-    _, answer = pool.lesson(int(rng.choice(numbers)))
+    numbers = [number for number in pool.examples(row) if pool.task[number] == _DESCRIBE]
+    _, answer = pool.example(int(rng.choice(numbers)))
     return [int(word) for word in answer]
 
 
@@ -193,8 +192,8 @@ def save_clip(model: Any, folder: Path) -> None:  # Any: as above
     path = folder / "open_clip_model.safetensors"
     save_file(weights, path, metadata={"format": "pt"})
     path.chmod(0o644)  # see `save_vlm`
-    seeing = {"mean": _HALF, "std": _HALF, "interpolation": "bicubic", "resize_mode": "squash"}
-    config = {"model_cfg": clip_config(), "preprocess_cfg": seeing}
+    preprocess = {"mean": _HALF, "std": _HALF, "interpolation": "bicubic", "resize_mode": "squash"}
+    config = {"model_cfg": clip_config(), "preprocess_cfg": preprocess}
     (folder / CLIP_CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     clip_tokenizer().save_pretrained(folder)
 
