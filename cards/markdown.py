@@ -1,7 +1,7 @@
 """Text of others on a Markdown page: it stays text, whatever it holds.
 
-What fits on a line is escaped character by character; what has lines goes into a fence longer than any in it. Cleaning
-text with an HTML sanitiser was given up: the card should show what the corpus holds, not what is left of it.
+What fits on a line is escaped character by character; what has lines goes into a fence longer than any in it. No
+HTML sanitiser cleans it: the card should show what the corpus holds, not what is left of it.
 """
 
 import json

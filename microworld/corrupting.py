@@ -12,14 +12,6 @@ from itertools import islice
 from microworld.claims import (
     Absent,
     All,
-    Answer,
-    AskAspect,
-    AskCount,
-    AskEither,
-    AskHaving,
-    AskPlace,
-    AskRelated,
-    AskWhether,
     Attribute,
     Claim,
     Count,
@@ -33,7 +25,6 @@ from microworld.claims import (
     OnlyOne,
     OnlyThere,
     PlaceIs,
-    Question,
     Reference,
     Related,
     Relation,
@@ -45,7 +36,7 @@ from microworld.claims import (
 )
 from microworld.nouns import description_of, is_expressible, some_name
 from microworld.scenes import COLOURS, PATTERNS, PLACES, POSES, SHAPES, SIZES, THINGS, Place
-from microworld.sentences import write_answer, write_statement
+from microworld.sentences import write_statement
 from microworld.truth import Scope, decide
 
 OPPOSITE: Mapping[Relation, Relation] = {
@@ -62,16 +53,6 @@ def corrupt(claim: Claim, scope: Scope, rng: random.Random) -> Claim | None:
     for changed in islice(_changes(claim, scope, rng), _TRIES):
         if changed != claim and decide(changed, scope).is_false and write_statement(changed, random.Random(0)):  # noqa: S311 - no secret
             return changed
-    return None
-
-
-def corrupt_answer(question: Question, answer: Answer, scope: Scope, rng: random.Random) -> Answer | None:
-    """A wrong answer to the same question, or None where none is found."""
-    if isinstance(question, AskWhether):
-        return replace(answer, affirmed=not answer.affirmed)
-    for changed in islice(_answers(question, answer.claim, scope, rng), _TRIES):
-        if decide(changed, scope).is_false and write_answer(question, Answer(changed), random.Random(0)):  # noqa: S311 - no secret
-            return Answer(changed)
     return None
 
 
@@ -163,23 +144,3 @@ def _other_item(items: tuple[Kind, ...], rng: random.Random) -> tuple[Kind, ...]
 
 def _other_place(rng: random.Random) -> Place:
     return rng.choice(PLACES)
-
-
-def _answers(question: Question, claim: Claim, scope: Scope, rng: random.Random) -> Iterator[Claim]:
-    """Claims that other answers to the same question would make."""
-    while True:
-        match question, claim:
-            case AskPlace(), _:
-                yield PlaceIs(_other_place(rng))
-            case AskCount(what), _:
-                yield Count(what, rng.randint(0, 6))
-            case AskAspect(), Attribute(subject, what):
-                yield Attribute(subject, other_kind(what, rng))
-            case AskHaving(what), Attribute(subject, _):
-                yield Attribute(_other_reference(subject, scope, rng), what)
-            case AskEither(a, b, relation), Related(one, _, _):
-                yield Related(b, relation, a) if one == a else Related(a, relation, b)
-            case AskRelated(relation, b), Related(one, _, _):
-                yield Related(_other_reference(one, scope, rng), relation, b)
-            case _:
-                return

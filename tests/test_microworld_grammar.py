@@ -29,7 +29,7 @@ from microworld.claims import (
     kind_of,
     only,
 )
-from microworld.corrupting import corrupt, corrupt_answer
+from microworld.corrupting import corrupt
 from microworld.facts import FACTS, fact
 from microworld.forms import ANSWERS, OPEN_QUESTIONS, STATEMENTS, YES_NO_QUESTIONS, form
 from microworld.grammar import caption, narrative, region_phrase, statement
@@ -196,7 +196,7 @@ def test_a_name_leaves_out_what_is_asked_for() -> None:
 
 @settings(max_examples=25)
 @given(SEEDS)
-def test_questions_are_read_and_rightly_answered(seed: int) -> None:
+def test_questions_are_read_and_answers_are_true(seed: int) -> None:
     where, rng = scene(seed), random.Random(seed)
     for regions in ((), regions_of(where)):
         scope = scope_of(where, regions)
@@ -208,9 +208,6 @@ def test_questions_are_read_and_rightly_answered(seed: int) -> None:
             assert asked.answered in read_answer(asked.asks, tokens_of(asked.answer)) or "it " in asked.answer.lower()
             finding = decide(asked.answered.claim, scope)
             assert finding.is_true if asked.answered.affirmed else finding.is_false
-            wrong = corrupt_answer(asked.asks, asked.answered, scope, rng)
-            if wrong is not None:
-                assert decide(wrong.claim, scope).is_true != wrong.affirmed
 
 
 @settings(max_examples=25)

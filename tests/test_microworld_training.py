@@ -5,7 +5,7 @@ import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,7 @@ def test_a_conversation_through_the_template_has_an_end_after_each_answer() -> N
 # Examples and pools
 
 
-def test_lessons_end_their_prompts_and_answers() -> None:
+def test_examples_end_their_prompts_and_answers() -> None:
     scene = sample_scene(3)
     examples = examples_of(scene, random.Random(0))
     assert len(examples) > 12
@@ -218,7 +218,7 @@ def test_what_is_trained_on_is_not_held_out() -> None:
     assert not set(SEEDS) & set(HELD_OUT)
 
 
-def test_a_pool_has_a_lesson_for_each_thing(pool: Pool) -> None:
+def test_a_pool_has_an_example_for_each_thing(pool: Pool) -> None:
     tokenizer = make_tokenizer()
     for row, seed in enumerate(SEEDS):
         scene = sample_scene(seed)
@@ -264,7 +264,7 @@ def test_a_bare_box_holds_hardly_anything() -> None:
     assert bare_box(np.ones_like(cover), np.random.default_rng(0)) is None
 
 
-def test_a_drawn_view_is_drawn_as_region_captions_are(pool: Pool) -> None:
+def test_a_drawn_prompt_is_drawn_as_region_captions_are(pool: Pool) -> None:
     for seed in range(20):
         shown = draw_prompt(pool, 0, "drawn", np.random.default_rng(seed))
         assert shown.visual_prompt == "drawn"
@@ -276,7 +276,7 @@ def test_a_drawn_view_is_drawn_as_region_captions_are(pool: Pool) -> None:
 # Packing and losses
 
 
-def test_lessons_packed_together_are_answered_as_each_alone(pool: Pool, vlm: Any) -> None:
+def test_examples_packed_together_are_answered_as_each_alone(pool: Pool, vlm: Any) -> None:
     import torch
 
     shown = draw_prompt(pool, 0, "whole", np.random.default_rng(0))
@@ -373,24 +373,32 @@ def test_one_batch_can_be_overfitted(pool: Pool) -> None:
     assert sum(after.values()) / len(after) > 0.5 + sum(before.values()) / len(before)
 
 
-def test_seeing_loss_falls(pool: Pool) -> None:
+def losses_over(steps: int, weights: list[Any], loss_of: Callable[[], Any]) -> list[float]:
+    """The losses of so many steps of AdamW."""
+    import torch
+
+    optimizer = torch.optim.AdamW(weights, lr=1e-3)
+    losses = []
+    for _ in range(steps):
+        loss = loss_of()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def test_vision_loss_falls(pool: Pool) -> None:
     import torch
 
     torch.manual_seed(0)
     vision, heads = make_vision(), make_heads(WIDTH)
     batch = make_patch_batch(pool, 0, 0, 8)
-    optimizer = torch.optim.AdamW([*vision.parameters(), *heads.parameters()], lr=1e-3)
-    losses = []
-    for _ in range(15):
-        loss = patch_loss(vision, heads, batch)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    losses = losses_over(15, [*vision.parameters(), *heads.parameters()], lambda: patch_loss(vision, heads, batch))
     assert losses[-1] < 0.85 * losses[0]
 
 
-def test_a_minute_of_teaching_beats_chance(tmp_path: Path) -> None:
+def test_a_minute_of_training_beats_chance(tmp_path: Path) -> None:
     import torch
     from torch import nn
 
@@ -652,7 +660,7 @@ def test_each_phrase_of_the_teacher_on_boxes_is_taught() -> None:
         assert any(reason.format(a=f"[{a}]", b=f"[{1 - a}]") in taught for a in (0, 1)), kind
 
 
-def test_a_picture_with_numbers_has_lessons_on_them(pool: Pool) -> None:
+def test_a_picture_with_numbers_has_examples_on_them(pool: Pool) -> None:
     batch = make_answer_batch(pool, 0, 0, 1.0, 24, Mixture({"numbered": 1.0}, {}))
     for row in range(24):
         words = [TEACHER_WORDS[place] for place in batch.ids[row].tolist()]
@@ -674,7 +682,7 @@ def test_blip2_reads_every_word_of_the_scripted_teacher() -> None:
         assert UNKNOWN_ID not in teacher_ids_of(" ".join(words)), text
 
 
-def test_querying_loss_falls(pool: Pool) -> None:
+def test_blip2_loss_falls(pool: Pool) -> None:
     import torch
 
     torch.manual_seed(0)
@@ -682,14 +690,7 @@ def test_querying_loss_falls(pool: Pool) -> None:
     initialize_blip2(make_vision(), blip2)
     batch = make_matching_batch(pool, answers_of(pool), 0, 0, count=4)
     scale = make_scale()
-    optimizer = torch.optim.AdamW([*blip2.parameters(), *scale.parameters()], lr=1e-3)
-    losses = []
-    for _ in range(40):
-        loss = matching_loss(blip2, scale, batch)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    losses = losses_over(40, [*blip2.parameters(), *scale.parameters()], lambda: matching_loss(blip2, scale, batch))
     assert losses[-1] < 0.6 * losses[0]
 
 

@@ -1,8 +1,8 @@
 """What the scripted teacher says to the prompts of the `localized` recipe.
 
 It reads the same text as any teacher, knows nothing else, and writes what is certainly true of it. With an error rate
-it also makes, as often as it is told, the mistakes that real teachers make, so that the filters have work: a hedge,
-a missing field, an unknown region, a wrong claim. Canned replies were given up: they would be true of nothing.
+it also makes, as often as asked, the mistakes that real teachers make, so that the filters have work: a hedge,
+a missing field, an unknown region, a wrong claim.
 """
 
 import hashlib

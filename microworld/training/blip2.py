@@ -2,8 +2,8 @@
 
 Texts are questions with an answer, half of them with a wrong one of the same kind, phrases on what is in a box, and how
 numbered boxes lie, for the critic that begins here judges such.
-Captions against captions of other scenes were given up as the only example: nearly all of those are told apart by the
-place alone, and a critic has to tell a red star from a blue one. The contrastive half learns beside it, and first: of
+Captions against captions of other scenes are not enough: nearly all of those are told apart by the place alone, and a
+critic has to tell a red star from a blue one. The contrastive half learns beside it, and first: of
 captions each picture finds its own, and of labels those that are true of it (as in `clip`). A step holds sixteen
 times as many labels as texts, and what the queries have to look for is the same.
 """

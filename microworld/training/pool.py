@@ -1,8 +1,8 @@
 """Scenes made ready for training: pixels, what covers each pixel, the attributes of things, and texts as word ids.
 
 Rendering and asking take several times as long as a step of training, so a pool is made first, in files, and gone
-through more than once with other questions, boxes and crops. Making scenes beside the training was given up: on two
-cores the training would wait for them.
+through more than once with other questions, boxes and crops. Made beside it, on two cores
+the training would wait for them.
 """
 
 import random

@@ -1,7 +1,7 @@
 """How scenes are shown in training: as they are, or with a box drawn around one thing.
 
 Boxes are moved about as those of a segmenter are. Beside the picture stands what covers each patch of it, which is
-what the vision towers are taught first. Things cut out and enlarged were given up: a tiny tower that has to know each
+what the vision towers are taught first. Things are not cut out and enlarged: a tiny tower that has to know each
 shape at all sizes learns none of them in an hour.
 """
 

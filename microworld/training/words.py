@@ -1,8 +1,8 @@
 """What the tiny models are asked, and how they read and write: a word a token, in lower case.
 
 A closed world has a closed vocabulary, so every word is a token and every text the grammar writes comes back as it was
-but for capitals. A byte-pair tokenizer was given up: it would spend most of a tiny model's weights on pieces of words
-that this world does not have.
+but for capitals. A byte-pair tokenizer would spend most of a tiny model's weights on pieces of words that this world
+does not have.
 """
 
 from collections.abc import Mapping, Sequence
