@@ -1,4 +1,4 @@
-"""The oracle in the place of people: annotators who know the truth, but waver, and now and then err, as people do.
+"""The oracle in the place of people: annotators who know the truth, but are at times unsure or wrong, as people are.
 
 With them labelling, the training of a critic and the choice of a threshold can be rehearsed before anybody is asked.
 """
@@ -15,10 +15,11 @@ from critics.annotation.serving import AnnotateOptions, stock
 from critics.annotation.store import ForeignJudgement, open_store
 from critics.labels import Rating, labels_from
 from microworld.folder import read_truth
-from microworld.grade import kept, regions_in
+from microworld.grade import regions_in
 from microworld.oracle import QarFinding, judge_qar
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
+from ostensive.run.folder import kept_records
 
 MAYBE_SHARE = 0.2
 """How often a "maybe" is said of what is right."""
@@ -82,7 +83,7 @@ def annotate_run(
             )
         notes = stock(judged_run, store, options)
         items = {item.item_id: item for item in store.items(TASK)}
-        rows = [row for row in kept(folder.paths_of(Qar), Qar) if row.row_id in items]
+        rows = [row for row in kept_records(folder, Qar) if row.row_id in items]
         unknown = [row for row in rows if row.image_id not in truth]
         if unknown:
             raise SettingsError(

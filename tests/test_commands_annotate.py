@@ -253,7 +253,7 @@ def test_candidates_of_any_recipe_are_put_up_judged_and_become_labels(captions: 
     with AnnotationStore(captions.folder.path / STORE_NAME) as store:
         assert stock(captions, store, AnnotateOptions(per_image=2)) == ["6 captions about 3 of 3 images to judge"]
         assert [text.name for item in store.items("accept") for text in item.texts] == ["note", "caption"] * 6
-        with pytest.raises(SettingsError, match="the task triple does not suit the captions of the recipe captions; give"):
+        with pytest.raises(SettingsError, match="task triple does not suit the captions of the recipe captions; give"):
             stock(captions, store, AnnotateOptions(task="triple"))
         while (item := store.next_item("accept", "Ada", 1)) is not None:
             store.record(

@@ -10,7 +10,7 @@ times as many labels as texts, and what the queries have to look for is the same
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias  # Any: transformers types its models in part
 
 import numpy as np
 import numpy.typing as npt
@@ -183,7 +183,7 @@ def padded(texts: Sequence[Ids]) -> npt.NDArray[np.int64]:
     return np.array([[*text, *[PAD_ID] * (longest - len(text))] for text in cut])
 
 
-def matching_logits(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: of transformers
+def matching_logits(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":
     """`(texts, 2)`: the logits for false and true, as the library's own forward gives them.
 
     `seen` is what the tower makes of the pictures; the texts on one picture stand side by side.
@@ -205,7 +205,7 @@ def matching_logits(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> 
     return logits
 
 
-def contrastive_cosines(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: as above
+def contrastive_cosines(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":
     """`(pictures, texts)`: cosines of texts and the likest query of each picture, as the library's own forward."""
     import torch
     from torch.nn import functional
@@ -223,7 +223,7 @@ def contrastive_cosines(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor")
     return cosines.amax(1)
 
 
-def matching_loss(blip2: Any, scale: Any, batch: MatchingBatch) -> "torch.Tensor":  # Any: as above, and of `make_scale`
+def matching_loss(blip2: Any, scale: Any, batch: MatchingBatch) -> "torch.Tensor":
     """How badly true texts are told from false ones, captions from those of other pictures, and labels that fit."""
     import torch
     from torch.nn import functional
@@ -241,7 +241,7 @@ def matching_loss(blip2: Any, scale: Any, batch: MatchingBatch) -> "torch.Tensor
     return loss
 
 
-def matching_accuracy(blip2: Any, batch: MatchingBatch) -> dict[str, float]:  # Any: as above
+def matching_accuracy(blip2: Any, batch: MatchingBatch) -> dict[str, float]:
     """The share of texts that are called what they are, true or false: of those on a box, and of the others."""
     import torch
 

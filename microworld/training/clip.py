@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: open_clip ships no types; JSON values
 
 import numpy as np
 import numpy.typing as npt
@@ -122,9 +122,7 @@ def make_scale() -> "nn.Module":
     return scale
 
 
-def contrastive_loss(
-    clip: Any, scale: Any, batch: ContrastiveBatch
-) -> "torch.Tensor":  # Any: of open_clip, which ships no types
+def contrastive_loss(clip: Any, scale: Any, batch: ContrastiveBatch) -> "torch.Tensor":
     """How badly captions and labels are told apart."""
     import torch
     from torch.nn import functional
@@ -144,7 +142,7 @@ def contrastive_loss(
     return loss
 
 
-def clip_config() -> dict[str, Any]:  # Any: JSON values
+def clip_config() -> dict[str, Any]:
     """The contrastive model as open_clip is told of it."""
     vision = {
         "image_size": SIDE_PX,
@@ -170,19 +168,19 @@ def clip_config() -> dict[str, Any]:  # Any: JSON values
     return {"embed_dim": EMBEDDING, "vision_cfg": vision, "text_cfg": text}
 
 
-def make_clip() -> Any:  # Any: open_clip ships no types
+def make_clip() -> Any:
     """The contrastive model, with random weights."""
     import open_clip
 
     return open_clip.CLIP(**clip_config())
 
 
-def clip_tokenizer() -> Any:  # Any: transformers types its tokenizers in part
+def clip_tokenizer() -> Any:
     """The tokenizer of the contrastive model's texts."""
     return make_tokenizer(ends_texts=True)
 
 
-def save_clip(model: Any, folder: Path) -> None:  # Any: as above
+def save_clip(model: Any, folder: Path) -> None:
     """Weights in half precision, and the configuration that `local-dir:` reads."""
     import torch
     from safetensors.torch import save_file
@@ -221,6 +219,6 @@ def initialize_clip(tower: "nn.Module", clip: "nn.Module") -> None:
     # The convolution of open_clip has no bias: what it would add to each patch is added with the patch's place.
     target["positional_embedding"] = target["positional_embedding"].clone()
     target["positional_embedding"][1:] += source["embeddings.patch_embedding.bias"]
-    visual: Any = clip.visual  # Any: open_clip ships no types
+    visual: Any = clip.visual
     missing, unexpected = visual.load_state_dict(target, strict=False)
     assert (missing, unexpected) == (["proj"], []), "all of the tower but its last projection has a counterpart"

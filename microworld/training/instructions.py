@@ -7,7 +7,7 @@ several times as many answers for the same time, and what is learned is exactly 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias  # Any: transformers types its models in part
 
 import numpy as np
 import numpy.typing as npt
@@ -270,7 +270,7 @@ def attention_of(block: "torch.Tensor") -> "torch.Tensor":
     return torch.where((same & causal)[:, None], 0.0, _UNSEEN)
 
 
-def hidden_states(vlm: Any, batch: AnswerBatch) -> "tuple[torch.Tensor, torch.Tensor]":  # Any: of transformers
+def hidden_states(vlm: Any, batch: AnswerBatch) -> "tuple[torch.Tensor, torch.Tensor]":
     """`(pictures, tokens, width)` of the examples' tokens: what the last layer makes of them, and the middle one."""
     import torch
 
@@ -289,15 +289,13 @@ def hidden_states(vlm: Any, batch: AnswerBatch) -> "tuple[torch.Tensor, torch.Te
     return made.last_hidden_state[:, PREFIX:], made.hidden_states[_HALF_WAY][:, PREFIX:]
 
 
-def answer_logits(vlm: Any, batch: AnswerBatch) -> "torch.Tensor":  # Any: as above
+def answer_logits(vlm: Any, batch: AnswerBatch) -> "torch.Tensor":
     """`(answers' tokens, words)`: what the model would say at each place where something is to be said, in order."""
     logits: torch.Tensor = vlm.lm_head(hidden_states(vlm, batch)[0][batch.targets != _NO_ANSWER])
     return logits
 
 
-def answer_loss(
-    vlm: Any, position_head: Any, batch: AnswerBatch
-) -> "torch.Tensor":  # Any: as above, and a linear layer
+def answer_loss(vlm: Any, position_head: Any, batch: AnswerBatch) -> "torch.Tensor":
     """Cross entropy of the answers' words by their weights, and how far off `position_head` is where things are."""
     import torch
     from torch.nn import functional
@@ -315,7 +313,7 @@ def answer_loss(
     return loss
 
 
-def answer_accuracy(vlm: Any, batch: AnswerBatch) -> dict[str, float]:  # Any: as above
+def answer_accuracy(vlm: Any, batch: AnswerBatch) -> dict[str, float]:
     """The share of answers that are right to the last word when the words before are given, by task."""
     import torch
 

@@ -9,7 +9,7 @@ linear heads, which are thrown away afterwards.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: transformers types its models in part; modules used as what they are
 
 import numpy as np
 
@@ -144,12 +144,12 @@ def make_heads(width: int) -> "nn.Module":
     heads["where"] = nn.Linear(width, 4)
     heads["word_bias"] = nn.Linear(1, len(VISIBLE_WORDS))
     with torch.no_grad():
-        bias: Any = heads["word_bias"]  # Any: a module, whose bias is what is wanted
+        bias: Any = heads["word_bias"]
         bias.bias.fill_(-2.0)
     return heads
 
 
-def patch_features(vlm: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: a model of transformers
+def patch_features(vlm: Any, pixels: "torch.Tensor") -> "torch.Tensor":
     """`(pictures, patches, width)`: what the language model is given for the patches of each picture."""
     import torch
 
@@ -157,13 +157,13 @@ def patch_features(vlm: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: 
     return torch.stack(features)
 
 
-def patch_embeddings(vision: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: of `models.make_vision`
+def patch_embeddings(vision: Any, pixels: "torch.Tensor") -> "torch.Tensor":
     """`(pictures, patches, width)`: patches turned towards the words for what they show."""
     features: torch.Tensor = vision["projector"](vision["tower"](pixel_values=pixels).last_hidden_state[:, 1:])
     return features
 
 
-def patch_loss(vision: Any, heads: Any, batch: PatchBatch) -> "torch.Tensor":  # Any: of `make_vision` and `make_heads`
+def patch_loss(vision: Any, heads: Any, batch: PatchBatch) -> "torch.Tensor":
     """How far the projected patches are from telling what they show."""
     import torch
     from torch.nn import functional
@@ -191,7 +191,7 @@ def patch_loss(vision: Any, heads: Any, batch: PatchBatch) -> "torch.Tensor":  #
     return loss + functional.mse_loss(where[..., 2:], grid.expand_as(where[..., 2:]))
 
 
-def patch_accuracy(vision: Any, heads: Any, batch: PatchBatch) -> dict[str, float]:  # Any: as above
+def patch_accuracy(vision: Any, heads: Any, batch: PatchBatch) -> dict[str, float]:
     """The share of patches on things whose attribute is predicted right, for each attribute."""
     import torch
 

@@ -7,7 +7,7 @@ does not have.
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: transformers types its tokenizers and processors in part
 
 from microworld.scenes import SIDE_PX
 from microworld.sentences import MARKS, VOCABULARY, tokens_of
@@ -110,7 +110,7 @@ def make_tokenizer(
     return made
 
 
-def make_image_processor() -> Any:  # Any: transformers types its processors in part
+def make_image_processor() -> Any:
     """A picture of any size becomes `SIDE_PX` pixels square, nothing cut off, values -1 to 1."""
     from transformers import CLIPImageProcessor
 
@@ -119,7 +119,7 @@ def make_image_processor() -> Any:  # Any: transformers types its processors in 
     return kind(size=side, crop_size=side, do_center_crop=False, image_mean=half, image_std=half)
 
 
-def make_processor(patch_px: int, words: Sequence[str] = WORDS) -> Any:  # Any: as above
+def make_processor(patch_px: int, words: Sequence[str] = WORDS) -> Any:
     """The processor of the image-text model that knows `words`."""
     from transformers import LlavaProcessor
 
