@@ -10,7 +10,7 @@ images once and returns how many results it had; its worker processes stay from 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: models and batches of libraries that type them in part or not at all
 
 import PIL.Image
 import PIL.ImageDraw
@@ -37,7 +37,7 @@ def opened(path: Path) -> PIL.Image.Image:
         return image.convert("RGB")
 
 
-def _loader(job: Job, images_at_once: int, collate: Callable[[list[Path]], Any]) -> Any:  # Any: torch is untyped here
+def _loader(job: Job, images_at_once: int, collate: Callable[[list[Path]], Any]) -> Any:
     from torch.utils.data import DataLoader
 
     kind: Any = DataLoader  # a list of paths will do as a data set
@@ -121,7 +121,7 @@ def clip_forward(job: Job, clip: ClipParts) -> Loop:
     return loop
 
 
-def _top_labels(job: Job, clip: ClipParts, pixels: Any) -> list[Any]:  # Any: tensors
+def _top_labels(job: Job, clip: ClipParts, pixels: Any) -> list[Any]:
     import torch.nn.functional
 
     features = clip.model.encode_image(pixels.to(job.device, job.dtype, non_blocking=True))
@@ -134,7 +134,7 @@ def _top_labels(job: Job, clip: ClipParts, pixels: Any) -> list[Any]:  # Any: te
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TextRequest:
     """What is asked of each image: `prompts`, or one prompt for each of `boxes`, or one prompt `samples` times."""
 
     prompts: tuple[str, ...]  # as the processor takes them, image slot included
@@ -150,7 +150,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class TextModel:
     """A model of transformers and its processor, padding set."""
 
     model: Any
@@ -158,42 +158,42 @@ class Speaker:
     nests_images: bool  # a list of images for each prompt
 
 
-def generate_batched(job: Job, speaker: Speaker, asked: Asked) -> Loop:
+def generate_batched(job: Job, text_model: TextModel, asked: TextRequest) -> Loop:
     images_at_once = max(1, job.batch // asked.texts_an_image)
 
     def collate(paths: list[Path]) -> Any:
         images = [shown for path in paths for shown in _shown(opened(path), asked)]
-        return _processed(speaker, images, list(asked.prompts) * len(paths))
+        return _processed(text_model, images, list(asked.prompts) * len(paths))
 
     loader = _loader(job, images_at_once, collate)
-    return lambda: sum(_told(job, speaker, asked, inputs, asked.samples) for inputs in loader)
+    return lambda: sum(_generated_count(job, text_model, asked, inputs, asked.samples) for inputs in loader)
 
 
-def generate_single(job: Job, speaker: Speaker, asked: Asked) -> Loop:
+def generate_single(job: Job, text_model: TextModel, asked: TextRequest) -> Loop:
     def loop() -> int:
         count = 0
         for path in job.paths:
             for _ in range(asked.samples):
                 for number, prompt in enumerate(asked.prompts):
                     shown = _shown(opened(path), asked)[number]
-                    count += _told(job, speaker, asked, _processed(speaker, [shown], [prompt]), 1)
+                    count += _generated_count(job, text_model, asked, _processed(text_model, [shown], [prompt]), 1)
         return count
 
     return loop
 
 
-def generate_forward(job: Job, speaker: Speaker, asked: Asked) -> Loop:
+def generate_forward(job: Job, text_model: TextModel, asked: TextRequest) -> Loop:
     """The model alone on one batch that lies on the device, greedily, as often as there are batches."""
     images_at_once = max(1, job.batch // asked.texts_an_image)
     images = [shown for path in job.paths[:images_at_once] for shown in _shown(opened(path), asked) * asked.samples]
     prompts = list(asked.prompts) * (asked.samples * images_at_once)
-    inputs = _processed(speaker, images, prompts[: len(images)]).to(job.device, job.dtype)
-    greedy = Asked(asked.prompts, asked.new_tokens)
+    inputs = _processed(text_model, images, prompts[: len(images)]).to(job.device, job.dtype)
+    greedy = TextRequest(asked.prompts, asked.new_tokens)
     batches = -(-len(job.paths) // images_at_once)
-    return lambda: sum(_told(job, speaker, greedy, inputs, 1) for _ in range(batches))
+    return lambda: sum(_generated_count(job, text_model, greedy, inputs, 1) for _ in range(batches))
 
 
-def _shown(image: PIL.Image.Image, asked: Asked) -> list[PIL.Image.Image]:
+def _shown(image: PIL.Image.Image, asked: TextRequest) -> list[PIL.Image.Image]:
     """The image for each prompt."""
     if not asked.boxes:
         return [image] * len(asked.prompts)
@@ -207,25 +207,25 @@ def _shown(image: PIL.Image.Image, asked: Asked) -> list[PIL.Image.Image]:
     return pictures
 
 
-def _processed(speaker: Speaker, images: list[PIL.Image.Image], prompts: list[str]) -> Any:  # Any: a BatchFeature
-    given: Any = [[image] for image in images] if speaker.nests_images else images
-    return speaker.processor(images=given, text=prompts, padding=True, return_tensors="pt")
+def _processed(text_model: TextModel, images: list[PIL.Image.Image], prompts: list[str]) -> Any:
+    given: Any = [[image] for image in images] if text_model.nests_images else images
+    return text_model.processor(images=given, text=prompts, padding=True, return_tensors="pt")
 
 
-def _told(job: Job, speaker: Speaker, asked: Asked, inputs: Any, samples: int) -> int:  # Any: as above
+def _generated_count(job: Job, text_model: TextModel, asked: TextRequest, inputs: Any, samples: int) -> int:
     """How many texts the model says to a batch."""
     import torch
 
     draws = {"do_sample": True, "temperature": asked.temperature, "top_p": asked.top_p, "top_k": 0}
     with torch.inference_mode():
-        tokens = speaker.model.generate(
+        tokens = text_model.model.generate(
             **inputs.to(job.device, job.dtype),
             max_new_tokens=asked.new_tokens,
             min_new_tokens=asked.new_tokens,
             num_return_sequences=samples,
             **(draws if asked.temperature else {"do_sample": False}),
         )
-    return len(speaker.processor.batch_decode(tokens[:, -asked.new_tokens :], skip_special_tokens=True))
+    return len(text_model.processor.batch_decode(tokens[:, -asked.new_tokens :], skip_special_tokens=True))
 
 
 # ---- detectors ------------------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def detect_forward(job: Job, detector: Detector) -> Loop:
     return loop
 
 
-def _found(job: Job, detector: Detector, inputs: Any, sizes: list[tuple[int, int]]) -> int:  # Any: a BatchFeature
+def _found(job: Job, detector: Detector, inputs: Any, sizes: list[tuple[int, int]]) -> int:
     """For how many images the model's detections were worked out."""
     import torch
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn  # Any: models of transformers, typed in part; JSON values
 
 from figures import TARGET
 from peak import cpu_seconds
@@ -47,8 +47,7 @@ from ostensive.images.loader import ImageLoader
 from ostensive.images.settings import IntakeSettings
 from ostensive.recipe import merge, parse_assignments
 from ostensive.records import ImageRecord, Judged, Verbalization
-from ostensive.run import partitions
-from ostensive.run.folder import RunFolder
+from ostensive.run.folder import RunFolder, kept_records
 from ostensive.run.options import BuildOptions
 from ostensive.run.services import Services
 from ostensive.settings import validate
@@ -83,16 +82,12 @@ def build(work: Path, name: str, images: int, first_seed: int, error_rate: float
     ostensive.build("localized", images=scenes, out=work / name, options=options)
 
 
-def kept(run: Path, stage: str, record: Any) -> list[Any]:  # Any: record classes and records
-    return [row for path in RunFolder(run).partition_paths(stage) for row in partitions.read_kept(path, record)]
-
-
 def decided(work: Path, name: str) -> list[Row]:
     """The candidates that passed the rules and that the oracle can decide, in the order of their ids."""
     truth = read_truth(work / f"{name}-scenes")
-    texts = {text.image_id: text for text in kept(work / name, "verbalized", Verbalization)}
+    texts = {text.image_id: text for text in kept_records(RunFolder(work / name), Verbalization)}
     rows = []
-    for judged in sorted(kept(work / name, "judged", Judged[Qar]), key=lambda one: str(one.record_id)):
+    for judged in sorted(kept_records(RunFolder(work / name), Judged[Qar]), key=lambda one: str(one.record_id)):
         qar = judged.candidate
         finding = judge_qar(qar, texts[qar.image_id].regions, truth[qar.image_id])
         if finding.whole.decided:
@@ -145,8 +140,8 @@ def train(options: argparse.Namespace) -> None:
 
 
 def evidence_of(run: Path) -> Evidence:
-    texts = {text.image_id: text for text in kept(run, "verbalized", Verbalization)}
-    images: list[ImageRecord] = kept(run, "images", ImageRecord)
+    texts = {text.image_id: text for text in kept_records(RunFolder(run), Verbalization)}
+    images = kept_records(RunFolder(run), ImageRecord)
     return {one.image_id: ImageEvidence(one, texts.get(one.image_id)) for one in images}
 
 
@@ -174,7 +169,7 @@ def best_fifth(found: dict[str, float], truth: dict[str, bool]) -> list[bool]:
     return [truth[row_id] for row_id in order[: max(1, round(KEPT_SHARE * len(order)))]]
 
 
-def line_of(record: dict[str, Any], truth: dict[str, bool]) -> str:  # Any: JSON values
+def line_of(record: dict[str, Any], truth: dict[str, bool]) -> str:
     kept_rows = best_fifth(record["scores"], truth)
     share, of_all = sum(kept_rows) / len(kept_rows), sum(truth.values()) / len(truth)
     interval = wilson(sum(kept_rows), len(kept_rows))

@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any  # Any: a model of transformers, typed in part
 
 import peak
 from bare_loops import Loop
@@ -21,7 +21,7 @@ class Ways:
     tokens: Callable[[], int] | None = None
 
 
-def token_counter(model: Any) -> Callable[[], int]:  # Any: a model of transformers
+def token_counter(model: Any) -> Callable[[], int]:
     """Counts, at the output layer, a token a row and step: also those that a text that ended is padded with."""
     seen = [0]
 

@@ -15,7 +15,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: configurations of transformers and open_clip, which are typed in part or not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ class Tower:
         return self.blocks.flops(self.positions) + patches
 
 
-def clip_tower(vision: dict[str, Any]) -> Tower:  # Any: open_clip's configuration
+def clip_tower(vision: dict[str, Any]) -> Tower:
     """The image side of a model of open_clip by its `vision_cfg`."""
     width = int(vision["width"])
     blocks = Blocks(int(vision["layers"]), width, int(width * vision.get("mlp_ratio", 4.0)), 2)
     return Tower(blocks, int(vision["image_size"]), int(vision["patch_size"]))
 
 
-def text_flops(config: Any, prompt_tokens: int, new_tokens: int) -> float:  # Any: a configuration of transformers
+def text_flops(config: Any, prompt_tokens: int, new_tokens: int) -> float:
     """For one text about one image by a LLaVA or a BLIP-2 with a decoder."""
     vision, text = config.vision_config, config.get_text_config(decoder=True)
     tower = Tower(_blocks(vision, 2), vision.image_size, vision.patch_size)
@@ -83,7 +83,7 @@ def text_flops(config: Any, prompt_tokens: int, new_tokens: int) -> float:  # An
     return flops + projector
 
 
-def _blocks(config: Any, matrices: int) -> Blocks:  # Any: as above
+def _blocks(config: Any, matrices: int) -> Blocks:
     width = config.hidden_size
     inner = getattr(config, "ffn_dim", None) or config.intermediate_size
     heads = config.num_attention_heads
@@ -92,7 +92,7 @@ def _blocks(config: Any, matrices: int) -> Blocks:  # Any: as above
     )
 
 
-def _reader_flops(config: Any, image_positions: int) -> float:  # Any: as above
+def _reader_flops(config: Any, image_positions: int) -> float:
     """BLIP-2's Q-Former: its blocks over the queries, every second of which looks at the image, and the projection."""
     reader, queries = config.qformer_config, config.num_query_tokens
     looks = reader.num_hidden_layers // reader.cross_attention_frequency
@@ -104,7 +104,7 @@ def _reader_flops(config: Any, image_positions: int) -> float:  # Any: as above
     return flops
 
 
-def matmul_peak(device: str, dtype: Any, side: int = 8192, seconds: float = 2.0) -> float:  # Any: a torch.dtype
+def matmul_peak(device: str, dtype: Any, side: int = 8192, seconds: float = 2.0) -> float:
     """FLOPs a second of a product of square matrices, the best of several runs within about so many seconds."""
     import torch
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal  # Any: models and processors of libraries that type them in part or not at all
 
 Size = Literal["small", "full"]
 CHAT_TEMPLATE = (
@@ -112,7 +112,7 @@ def save_blip2(folder: Path, making: Making) -> Path:
     vision = {"initializer_range": 0.02, "image_size": 224, "patch_size": 14}
     if not full:
         vision |= {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 6}
-    reader: dict[str, Any] = {"encoder_hidden_size": 1408 if full else 384}  # Any: values of several types
+    reader: dict[str, Any] = {"encoder_hidden_size": 1408 if full else 384}
     if not full:
         reader |= {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 4, "num_attention_heads": 4}
     text = OPTConfig(
@@ -171,7 +171,7 @@ def save_detector(folder: Path, making: Making) -> Path:
     return folder
 
 
-def _tokens(tokenizer: Any, vocabulary: int) -> dict[str, Any]:  # Any: a tokenizer, and settings of several types
+def _tokens(tokenizer: Any, vocabulary: int) -> dict[str, Any]:
     return {
         "vocab_size": vocabulary,
         "bos_token_id": tokenizer.bos_token_id,
@@ -180,7 +180,7 @@ def _tokens(tokenizer: Any, vocabulary: int) -> dict[str, Any]:  # Any: a tokeni
     }
 
 
-def _tokenizer(size: int, **named: str) -> Any:  # Any: a tokenizer of transformers
+def _tokenizer(size: int, **named: str) -> Any:
     """Byte-level BPE of about `size` tokens, trained on made-up words; `named` are special tokens that have names."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -216,14 +216,14 @@ def _made_up_text(lines: int = 6000, words_a_line: int = 20) -> Iterator[str]:
         yield " ".join("".join(rng.choices(syllables, k=rng.randint(1, 3))) for _ in range(words_a_line))
 
 
-def _made_on(making: Making) -> Any:  # Any: a context manager of torch
+def _made_on(making: Making) -> Any:
     import torch
 
     torch.manual_seed(0)
     return torch.device(making.device)
 
 
-def _save(folder: Path, config: Any, processor: Any, making: Making) -> Path:  # Any: classes of each model
+def _save(folder: Path, config: Any, processor: Any, making: Making) -> Path:
     import torch
     from transformers import AutoModelForImageTextToText
 

@@ -72,8 +72,8 @@ def make_sample(place: int, base: bytes, jpeg_bytes: int) -> CorpusSample:
         for k in range(ROWS_A_SAMPLE)
     )
     image = ImageRecord(image_id, 64, 64, "JPEG", "RGB", len(jpeg), f"{place}.jpg", Location(f"/{place}.jpg"))
-    said = Verbalization(image_id, (words(rng, 10),), (words(rng, 40),), regions, ())
-    return CorpusSample(image, jpeg, said, rows)
+    text = Verbalization(image_id, (words(rng, 10),), (words(rng, 40),), regions, ())
+    return CorpusSample(image, jpeg, text, rows)
 
 
 def make_samples(count: int, jpeg_bytes: int) -> list[CorpusSample]:

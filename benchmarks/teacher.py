@@ -119,7 +119,7 @@ class Figure:
     target: float | None
 
 
-def verdict(figure: Figure) -> str:
+def comparison(figure: Figure) -> str:
     """The target of a figure, and whether it is met."""
     if figure.target is None:
         return ""
@@ -166,7 +166,7 @@ def main() -> None:
         print(json.dumps({figure.name.strip(): figure.value for figure in figures}))
         return
     for figure in figures:
-        print(f"{figure.name:<56}{figure.value:>9.3f}  {verdict(figure)}")
+        print(f"{figure.name:<56}{figure.value:>9.3f}  {comparison(figure)}")
 
 
 if __name__ == "__main__":

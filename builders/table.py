@@ -1,10 +1,11 @@
-"""The table of recipes: our own by name, those of other packages by their entry point, and how one is loaded.
+"""The table of recipes: our own by name, those of other packages by their entry point; how one is loaded or shown.
 
 Order, later over earlier: the defaults in the models, the profile, the recipe, `--set`. A profile speaks by section and
 part of all recipes together, and each takes what it has of it.
 """
 
 import importlib
+import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -14,7 +15,8 @@ from typing import Any, Final  # Any: what YAML gives
 from builders.dedupe import DedupeSettings
 from critics.stage import check_critics
 from ostensive.errors import SettingsError
-from ostensive.recipe import Recipe, Values, merge, parse_assignments, parse_yaml, read_yaml
+from ostensive.files import write_text
+from ostensive.recipe import Recipe, Values, dump, merge, parse_assignments, parse_yaml, read_yaml
 from ostensive.recipe_kind import RecipeKind
 from ostensive.settings import Settings, nearest_key, sections_of, validate
 from verbalizers.settings import VerbalizeSettings
@@ -103,7 +105,7 @@ def profile_for(name: str, recipe: type[Recipe]) -> dict[str, Any]:
     """
     text = (files("builders") / "profiles" / f"{name}.yaml").read_text("utf-8")
     values = parse_yaml(text, f"profile {name}")
-    told: dict[str, Any] = {}
+    taken: dict[str, Any] = {}
     for section, parts in values.items():
         whole = PROFILE_SECTIONS.get(section)
         if section not in recipe.model_fields and whole is None:
@@ -113,8 +115,8 @@ def profile_for(name: str, recipe: type[Recipe]) -> dict[str, Any]:
                 raise SettingsError(f"profile {name}: no recipe has a part {section}.{part}{_nearest(part, whole)}")
         if section in recipe.model_fields:
             own = _section(recipe, section)
-            told[section] = {key: value for key, value in parts.items() if own is None or key in own.model_fields}
-    return told
+            taken[section] = {key: value for key, value in parts.items() if own is None or key in own.model_fields}
+    return taken
 
 
 def _section(model: type[Settings], name: str) -> type[Settings] | None:
@@ -139,3 +141,35 @@ def _validated(kind: RecipeKind, values: Values, origin: str) -> Recipe:
     recipe = validate(kind.recipe, values, origin)
     check_critics(getattr(recipe, "critics", ()), kind)
     return recipe
+
+
+def recipes_with_titles() -> dict[str, str]:
+    """The recipes by name, each with the first line of what it says of itself."""
+    return {name: built_in(name).splitlines()[0].removeprefix("# ") for name in recipe_names()}
+
+
+def show_recipe(name: str, *, full: bool = False, settings: Sequence[str] = ()) -> str:
+    """The text of a recipe, or with `full` every setting of it with its default."""
+    is_known = name in recipe_names()
+    if full:
+        stand_ins = ["corpus.license=YOURS", "corpus.source=YOURS"] if is_known else []
+        return dump(load(name, assignments=[*stand_ins, *settings]))
+    if is_known:
+        return built_in(name)
+    load(name, assignments=settings)  # says what is wrong with the name
+    return Path(name).read_text("utf-8")
+
+
+def copy_recipe(name: str, path: Path) -> Path:
+    """Writes a recipe to `path` (a file, or a folder to put it in); refuses to replace a file."""
+    target = path / f"{name}.yaml" if path.is_dir() else path
+    if target.exists():
+        raise SettingsError(f"{target} exists already; choose another name")
+    write_text(target, show_recipe(name))
+    return target
+
+
+def recipe_schema(name: str) -> str:
+    """JSON Schema of a recipe, for editors that complete and check YAML."""
+    schema = recipe_kind(name).recipe.model_json_schema()
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2)

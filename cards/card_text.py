@@ -82,16 +82,16 @@ def thresholds(facts: RunFacts) -> str:
 
 
 def _threshold(choice: ThresholdChoice) -> str:
-    told = (
+    setting = (
         f"The threshold of the critic {inline(choice.critic)} was chosen by {inline(choice.chosen_by)}: rows are kept"
         f" from {choice.min_accept_probability:.4g} on, {choice.kept_share:.1%} of {choice.candidates:,} candidates."
     )
     known = choice.figures
     if known is None:
-        return f"{told} No candidate was labelled, so it is not known how good these are."
+        return f"{setting} No candidate was labelled, so it is not known how good these are."
     doubt = "" if known.are_unseen else " The critic may have learned from some of them, so this may be too good."
     return (
-        f"{told} Of {known.rows:,} candidates of {known.images:,} images that people labelled, they accepted"
+        f"{setting} Of {known.rows:,} candidates of {known.images:,} images that people labelled, they accepted"
         f" {known.accepted_share:.1%}; of the {known.kept:,} among them that this threshold keeps,"
         f" {known.precision:.1%} (95 %: {known.precision_low:.1%} to {known.precision_high:.1%}). Recall"
         f" {known.recall:.1%}, F1 {known.f1:.3f}. Filtering at random would leave the first share as it is.{doubt}"

@@ -1,13 +1,13 @@
 """Text of others on a Markdown page: it stays text, whatever it holds.
 
-What fits on a line is escaped character by character; what has lines goes into a fence longer than any in it. Cleaning
-text with an HTML sanitiser was given up: the card should show what the corpus holds, not what is left of it.
+What fits on a line is escaped character by character; what has lines goes into a fence longer than any in it. No
+HTML sanitiser cleans it: the card should show what the corpus holds, not what is left of it.
 """
 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any  # Any: JSON values
 
 import yaml
 
@@ -30,14 +30,14 @@ def fenced(text: str, language: str) -> str:
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
-def fenced_json(value: Mapping[str, Any]) -> str:  # Any: JSON values
+def fenced_json(value: Mapping[str, Any]) -> str:
     """`value` as an indented JSON block; line ends and what is invisible are escaped as JSON does."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     hidden = "".join(char if char.isprintable() or char == "\n" else _escape(char) for char in text)
     return fenced(hidden, "json")
 
 
-def fenced_yaml(value: Mapping[str, Any]) -> str:  # Any: YAML values
+def fenced_yaml(value: Mapping[str, Any]) -> str:
     """`value` as a YAML block; all beyond ASCII is escaped as YAML does when something in it is invisible."""
     text = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, width=1000)
     if not text.replace("\n", "").isprintable():

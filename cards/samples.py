@@ -1,4 +1,4 @@
-"""What goes into a corpus: an image with what is told of it and its accepted rows, and the public form of both.
+"""What goes into a corpus: an image with its text and its accepted rows, and the public form of both.
 
 The public form is the same everywhere: the `.json` of a WebDataset sample has exactly the columns of the Parquet row
 beside it, except the image itself. Its fields follow from the record classes and the recipe's kind.
@@ -111,7 +111,7 @@ _annotation, _judgement, _probe, _region = map(plain_maker, (Annotation, Judgeme
 
 
 class PublicForm:
-    """How samples of a recipe are published. `told` names the record classes that tell more of an image than its rows.
+    """How samples of a recipe are published; `record_names` are the classes of records that belong to its images.
 
     Raises `TypeError` where a field of the candidate would hide one of the image.
     """
@@ -121,13 +121,13 @@ class PublicForm:
         kind: RecipeKind,
         recipe_hash: str,
         *,
-        told: Collection[str] = (Verbalization.__name__,),
+        record_names: Collection[str] = (Verbalization.__name__,),
         has_splits: bool = False,
     ) -> None:
         self.kind = kind
         self.recipe_hash = recipe_hash
-        self._is_verbalized = Verbalization.__name__ in told
-        self._is_annotated = Annotation.__name__ in told
+        self._is_verbalized = Verbalization.__name__ in record_names
+        self._is_annotated = Annotation.__name__ in record_names
         self._has_splits = has_splits
         self._has_regions = kind.has_regions and self._is_verbalized
         candidate: Any = kind.candidate
@@ -192,11 +192,11 @@ class PublicForm:
         if self._has_splits:
             row["split"] = sample.split
         if self._is_verbalized:
-            said = sample.verbalization
-            row["concepts"] = list(said.concepts) if said else []
-            row["narratives"] = list(said.narratives) if said else []
-            row["regions"] = [_region(region) for region in said.regions] if said else []
-            row["probes"] = [_probe(probe) for probe in said.probes] if said else []
+            text = sample.verbalization
+            row["concepts"] = list(text.concepts) if text else []
+            row["narratives"] = list(text.narratives) if text else []
+            row["regions"] = [_region(region) for region in text.regions] if text else []
+            row["probes"] = [_probe(probe) for probe in text.probes] if text else []
         if self._is_annotated:
             row["annotations"] = [_annotation(item) for item in sample.annotations]
         row["rows"] = [

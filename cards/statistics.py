@@ -84,7 +84,7 @@ class StatisticsGatherer:
 
     def result(self) -> CorpusStatistics:
         """The figures of all samples that were added, rounded to four digits."""
-        told = {name: counts for name, counts in self.images_by_field.items() if set(counts) != {NOT_GIVEN}}
+        given = {name: counts for name, counts in self.images_by_field.items() if set(counts) != {NOT_GIVEN}}
         return CorpusStatistics(
             images=self.images,
             rows=self.rows,
@@ -97,7 +97,7 @@ class StatisticsGatherer:
             regions=self.regions,
             small_box_share=_mean(self.small_boxes, self.regions),
             annotations=self.annotations,
-            images_by_field={name: dict(sorted(counts.items())) for name, counts in told.items()},
+            images_by_field={name: dict(sorted(counts.items())) for name, counts in given.items()},
             mean_accept_probability={
                 critic: round(self.accept_sums[critic] / 1e6 / count, 4)
                 for critic, count in sorted(self.judgements.items())

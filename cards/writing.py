@@ -49,7 +49,7 @@ def write_corpus(
     `StorageError` when the disk is full or read-only, `OstensiveError` when the rows are not those that the critics
     accepted or when the header of an earlier card was broken by hand, `ValueError` for two samples of one image.
     """
-    form = PublicForm(kind, facts.recipe_hash, told=facts.records.values(), has_splits=bool(facts.splits))
+    form = PublicForm(kind, facts.recipe_hash, record_names=facts.records.values(), has_splits=bool(facts.splits))
     work = folder / WORK_NAME
     with storage_errors(folder):
         if work.exists():  # of a run that was killed

@@ -1,4 +1,4 @@
-"""The oracle in the place of people: annotators who know the truth, but waver, and now and then err, as people do.
+"""The oracle in the place of people: annotators who know the truth, but are at times unsure or wrong, as people are.
 
 With them labelling, the training of a critic and the choice of a threshold can be rehearsed before anybody is asked.
 """
@@ -8,19 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders.choosing import annotated_run
 from builders.localized.records import Qar
+from builders.representatives import annotated_run
 from critics.annotation.export import export, label_judgements
 from critics.annotation.serving import AnnotateOptions, stock
 from critics.annotation.store import ForeignJudgement, open_store
 from critics.labels import Rating, labels_from
 from microworld.folder import read_truth
-from microworld.grade import kept, regions_in
+from microworld.grade import regions_in
 from microworld.oracle import QarFinding, judge_qar
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
+from ostensive.run.folder import kept_records
 
-WAVERING_SHARE = 0.2
+MAYBE_SHARE = 0.2
 """How often a "maybe" is said of what is right."""
 TASK = "triple"
 """What the oracle plays; it answers the questions of no other."""
@@ -50,7 +51,7 @@ def ratings_of(finding: QarFinding, row_id: str, annotator: str, *, noise: float
     def rating(is_right: bool) -> Rating:
         if is_right == (rng.random() < noise):
             return "reject"
-        return "maybe" if rng.random() < WAVERING_SHARE else "accept"
+        return "maybe" if rng.random() < MAYBE_SHARE else "accept"
 
     qa = rating(not finding.answer.is_false)
     rationale = rating(not finding.rationale.is_false)
@@ -82,7 +83,7 @@ def annotate_run(
             )
         notes = stock(judged_run, store, options)
         items = {item.item_id: item for item in store.items(TASK)}
-        rows = [row for row in kept(folder.paths_of(Qar), Qar) if row.row_id in items]
+        rows = [row for row in kept_records(folder, Qar) if row.row_id in items]
         unknown = [row for row in rows if row.image_id not in truth]
         if unknown:
             raise SettingsError(

@@ -161,7 +161,7 @@ class Shows:
 
 
 @dataclass(frozen=True, slots=True)
-class Roll:
+class Enumeration:
     """The things of a kind are these, one for each item and no others."""
 
     what: Kind
@@ -225,7 +225,7 @@ Claim: TypeAlias = (
     | Absent
     | Count
     | Shows
-    | Roll
+    | Enumeration
     | Attribute
     | OnlyOne
     | Related

@@ -12,17 +12,10 @@ from itertools import islice
 from microworld.claims import (
     Absent,
     All,
-    Answer,
-    AskAspect,
-    AskCount,
-    AskEither,
-    AskHaving,
-    AskPlace,
-    AskRelated,
-    AskWhether,
     Attribute,
     Claim,
     Count,
+    Enumeration,
     Exists,
     GroundIs,
     HeldKind,
@@ -32,20 +25,18 @@ from microworld.claims import (
     OnlyOne,
     OnlyThere,
     PlaceIs,
-    Question,
     Reference,
     Related,
     Relation,
-    Roll,
     Shows,
     Some,
     The,
     kind_of,
     only,
 )
-from microworld.nouns import said_of, sayable, some_name
+from microworld.nouns import description_of, is_expressible, some_name
 from microworld.scenes import COLOURS, PATTERNS, PLACES, POSES, SHAPES, SIZES, THINGS, Place
-from microworld.sentences import write_answer, write_statement
+from microworld.sentences import write_statement
 from microworld.truth import Scope, decide
 
 OPPOSITE: Mapping[Relation, Relation] = {
@@ -65,20 +56,10 @@ def corrupt(claim: Claim, scope: Scope, rng: random.Random) -> Claim | None:
     return None
 
 
-def corrupt_answer(question: Question, answer: Answer, scope: Scope, rng: random.Random) -> Answer | None:
-    """A wrong answer to the same question, or None where none is found."""
-    if isinstance(question, AskWhether):
-        return replace(answer, affirmed=not answer.affirmed)
-    for changed in islice(_answers(question, answer.claim, scope, rng), _TRIES):
-        if decide(changed, scope).is_false and write_answer(question, Answer(changed), random.Random(0)):  # noqa: S311 - no secret
-            return Answer(changed)
-    return None
-
-
 def other_kind(kind: Kind, rng: random.Random) -> Kind:
     """`kind` with one thing that is said of it changed; of a thing of which nothing is said, a colour."""
-    said = [name for name in kind.aspects if name != "shape" or kind.shape != "figure" or rng.random() < 0.3]
-    name = rng.choice(said or ["colour"])
+    stated = [name for name in kind.aspects if name != "shape" or kind.shape != "figure" or rng.random() < 0.3]
+    name = rng.choice(stated or ["colour"])
     match name:
         case "shape":
             return replace(kind, shape=rng.choice(SHAPES if kind.pose is None else THINGS))
@@ -122,8 +103,8 @@ def _changed(claim: Claim, scope: Scope, rng: random.Random) -> Claim:
             if place is not None and rng.random() < 0.3:
                 return Shows(items, _other_place(rng))
             return Shows(_other_item(items, rng), place)
-        case Roll(what, items):
-            return Roll(what, _other_item(items, rng))
+        case Enumeration(what, items):
+            return Enumeration(what, _other_item(items, rng))
         case Related(a, relation, b):
             return _other_relation(a, relation, b, scope, rng)
         case OnlyThere(subject, relation, b):
@@ -150,7 +131,7 @@ def _other_reference(reference: Reference, scope: Scope, rng: random.Random) -> 
         return Numbered(rng.choice(sorted(scope.regions)))
     thing = rng.choice(scope.scene.things)
     if isinstance(reference, Some):
-        return Some(said_of(thing, rng))
+        return Some(description_of(thing, rng))
     name = some_name(scope.scene, thing, rng)
     return reference if name is None else The(name)
 
@@ -158,28 +139,8 @@ def _other_reference(reference: Reference, scope: Scope, rng: random.Random) -> 
 def _other_item(items: tuple[Kind, ...], rng: random.Random) -> tuple[Kind, ...]:
     at = rng.randrange(len(items))
     changed = other_kind(items[at], rng)
-    return (*items[:at], changed if sayable(changed) else items[at], *items[at + 1 :])
+    return (*items[:at], changed if is_expressible(changed) else items[at], *items[at + 1 :])
 
 
 def _other_place(rng: random.Random) -> Place:
     return rng.choice(PLACES)
-
-
-def _answers(question: Question, claim: Claim, scope: Scope, rng: random.Random) -> Iterator[Claim]:
-    """Claims that other answers to the same question would make."""
-    while True:
-        match question, claim:
-            case AskPlace(), _:
-                yield PlaceIs(_other_place(rng))
-            case AskCount(what), _:
-                yield Count(what, rng.randint(0, 6))
-            case AskAspect(), Attribute(subject, what):
-                yield Attribute(subject, other_kind(what, rng))
-            case AskHaving(what), Attribute(subject, _):
-                yield Attribute(_other_reference(subject, scope, rng), what)
-            case AskEither(a, b, relation), Related(one, _, _):
-                yield Related(b, relation, a) if one == a else Related(a, relation, b)
-            case AskRelated(relation, b), Related(one, _, _):
-                yield Related(_other_reference(one, scope, rng), relation, b)
-            case _:
-                return

@@ -14,6 +14,7 @@ from microworld.claims import (
     Attribute,
     Claim,
     Count,
+    Enumeration,
     Exists,
     GroundIs,
     HeldKind,
@@ -25,14 +26,13 @@ from microworld.claims import (
     Reference,
     Related,
     Relation,
-    Roll,
     Shows,
     Some,
     The,
     kind_of,
     only,
 )
-from microworld.nouns import all_said_of, said_of, some_name
+from microworld.nouns import description_of, full_description_of, some_name
 from microworld.scenes import COLOURS, PATTERNS, SHAPES, SIDES, Thing, inside
 from microworld.truth import SEEN_FROM, Scope, decide
 
@@ -74,12 +74,12 @@ def _spoken_of(scope: Scope) -> list[Thing]:
 
 def aspect_of(thing: Thing, aspect: Aspect) -> Kind:
     """What is so of a thing in one aspect."""
-    return all_said_of(thing) if aspect == "kind" else only(kind_of(thing), aspect)
+    return full_description_of(thing) if aspect == "kind" else only(kind_of(thing), aspect)
 
 
 def listed(thing: Thing) -> Kind:
     """A thing as an item of a list: what it holds is left out, because "and" would go on after it."""
-    full = all_said_of(thing)
+    full = full_description_of(thing)
     return Kind(full.shape, full.colour, full.size, full.pattern, full.pose, full.hat)
 
 
@@ -110,7 +110,7 @@ def _ground(scope: Scope, _rng: random.Random) -> Claim:
 
 def _exists(scope: Scope, rng: random.Random) -> Claim | None:
     thing = any_thing(scope, rng)
-    return None if thing is None else Exists(said_of(thing, rng))
+    return None if thing is None else Exists(description_of(thing, rng))
 
 
 def _absent(_scope: Scope, rng: random.Random) -> Claim:
@@ -142,14 +142,14 @@ def _shows(scope: Scope, rng: random.Random) -> Claim | None:
     return Shows(items, place)
 
 
-def roll(scope: Scope, what: Kind) -> Claim | None:
+def enumeration_of(scope: Scope, what: Kind) -> Claim | None:
     """Who the things of a kind are, or None where there are none, or two that look alike."""
     items = tuple(listed(thing) for thing in scope.scene.things if what.fits(thing))
-    return Roll(what, items) if items and len(set(items)) == len(items) else None
+    return Enumeration(what, items) if items and len(set(items)) == len(items) else None
 
 
-def _roll(scope: Scope, rng: random.Random) -> Claim | None:
-    return roll(scope, countable(scope, rng))
+def _enumeration(scope: Scope, rng: random.Random) -> Claim | None:
+    return enumeration_of(scope, countable(scope, rng))
 
 
 def _attribute(scope: Scope, rng: random.Random) -> Claim | None:
@@ -163,7 +163,7 @@ def _attribute(scope: Scope, rng: random.Random) -> Claim | None:
     return None if subject is None else Attribute(subject, aspect_of(thing, aspect))
 
 
-def telling(scope: Scope, thing: Thing) -> Kind | None:
+def distinguishing_kind(scope: Scope, thing: Thing) -> Kind | None:
     """What is so of `thing` and of no other, and can be said without naming it: its colour, its hat, what it holds."""
     full = kind_of(thing)
     for aspect in ("colour", "hat", "pattern", "pose", "holds", "size"):
@@ -179,7 +179,13 @@ def telling(scope: Scope, thing: Thing) -> Kind | None:
 
 def _only_one(scope: Scope, rng: random.Random) -> Claim | None:
     thing = any_thing(scope, rng)
-    what = None if thing is None else telling(scope, thing) if rng.random() < 0.7 else only(kind_of(thing), "shape")
+    what = (
+        None
+        if thing is None
+        else distinguishing_kind(scope, thing)
+        if rng.random() < 0.7
+        else only(kind_of(thing), "shape")
+    )
     if thing is None or what is None:
         return None
     subject = refer(scope, thing, rng, tuple(a for a in ASPECTS if a in what.aspects))
@@ -194,7 +200,7 @@ def related(scope: Scope, relations: Sequence[Relation], rng: random.Random) -> 
     one, other = rng.sample(things, 2)
     a, b = refer(scope, one, rng), refer(scope, other, rng)
     if a is None or (isinstance(a, The) and rng.random() < 0.2):
-        a = Some(said_of(one, rng)) if not scope.numbers else a
+        a = Some(description_of(one, rng)) if not scope.numbers else a
     if a is None or b is None:
         return None
     return Related(a, rng.choice(relations), b)
@@ -221,7 +227,7 @@ def _inside(scope: Scope, rng: random.Random) -> Claim | None:
         assert outer.holds is not None, "what holds nothing was left out above"
         a: Reference | None = Some(Kind(outer.holds.shape, outer.holds.colour))
     else:
-        a = refer(scope, inner, rng) or Some(said_of(inner, rng))
+        a = refer(scope, inner, rng) or Some(description_of(inner, rng))
     return None if a is None or b is None else Related(a, "inside", b)
 
 
@@ -237,7 +243,7 @@ FACTS: Mapping[str, Callable[[Scope, random.Random], Claim | None]] = {
     "absent": _absent,
     "count": _count,
     "shows": _shows,
-    "roll": _roll,
+    "enumeration": _enumeration,
     "attribute": _attribute,
     "only one": _only_one,
     "related": _sided,

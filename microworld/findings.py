@@ -30,7 +30,7 @@ WRONG_GEOMETRY: Final = "wrong geometry of boxes"
 NOT_THERE: Final = "no such thing there"
 THERE_AFTER_ALL: Final = "such a thing is there"
 NOT_ALONE: Final = "not the only one"
-NOT_THE_ROLL: Final = "not the things of that kind"
+NOT_THE_ENUMERATION: Final = "not the things of that kind"
 DENIED: Final = "denied though true"
 WRONG: Final = {
     aspect: f"wrong {aspect}" for aspect in ("colour", "shape", "size", "pattern", "pose", "hat", "holds", "kind")

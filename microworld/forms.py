@@ -26,6 +26,7 @@ from microworld.claims import (
     Attribute,
     Claim,
     Count,
+    Enumeration,
     Exists,
     GroundIs,
     Kind,
@@ -34,7 +35,6 @@ from microworld.claims import (
     PlaceIs,
     Question,
     Related,
-    Roll,
     Shows,
 )
 from microworld.nouns import Read
@@ -45,7 +45,7 @@ MeaningT = TypeVar("MeaningT")
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class Placeholder:
     """A slot of a template: the field it fills, and the name of the slot."""
 
     field: str
@@ -57,13 +57,13 @@ class Form(Generic[MeaningT]):
     """A template taken apart, the class of what it means, and the fields that it fixes."""
 
     means: type[MeaningT]
-    pieces: tuple[str | Gap, ...]
+    pieces: tuple[str | Placeholder, ...]
     fixed: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Match(Generic[MeaningT]):
-    """A form that fits a whole sentence, and what its gaps were filled with."""
+    """A form that fits a whole sentence, and what its placeholders were filled with."""
 
     form: Form[MeaningT]
     values: Mapping[str, object]
@@ -76,8 +76,8 @@ class Match(Generic[MeaningT]):
 
 def form(means: type[MeaningT], template: str, fixed: Mapping[str, object] | None = None) -> Form[MeaningT]:
     """A form from its template: lower case, a question mark or nothing at its end."""
-    pieces = tuple(Gap(piece[1], piece[2]) if piece[1] else piece[0] for piece in _PIECE.finditer(template))
-    unknown = [piece.slot for piece in pieces if isinstance(piece, Gap) and piece.slot not in SLOTS]
+    pieces = tuple(Placeholder(piece[1], piece[2]) if piece[1] else piece[0] for piece in _PIECE.finditer(template))
+    unknown = [piece.slot for piece in pieces if isinstance(piece, Placeholder) and piece.slot not in SLOTS]
     if unknown:
         raise ValueError(f"form {template!r}: there are no slots {unknown}; known: {sorted(SLOTS)}")
     return Form(means, pieces, dict(fixed or {}))
@@ -93,13 +93,13 @@ class Table(Generic[MeaningT]):
         for one in forms:
             self._by_means.setdefault(one.means, []).append(one)
             first = one.pieces[0]
-            self._by_first.setdefault("" if isinstance(first, Gap) else first, []).append(one)
+            self._by_first.setdefault("" if isinstance(first, Placeholder) else first, []).append(one)
 
     @property
     def words(self) -> frozenset[str]:
         """Every word that a sentence of these forms can hold; `[k]` and punctuation are not words."""
         pieces = [piece for one in self.forms for piece in one.pieces]
-        found = [SLOTS[piece.slot].words if isinstance(piece, Gap) else frozenset((piece,)) for piece in pieces]
+        found = [SLOTS[piece.slot].words if isinstance(piece, Placeholder) else frozenset((piece,)) for piece in pieces]
         return frozenset(word for words in found for word in words if word.isalnum())
 
     def read(self, tokens: Sequence[str]) -> list[Match[MeaningT]]:
@@ -115,8 +115,12 @@ class Table(Generic[MeaningT]):
         for one in rng.sample(options, len(options)):
             if any(getattr(meaning, name) != value for name, value in one.fixed.items()):
                 continue
-            values = {gap.field: getattr(meaning, gap.field) for gap in one.pieces if isinstance(gap, Gap)}
-            if any(getattr(meaning, name) is not None for name in _unsaid(meaning, one, values)):
+            values = {
+                placeholder.field: getattr(meaning, placeholder.field)
+                for placeholder in one.pieces
+                if isinstance(placeholder, Placeholder)
+            }
+            if any(getattr(meaning, name) is not None for name in _unset_fields(meaning, one, values)):
                 continue
             text = fill(one, values, rng)
             if text is not None:
@@ -124,16 +128,17 @@ class Table(Generic[MeaningT]):
         return None
 
 
-def _unsaid(meaning: object, one: Form[MeaningT], values: Mapping[str, object]) -> list[str]:
+def _unset_fields(meaning: object, one: Form[MeaningT], values: Mapping[str, object]) -> list[str]:
     """The fields that the form neither shows nor fixes: it says nothing of them, and they have to be None."""
     names: tuple[str, ...] = getattr(meaning, "__slots__", ())
     return [name for name in names if name not in values and name not in one.fixed]
 
 
 def fill(one: Form[MeaningT], values: Mapping[str, object], rng: random.Random) -> str | None:
-    """The words of a form with its gaps filled, or None when a slot cannot say its value."""
+    """The words of a form with its placeholders filled, or None when a slot cannot say its value."""
     written = [
-        SLOTS[piece.slot].write(values[piece.field], rng) if isinstance(piece, Gap) else piece for piece in one.pieces
+        SLOTS[piece.slot].write(values[piece.field], rng) if isinstance(piece, Placeholder) else piece
+        for piece in one.pieces
     ]
     words = [word for word in written if word is not None]
     return joined(words) if len(words) == len(written) else None
@@ -150,9 +155,9 @@ def cased(text: str) -> str:
 
 
 def filled(
-    pieces: Sequence[str | Gap], tokens: Sequence[str], memo: dict[tuple[str, int], Read[object] | None]
+    pieces: Sequence[str | Placeholder], tokens: Sequence[str], memo: dict[tuple[str, int], Read[object] | None]
 ) -> dict[str, object] | None:
-    """What the gaps hold when `pieces` fit all of `tokens`, else None; a gap that comes twice holds the same.
+    """What the placeholders hold when `pieces` fit all of `tokens`, else None; one that comes twice holds the same.
 
     `memo` remembers what the slots read at each place of these tokens, for all forms that are tried on them.
     """
@@ -178,7 +183,7 @@ _NO_HAT = {"what": Kind(hat="none")}
 _NOTHING = {"what": Kind(holds="nothing")}
 _NEAREST = {"relation": "nearest to"}
 
-TELL: Table[Claim] = Table(
+STATEMENTS: Table[Claim] = Table(
     [
         form(PlaceIs, "this is {place:place}"),
         form(PlaceIs, "the place is {place:place}"),
@@ -210,9 +215,9 @@ TELL: Table[Claim] = Table(
         form(Shows, "there are {items:items} {place:in_place}"),
         form(Shows, "{items:one} {place:in_place}"),
         form(Shows, "there is {items:one} {place:in_place}"),
-        form(Roll, "the {what:plural} are {items:items}"),
-        form(Roll, "the only {what:plural} are {items:items}"),
-        form(Roll, "the only {what:noun} is {items:one}"),
+        form(Enumeration, "the {what:plural} are {items:items}"),
+        form(Enumeration, "the only {what:plural} are {items:items}"),
+        form(Enumeration, "the only {what:noun} is {items:one}"),
         form(Attribute, "{subject:ref} is {what:adjective}"),
         form(Attribute, "{subject:ref} is {what:some}"),
         form(Attribute, "{subject:any} has {what:hat}"),
@@ -245,7 +250,7 @@ TELL: Table[Claim] = Table(
 )
 """Statements, without the full stop."""
 
-WHETHER: Table[Claim] = Table(
+YES_NO_QUESTIONS: Table[Claim] = Table(
     [
         form(PlaceIs, "is this {place:place} ?"),
         form(PlaceIs, "is everything here {place:in_place} ?"),
@@ -268,7 +273,7 @@ WHETHER: Table[Claim] = Table(
 )
 """Questions for yes or no, by the claim that they ask about."""
 
-ASK: Table[Question] = Table(
+OPEN_QUESTIONS: Table[Question] = Table(
     [
         form(AskPlace, "what place is this ?"),
         form(AskPlace, "which place is this ?"),

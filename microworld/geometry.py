@@ -31,8 +31,14 @@ def _larger(a: Box, b: Box) -> bool | None:
     return None if 1 / LARGER <= a.area / b.area <= LARGER else a.area > b.area
 
 
-def _off_middle(box: Box) -> float:
+def off_middle(box: Box) -> float:
+    """How far the centre of a box is from the middle of the view; each axis counts 0-1."""
     return math.hypot(box.center[0] - 0.5, box.center[1] - 0.5)
+
+
+def shared_side(a: Box, b: Box) -> float:
+    """The shorter side of what two boxes have in common; below 0 where they are apart."""
+    return min(min(a.x2, b.x2) - max(a.x1, b.x1), min(a.y2, b.y2) - max(a.y1, b.y1))
 
 
 def _inside(a: Box, b: Box) -> bool | None:
@@ -41,12 +47,10 @@ def _inside(a: Box, b: Box) -> bool | None:
 
 
 def _cross(a: Box, b: Box) -> bool | None:
-    across = min(a.x2, b.x2) - max(a.x1, b.x1)
-    down = min(a.y2, b.y2) - max(a.y1, b.y1)
     inner = max(within(a, b), within(b, a))
-    if min(across, down) < -_BARELY or inner > _BARELY:
+    if shared_side(a, b) < -_BARELY or inner > _BARELY:
         return False
-    return True if min(across, down) > _BARELY and inner < 0 else None
+    return True if shared_side(a, b) > _BARELY and inner < 0 else None
 
 
 # A box that passes the middle of the view is in neither half, and is certainly in the other when its middle is.
@@ -60,7 +64,7 @@ PAIR: Mapping[str, Callable[[Box, Box], bool | None]] = {
     "left": lambda a, b: _clear(b.center[0] - a.center[0], _BESIDE),
     "above": lambda a, b: _clear(b.center[1] - a.center[1], _BESIDE),
     "larger": _larger,
-    "central": lambda a, b: _clear(_off_middle(b) - _off_middle(a), _CENTRAL),
+    "central": lambda a, b: _clear(off_middle(b) - off_middle(a), _CENTRAL),
     "inside": _inside,
     "overlap": _cross,
     "apart_across": lambda a, b: _gap(a.x2, b.x1),

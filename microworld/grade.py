@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from builders.localized.records import Qar
 from builders.localized.stage import CANDIDATES
@@ -21,13 +20,11 @@ from microworld.oracle import judge_qar
 from microworld.scenes import Scene
 from ostensive.errors import SettingsError
 from ostensive.recipe import read_yaml
-from ostensive.records import Judged, Record, Region, Verbalization
+from ostensive.records import Judged, Region, Verbalization
 from ostensive.run import partitions
-from ostensive.run.folder import RunFolder, existing_run
-from verbalizers.stage import VerbalizeStage
+from ostensive.run.folder import RunFolder, existing_run, kept_records
 
 _REASONS_SHOWN = 3
-RecordT = TypeVar("RecordT", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,28 +148,21 @@ def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
     kind = recipe_kind(str(read_yaml(folder.recipe_path).get("recipe")))
     if kind.candidate is not Qar:
         raise SettingsError(f"{run}: a run of {kind.name}; the oracle grades triples of the recipe localized")
-    judged = folder.partition_paths(JUDGED)
-    if not judged:
+    if not folder.partition_paths(JUDGED):
         raise SettingsError(f"{run}: no candidate of this run is judged yet; run `ostensive build` first")
     regions = regions_in(folder)
 
     def graded(rows: Iterable[Qar]) -> Grade:
         return grade((GradedRow(qar, regions[qar.image_id]) for qar in rows), truth)
 
-    accepted: Iterator[Judged[Qar]] = kept(judged, Judged[Qar])
-    candidates = kept(folder.partition_paths(CANDIDATES), Qar)
-    return RunGrades(graded(candidates), graded(one.candidate for one in accepted))
+    paths = folder.partition_paths(CANDIDATES)
+    candidates = (qar for path in paths for qar in partitions.read_kept(path, Qar))
+    return RunGrades(graded(candidates), graded(one.candidate for one in kept_records(folder, Judged[Qar])))
 
 
 def regions_in(folder: RunFolder) -> dict[str, tuple[Region, ...]]:
     """The regions of each image that a run has put into words."""
-    return {text.image_id: text.regions for text in kept(folder.partition_paths(VerbalizeStage.name), Verbalization)}
-
-
-def kept(paths: Iterable[Path], record: type[RecordT]) -> Iterator[RecordT]:
-    """The records that these partitions kept."""
-    for path in paths:
-        yield from partitions.read_kept(path, record)
+    return {text.image_id: text.regions for text in kept_records(folder, Verbalization)}
 
 
 def grade_lines(grades: RunGrades) -> Iterator[str]:

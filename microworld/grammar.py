@@ -1,7 +1,7 @@
 """Writes true sentences about a scene, in varied wording: captions, narratives, region phrases, statements.
 
 A sentence is drawn in two steps, what is told (`facts`) and how (`forms`), and carries its meaning. Questions and
-rationales are in `interviews`. Templates filled at random from the scene would not do: without the claim between, which
+rationales are in `questions`. Templates filled at random from the scene would not do: without the claim between, which
 is decided, nobody could tell which of them come out false.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from microworld.claims import All, Claim, Kind, PlaceIs
 from microworld.facts import FACTS, fact
-from microworld.nouns import all_said_of, said_of, with_article, write_noun
+from microworld.nouns import description_of, full_description_of, with_article, write_noun
 from microworld.scenes import Scene, Thing
 from microworld.sentences import write_statement
 from microworld.truth import Scope, scope_of
@@ -24,7 +24,7 @@ _STATEMENTS: dict[str, float] = {
     "absent": 1,
     "count": 2,
     "shows": 2,
-    "roll": 1,
+    "enumeration": 1,
     "attribute": 4,
     "only one": 1,
     "related": 4,
@@ -63,8 +63,8 @@ def caption(scene: Scene, rng: random.Random) -> Sentence:
     """One true sentence about what is to be seen, often with the place."""
     scope = scope_of(scene)
     sentence = _drawn(scope, _CAPTIONS, rng)
-    if not _tells_place(sentence.claim) and rng.random() < 0.7:
-        return _said(All((PlaceIs(scene.place), sentence.claim)), rng) or sentence
+    if not _states_place(sentence.claim) and rng.random() < 0.7:
+        return _written(All((PlaceIs(scene.place), sentence.claim)), rng) or sentence
     return sentence
 
 
@@ -72,7 +72,7 @@ def narrative(scene: Scene, rng: random.Random, *, sentences: int = 4) -> tuple[
     """At most so many true sentences that go together: the place, what is there, and how it stands. No two alike."""
     scope = scope_of(scene)
     forms = [
-        "shows" if rng.random() < 0.6 else "roll",
+        "shows" if rng.random() < 0.6 else "enumeration",
         "attribute",
         "related",
         "count",
@@ -83,19 +83,19 @@ def narrative(scene: Scene, rng: random.Random, *, sentences: int = 4) -> tuple[
     weights = [4, 4, 5, 2, 2, 1, 1]
     plan = ["place" if rng.random() < 0.7 else "ground"]
     plan += [forms[0], *sorted(rng.choices(forms[1:], weights[1:], k=max(0, 2 * sentences)), key=forms.index)]
-    told: dict[Claim, Sentence] = {}
+    chosen: dict[Claim, Sentence] = {}
     for form in _spread(plan, sentences, rng):
         claim = fact(scope, form, rng)
-        written = None if claim is None else _said(claim, rng)
-        if written is not None and written.claim not in told:
-            told[written.claim] = written
-    return tuple(told.values())
+        written = None if claim is None else _written(claim, rng)
+        if written is not None and written.claim not in chosen:
+            chosen[written.claim] = written
+    return tuple(chosen.values())
 
 
 def region_phrase(thing: Thing, rng: random.Random) -> Phrase:
     """What a region shows: all there is to see of the thing in it, or most of that."""
     while True:
-        kind = all_said_of(thing) if rng.random() < 0.6 else said_of(thing, rng)
+        kind = full_description_of(thing) if rng.random() < 0.6 else description_of(thing, rng)
         noun = write_noun(kind, rng)
         if noun is not None:
             return Phrase(with_article(noun), kind)
@@ -105,15 +105,15 @@ def _drawn(scope: Scope, chances: dict[str, float], rng: random.Random) -> Sente
     forms = list(chances)
     for _ in range(50):
         claim = fact(scope, rng.choices(forms, list(chances.values()))[0], rng)
-        written = None if claim is None else _said(claim, rng)
+        written = None if claim is None else _written(claim, rng)
         if written is not None:
             return written
-    written = _said(PlaceIs(scope.scene.place), rng)  # true of every scene, even of an empty one
+    written = _written(PlaceIs(scope.scene.place), rng)  # true of every scene, even of an empty one
     assert written is not None, "a place can always be said"
     return written
 
 
-def _said(claim: Claim, rng: random.Random) -> Sentence | None:
+def _written(claim: Claim, rng: random.Random) -> Sentence | None:
     text = write_statement(claim, rng)
     return None if text is None else Sentence(text, claim)
 
@@ -124,5 +124,5 @@ def _spread(plan: list[str], count: int, rng: random.Random) -> list[str]:
     return [*plan[:2], *(plan[at] for at in rest)][:count]
 
 
-def _tells_place(claim: Claim) -> bool:
+def _states_place(claim: Claim) -> bool:
     return getattr(claim, "place", None) is not None

@@ -210,7 +210,7 @@ def fits_one(kind: Kind, scene: Scene) -> bool:
     return sum(kind.fits(thing) for thing in scene.things) == 1
 
 
-def sayable(kind: Kind) -> bool:
+def is_expressible(kind: Kind) -> bool:
     """Whether a noun phrase can say it: of a bare thing not what it holds, of an empty-handed one not its hat."""
     if kind.hat == "none":
         return kind.holds is None
@@ -227,7 +227,7 @@ def names_of(scene: Scene, thing: Thing, without: Collection[Aspect] = ()) -> tu
     aspects = [aspect for aspect in full.aspects if aspect not in without]
     for size in range(1, len(aspects) + 1):
         kinds = [only(full, *names) for names in combinations(aspects, size)]
-        found = [kind for kind in kinds if sayable(kind) and fits_one(kind, scene)]
+        found = [kind for kind in kinds if is_expressible(kind) and fits_one(kind, scene)]
         if found:
             return tuple(sorted(found, key=lambda kind: (kind.shape is None and "shape" not in without, _empty(kind))))
     return ()
@@ -240,28 +240,28 @@ def some_name(scene: Scene, thing: Thing, rng: random.Random, without: Collectio
         return None
     # Mostly the first: people call things by their shapes.
     name = names[0] if rng.random() < 0.7 else rng.choice(names)
-    return more_said(name, thing, rng, without)
+    return extended(name, thing, rng, without)
 
 
-def more_said(kind: Kind, thing: Thing, rng: random.Random, without: Collection[Aspect] = ()) -> Kind:
+def extended(kind: Kind, thing: Thing, rng: random.Random, without: Collection[Aspect] = ()) -> Kind:
     """`kind` with its shape and perhaps some more of what is so of `thing`."""
     full = kind_of(thing)
     chances = {"shape": 0.85, "colour": 0.5, "size": 0.25, "pattern": 0.15, "pose": 0.3, "hat": 0.15, "holds": 0.15}
     for aspect in ASPECTS:
         if aspect not in without and rng.random() < chances[aspect] * (0.3 if _plain(full, aspect) else 1):
             fuller = replace(kind, **{aspect: getattr(full, aspect)})
-            kind = fuller if sayable(fuller) else kind
+            kind = fuller if is_expressible(fuller) else kind
     return kind
 
 
-def said_of(thing: Thing, rng: random.Random) -> Kind:
+def description_of(thing: Thing, rng: random.Random) -> Kind:
     """A description of `thing` that need not fit it alone: shape and colour nearly always, the rest now and then."""
     full = kind_of(thing)
     start = only(full, "shape", "colour") if rng.random() < 0.8 else only(full, "shape")
-    return more_said(start, thing, rng)
+    return extended(start, thing, rng)
 
 
-def all_said_of(thing: Thing) -> Kind:
+def full_description_of(thing: Thing) -> Kind:
     """All there is to see of a thing, its missing hat and empty hands left out."""
     full = kind_of(thing)
     bare = replace(full, hat=None if full.hat == "none" else full.hat)

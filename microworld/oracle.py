@@ -41,7 +41,7 @@ from ostensive.records import Box, Region
 
 @dataclass(frozen=True, slots=True)
 class QarFinding:
-    """The findings on a triple: whether the question is answered rightly, and whether the rationale is true."""
+    """The findings on a triple: whether the question has a true answer, and whether the rationale is true."""
 
     answer: Finding
     rationale: Finding
@@ -198,9 +198,9 @@ def _statement(tokens: Sequence[str], scope: Scope) -> Finding:
 
 def _of_species(tokens: Sequence[str], scope: Scope) -> Finding:
     """The finding on one sentence of a text about species."""
-    told = read_species(tokens) if _short(tokens) else None
-    if told is not None:
-        return _about(decide_species(told, scope), " ".join(tokens))
+    claim = read_species(tokens) if _short(tokens) else None
+    if claim is not None:
+        return _about(decide_species(claim, scope), " ".join(tokens))
     if _short(tokens) and read_statement(tokens) is None:
         return _unread([token for token in tokens if token not in SPECIES_WORDS], " ".join(tokens))
     return _statement(tokens, scope)
@@ -228,21 +228,21 @@ def _probe(question: Sequence[str], answer: Sequence[str], scope: Scope) -> _Pro
     asked = read_question(question)
     if not asked:
         return _Probed(_unread(question, words), None)
-    found = [(one, said) for one in asked for said in read_answer(one, answer)]
+    found = [(one, given) for one in asked for given in read_answer(one, answer)]
     if not found:
         stranger = unknown_word(answer)
         return _Probed(unsure(why.UNKNOWN_WORD, stranger) if stranger else unsure(why.NO_ANSWER, words), None)
-    finding = agreed(_said(one, said, scope) for one, said in found)
+    finding = agreed(_answer_finding(one, given, scope) for one, given in found)
     return _Probed(_about(finding, words), _topic(*found[0]))
 
 
-def _said(question: Question, said: Answer, scope: Scope) -> Finding:
-    finding = decide(said.claim, replace(scope, it=asked_about(question)))
-    return finding if said.affirmed else negated(finding)
+def _answer_finding(question: Question, given: Answer, scope: Scope) -> Finding:
+    finding = decide(given.claim, replace(scope, it=asked_about(question)))
+    return finding if given.affirmed else negated(finding)
 
 
-def _topic(question: Question, said: Answer) -> Reference | None:
+def _topic(question: Question, given: Answer) -> Reference | None:
     """What "it" means after an answer: what the answer speaks of, or the question if the answer says "it" too."""
-    claim: Claim = said.claim
+    claim: Claim = given.claim
     subject = spoken_of(claim)
     return subject if subject not in (None, It()) else asked_about(question)

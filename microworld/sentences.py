@@ -28,6 +28,7 @@ from microworld.claims import (
     Boxed,
     Claim,
     Count,
+    Enumeration,
     HeldKind,
     It,
     Kind,
@@ -38,11 +39,10 @@ from microworld.claims import (
     Question,
     Reference,
     Related,
-    Roll,
     Some,
     The,
 )
-from microworld.forms import ANSWERS, ASK, TELL, WHETHER, cased, fill
+from microworld.forms import ANSWERS, OPEN_QUESTIONS, STATEMENTS, YES_NO_QUESTIONS, cased, fill
 from microworld.scenes import Place
 from microworld.slots import SLOTS
 
@@ -51,7 +51,14 @@ MAX_TOKENS = 120
 """Of one sentence; the grammar's longest has about 60."""
 _ENDS = frozenset(".?!")
 VOCABULARY: tuple[str, ...] = tuple(
-    sorted(TELL.words | WHETHER.words | ASK.words | ANSWERS.words | {"yes", "no", "and"} | SLOTS["count"].words)
+    sorted(
+        STATEMENTS.words
+        | YES_NO_QUESTIONS.words
+        | OPEN_QUESTIONS.words
+        | ANSWERS.words
+        | {"yes", "no", "and"}
+        | SLOTS["count"].words
+    )
 )
 """Every word of this world, in lower case; besides there are `[k]` and the marks in `MARKS`."""
 MARKS = (".", ",", "?")
@@ -98,7 +105,7 @@ def read_statement(tokens: Sequence[str]) -> Clauses | None:
     starts = [0, *(at + 2 for at in range(len(words) - 1) if words[at] == "," and words[at + 1] == "and")]
     ends = [*(start - 2 for start in starts[1:]), len(words)]
     for start, end in zip(starts, ends, strict=True):
-        readings = tuple(dict.fromkeys(match.meaning for match in TELL.read(words[start:end])))
+        readings = tuple(dict.fromkeys(match.meaning for match in STATEMENTS.read(words[start:end])))
         if not readings:
             return None
         found.append(readings)
@@ -107,8 +114,8 @@ def read_statement(tokens: Sequence[str]) -> Clauses | None:
 
 def read_question(tokens: Sequence[str]) -> tuple[Question, ...]:
     """Everything that a question can ask; nothing when it is of no known form."""
-    whether = [AskWhether(match.meaning) for match in WHETHER.read(tokens)]
-    return tuple(dict.fromkeys((*(match.meaning for match in ASK.read(tokens)), *whether)))
+    whether = [AskWhether(match.meaning) for match in YES_NO_QUESTIONS.read(tokens)]
+    return tuple(dict.fromkeys((*(match.meaning for match in OPEN_QUESTIONS.read(tokens)), *whether)))
 
 
 def read_answer(question: Question, tokens: Sequence[str]) -> tuple[Answer, ...]:
@@ -138,14 +145,18 @@ def write_statement(claim: Claim, rng: random.Random) -> str | None:
     opening = ""
     if len(claims) > 1 and isinstance(claims[0], PlaceIs) and rng.random() < 0.7:
         opening, claims = f"{SLOTS['in_place'].write(claims[0].place, rng)}, ", claims[1:]
-    clauses = [TELL.write(one, rng) for one in claims]
+    clauses = [STATEMENTS.write(one, rng) for one in claims]
     texts = [clause for clause in clauses if clause is not None]
     return cased(f"{opening}{', and '.join(texts)}.") if len(texts) == len(clauses) else None
 
 
 def write_question(question: Question, rng: random.Random) -> str | None:
     """A question in words, or None when no form can ask it."""
-    text = WHETHER.write(question.claim, rng) if isinstance(question, AskWhether) else ASK.write(question, rng)
+    text = (
+        YES_NO_QUESTIONS.write(question.claim, rng)
+        if isinstance(question, AskWhether)
+        else OPEN_QUESTIONS.write(question, rng)
+    )
     return None if text is None else cased(text)
 
 
@@ -170,7 +181,7 @@ def claimed(question: Question, value: object) -> Claim | None:
             return PlaceIs(cast(Place, value))  # the slot reads nothing but places
         case AskCount(what), int():
             return Count(what, value)
-        case AskAspect(subject, aspect), Kind() if _tells(value, aspect):
+        case AskAspect(subject, aspect), Kind() if _states(value, aspect):
             return Attribute(subject, value)
         case AskRelated(relation, b), The() | Some() if value.kind.aspects:
             return Related(value, relation, b)
@@ -185,7 +196,7 @@ def claimed(question: Question, value: object) -> Claim | None:
     return None
 
 
-def _tells(value: Kind, aspect: str) -> bool:
+def _states(value: Kind, aspect: str) -> bool:
     if value.hat == "any" or value.holds == HeldKind():
         return False
     return (value.shape is not None) if aspect == "kind" else aspect in value.aspects
@@ -214,16 +225,16 @@ def answers(question: Question, claim: Claim) -> bool:
             return claim == asked
         case AskPlace(), PlaceIs():
             return True
-        case AskCount(what), Count(told, _) | Absent(told) | Roll(told, _):
-            return what == told
+        case AskCount(what), Count(given, _) | Absent(given) | Enumeration(given, _):
+            return what == given
         case AskAspect(subject, aspect), Attribute(of, what):
-            return of in (subject, It()) and _tells(what, aspect)
-        case AskRelated(relation, b), Related(a, told, to) | OnlyThere(a, told, to):
-            return (told, to) == (relation, b) and claimed(question, a) is not None
-        case AskEither(a, b, relation), Related(x, told, y):
-            return told == relation and {x, y} == {a, b}
-        case AskHaving(what), Attribute(subject, told) | OnlyOne(subject, told):
-            return told == what and claimed(question, subject) is not None
+            return of in (subject, It()) and _states(what, aspect)
+        case AskRelated(relation, b), Related(a, given, to) | OnlyThere(a, given, to):
+            return (given, to) == (relation, b) and claimed(question, a) is not None
+        case AskEither(a, b, relation), Related(x, given, y):
+            return given == relation and {x, y} == {a, b}
+        case AskHaving(what), Attribute(subject, given) | OnlyOne(subject, given):
+            return given == what and claimed(question, subject) is not None
     return False
 
 

@@ -100,8 +100,8 @@ def concept_words(what: Kind) -> str:
         case Kind(holds=HeldKind(None, None)):
             return "holds something"
         case Kind(holds=HeldKind(shape, colour)):
-            said = " ".join(filter(None, (colour, shape or "thing")))
-            return f"holds {'an' if said[0] == 'o' else 'a'} {said}"
+            phrase = " ".join(filter(None, (colour, shape or "thing")))
+            return f"holds {'an' if phrase[0] == 'o' else 'a'} {phrase}"
     raise ValueError(f"a concept says one thing, and not of a size: {what}")
 
 

@@ -143,7 +143,7 @@ def _read_mark(verb: tuple[str, ...], words: Sequence[str], at: int) -> Read[obj
 
 
 def write_species(claim: SpeciesClaim, rng: random.Random) -> str | None:
-    """A sentence that says `claim`, with a capital letter and a full stop; None when its subject cannot be said."""
+    """A sentence that says `claim`, with a capital letter and a full stop; None when its subject cannot be written."""
     subject = write_reference(claim.subject, rng)
     marks = _write_marks(claim.marks, rng)
     if subject is None:
@@ -151,12 +151,12 @@ def write_species(claim: SpeciesClaim, rng: random.Random) -> str | None:
     if claim.species is None:
         return cased(f"{subject} {marks}.") if claim.marks else None
     fitting = [head for head in _HEADS if isinstance(claim.subject, It) or "{subject}" in head]
-    said = {
+    written = {
         "{subject}": subject,
         "{species}": claim.species,
         "{a species}": f"{article(claim.species)} {claim.species}",
     }
-    words = [said.get(part, part) for part in rng.choice(fitting)]
+    words = [written.get(part, part) for part in rng.choice(fitting)]
     reason = [*rng.choice(_BECAUSE), "it", marks] if claim.marks else []
     return cased(" ".join([*words, *reason]) + ".")
 

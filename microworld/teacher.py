@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from builders.localized.scripted import taught_wordings
+from builders.localized.scripted import wording_table
 from microworld.claims import Attribute, Claim, Kind, Measured, Numbered, The
-from microworld.forms import Gap, filled
+from microworld.forms import Placeholder, filled
 from microworld.geometry import FACTS
 from microworld.nouns import Read
 from microworld.sentences import tokens_of
 
-_GAP = re.compile(r"\{([abx])\}")
+_PLACEHOLDER = re.compile(r"\{([abx])\}")
 _SLOTS = {"a": "ref", "b": "ref", "x": "some"}
 _QUOTES = ("“", "”")
 _ASIDE = (("asked", "“"), ("”", ",", "anyone", "here", "would", "say", "“"), ("”",))
-_IS, _TOLD = "is", "told"
+_IS, _STATED = "is", "stated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class TeacherForm:
     """One row of the table, taken apart: what kind of fact it is about, and the pieces of its three texts."""
 
     kind: str
-    question: tuple[str | Gap, ...]
-    answer: tuple[str | Gap, ...]
-    rationale: tuple[str | Gap, ...]
+    question: tuple[str | Placeholder, ...]
+    answer: tuple[str | Placeholder, ...]
+    rationale: tuple[str | Placeholder, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,16 @@ class QuotedProbe:
 
 def forms_from(table: Mapping[str, Sequence[Sequence[str]]]) -> tuple[TeacherForm, ...]:
     """The table of wordings made ready for reading; raises `ValueError` for a kind of fact that is not known here."""
-    unknown = sorted(set(table) - FACTS - {_IS, _TOLD})
+    unknown = sorted(set(table) - FACTS - {_IS, _STATED})
     if unknown:
-        raise ValueError(f"wordings of kinds {unknown}: known are {sorted((*FACTS, _IS, _TOLD))}")
+        raise ValueError(f"wordings of kinds {unknown}: known are {sorted((*FACTS, _IS, _STATED))}")
     rows = [(kind, *row) for kind, group in table.items() for row in group]
     return tuple(TeacherForm(kind, _pieces(q), _pieces(a), _pieces(r)) for kind, q, a, r in rows)
 
 
 @lru_cache(maxsize=1)
 def _forms() -> tuple[TeacherForm, ...]:
-    return forms_from(taught_wordings())
+    return forms_from(wording_table())
 
 
 def read_teacher_answer(question: Sequence[str], answer: Sequence[str]) -> TeacherAnswer | None:
@@ -70,11 +70,11 @@ def read_teacher_answer(question: Sequence[str], answer: Sequence[str]) -> Teach
         asked = filled(form.question, question, memo)
         if asked is None:
             continue
-        if form.kind == _TOLD:
+        if form.kind == _STATED:
             return TeacherAnswer(None)
-        told = filled(form.answer, answer, answer_memo)
-        if told is not None and all(asked.get(name, value) == value for name, value in told.items()):
-            claim = _claim(form.kind, {**asked, **told})
+        given = filled(form.answer, answer, answer_memo)
+        if given is not None and all(asked.get(name, value) == value for name, value in given.items()):
+            claim = _claim(form.kind, {**asked, **given})
             return None if claim is None else TeacherAnswer(claim)
     return None
 
@@ -83,7 +83,7 @@ def read_teacher_rationale(sentence: Sequence[str]) -> Claim | None:
     """What a sentence of the teacher's rationale claims; None where it is none of the table."""
     memo: dict[tuple[str, int], Read[object] | None] = {}
     for form in _forms():
-        values = None if form.kind == _TOLD else filled(form.rationale, sentence, memo)
+        values = None if form.kind == _STATED else filled(form.rationale, sentence, memo)
         if values is not None:
             return _claim(form.kind, values)
     return None
@@ -91,7 +91,7 @@ def read_teacher_rationale(sentence: Sequence[str]) -> Claim | None:
 
 def repeats_answer(rationale: Sequence[str]) -> bool:
     """Whether a rationale only says that it is as the answer says."""
-    return any(form.kind == _TOLD and list(form.rationale) == list(rationale) for form in _forms())
+    return any(form.kind == _STATED and list(form.rationale) == list(rationale) for form in _forms())
 
 
 def read_quoted_probe(sentence: Sequence[str]) -> QuotedProbe | None:
@@ -115,9 +115,9 @@ def _claim(kind: str, values: Mapping[str, object]) -> Claim | None:
     return Measured(kind, a, b)
 
 
-def _pieces(template: str) -> tuple[str | Gap, ...]:
-    """A template's tokens and gaps; odd places of the split are the names of gaps."""
-    pieces: list[str | Gap] = []
-    for at, text in enumerate(_GAP.split(template)):
-        pieces += [Gap(text, _SLOTS[text])] if at % 2 else tokens_of(text)
+def _pieces(template: str) -> tuple[str | Placeholder, ...]:
+    """A template's tokens and placeholders; odd places of the split are the names of placeholders."""
+    pieces: list[str | Placeholder] = []
+    for at, text in enumerate(_PLACEHOLDER.split(template)):
+        pieces += [Placeholder(text, _SLOTS[text])] if at % 2 else tokens_of(text)
     return tuple(pieces)

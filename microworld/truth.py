@@ -21,6 +21,7 @@ from microworld.claims import (
     Boxed,
     Claim,
     Count,
+    Enumeration,
     Exists,
     GroundIs,
     It,
@@ -32,7 +33,6 @@ from microworld.claims import (
     PlaceIs,
     Reference,
     Related,
-    Roll,
     Shows,
     Some,
     The,
@@ -110,8 +110,8 @@ def decide(claim: Claim, scope: Scope) -> Finding:
         case Shows(items, place):
             there = _shows(items, scope.scene)
             return there if place is None else all_of((whether(place == scope.scene.place, why.WRONG_PLACE), there))
-        case Roll(what, items):
-            return _roll(what, items, scope.scene)
+        case Enumeration(what, items):
+            return _enumeration(what, items, scope.scene)
         case Attribute(subject, what):
             return _attribute(subject, what, scope)
         case OnlyOne(subject, what):
@@ -200,14 +200,14 @@ def _rows(items: Sequence[Kind], things: Sequence[Thing]) -> Iterable[tuple[Thin
     return permutations([thing for thing in things if any(item.fits(thing) for item in items)], len(items))
 
 
-def _roll(what: Kind, items: Sequence[Kind], scene: Scene) -> Finding:
+def _enumeration(what: Kind, items: Sequence[Kind], scene: Scene) -> Finding:
     fitting = [thing for thing in scene.things if what.fits(thing)]
     if len(fitting) == len(items) and _matched(items, fitting):
         return unsure(why.HALF_SEEN) if _held(what, scene) or any(t.visible < SEEN_FROM for t in fitting) else TRUE
     # What may or may not be counted could still make it true, unless an item is of no kind that there is.
     open_ends = _held(what, scene) or any(thing.visible < SEEN_FROM for thing in fitting)
     known = all(any(item.fits(thing) for thing in fitting) or _held(item, scene) for item in items)
-    return unsure(why.HALF_SEEN) if open_ends and known else false(why.NOT_THE_ROLL)
+    return unsure(why.HALF_SEEN) if open_ends and known else false(why.NOT_THE_ENUMERATION)
 
 
 def _attribute(subject: Reference, what: Kind, scope: Scope) -> Finding:

@@ -1,85 +1,37 @@
 """What critics are made and opened with in tests, and rows for them to score."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from plain_services import plain_services
+from captions_recipe import recipe as captions
+from plain_services import journaled_services, plain_services
 
-from builders.filtering import FilteredRecipe
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from critics.critic import CriticContext
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.scripted import ScriptedTeacherSettings
-from ostensive.images.settings import IntakeSettings
-from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Annotation, Box, ImageRecord, Location, NamedText, Probe, Region, Verbalization
-from ostensive.run.services import Services, ServiceSettings, open_services
+from ostensive.run.services import Services
 from ostensive.stage import Evidence, ImageEvidence
 
 IMAGE = "a" * 64
+CAPTIONS = captions.KIND
+"""Candidates with neither a question nor regions, of an image that nobody verbalized."""
+Caption = captions.Caption
 SERVICES = plain_services()
 """Services with which nobody can be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """A candidate with neither a question nor regions, of an image that nobody verbalized."""
-
-    row_id: str
-    image_id: str
-    note: str
-    caption: str
-    teacher: str
-    prompt_hash: str
-    request_key: str
-
-    @property
-    def record_id(self) -> str:
-        return self.row_id
-
-
-class NotesRecipe(FilteredRecipe):
-    recipe: Literal["notes"]
-
-
-def shown_caption(candidate: Caption) -> tuple[ShownText, ...]:
-    return (ShownText("note", candidate.note), ShownText("caption", candidate.caption))
-
-
-def caption_of(candidate: Caption) -> str:
-    return candidate.caption
-
-
-CAPTIONS = RecipeKind(
-    name="notes",
-    recipe=NotesRecipe,
-    candidate=Caption,
-    make_stages=lambda _recipe: (),
-    script=KIND.script,
-    shown=shown_caption,
-    compared_text=caption_of,
-    parts=("note", "caption"),
-    judged_parts=("caption",),
-    annotations_required=("note",),
-    title="captions of images from notes",
-    noun="caption",
-    task_categories=("image-to-text",),
-    method="",
-    citation="",
-    package="nowhere",
-)
-
-
-def notes_recipe(*critics: dict[str, object]) -> NotesRecipe:
+def notes_recipe(*critics: dict[str, object]) -> captions.CaptionsRecipe:
+    """The recipe of captions from notes, whose candidates have neither a question nor regions."""
     corpus = {"license": "other", "source": "a test"}
-    values = {"recipe": "notes", "profile": "offline", "corpus": corpus, "critics": critics or ({"kind": "rules"},)}
-    return NotesRecipe.model_validate(values)
+    values = {"recipe": "captions", "profile": "offline", "corpus": corpus, "critics": critics or ({"kind": "rules"},)}
+    return captions.CaptionsRecipe.model_validate(values)
 
 
 def context(kind: RecipeKind = KIND) -> CriticContext:
@@ -138,6 +90,5 @@ def asking(folder: Path, base_url: str | None = None, *, kind: RecipeKind = KIND
     teacher: TeacherSettings = ScriptedTeacherSettings()
     if base_url is not None:
         teacher = ServedTeacherSettings(model="scripted", base_url=base_url)
-    settings = ServiceSettings(intake=IntakeSettings(), threads=1, journal=folder / "journal.sqlite", run_id="run")
-    with open_services(settings, threading.Event()) as services:
+    with journaled_services(folder / "journal.sqlite") as services:
         yield Asking(CriticContext(kind, teacher, seed=0), services)

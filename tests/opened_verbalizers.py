@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import plain_services
 from PIL import Image
-from plain_services import plain_services
 
 from ostensive.images.loader import ImageLoader
 from ostensive.images.settings import IntakeSettings
 from ostensive.records import ImageRecord
-from ostensive.run.services import Services, ServiceSettings, open_services
+from ostensive.run.services import Services
 from verbalizers.base import Verbalizer, VerbalizerContext, open_workers
 
 CONTEXT = VerbalizerContext(seed=0)
@@ -39,7 +39,7 @@ def load_file(image: ImageRecord) -> Image.Image:
 
 def services(load: Load = load_file, *, threads: int = 2) -> Services:
     """Services with which nobody can be asked."""
-    return replace(plain_services(threads=threads), images=FileLoader(load))
+    return replace(plain_services.plain_services(threads=threads), images=FileLoader(load))
 
 
 @contextmanager
@@ -47,10 +47,7 @@ def journaled_services(
     journal: Path, load: Load = load_file, *, stop: threading.Event | None = None, max_requests: int | None = None
 ) -> Iterator[Services]:
     """Services with a journal, through which models on this machine and servers are asked."""
-    settings = ServiceSettings(
-        intake=IntakeSettings(), threads=2, journal=journal, run_id="r", max_requests=max_requests
-    )
-    with open_services(settings, stop or threading.Event()) as opened:
+    with plain_services.journaled_services(journal, stop=stop, max_requests=max_requests) as opened:
         yield replace(opened, images=FileLoader(load))
 
 

@@ -16,8 +16,8 @@ from plain_services import plain_services
 from builders.dedupe import (
     DedupeSettings,
     DedupeStage,
+    Labels,
     choose_roots,
-    cluster,
     cluster_distances,
     comparable,
     cosine_distances,
@@ -44,6 +44,10 @@ READING_REWORDED = (
 CALM = ("What does the woman in [2] feel?", "She is calm.", "Her face is relaxed and she sits comfortably.")
 GREEN = ("What colour is the area [3]?", "It is mostly dark green.", "The palette of [3] is dominated by dark green.")
 GREEN_ELSEWHERE = tuple(text.replace("[3]", "[5]") for text in GREEN)
+
+
+def cluster(embeddings: Vectors, settings: DedupeSettings) -> Labels:
+    return cluster_distances(cosine_distances(embeddings), settings)
 
 
 def qar(texts: Sequence[str], row_id: str | None = None, image_id: str = "a") -> Qar:
@@ -213,7 +217,16 @@ def test_threshold_is_inclusive_and_linkage_matters() -> None:
     assert cluster(vectors(0, 60), DedupeSettings(max_distance=0.4999)).tolist() == [0, 1]
     assert len(set(cluster(chain, DedupeSettings(max_distance=0.5, linkage="single")).tolist())) == 1
     assert len(set(cluster(chain, DedupeSettings(max_distance=1.0, linkage="average")).tolist())) == 1
-    assert len(set(cluster(chain, DedupeSettings(max_distance=1.0, linkage="complete")).tolist())) == 2
+    assert (
+        len(
+            set(
+                cluster_distances(
+                    cosine_distances(chain), DedupeSettings(max_distance=1.0, linkage="complete")
+                ).tolist()
+            )
+        )
+        == 2
+    )
 
 
 def test_a_mean_distance_at_the_threshold_counts_as_within_it() -> None:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.localized.notes import asked_for, read_notes
-from builders.localized.outcomes import Absent, Limits, Triple, TurnText, turn_outcomes
+from builders.localized.context import asked_for, read_context
 from builders.localized.scripted import _MAX_NAME_WORDS, NOTHING_TO_SAY, Wording, _wordings, make_script
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
+from builders.localized.triples import Absent, Limits, Triple, TurnText, turn_triples
 from critics.rules import CheckedTexts, first_broken_rule
 from critics.settings import RulesSettings
 from ostensive.chat.records import Message
@@ -57,7 +57,7 @@ def outcomes(row: Verbalization, mode: Mode, error_rate: float = 0.0) -> list[Tr
     found: list[Triple | Absent] = []
     for text in replies(row, mode, error_rate):
         seen = [one.question for one in found if isinstance(one, Triple) and not one.reason]
-        found += turn_outcomes(TurnText(text, "stop"), limits, seen)
+        found += turn_triples(TurnText(text, "stop"), limits, seen)
     return found
 
 
@@ -332,7 +332,7 @@ def test_it_writes_as_many_as_it_is_asked_for() -> None:
 def test_the_notes_are_read_back_as_they_were_written() -> None:
     row = scene(4)
     for mode in MODES:
-        notes = read_notes(STAGE.conversation(row, mode).messages[-1].text)
+        notes = read_context(STAGE.conversation(row, mode).messages[-1].text)
         assert [region.caption for region in notes.regions] == [region.caption for region in row.regions]
         assert [(probe.question, probe.answer) for probe in notes.probes] == [(p.question, p.answer) for p in PROBES]
         assert notes.sentences == (*row.concepts, *row.narratives)

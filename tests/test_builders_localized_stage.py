@@ -10,12 +10,12 @@ from typing import Self
 import pytest
 from plain_services import plain_services
 
-from builders.localized.outcomes import REASONS
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from builders.localized.scripted import make_script
 from builders.localized.settings import LocalizedSettings
 from builders.localized.stage import CandidatesStage
+from builders.localized.triples import REASONS
 from critics.critic import CriticContext
 from critics.settings import RulesSettings
 from critics.stage import ScoreStage, judge_stage

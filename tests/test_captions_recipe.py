@@ -215,6 +215,7 @@ def test_the_files_that_name_it_are_its_own() -> None:
     assert naming == [
         "tests/captions_recipe/recipe.py",
         "tests/captions_recipe/recipe.yaml",
+        "tests/critic_context.py",
         "tests/installed_recipe.py",
         "tests/test_captions_recipe.py",
         "tests/test_microworld_folder.py",

@@ -273,7 +273,7 @@ def test_markdown() -> None:
 
 
 def test_every_field_of_today_is_described() -> None:
-    form = PublicForm(KIND, "", told=("Verbalization", "Annotation"), has_splits=True)
+    form = PublicForm(KIND, "", record_names=("Verbalization", "Annotation"), has_splits=True)
     for schema in (form.sample_schema, form.flat_schema):
         assert [note.path for note in form.field_notes(list(schema)) if not note.note] == []
 

@@ -11,8 +11,8 @@ from critic_context import CAPTIONS, Caption, caption, notes_recipe
 from PIL import Image
 from typer.testing import CliRunner
 
-from builders.choosing import annotated_run
 from builders.localized.records import Qar
+from builders.representatives import annotated_run
 from critics.annotation.export import agreement, export, run_labels
 from critics.annotation.label_studio import from_label_studio, to_label_studio
 from critics.annotation.serving import AnnotatedRun, AnnotateOptions, annotate, stock
@@ -253,7 +253,7 @@ def test_candidates_of_any_recipe_are_put_up_judged_and_become_labels(captions: 
     with AnnotationStore(captions.folder.path / STORE_NAME) as store:
         assert stock(captions, store, AnnotateOptions(per_image=2)) == ["6 captions about 3 of 3 images to judge"]
         assert [text.name for item in store.items("accept") for text in item.texts] == ["note", "caption"] * 6
-        with pytest.raises(SettingsError, match="the task triple does not suit the captions of the recipe notes; give"):
+        with pytest.raises(SettingsError, match="task triple does not suit the captions of the recipe captions; give"):
             stock(captions, store, AnnotateOptions(task="triple"))
         while (item := store.next_item("accept", "Ada", 1)) is not None:
             store.record(

@@ -11,12 +11,12 @@ from ostensive.cli import app
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--stage", "seeing", "--stage", "dreaming"], "--stage: there is no stage 'dreaming'; there are pool, seeing"),
-        (["--minutes", "dreaming=3"], "--minutes: there is no stage 'dreaming'; there are pool, seeing"),
-        (["--minutes", "seeing"], "--minutes seeing: STAGE=MINUTES is expected, such as seeing=16"),
-        (["--minutes", "seeing=long"], "--minutes seeing=long: STAGE=MINUTES is expected, such as seeing=16"),
-        (["--minutes", "seeing=0"], "--minutes seeing=0: STAGE=MINUTES is expected, such as seeing=16"),
-        (["--minutes", "seeing=nan"], "--minutes seeing=nan: STAGE=MINUTES is expected, such as seeing=16"),
+        (["--stage", "vision", "--stage", "dreaming"], "--stage: there is no stage 'dreaming'; there are pool, vision"),
+        (["--minutes", "dreaming=3"], "--minutes: there is no stage 'dreaming'; there are pool, vision"),
+        (["--minutes", "vision"], "--minutes vision: STAGE=MINUTES is expected, such as vision=16"),
+        (["--minutes", "vision=long"], "--minutes vision=long: STAGE=MINUTES is expected, such as vision=16"),
+        (["--minutes", "vision=0"], "--minutes vision=0: STAGE=MINUTES is expected, such as vision=16"),
+        (["--minutes", "vision=nan"], "--minutes vision=nan: STAGE=MINUTES is expected, such as vision=16"),
     ],
 )
 def test_a_training_that_cannot_be_planned_is_refused(tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -173,12 +173,12 @@ def test_candidates_of_another_recipe_are_scored_and_judged_by_their_own_texts()
     [
         (
             OverlapSettings(references="x"),
-            "critics: overlap requires the text rationale, which compare names; a caption of the recipe notes has no"
+            "critics: overlap requires the text rationale, which compare names; a caption of the recipe captions has no"
             " such thing (its texts are note, caption)",
         ),
         (
             RulesSettings(limits={"captoin": {"max_words": 3}}),
-            "critics: rules requires the text captoin, of which limits has a limit; a caption of the recipe notes"
+            "critics: rules requires the text captoin, of which limits has a limit; a caption of the recipe captions"
             " has no such thing (its texts are note, caption)",
         ),
     ],

@@ -111,5 +111,5 @@ def test_what_cannot_be_chosen(run: RunFolder) -> None:
     assert complaint(ThresholdTarget(precision=0.5)) == (
         f"{run.path}: no candidate of this run was judged yet; label with `ostensive annotate RUN`"
     )
-    with pytest.raises(SettingsError, match="the recipe notes has no critics"):
-        critics_of(Recipe.model_construct(recipe="notes", corpus=RECIPE.corpus))
+    with pytest.raises(SettingsError, match="the recipe captions has no critics"):
+        critics_of(Recipe.model_construct(recipe="captions", corpus=RECIPE.corpus))

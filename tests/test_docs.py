@@ -24,7 +24,7 @@ import yaml
 from drawing import write_scenes
 
 from builders import dedupe
-from builders.localized import outcomes
+from builders.localized import triples
 from builders.localized.recipe import KIND, LocalizedRecipe
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
@@ -365,7 +365,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: images failed") == refusals.FAULTS
     assert names_in("reasons: images dropped") == phrases - refusals.FAULTS
     assert names_in("reasons: annotations") == set(annotations.REASONS)
-    assert names_in("reasons: candidates") == set(outcomes.REASONS)
+    assert names_in("reasons: candidates") == set(triples.REASONS)
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})
     assert names_in("reasons: judged") == rule_reasons()

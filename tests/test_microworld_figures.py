@@ -27,7 +27,7 @@ NAMED = {
     "what it holds": "holds",
     "what is nearest": "nearest",
     "what is in a numbered box": "thing numbered",
-    "whether it is so what is said of numbered boxes": "said of numbered",
+    "whether it is so what is said of numbered boxes": "statement on numbered",
     "narrative, true to the last sentence": "narrative",
 }
 REQUIRED = {"place marked", "colour marked", "shape marked", "existence", "count", "left/above"}

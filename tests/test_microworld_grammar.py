@@ -29,12 +29,12 @@ from microworld.claims import (
     kind_of,
     only,
 )
-from microworld.corrupting import corrupt, corrupt_answer
+from microworld.corrupting import corrupt
 from microworld.facts import FACTS, fact
-from microworld.forms import ANSWERS, ASK, TELL, WHETHER, form
+from microworld.forms import ANSWERS, OPEN_QUESTIONS, STATEMENTS, YES_NO_QUESTIONS, form
 from microworld.grammar import caption, narrative, region_phrase, statement
-from microworld.interviews import TOPICS, ask, reason
-from microworld.nouns import PLURALS, fits_one, names_of, read_some, sayable, some_name
+from microworld.nouns import PLURALS, fits_one, is_expressible, names_of, read_some, some_name
+from microworld.questions import TOPICS, ask, reason
 from microworld.scenes import Scene
 from microworld.sentences import (
     MARKS,
@@ -126,19 +126,19 @@ def test_the_vocabulary_is_small_and_every_word_and_form_of_it_is_used() -> None
         regions = regions_of(where) if seed % 2 else ()
         for text in (statement(where, rng, regions).text for _ in range(10)):
             used.update(tokens_of(text))
-            forms.update(str(match.form.pieces) for clause in clauses_of(text) for match in TELL.read(clause))
+            forms.update(str(match.form.pieces) for clause in clauses_of(text) for match in STATEMENTS.read(clause))
         for topic in TOPICS:
             asked = ask(where, topic, rng, regions)
             if asked is not None:
                 question, answer = tokens_of(asked.question), tokens_of(asked.answer)
                 used.update((*question, *answer))
-                forms.update(str(match.form.pieces) for match in WHETHER.read(question))
-                forms.update(str(match.form.pieces) for match in ASK.read(question))
+                forms.update(str(match.form.pieces) for match in YES_NO_QUESTIONS.read(question))
+                forms.update(str(match.form.pieces) for match in OPEN_QUESTIONS.read(question))
                 forms.update(str(match.form.pieces) for match in ANSWERS.read(answer))
     # Few scenes have six things of a kind; "something" only stands for what nobody has looked at.
     assert set(VOCABULARY) - used - {"it"} <= {"6", "7", "8", "9", "something"}
-    told = [one.pieces for one in (*TELL.forms, *WHETHER.forms)]
-    asked_for = [one.pieces for one in (*ASK.forms, *ANSWERS.forms)]
+    told = [one.pieces for one in (*STATEMENTS.forms, *YES_NO_QUESTIONS.forms)]
+    asked_for = [one.pieces for one in (*OPEN_QUESTIONS.forms, *ANSWERS.forms)]
     assert [parts for parts in (*told, *asked_for) if str(parts) not in forms] == []
 
 
@@ -159,7 +159,7 @@ def test_a_name_is_the_shortest_that_fits_one_thing(seed: int) -> None:
             kind
             for size in range(1, len(said) + 1)
             for aspects in combinations(said, size)
-            if sayable(kind := only(full, *aspects)) and fits_one(kind, where)
+            if is_expressible(kind := only(full, *aspects)) and fits_one(kind, where)
         ]
         name = next(iter(names_of(where, thing)), None)
         if name is None:
@@ -176,7 +176,7 @@ def test_what_is_sayable_can_be_said() -> None:
     for hat in (None, "none", "any", "red"):
         for holds in (None, "nothing", HeldKind(), HeldKind("star"), HeldKind("star", "white")):
             kind = Kind("circle", hat=hat, holds=holds)
-            assert sayable(kind) == (write_statement(Exists(kind), random.Random(0)) is not None), kind
+            assert is_expressible(kind) == (write_statement(Exists(kind), random.Random(0)) is not None), kind
 
 
 def test_of_two_that_look_alike_neither_has_a_name() -> None:
@@ -196,7 +196,7 @@ def test_a_name_leaves_out_what_is_asked_for() -> None:
 
 @settings(max_examples=25)
 @given(SEEDS)
-def test_questions_are_read_and_rightly_answered(seed: int) -> None:
+def test_questions_are_read_and_answers_are_true(seed: int) -> None:
     where, rng = scene(seed), random.Random(seed)
     for regions in ((), regions_of(where)):
         scope = scope_of(where, regions)
@@ -208,9 +208,6 @@ def test_questions_are_read_and_rightly_answered(seed: int) -> None:
             assert asked.answered in read_answer(asked.asks, tokens_of(asked.answer)) or "it " in asked.answer.lower()
             finding = decide(asked.answered.claim, scope)
             assert finding.is_true if asked.answered.affirmed else finding.is_false
-            wrong = corrupt_answer(asked.asks, asked.answered, scope, rng)
-            if wrong is not None:
-                assert decide(wrong.claim, scope).is_true != wrong.affirmed
 
 
 @settings(max_examples=25)

@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from microworld_scenes import regions_of, scene
 
-from builders.localized.facts import NotedBox, facts_of
-from builders.localized.outcomes import Limits, Triple, TurnText, turn_outcomes
+from builders.localized.facts import PromptBox, facts_of
 from builders.localized.records import Qar
 from builders.localized.scripted import make_script
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
+from builders.localized.triples import Limits, Triple, TurnText, turn_triples
 from microworld import findings as why
 from microworld.corrupting import corrupt
 from microworld.findings import TruthValue
 from microworld.geometry import holds
 from microworld.grammar import caption, narrative, region_phrase, statement
-from microworld.interviews import TOPICS, ask, reason
 from microworld.oracle import judge_probe, judge_qar, judge_region_caption, judge_text
+from microworld.questions import TOPICS, ask, reason
 from microworld.scenes import PLACES, Held, Scene, Thing
 from microworld.sentences import tokens_of, write_statement
 from microworld.slots import FURTHER, IN_PLACE, PLACE_NOUNS, RELATIONS
@@ -84,8 +84,8 @@ CARD = (
     ("A red circle, a red circle and a circle can be seen.", "false", why.NOT_THERE),
     ("A red circle and a heart can be seen.", "not checkable", why.HALF_SEEN),
     ("The circles are a large red circle and a small red circle.", "true", ""),
-    ("The circles are a large red circle and a small blue circle.", "false", why.NOT_THE_ROLL),
-    ("The only circle is a large red circle.", "false", why.NOT_THE_ROLL),
+    ("The circles are a large red circle and a small blue circle.", "false", why.NOT_THE_ENUMERATION),
+    ("The only circle is a large red circle.", "false", why.NOT_THE_ENUMERATION),
     ("The only star is a small blue star.", "true", ""),
     ("The star is blue.", "true", ""),
     ("The star is striped.", "true", ""),
@@ -439,7 +439,7 @@ def test_a_sentence_cut_short_is_never_called_false(seed: int, rng: random.Rando
     cut = " ".join(tokens[: rng.randrange(1, len(tokens))])
     finding = judge_text(cut, where)
     # "There are two stars" may be left of a longer sentence, but then says less.
-    assert not finding.is_false or "only" in cut or finding.reason in (why.WRONG_COUNT, why.NOT_THE_ROLL), cut
+    assert not finding.is_false or "only" in cut or finding.reason in (why.WRONG_COUNT, why.NOT_THE_ENUMERATION), cut
 
 
 @given(st.text(max_size=200))
@@ -476,7 +476,7 @@ BOXES = st.builds(
 @settings(max_examples=300)
 @given(st.lists(BOXES, min_size=1, max_size=5))
 def test_what_the_teacher_holds_for_certain_is_so(boxes: list[Box]) -> None:
-    noted = [NotedBox(*(round(corner, 2) for corner in (b.x1, b.y1, b.x2, b.y2))) for b in boxes]
+    noted = [PromptBox(*(round(corner, 2) for corner in (b.x1, b.y1, b.x2, b.y2))) for b in boxes]
     for fact in facts_of(noted):
         a, b = boxes[fact.a], None if fact.b < 0 else boxes[fact.b]
         others = [other for k, other in enumerate(boxes) if k != fact.a]
@@ -506,7 +506,7 @@ def taught_triples(row: Verbalization, mode: Mode, error_rate: float) -> Iterato
     limits = Limits(mode, frozenset(region.number for region in row.regions), 3, 5)
     for follow_up in (*conversation.follow_ups, None):
         text = script(messages, script_seed(messages, conversation.sampling.seed))
-        for one in turn_outcomes(TurnText(text, "stop"), limits, []):
+        for one in turn_triples(TurnText(text, "stop"), limits, []):
             yield one if isinstance(one, Triple) and one.question and one.answer and one.rationale else None
         messages.append(Message("assistant", text))
         messages += [] if follow_up is None else [follow_up]

@@ -5,7 +5,7 @@ import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import one_thread  # noqa: F401 - a fixture that pytest finds by its name
 
-from builders.localized.facts import NotedBox, facts_of
+from builders.localized.facts import PromptBox, facts_of
 from microworld.grammar import caption, narrative
 from microworld.oracle import judge_probe, judge_region_caption
 from microworld.render import render
 from microworld.sample import sample_scene
 from microworld.scenes import SIDE_PX
-from microworld.training.lessons import SUBJECTS, lessons_of, phrase_of
-from microworld.training.matching import initialize_clip, make_clip, make_scale, save_clip
+from microworld.training.blip2 import (
+    TEXTS_EACH,
+    _on_numbers,
+    answers_of,
+    contrastive_cosines,
+    make_matching_batch,
+    matching_logits,
+    matching_loss,
+)
+from microworld.training.clip import initialize_clip, make_clip, make_scale, save_clip
+from microworld.training.examples import TASKS, examples_of, phrase_of
+from microworld.training.instructions import (
+    PREFIX,
+    TEXT_TOKENS,
+    Mixture,
+    answer_accuracy,
+    answer_logits,
+    answer_loss,
+    chances_at,
+    make_answer_batch,
+    pack,
+)
 from microworld.training.models import (
     WIDTH,
     initialize_blip2,
@@ -48,16 +68,9 @@ from microworld.training.pool import (
     read_pools,
     write_pool,
 )
-from microworld.training.querying import (
-    TEXTS_EACH,
-    _on_numbers,
-    answers_of,
-    contrastive_cosines,
-    make_matching_batch,
-    matching_logits,
-    matching_loss,
-)
-from microworld.training.seeing import (
+from microworld.training.stage import StageTraining, linear_weights, train_stage
+from microworld.training.statements import statements_on
+from microworld.training.vision import (
     PatchBatch,
     draw_rows,
     make_heads,
@@ -68,27 +81,14 @@ from microworld.training.seeing import (
     patch_loss,
     pixels_of,
 )
-from microworld.training.stage import StageTraining, linear_weights, train_stage
-from microworld.training.statements import statements_on
-from microworld.training.telling import (
-    PREFIX,
-    TEXT_TOKENS,
-    Mixture,
-    answer_accuracy,
-    answer_logits,
-    answer_loss,
-    chances_at,
-    make_answer_batch,
-    pack,
-)
-from microworld.training.views import (
+from microworld.training.visual_prompts import (
     PATCHES,
     bare_box,
+    draw_numbered,
+    draw_prompt,
     jittered,
     patch_things,
     patches_in,
-    show,
-    show_numbered,
 )
 from microworld.training.words import (
     ANSWER_ID,
@@ -181,19 +181,19 @@ def test_a_conversation_through_the_template_has_an_end_after_each_answer() -> N
     assert text == "<s><image>a<answer>b</s>c<answer>"
 
 
-# Lessons and pools
+# Examples and pools
 
 
-def test_lessons_end_their_prompts_and_answers() -> None:
+def test_examples_end_their_prompts_and_answers() -> None:
     scene = sample_scene(3)
-    lessons = lessons_of(scene, random.Random(0))
-    assert len(lessons) > 12
-    assert len({*lessons}) == len(lessons)
-    for one in lessons:
+    examples = examples_of(scene, random.Random(0))
+    assert len(examples) > 12
+    assert len({*examples}) == len(examples)
+    for one in examples:
         assert one.prompt[-1] == ANSWER_ID
         assert one.answer[-1] == END_ID
         assert UNKNOWN_ID not in (*one.prompt, *one.answer)
-        assert one.subject in SUBJECTS
+        assert one.task in TASKS
 
 
 def test_the_phrase_on_a_thing_is_true_of_its_box() -> None:
@@ -202,8 +202,8 @@ def test_the_phrase_on_a_thing_is_true_of_its_box() -> None:
         for scene in map(sample_scene, range(40))
         for thing in scene.things
     ]
-    assert not [verdict for verdict in judged if verdict.is_false]
-    assert sum(verdict.is_true for verdict in judged) > 0.9 * len(judged)
+    assert not [finding for finding in judged if finding.is_false]
+    assert sum(finding.is_true for finding in judged) > 0.9 * len(judged)
 
 
 def test_pools_come_back_from_their_files_as_one(tmp_path: Path, pool: Pool) -> None:
@@ -218,16 +218,16 @@ def test_what_is_trained_on_is_not_held_out() -> None:
     assert not set(SEEDS) & set(HELD_OUT)
 
 
-def test_a_pool_has_a_lesson_for_each_thing(pool: Pool) -> None:
+def test_a_pool_has_an_example_for_each_thing(pool: Pool) -> None:
     tokenizer = make_tokenizer()
     for row, seed in enumerate(SEEDS):
         scene = sample_scene(seed)
         for thing in scene.things:
-            prompt, answer = pool.lesson(int(pool.phrase_lessons[row, thing.number]))
+            prompt, answer = pool.example(int(pool.phrase_examples[row, thing.number]))
             assert tokenizer.decode(prompt, skip_special_tokens=True) == "what is in the box?"
             assert tokenizer.decode(answer, skip_special_tokens=True) == phrase_of(thing)
-        assert (pool.phrase_lessons[row, len(scene.things) :] == -1).all()
-        assert all(SUBJECTS[pool.subject[number]] != "marked" for number in pool.lessons(row))
+        assert (pool.phrase_examples[row, len(scene.things) :] == -1).all()
+        assert all(TASKS[pool.task[number]] != "marked" for number in pool.examples(row))
 
 
 # Views
@@ -264,10 +264,10 @@ def test_a_bare_box_holds_hardly_anything() -> None:
     assert bare_box(np.ones_like(cover), np.random.default_rng(0)) is None
 
 
-def test_a_drawn_view_is_drawn_as_region_captions_are(pool: Pool) -> None:
+def test_a_drawn_prompt_is_drawn_as_region_captions_are(pool: Pool) -> None:
     for seed in range(20):
-        shown = show(pool, 0, "drawn", np.random.default_rng(seed))
-        assert shown.view == "drawn"
+        shown = draw_prompt(pool, 0, "drawn", np.random.default_rng(seed))
+        assert shown.visual_prompt == "drawn"
         assert shown.in_box.any()
         changed = (shown.pixels != pool.pixels[0]).any(-1).mean()
         assert 0.01 < changed < 0.5
@@ -276,22 +276,22 @@ def test_a_drawn_view_is_drawn_as_region_captions_are(pool: Pool) -> None:
 # Packing and losses
 
 
-def test_lessons_packed_together_are_answered_as_each_alone(pool: Pool, vlm: Any) -> None:
+def test_examples_packed_together_are_answered_as_each_alone(pool: Pool, vlm: Any) -> None:
     import torch
 
-    shown = show(pool, 0, "whole", np.random.default_rng(0))
-    lessons = lessons_of(sample_scene(SEEDS[0]), random.Random(1))[:5]
+    shown = draw_prompt(pool, 0, "whole", np.random.default_rng(0))
+    examples = examples_of(sample_scene(SEEDS[0]), random.Random(1))[:5]
     with torch.no_grad():
-        together = answer_logits(vlm, pack([shown.pixels], [lessons]))
-        alone = torch.cat([answer_logits(vlm, pack([shown.pixels], [[one]])) for one in lessons])
+        together = answer_logits(vlm, pack([shown.pixels], [examples]))
+        alone = torch.cat([answer_logits(vlm, pack([shown.pixels], [[one]])) for one in examples])
     torch.testing.assert_close(together, alone, atol=2e-4, rtol=1e-3)
 
 
 def test_training_asks_the_model_as_the_library_does(pool: Pool, vlm: Any) -> None:
     import torch
 
-    shown = show(pool, 0, "whole", np.random.default_rng(0))
-    one = lessons_of(sample_scene(SEEDS[0]), random.Random(1))[0]
+    shown = draw_prompt(pool, 0, "whole", np.random.default_rng(0))
+    one = examples_of(sample_scene(SEEDS[0]), random.Random(1))[0]
     ids = torch.tensor([[START_ID, *[IMAGE_ID] * (PREFIX - 1), *one.prompt, *one.answer]])
     with torch.no_grad():
         ours = answer_logits(vlm, pack([shown.pixels], [[one]]))
@@ -303,7 +303,7 @@ def test_training_asks_the_model_as_the_library_does(pool: Pool, vlm: Any) -> No
 def test_pixels_are_those_of_the_image_processor(pool: Pool) -> None:
     import torch
 
-    shown = show(pool, 0, "whole", np.random.default_rng(0))
+    shown = draw_prompt(pool, 0, "whole", np.random.default_rng(0))
     theirs = make_processor(8).image_processor(render(sample_scene(SEEDS[0])), return_tensors="pt")["pixel_values"]
     torch.testing.assert_close(pixels_of([shown]), theirs, atol=1e-5, rtol=0)
 
@@ -328,7 +328,7 @@ def test_only_answers_carry_a_loss(pool: Pool) -> None:
 
 def test_what_is_compared_comes_later_in_the_course() -> None:
     early, late = chances_at(0.0), chances_at(1.0)
-    side, describe = SUBJECTS.index("side"), SUBJECTS.index("describe")
+    side, describe = TASKS.index("side"), TASKS.index("describe")
     assert late[side] > early[side] > 0
     assert late[describe] > early[describe] > 0
 
@@ -373,24 +373,32 @@ def test_one_batch_can_be_overfitted(pool: Pool) -> None:
     assert sum(after.values()) / len(after) > 0.5 + sum(before.values()) / len(before)
 
 
-def test_seeing_loss_falls(pool: Pool) -> None:
+def losses_over(steps: int, weights: list[Any], loss_of: Callable[[], Any]) -> list[float]:
+    """The losses of so many steps of AdamW."""
+    import torch
+
+    optimizer = torch.optim.AdamW(weights, lr=1e-3)
+    losses = []
+    for _ in range(steps):
+        loss = loss_of()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def test_vision_loss_falls(pool: Pool) -> None:
     import torch
 
     torch.manual_seed(0)
     vision, heads = make_vision(), make_heads(WIDTH)
     batch = make_patch_batch(pool, 0, 0, 8)
-    optimizer = torch.optim.AdamW([*vision.parameters(), *heads.parameters()], lr=1e-3)
-    losses = []
-    for _ in range(15):
-        loss = patch_loss(vision, heads, batch)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    losses = losses_over(15, [*vision.parameters(), *heads.parameters()], lambda: patch_loss(vision, heads, batch))
     assert losses[-1] < 0.85 * losses[0]
 
 
-def test_a_minute_of_teaching_beats_chance(tmp_path: Path) -> None:
+def test_a_minute_of_training_beats_chance(tmp_path: Path) -> None:
     import torch
     from torch import nn
 
@@ -421,19 +429,19 @@ def test_a_minute_of_teaching_beats_chance(tmp_path: Path) -> None:
 def test_what_knows_most_already_is_taught_gently(tmp_path: Path) -> None:
     from torch import nn
 
-    quick, gentle = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
-    before = quick.weight.item(), gentle.weight.item()
+    quick, low_rate = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    before = quick.weight.item(), low_rate.weight.item()
 
     def loss(_step: int) -> Any:
-        return quick.weight.sum() + gentle.weight.sum()
+        return quick.weight.sum() + low_rate.weight.sum()
 
-    learner = nn.ModuleList([quick, gentle])
-    gently = list(gentle.parameters())
+    learner = nn.ModuleList([quick, low_rate])
+    gently = list(low_rate.parameters())
     stage: StageTraining[int] = StageTraining(
-        "gentle", learner, lambda step, _progress: step, loss, 0.01, "steps", gentle=gently
+        "low_rate", learner, lambda step, _progress: step, loss, 0.01, "steps", low_rate=gently
     )
     assert train_stage(stage, 0.005, tmp_path).steps > 5
-    assert 0 < before[1] - gentle.weight.item() < 0.5 * (before[0] - quick.weight.item())
+    assert 0 < before[1] - low_rate.weight.item() < 0.5 * (before[0] - quick.weight.item())
 
 
 def test_a_stage_that_was_stopped_goes_on_with_the_same_data_and_rate(tmp_path: Path) -> None:
@@ -507,7 +515,7 @@ def test_the_contrastive_model_sees_as_its_tower(pool: Pool, vision: Any) -> Non
 
     clip = make_clip().eval()
     initialize_clip(vision["tower"], clip)
-    pixels = pixels_of([show(pool, 0, "whole", np.random.default_rng(0))])
+    pixels = pixels_of([draw_prompt(pool, 0, "whole", np.random.default_rng(0))])
     with torch.no_grad():
         seen = vision["tower"](pixel_values=pixels).last_hidden_state[:, 1:].mean(1)
         torch.testing.assert_close(clip.encode_image(pixels), seen @ clip.visual.proj, atol=1e-3, rtol=1e-3)
@@ -530,7 +538,7 @@ def test_blip2_begins_with_the_tower_and_the_words(pool: Pool, vision: Any) -> N
 
     blip2 = make_blip2().eval()
     initialize_blip2(vision, blip2)
-    pixels = pixels_of([show(pool, 0, "whole", np.random.default_rng(0))])
+    pixels = pixels_of([draw_prompt(pool, 0, "whole", np.random.default_rng(0))])
     with torch.no_grad():
         theirs = vision["tower"](pixel_values=pixels).last_hidden_state
         torch.testing.assert_close(blip2.vision_model(pixel_values=pixels).last_hidden_state, theirs)
@@ -579,23 +587,23 @@ def test_half_of_the_texts_are_true_and_the_oracle_agrees() -> None:
     rows, _ = draw_rows(pool, 0, 0, 200)
     shares = queries.is_true.float().mean()
     assert 0.4 < float(shares) < 0.6
-    verdicts: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    findings: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for number, text in enumerate(queries.texts.tolist()):
         words = " ".join(TEACHER_WORDS[place] for place in text if place not in (PAD_ID, START_ID))
         question, mark, answer = words.partition("?")
         if "box" in question or "[" in question:
             continue
         scene = sample_scene(seeds[int(rows[number // TEXTS_EACH])])
-        verdicts[bool(queries.is_true[number])][judge_probe(question + mark, answer.strip(), scene).value] += 1
-    assert verdicts[True]["false"] == 0
-    assert verdicts[False]["true"] == 0
-    assert verdicts[True]["true"] > 100
-    assert verdicts[False]["false"] > 100
+        findings[bool(queries.is_true[number])][judge_probe(question + mark, answer.strip(), scene).value] += 1
+    assert findings[True]["false"] == 0
+    assert findings[False]["true"] == 0
+    assert findings[True]["true"] > 100
+    assert findings[False]["false"] > 100
 
 
 def test_what_is_said_of_numbered_boxes_is_so(pool: Pool) -> None:
     for row in range(len(pool)):
-        shown = show_numbered(pool, row, np.random.default_rng(row))
+        shown = draw_numbered(pool, row, np.random.default_rng(row))
         assert 1 <= len(shown.boxes) <= 3
         assert set(shown.things) <= set(shown.boxes)
         for seed in range(6):
@@ -633,7 +641,7 @@ def test_statements_agree_with_what_the_teacher_knows(boxes: list[Box]) -> None:
     said = {is_true: {one.lower() for one in all_of(statements)} for is_true, statements in found.items()}
     assert not said[True] & said[False]
     wordings = yaml.safe_load((files("builders") / "localized" / "wordings.yaml").read_text("utf-8"))
-    noted = [NotedBox(*(round(corner, 2) for corner in (box.x1, box.y1, box.x2, box.y2))) for box in boxes]
+    noted = [PromptBox(*(round(corner, 2) for corner in (box.x1, box.y1, box.x2, box.y2))) for box in boxes]
     for fact in facts_of(noted):
         reason = wordings[fact.kind][0][2].split(", so")[0].format(a=f"[{fact.a}]", b=f"[{fact.b}]").lower()
         assert reason not in said[False]
@@ -652,7 +660,7 @@ def test_each_phrase_of_the_teacher_on_boxes_is_taught() -> None:
         assert any(reason.format(a=f"[{a}]", b=f"[{1 - a}]") in taught for a in (0, 1)), kind
 
 
-def test_a_picture_with_numbers_has_lessons_on_them(pool: Pool) -> None:
+def test_a_picture_with_numbers_has_examples_on_them(pool: Pool) -> None:
     batch = make_answer_batch(pool, 0, 0, 1.0, 24, Mixture({"numbered": 1.0}, {}))
     for row in range(24):
         words = [TEACHER_WORDS[place] for place in batch.ids[row].tolist()]
@@ -674,7 +682,7 @@ def test_blip2_reads_every_word_of_the_scripted_teacher() -> None:
         assert UNKNOWN_ID not in teacher_ids_of(" ".join(words)), text
 
 
-def test_querying_loss_falls(pool: Pool) -> None:
+def test_blip2_loss_falls(pool: Pool) -> None:
     import torch
 
     torch.manual_seed(0)
@@ -682,14 +690,7 @@ def test_querying_loss_falls(pool: Pool) -> None:
     initialize_blip2(make_vision(), blip2)
     batch = make_matching_batch(pool, answers_of(pool), 0, 0, count=4)
     scale = make_scale()
-    optimizer = torch.optim.AdamW([*blip2.parameters(), *scale.parameters()], lr=1e-3)
-    losses = []
-    for _ in range(40):
-        loss = matching_loss(blip2, scale, batch)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    losses = losses_over(40, [*blip2.parameters(), *scale.parameters()], lambda: matching_loss(blip2, scale, batch))
     assert losses[-1] < 0.6 * losses[0]
 
 

@@ -19,7 +19,7 @@ LARGER = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class NotedBox:
+class PromptBox:
     """A box as a prompt gives it: corners 0-1, two decimals; rounding may have made it a line."""
 
     x1: float
@@ -63,7 +63,7 @@ SINGLE: Mapping[str, Callable[[Extent], bool]] = {
 class _Measured:
     """A box, and the smallest and the largest that round to it."""
 
-    box: NotedBox
+    box: PromptBox
     center_x: float
     center_y: float
     from_middle: float  # of its centre to the middle of the view; each axis counts 0-1
@@ -71,13 +71,13 @@ class _Measured:
     most: Extent
 
 
-def _measured(box: NotedBox) -> _Measured:
+def _measured(box: PromptBox) -> _Measured:
     x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
     least, most = _grown(box, -ROUNDING), _grown(box, ROUNDING)
     return _Measured(box, x, y, math.hypot(x - 0.5, y - 0.5), least, most)
 
 
-def _grown(box: NotedBox, margin: float) -> Extent:
+def _grown(box: PromptBox, margin: float) -> Extent:
     width, height = (max(side + 2 * margin, 0.0) for side in (box.x2 - box.x1, box.y2 - box.y1))
     return Extent(box.x1 - margin, box.y1 - margin, box.x2 + margin, box.y2 + margin, width, height)
 
@@ -91,7 +91,7 @@ class Fact:
     b: int = -1  # -1 for facts about one box
 
 
-def facts_of(boxes: Sequence[NotedBox]) -> list[Fact]:
+def facts_of(boxes: Sequence[PromptBox]) -> list[Fact]:
     """Every fact about the boxes, in a fixed order."""
     all_measured = [_measured(box) for box in boxes]
     found = [Fact(kind, a) for a, measured in enumerate(all_measured) for kind in _single_kinds(measured)]
@@ -129,7 +129,7 @@ def _pair_kinds(first: _Measured, second: _Measured) -> list[str]:
     return kinds
 
 
-def _within(a: NotedBox, b: NotedBox, margin: float) -> bool:
+def _within(a: PromptBox, b: PromptBox, margin: float) -> bool:
     """Whether `a` lies in `b` with at least `margin` to each side; a negative margin lets it stick out."""
     return a.x1 - b.x1 >= margin and a.y1 - b.y1 >= margin and b.x2 - a.x2 >= margin and b.y2 - a.y2 >= margin
 

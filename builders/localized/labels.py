@@ -1,7 +1,7 @@
 """Where the fields of a triple begin in free text: "Question:", "**Q1.**", "A:", "<rationale>", "| Answer |", ...
 
 Teachers write the asked format in many dresses. One pattern for the start of a line and a stricter one for the middle
-of a line cover them; a grammar of the whole reply was given up, because it fails as a whole at the first surprise.
+of a line cover them, where a grammar of the whole reply would fail as a whole at the first surprise.
 Every repetition is bounded, so that the work is linear in the length of the reply.
 """
 

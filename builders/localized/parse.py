@@ -1,8 +1,8 @@
 """From the text of a reply to triples, whole or with holes, in whatever dress the teacher gave them.
 
 A reply is read as JSON when it holds objects with a key for the question, else line by line: labels open fields, text
-goes to the open field, headings and rules close it. Asking only for JSON was given up: small local models are worse at
-it than at three labelled lines, and servers differ in what they enforce. Nothing here raises, whatever the text.
+goes to the open field, headings and rules close it. Small local models are worse at JSON
+than at three labelled lines, and servers differ in what they enforce. Nothing here raises, whatever the text.
 """
 
 import json

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self  # Any: JSON values of any depth
 
-from builders.localized.context import context_text
-from builders.localized.notes import read_notes
+from builders.localized.context import context_text, read_context
 from builders.localized.settings import prompt_sets
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
@@ -112,8 +111,8 @@ _SCRIPTED = (
 
 def scripted_questions(messages: Sequence[Message], seed: int) -> str:  # noqa: ARG001 - of a script
     """What the scripted teacher asks: simple questions on each region that the notes tell of."""
-    notes = read_notes(messages[-1].text)
+    context = read_context(messages[-1].text)
     asked = [
-        wording.format(thing=region.caption.partition(",")[0]) for wording in _SCRIPTED for region in notes.regions
+        wording.format(thing=region.caption.partition(",")[0]) for wording in _SCRIPTED for region in context.regions
     ]
     return "\n".join(f"{k}. {question}" for k, question in enumerate(asked[:QUESTIONS], start=1)) or "Nothing."

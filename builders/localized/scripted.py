@@ -1,8 +1,8 @@
 """What the scripted teacher says to the prompts of the `localized` recipe.
 
 It reads the same text as any teacher, knows nothing else, and writes what is certainly true of it. With an error rate
-it also makes, as often as it is told, the mistakes that real teachers make, so that the filters have work: a hedge,
-a missing field, an unknown region, a wrong claim. Canned replies were given up: they would be true of nothing.
+it also makes, as often as asked, the mistakes that real teachers make, so that the filters have work: a hedge,
+a missing field, an unknown region, a wrong claim.
 """
 
 import hashlib
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.resources import files
 
+from builders.localized.context import PromptContext, PromptProbe, read_context, read_request
 from builders.localized.facts import Fact, facts_of
-from builders.localized.notes import NotedProbe, Notes, read_notes, read_request
 from critics.lexicon import words_of
 from critics.rules import CheckedTexts, first_broken_rule
 from critics.settings import RulesSettings
@@ -74,7 +74,7 @@ class _Claim:
 class _Scene:
     """What a prompt tells, made ready for speaking."""
 
-    notes: Notes
+    context: PromptContext
     names: tuple[str | None, ...]  # of the regions; None for one that cannot be spoken of without confusion
     things: tuple[str | None, ...]  # what each region is, where that can be said
     asides: tuple[str, ...]  # sentences from probes
@@ -93,12 +93,12 @@ def _triples(error_rate: float, messages: Sequence[Message], seed: int) -> str:
         return NOTHING_TO_SAY
     end = request.before + request.asked
     claims = _claims(request.opening, -(-end // _BLOCK) * _BLOCK)[request.before : end]
-    notes = read_notes(request.opening)
-    texts = [_triple(claim, notes, error_rate, random.Random(seed + k)) for k, claim in enumerate(claims)]  # noqa: S311 - no secret
+    context = read_context(request.opening)
+    texts = [_triple(claim, context, error_rate, random.Random(seed + k)) for k, claim in enumerate(claims)]  # noqa: S311 - no secret
     return "\n\n".join(texts) or NOTHING_TO_SAY
 
 
-def _triple(claim: _Claim, notes: Notes, error_rate: float, rng: random.Random) -> str:
+def _triple(claim: _Claim, context: PromptContext, error_rate: float, rng: random.Random) -> str:
     wording, missing = claim.true, ""
     if rng.random() < error_rate:
         possible = [error for error in _ERRORS if error != "wrong claim" or claim.false is not None]
@@ -108,8 +108,8 @@ def _triple(claim: _Claim, notes: Notes, error_rate: float, rng: random.Random) 
         elif error == "missing field":
             missing = rng.choice(("question", "answer", "rationale"))
         elif error == "unknown region":
-            numbers = [region.number for region in notes.regions if region.number is not None]
-            stranger = max(numbers, default=len(notes.regions) - 1) + rng.randint(1, 5)
+            numbers = [region.number for region in context.regions if region.number is not None]
+            stranger = max(numbers, default=len(context.regions) - 1) + rng.randint(1, 5)
             wording = replace(wording, rationale=f"{wording.rationale[:-1]}, and [{stranger}] bears it out.")
         elif claim.false is not None:
             wording = claim.false
@@ -121,7 +121,7 @@ def _triple(claim: _Claim, notes: Notes, error_rate: float, rng: random.Random) 
 def _claims(opening: str, count: int) -> tuple[_Claim, ...]:
     """The first `count` claims about a scene, or as many as there are; those of a smaller count come first in them."""
     scene = _scene(opening)
-    probes = tuple(probe.question for probe in scene.notes.probes)
+    probes = tuple(probe.question for probe in scene.context.probes)
     facts = _varied(opening)
     claims: list[_Claim] = []
     asked: set[str] = set()
@@ -146,16 +146,18 @@ def _breaks_rules(wording: Wording, probes: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=512)
 def _scene(opening: str) -> _Scene:
-    notes = read_notes(opening)
-    things = tuple(_speakable(_lower_first(region.caption.rstrip(". ")), _MAX_THING_WORDS) for region in notes.regions)
-    if notes.with_numbers:
+    context = read_context(opening)
+    things = tuple(
+        _speakable(_lower_first(region.caption.rstrip(". ")), _MAX_THING_WORDS) for region in context.regions
+    )
+    if context.with_numbers:
         names: tuple[str | None, ...] = tuple(
-            None if region.number is None else f"[{region.number}]" for region in notes.regions
+            None if region.number is None else f"[{region.number}]" for region in context.regions
         )
     else:
         short = [None if thing is None else _shortened(thing) for thing in things]
         names = tuple(None if name is None or short.count(name) > 1 else _definite(name) for name in short)
-    return _Scene(notes, names, things, tuple(filter(None, map(_aside, notes.probes))))
+    return _Scene(context, names, things, tuple(filter(None, map(_aside, context.probes))))
 
 
 @lru_cache(maxsize=256)
@@ -166,26 +168,26 @@ def _varied(opening: str) -> tuple[Fact, ...]:
     rng = random.Random(hashlib.sha256(opening.encode("utf-8", "surrogatepass")).digest())  # noqa: S311 - no secret
     facts = [
         fact
-        for fact in facts_of([region.box for region in scene.notes.regions])
+        for fact in facts_of([region.box for region in scene.context.regions])
         if scene.names[fact.a] is not None and (fact.b < 0 or scene.names[fact.b] is not None)
     ]
-    told: list[Fact] = []
-    if scene.notes.with_numbers:
+    stated: list[Fact] = []
+    if scene.context.with_numbers:
         facts += [Fact("is", k) for k, thing in enumerate(scene.things) if thing is not None and scene.names[k]]
     else:
-        told = [Fact("told", k) for k in range(len(scene.notes.sentences))]
+        stated = [Fact("stated", k) for k in range(len(scene.context.sentences))]
     kinds: dict[str, list[Fact]] = {}
     for fact in rng.sample(facts, len(facts)):
         kinds.setdefault(fact.kind, []).append(fact)
     rounds = max(map(len, kinds.values()), default=0)
-    return tuple([group[k] for k in range(rounds) for group in kinds.values() if k < len(group)] + told)
+    return tuple([group[k] for k in range(rounds) for group in kinds.values() if k < len(group)] + stated)
 
 
 def _worded(scene: _Scene, fact: Fact, lap: int, place: int, thing: str | None = None) -> Wording | None:
     wordings = _wordings()[fact.kind]
     wording = wordings[(place + lap) % len(wordings)]
-    if fact.kind == "told":
-        sentence = scene.notes.sentences[fact.a].rstrip(".!? ")
+    if fact.kind == "stated":
+        sentence = scene.context.sentences[fact.a].rstrip(".!? ")
         return replace(wording, answer=f"{sentence}.")
     values = {"a": scene.names[fact.a], "b": scene.names[fact.b], "x": thing or scene.things[fact.a]}
     # Now and then, and another one each time: a refrain would make all rationales alike.
@@ -200,7 +202,7 @@ def _worded(scene: _Scene, fact: Fact, lap: int, place: int, thing: str | None =
 
 
 def _false(scene: _Scene, fact: Fact, lap: int, place: int) -> Wording | None:
-    if fact.kind == "told":
+    if fact.kind == "stated":
         return None
     if fact.kind == "is":
         others = [thing for thing in scene.things if thing is not None and thing != scene.things[fact.a]]
@@ -238,7 +240,7 @@ def _breaks_rule(question: str, answer: str, rationale: str, probes: tuple[str, 
 
 
 @lru_cache(maxsize=4096)
-def _aside(probe: NotedProbe) -> str | None:
+def _aside(probe: PromptProbe) -> str | None:
     question, answer = probe.question.strip(), probe.answer.strip().rstrip(".")
     if not question.endswith("?") or not _quotable(question[:-1], _MAX_PROBE_WORDS):
         return None
@@ -258,7 +260,7 @@ def _upper_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def taught_wordings() -> dict[str, tuple[tuple[str, str, str], ...]]:
+def wording_table() -> dict[str, tuple[tuple[str, str, str], ...]]:
     """The table that is written from: by kind of fact, rows of question, answer and rationale."""
     return {
         kind: tuple((wording.question, wording.answer, wording.rationale) for wording in rows)

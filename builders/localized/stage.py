@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self  # Any: JSON values of any depth
 
 from builders.localized.context import context_text
-from builders.localized.outcomes import NO_REGIONS, Absent, Limits, Triple, TurnText, turn_outcomes
 from builders.localized.records import Qar
 from builders.localized.settings import LocalizedSettings, Mode, prompt_sets
+from builders.localized.triples import NO_REGIONS, Absent, Limits, Triple, TurnText, turn_triples
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply, Reply, Sampling
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
@@ -34,7 +34,7 @@ Loss = Dropped[Qar] | Failed[Qar]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Request:
     """One conversation that is to be held: about which image, and in which mode."""
 
     row: Verbalization
@@ -42,7 +42,7 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Harvest:
+class _Result:
     """What one conversation gave."""
 
     records: tuple[Qar, ...]
@@ -97,12 +97,12 @@ class CandidatesStage(Stage[Verbalization, Qar]):
 
     def process(self, rows: Sequence[Verbalization], evidence: Evidence) -> list[Outcome[Qar]]:  # noqa: ARG002 - of the protocol
         assert self._chat is not None, "the stage is opened before it is used"
-        asked = [_Asked(row, mode) for row in rows for mode in self._settings.modes if mode != "ids" or row.regions]
+        asked = [_Request(row, mode) for row in rows for mode in self._settings.modes if mode != "ids" or row.regions]
         exchanges = self._chat.chat([self.conversation(one.row, one.mode) for one in asked])
-        harvests: dict[str, list[_Harvest]] = {}
+        results: dict[str, list[_Result]] = {}
         for one, exchange in zip(asked, exchanges, strict=True):
-            harvests.setdefault(one.row.image_id, []).append(self._harvest(one, exchange))
-        return [self._outcome(row, harvests.get(row.image_id, [])) for row in rows]
+            results.setdefault(one.row.image_id, []).append(self._result(one, exchange))
+        return [self._outcome(row, results.get(row.image_id, [])) for row in rows]
 
     def conversation(self, row: Verbalization, mode: Mode) -> Conversation:
         """The conversation about one image in one mode, exactly as it will be held."""
@@ -131,14 +131,14 @@ class CandidatesStage(Stage[Verbalization, Qar]):
             return replace(sampling, seed=seed, max_tokens=_SCRIPTED_TOKENS_PER_QAR * self._settings.qars_per_turn)
         return sampling
 
-    def _outcome(self, row: Verbalization, harvests: Sequence[_Harvest]) -> Outcome[Qar]:
-        losses = [loss for harvest in harvests for loss in harvest.losses]
+    def _outcome(self, row: Verbalization, results: Sequence[_Result]) -> Outcome[Qar]:
+        losses = [loss for result in results for loss in result.losses]
         if not row.regions and "ids" in self._settings.modes:
             losses += [Dropped(NO_REGIONS)] * (self._settings.turns * self._settings.qars_per_turn)
-        spend = sum((harvest.spend for harvest in harvests), NO_SPEND)
-        return Kept(tuple(record for harvest in harvests for record in harvest.records), tuple(losses), spend)
+        spend = sum((result.spend for result in results), NO_SPEND)
+        return Kept(tuple(record for result in results for record in result.records), tuple(losses), spend)
 
-    def _harvest(self, asked: _Asked, exchange: Exchange) -> _Harvest:
+    def _result(self, asked: _Request, exchange: Exchange) -> _Result:
         limits = Limits(
             asked.mode,
             frozenset(region.number for region in asked.row.regions),
@@ -153,14 +153,14 @@ class CandidatesStage(Stage[Verbalization, Qar]):
                 losses += [Failed(turn.reason, turn.detail)] * limits.qars
                 continue
             seen = [record.question for record in records]
-            for found in turn_outcomes(TurnText(turn.text, turn.finish_reason), limits, seen):
+            for found in turn_triples(TurnText(turn.text, turn.finish_reason), limits, seen):
                 if isinstance(found, Absent):
                     losses.append(Dropped(found.reason, found.detail))
                 elif found.reason:
                     losses.append(Dropped(found.reason, found.detail, self._qar(found, asked, turn)))
                 else:
                     records.append(self._qar(found, asked, turn))
-        return _Harvest(tuple(records), tuple(losses), spend)
+        return _Result(tuple(records), tuple(losses), spend)
 
     def _turns(self, exchange: Exchange) -> Iterator[Reply | NoReply]:
         """One reply or none for each turn: those after a missing reply were not asked, for the same reason."""
@@ -172,7 +172,7 @@ class CandidatesStage(Stage[Verbalization, Qar]):
         for turn in range(self._settings.turns):
             yield replies[min(turn, len(replies) - 1)]
 
-    def _qar(self, triple: Triple, asked: _Asked, reply: Reply) -> Qar:
+    def _qar(self, triple: Triple, asked: _Request, reply: Reply) -> Qar:
         return Qar(
             row_id=fingerprint([asked.row.image_id, reply.request_key, triple.slot])[:16],
             image_id=asked.row.image_id,

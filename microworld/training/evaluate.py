@@ -14,15 +14,15 @@ import numpy as np
 import PIL.Image
 
 from microworld.claims import AskRelated, Kind
-from microworld.interviews import Asked, Topic, ask
 from microworld.nouns import read_some
 from microworld.oracle import judge_probe, judge_text
+from microworld.questions import QuestionAnswer, Topic, ask
 from microworld.render import render
 from microworld.sample import sample_scene
 from microworld.scenes import PLACES, SHAPES, Scene, Thing
 from microworld.sentences import tokens_of
 from microworld.training.statements import draw_statement
-from microworld.training.views import NUMBERS
+from microworld.training.visual_prompts import NUMBERS
 from microworld.training.words import DESCRIBE, IN_BOX, IS_TRUE, NUMBERED
 from ostensive.chat.records import Completion, Conversation, Message, Sampling
 from ostensive.images.drawing import DrawingStyle, draw_regions
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 Measure: TypeAlias = Literal[
     "place marked", "colour marked", "shape marked", "existence", "count", "left/above", "what stands left/above",
-    "colour", "shape", "size", "pattern", "hat", "holds", "nearest", "narrative", "thing numbered", "said of numbered",
+    "colour", "shape", "size", "pattern", "hat", "holds", "nearest", "narrative", "thing numbered",
+    "statement on numbered",
 ]  # fmt: skip
 _TOPICS: Mapping[Topic, Measure] = {
     "existence": "existence",
@@ -67,7 +68,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Exam:
+class _EvaluationItem:
     """One thing asked of a model, and what it is judged by."""
 
     measure: Measure
@@ -80,22 +81,22 @@ class _Exam:
 
 def measure_vlm(folder: Path, seeds: Sequence[int], *, batch_size: int = 64) -> dict[Measure, Figure]:
     """The figures of the image-text model in `folder` on the scenes of `seeds`."""
-    exams = [exam for seed in seeds for exam in _exams(sample_scene(seed))]
+    items = [item for seed in seeds for item in _items(sample_scene(seed))]
     settings = GeneratorSettings(model=str(folder), batch_size=batch_size)
     asked = [
         Conversation(
-            (Message("user", exam.prompt, (exam.image,)),), sampling=_LONG if exam.prompt == DESCRIBE else _SHORT
+            (Message("user", item.prompt, (item.image,)),), sampling=_LONG if item.prompt == DESCRIBE else _SHORT
         )
-        for exam in exams
+        for item in items
     ]
     with Generator(settings) as generator:
         results = generator.generate(asked)
-    said = [result.text if isinstance(result, Completion) else "" for result in results]
+    replies = [result.text if isinstance(result, Completion) else "" for result in results]
     right: dict[Measure, list[bool]] = {}
     expected: dict[Measure, Counter[str]] = {}
-    for exam, text in zip(exams, said, strict=True):
-        right.setdefault(exam.measure, []).append(_is_right(exam, text))
-        expected.setdefault(exam.measure, Counter())[exam.expected] += 1
+    for item, text in zip(items, replies, strict=True):
+        right.setdefault(item.measure, []).append(_is_right(item, text))
+        expected.setdefault(item.measure, Counter())[item.expected] += 1
     return {
         measure: Figure(len(found), sum(found) / len(found), _guess(expected[measure]))
         for measure, found in right.items()
@@ -106,25 +107,25 @@ def _guess(expected: Counter[str]) -> float | None:
     return None if set(expected) == {_FREE} else max(expected.values()) / expected.total()
 
 
-def _exams(scene: Scene) -> Iterator[_Exam]:
+def _items(scene: Scene) -> Iterator[_EvaluationItem]:
     rng = random.Random(f"exam {scene.seed}")  # noqa: S311 - no secret
     image = render(scene)
     thing = rng.choice(scene.things)
     marked = draw_regions(image, [Region(0, thing.box, "", None, "")], style=_STYLE)
-    yield _Exam("place marked", scene, marked, _PLACE_QUESTION, scene.place)
-    yield _Exam("colour marked", scene, marked, IN_BOX, thing.colour, thing)
-    yield _Exam("shape marked", scene, marked, IN_BOX, thing.shape, thing)
+    yield _EvaluationItem("place marked", scene, marked, _PLACE_QUESTION, scene.place)
+    yield _EvaluationItem("colour marked", scene, marked, IN_BOX, thing.colour, thing)
+    yield _EvaluationItem("shape marked", scene, marked, IN_BOX, thing.shape, thing)
     for topic, measure in _TOPICS.items():
         asked = ask(scene, topic, rng)
         if asked is not None:
             is_open = topic == "side" and isinstance(asked.asks, AskRelated)
             kind: Measure = "what stands left/above" if is_open else measure
-            yield _Exam(kind, scene, image, asked.question, _expected(asked))
-    yield _Exam("narrative", scene, image, DESCRIBE, _FREE)
-    yield from _exams_on_numbers(scene, image)
+            yield _EvaluationItem(kind, scene, image, asked.question, _expected(asked))
+    yield _EvaluationItem("narrative", scene, image, DESCRIBE, _FREE)
+    yield from _items_on_numbers(scene, image)
 
 
-def _exams_on_numbers(scene: Scene, image: PIL.Image.Image) -> Iterator[_Exam]:
+def _items_on_numbers(scene: Scene, image: PIL.Image.Image) -> Iterator[_EvaluationItem]:
     """Two things at the most in boxes with numbers: what one of them is, and whether something said of them is so."""
     rng = np.random.default_rng(scene.seed)
     things = rng.permutation(len(scene.things))[:2].tolist()
@@ -133,31 +134,33 @@ def _exams_on_numbers(scene: Scene, image: PIL.Image.Image) -> Iterator[_Exam]:
     shown = draw_regions(image, [Region(number, box, "", None, "") for number, box in boxes.items()])
     thing = scene.things[things[0]]
     asked = NUMBERED.format(number=numbers[0])
-    yield _Exam("thing numbered", scene, shown, asked, f"{thing.colour} {thing.shape}", thing)
+    yield _EvaluationItem("thing numbered", scene, shown, asked, f"{thing.colour} {thing.shape}", thing)
     is_true = bool(rng.random() < 0.5)
-    said = draw_statement(boxes, is_true, rng)
-    if said is not None:
-        yield _Exam("said of numbered", scene, shown, IS_TRUE.format(statement=said), "yes" if is_true else "no")
+    statement = draw_statement(boxes, is_true, rng)
+    if statement is not None:
+        yield _EvaluationItem(
+            "statement on numbered", scene, shown, IS_TRUE.format(statement=statement), "yes" if is_true else "no"
+        )
 
 
-def _expected(asked: Asked) -> str:
+def _expected(asked: QuestionAnswer) -> str:
     return asked.answer.lower()
 
 
-def _is_right(exam: _Exam, text: str) -> bool:
-    if exam.thing is None:
-        if exam.measure == "narrative":
-            return judge_text(text, exam.scene).is_true
-        if exam.measure == "said of numbered":
-            return text.strip(" .").lower() == exam.expected
-        return judge_probe(exam.prompt, text, exam.scene).is_true
+def _is_right(item: _EvaluationItem, text: str) -> bool:
+    if item.thing is None:
+        if item.measure == "narrative":
+            return judge_text(text, item.scene).is_true
+        if item.measure == "statement on numbered":
+            return text.strip(" .").lower() == item.expected
+        return judge_probe(item.prompt, text, item.scene).is_true
     words = tokens_of(text.rstrip("."))
     read = read_some(words, 0)
     kind = read.value if read is not None and read.end == len(words) else None
     if not isinstance(kind, Kind):
         return False
-    same_colour, same_shape = kind.colour == exam.thing.colour, kind.shape == exam.thing.shape
-    return {"colour marked": same_colour, "shape marked": same_shape}.get(exam.measure, same_colour and same_shape)
+    same_colour, same_shape = kind.colour == item.thing.colour, kind.shape == item.thing.shape
+    return {"colour marked": same_colour, "shape marked": same_shape}.get(item.measure, same_colour and same_shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +179,16 @@ def measure_blip2(folder: Path, seeds: Sequence[int]) -> Blip2Figures:
     """The figures of the BLIP-2 in `folder` on the scenes of `seeds`."""
     import torch
 
-    from microworld.training.models import load_blip2
-    from microworld.training.pool import make_pool
-    from microworld.training.querying import (
+    from microworld.training.blip2 import (
         answers_of,
         contrastive_cosines,
         make_matching_batch,
         matching_accuracy,
         padded,
     )
-    from microworld.training.seeing import as_processed
+    from microworld.training.models import load_blip2
+    from microworld.training.pool import make_pool
+    from microworld.training.vision import as_processed
     from microworld.training.words import teacher_ids_of
 
     pool, blip2 = make_pool(seeds), load_blip2(folder)

@@ -6,10 +6,10 @@ taught to see once, in the shape of BLIP-2's, and then given to each of them.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: transformers types its models and configurations in part
 
 from microworld.scenes import SIDE_PX
-from microworld.training.views import PATCH_PX, PATCHES
+from microworld.training.visual_prompts import PATCH_PX, PATCHES
 from microworld.training.words import (
     END_ID,
     IMAGE_ID,
@@ -43,7 +43,7 @@ def padded_size(words: Sequence[str]) -> int:
     return -(-len(words) // 64) * 64
 
 
-def make_vlm(words: Sequence[str] = WORDS) -> Any:  # Any: transformers types its models in part
+def make_vlm(words: Sequence[str] = WORDS) -> Any:
     """The image-text model, with random weights: LLaVA of a ViT, a two-layer projector and a Llama.
 
     It knows `words`, which are `WORDS` or `TEACHER_WORDS`.
@@ -100,7 +100,7 @@ def make_vlm(words: Sequence[str] = WORDS) -> Any:  # Any: transformers types it
     return model
 
 
-def resize_vocabulary(vlm: Any) -> None:  # Any: as above
+def resize_vocabulary(vlm: Any) -> None:
     """Gives the image-text model `TEACHER_WORDS` for `WORDS`: those that are new mean nothing yet."""
     import torch
 
@@ -109,7 +109,7 @@ def resize_vocabulary(vlm: Any) -> None:  # Any: as above
         vlm.get_input_embeddings().weight[len(WORDS) :].normal_(0, WIDTH**-0.5)
 
 
-def compile_layers(vlm: Any) -> None:  # Any: as above
+def compile_layers(vlm: Any) -> None:
     """Compiles the language model's layers, which needs a C++ compiler.
 
     Together with plain attention this is 1.7 times as fast as the default.
@@ -120,7 +120,7 @@ def compile_layers(vlm: Any) -> None:  # Any: as above
         layer.forward = torch.compile(layer.forward, dynamic=False)
 
 
-def save_vlm(model: Any, folder: Path) -> None:  # Any: as above
+def save_vlm(model: Any, folder: Path) -> None:
     """Weights in half precision, configuration and processor."""
     import torch
 
@@ -134,7 +134,7 @@ def save_vlm(model: Any, folder: Path) -> None:  # Any: as above
         path.chmod(0o644)  # safetensors writes for its owner alone; these are files of a package
 
 
-def vision_config() -> Any:  # Any: transformers types its configurations in part
+def vision_config() -> Any:
     """The vision transformer of BLIP-2, whose shape is that of the contrastive model's too."""
     from transformers import Blip2VisionConfig
 
@@ -150,7 +150,7 @@ def vision_config() -> Any:  # Any: transformers types its configurations in par
     )
 
 
-def make_vision() -> Any:  # Any: a dictionary of modules, each of which is used as what it is
+def make_vision() -> Any:
     """A vision transformer with what it needs to be taught to see: `tower`, `projector` and `words`."""
     import torch
     from torch import nn
@@ -165,7 +165,7 @@ def make_vision() -> Any:  # Any: a dictionary of modules, each of which is used
     return nn.ModuleDict({"tower": tower, "projector": nn.Linear(WIDTH, WIDTH), "words": words})
 
 
-def initialize_vlm(vision: Any, vlm: Any, pixels: "torch.Tensor") -> float:  # Any: of `make_vision` and `make_vlm`
+def initialize_vlm(vision: Any, vlm: Any, pixels: "torch.Tensor") -> float:
     """Gives the image-text model the tower and the words of `vision`, and a projector that turns patches as that one's.
 
     LLaVA takes patches before the tower's last layer norm, so the projector is fitted by least squares to what the
@@ -213,7 +213,7 @@ def _as_vit(source: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     return target
 
 
-def make_blip2() -> Any:  # Any: transformers types its models in part
+def make_blip2() -> Any:
     """BLIP-2 in its first stage, with random weights: a vision transformer and a Q-Former that matches it with text."""
     from transformers import Blip2Config, Blip2ForImageTextRetrieval, Blip2QFormerConfig
 
@@ -241,7 +241,7 @@ def make_blip2() -> Any:  # Any: transformers types its models in part
     return kind(config)
 
 
-def initialize_blip2(vision: Any, blip2: Any) -> None:  # Any: of `make_vision` and `make_blip2`
+def initialize_blip2(vision: Any, blip2: Any) -> None:
     """Gives BLIP-2 the tower and the words of `vision`, queries that differ, and attention that finds like by like.
 
     A query that has read the word "circle" then looks at the patches that `vision` turns towards that word. From random
@@ -272,7 +272,7 @@ def initialize_blip2(vision: Any, blip2: Any) -> None:  # Any: of `make_vision` 
                 torch.nn.init.eye_(layer.crossattention.output.dense.weight)
 
 
-def save_blip2(model: Any, folder: Path) -> None:  # Any: as above
+def save_blip2(model: Any, folder: Path) -> None:
     """Weights in half precision, configuration and processor."""
     import torch
     from transformers import Blip2Processor
@@ -286,7 +286,7 @@ def save_blip2(model: Any, folder: Path) -> None:  # Any: as above
         path.chmod(0o644)  # see `save_vlm`
 
 
-def load_blip2(folder: Path) -> Any:  # Any: as above
+def load_blip2(folder: Path) -> Any:
     """BLIP-2 in single precision, ready to be asked."""
     import torch
     from transformers import Blip2ForImageTextRetrieval

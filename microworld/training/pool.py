@@ -1,8 +1,8 @@
 """Scenes made ready for training: pixels, what covers each pixel, the attributes of things, and texts as word ids.
 
 Rendering and asking take several times as long as a step of training, so a pool is made first, in files, and gone
-through more than once with other questions, boxes and crops. Making scenes beside the training was given up: on two
-cores the training would wait for them.
+through more than once with other questions, boxes and crops. Made beside it, on two cores
+the training would wait for them.
 """
 
 import random
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from microworld.render import cover_of, render_pixels
 from microworld.sample import ALL, SampleOptions, sample_scene
 from microworld.scenes import COLOURS, MAX_THINGS, PATTERNS, PLACES, POSES, SHAPES, SIZES, Scene
-from microworld.training.lessons import SUBJECTS, Lesson, lesson, lessons_of, phrase_of
+from microworld.training.examples import TASKS, Example, encode_example, examples_of, phrase_of
 from microworld.training.words import IN_BOX
 from ostensive.files import replacing
 
@@ -33,7 +33,7 @@ _UNHIDDEN = SampleOptions(patterns=("plain",), extras=False, occlusion=False)
 LEVELS: Mapping[Level, SampleOptions] = {"large": replace(_UNHIDDEN, sizes=("large",)), "plain": _UNHIDDEN, "all": ALL}
 """What scenes hold, from the easiest on: large plain things that nothing covers, then small ones too, then everything.
 
-A small ResNet that was tried as the tower told two thirds of the shapes of `all` after three minutes of one core when
+A small ResNet that was tried as the tower knew two thirds of the shapes of `all` after three minutes of one core when
 it began with the easiest, and two fifths when it never saw another level."""
 Array: TypeAlias = npt.NDArray[Any]  # Any: pixels, boxes and numbers alike
 
@@ -52,9 +52,9 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Scenes, lessons and phrases; first axis: the scene, unless said otherwise.
+    """Scenes, examples and phrases; first axis: the scene, unless said otherwise.
 
-    Lessons lie in one row of ids: lesson `k` has `prompt_ids[prompt_ends[k - 1]:prompt_ends[k]]`, and answers likewise.
+    Examples lie in one row of ids: example `k` has `prompt_ids[prompt_ends[k - 1]:prompt_ends[k]]`; answers likewise.
     """
 
     pixels: npt.NDArray[np.uint8]  # (scenes, side, side, 3)
@@ -63,40 +63,42 @@ class Pool:
     attributes: npt.NDArray[np.int64]  # (scenes, MAX_THINGS, len(ATTRIBUTES))
     boxes: npt.NDArray[np.float32]  # (scenes, MAX_THINGS, 4) xyxy in shares of the side; 0 where there is no thing
     things: npt.NDArray[np.int64]  # (scenes,) how many things
-    lesson_ends: npt.NDArray[np.int64]  # (scenes,) lessons of all scenes up to and with this one
-    phrase_lessons: npt.NDArray[np.int64]  # (scenes, MAX_THINGS) number of the lesson on this thing's region; -1: none
-    subject: npt.NDArray[np.int64]  # (lessons,) place in `SUBJECTS`
-    prompt_ends: npt.NDArray[np.int64]  # (lessons,)
-    answer_ends: npt.NDArray[np.int64]  # (lessons,)
+    example_ends: npt.NDArray[np.int64]  # (scenes,) examples of all scenes up to and with this one
+    phrase_examples: npt.NDArray[
+        np.int64
+    ]  # (scenes, MAX_THINGS) number of the example on this thing's region; -1: none
+    task: npt.NDArray[np.int64]  # (examples,) place in `TASKS`
+    prompt_ends: npt.NDArray[np.int64]  # (examples,)
+    answer_ends: npt.NDArray[np.int64]  # (examples,)
     prompt_ids: npt.NDArray[np.int64]
     answer_ids: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.place)
 
-    def lessons(self, scene: int) -> range:
-        """The numbers of the lessons on a scene, those on regions left out."""
-        start = self.lesson_ends[scene - 1] if scene else 0
-        return range(int(start), int(self.lesson_ends[scene] - self.things[scene]))
+    def examples(self, scene: int) -> range:
+        """The numbers of the examples on a scene, those on regions left out."""
+        start = self.example_ends[scene - 1] if scene else 0
+        return range(int(start), int(self.example_ends[scene] - self.things[scene]))
 
-    def lesson(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Prompt and answer of a lesson."""
-        asked = slice(self.prompt_ends[number - 1] if number else 0, self.prompt_ends[number])
-        said = slice(self.answer_ends[number - 1] if number else 0, self.answer_ends[number])
-        return self.prompt_ids[asked], self.answer_ids[said]
+    def example(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Prompt and answer of an example."""
+        prompt = slice(self.prompt_ends[number - 1] if number else 0, self.prompt_ends[number])
+        answer = slice(self.answer_ends[number - 1] if number else 0, self.answer_ends[number])
+        return self.prompt_ids[prompt], self.answer_ids[answer]
 
 
 def make_pool(seeds: Sequence[int], options: SampleOptions = ALL) -> Pool:
-    """The scenes of these seeds with lessons on them."""
+    """The scenes of these seeds with examples on them."""
     scenes = [sample_scene(seed, options) for seed in seeds]
-    lessons: list[Lesson] = []
+    examples: list[Example] = []
     ends, phrases = [], np.full((len(scenes), MAX_THINGS), -1, np.int64)
     for row, scene in enumerate(scenes):
-        lessons += lessons_of(scene, random.Random(f"lessons {scene.seed}"))  # noqa: S311 - no secret
+        examples += examples_of(scene, random.Random(f"lessons {scene.seed}"))  # noqa: S311 - no secret
         for thing in scene.things:
-            phrases[row, thing.number] = len(lessons)
-            lessons.append(lesson("marked", IN_BOX, phrase_of(thing)))
-        ends.append(len(lessons))
+            phrases[row, thing.number] = len(examples)
+            examples.append(encode_example("marked", IN_BOX, phrase_of(thing)))
+        ends.append(len(examples))
     return Pool(
         pixels=np.stack([render_pixels(scene) for scene in scenes]),
         cover=np.stack([cover_of(scene) for scene in scenes]),
@@ -104,13 +106,13 @@ def make_pool(seeds: Sequence[int], options: SampleOptions = ALL) -> Pool:
         attributes=np.stack([_attributes(scene) for scene in scenes]),
         boxes=np.stack([_boxes(scene) for scene in scenes]),
         things=np.array([len(scene.things) for scene in scenes]),
-        lesson_ends=np.array(ends),
-        phrase_lessons=phrases,
-        subject=np.array([SUBJECTS.index(one.subject) for one in lessons]),
-        prompt_ends=np.cumsum([len(one.prompt) for one in lessons]),
-        answer_ends=np.cumsum([len(one.answer) for one in lessons]),
-        prompt_ids=np.array([word for one in lessons for word in one.prompt]),
-        answer_ids=np.array([word for one in lessons for word in one.answer]),
+        example_ends=np.array(ends),
+        phrase_examples=phrases,
+        task=np.array([TASKS.index(one.task) for one in examples]),
+        prompt_ends=np.cumsum([len(one.prompt) for one in examples]),
+        answer_ends=np.cumsum([len(one.answer) for one in examples]),
+        prompt_ids=np.array([word for one in examples for word in one.prompt]),
+        answer_ids=np.array([word for one in examples for word in one.answer]),
     )
 
 
@@ -143,7 +145,7 @@ def _boxes(scene: Scene) -> npt.NDArray[np.float32]:
 
 def write_pool(pool: Pool, path: Path) -> None:
     """Saves a pool as arrays; narrow types keep the file small."""
-    narrow: dict[str, npt.DTypeLike] = {"place": np.int8, "attributes": np.int8, "things": np.int8, "subject": np.int8}
+    narrow: dict[str, npt.DTypeLike] = {"place": np.int8, "attributes": np.int8, "things": np.int8, "task": np.int8}
     narrow |= {"prompt_ids": np.int16, "answer_ids": np.int16}
     arrays = {field.name: getattr(pool, field.name) for field in fields(pool)}
     small = {name: array.astype(narrow.get(name, array.dtype)) for name, array in arrays.items()}
@@ -187,18 +189,18 @@ def read_pools(paths: Sequence[Path]) -> Pool:
 
 
 def _joined(parts: Sequence[dict[str, Array]]) -> Pool:
-    """Pools end to end, with the numbers of lessons and the ends of texts moved on."""
-    lessons = np.cumsum([0, *(len(part["subject"]) for part in parts)])
-    asked = np.cumsum([0, *(len(part["prompt_ids"]) for part in parts)])
-    said = np.cumsum([0, *(len(part["answer_ids"]) for part in parts)])
-    moved = {"lesson_ends": lessons, "prompt_ends": asked, "answer_ends": said}
+    """Pools end to end, with the numbers of examples and the ends of texts moved on."""
+    examples = np.cumsum([0, *(len(part["task"]) for part in parts)])
+    prompts = np.cumsum([0, *(len(part["prompt_ids"]) for part in parts)])
+    answers = np.cumsum([0, *(len(part["answer_ids"]) for part in parts)])
+    moved = {"example_ends": examples, "prompt_ends": prompts, "answer_ends": answers}
     joined: dict[str, Array] = {}
     for field in fields(Pool):
         arrays = [part[field.name] for part in parts]
         if field.name in moved:
             arrays = [array + moved[field.name][at] for at, array in enumerate(arrays)]
-        if field.name == "phrase_lessons":
-            arrays = [np.where(array < 0, -1, array + lessons[at]) for at, array in enumerate(arrays)]
+        if field.name == "phrase_examples":
+            arrays = [np.where(array < 0, -1, array + examples[at]) for at, array in enumerate(arrays)]
         whole = np.concatenate(arrays)
         joined[field.name] = whole if whole.dtype in (np.uint8, np.float32) else whole.astype(np.int64)
     return Pool(**joined)

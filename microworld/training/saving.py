@@ -98,7 +98,7 @@ def vlm_card(figures: Mapping[Measure, Figure], *, stopped_at: float | None) -> 
             f"- `{DESCRIBE}`: a few sentences on the scene;",
             f"- `{IN_BOX}`: a phrase on the thing that a box is drawn around;",
             *(_ON_NUMBERS if stopped_at is None else ()),
-            "- any question of `microworld.interviews`: a short answer;",
+            "- any question of `microworld.questions`: a short answer;",
             f"- `{WHY}`: the answer and a reason.\n",
             "Measured on scenes it was not trained on, asked one by one, judged by `microworld.oracle`;"
             " *guess* is what always giving the commonest answer would reach:\n",

@@ -28,7 +28,7 @@ _CHECKPOINT_EVERY_S = 60.0
 _EVALUATE_EVERY = 400  # steps
 _BETAS, _WEIGHT_DECAY = (0.9, 0.98), 0.01
 _MUON_RATE = 2.5  # of AdamW's
-_GENTLE_RATE = 0.15  # of AdamW's
+_LOW_RATE = 0.15  # of AdamW's
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class StageTraining(Generic[BatchT]):
     learning_rate: float  # the highest, of AdamW
     made_from: str  # the fingerprint of its data and of the weights that it begins with
     muon: "Sequence[nn.Parameter]" = ()  # matrices of transformer layers
-    gentle: "Sequence[nn.Parameter]" = ()  # by AdamW too, at a lower rate: what knows most already
+    low_rate: "Sequence[nn.Parameter]" = ()  # by AdamW too, at a lower rate: what knows most already
     accuracy: Callable[[], Mapping[str, float]] | None = None  # logged now and then
     after_step: Callable[[int, float], None] = lambda _steps, _progress: None
 
@@ -65,11 +65,11 @@ def train_stage(stage: StageTraining[BatchT], minutes: float, folder: Path) -> S
 
     Raises `SettingsError` for a checkpoint of other data, weights or another rate.
     """
-    apart = {id(parameter) for parameter in (*stage.muon, *stage.gentle)}
+    apart = {id(parameter) for parameter in (*stage.muon, *stage.low_rate)}
     others = [one for one in stage.model.parameters() if one.requires_grad and id(one) not in apart]
     groups = (
         ParameterGroup(tuple(others), stage.learning_rate),
-        ParameterGroup(tuple(stage.gentle), _GENTLE_RATE * stage.learning_rate),
+        ParameterGroup(tuple(stage.low_rate), _LOW_RATE * stage.learning_rate),
         ParameterGroup(tuple(stage.muon), _MUON_RATE * stage.learning_rate, "muon"),
     )
     training = Training(

@@ -10,22 +10,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from microworld.geometry import off_middle, shared_side
+from microworld.scenes import within
 from ostensive.records import Box
-
-
-def _off_middle(box: Box) -> float:
-    return math.dist(box.center, (0.5, 0.5))
-
-
-def _slack(a: Box, b: Box) -> float:
-    """The room between `a` and the nearest side of `b`; below 0 where `a` sticks out."""
-    return min(a.x1 - b.x1, a.y1 - b.y1, b.x2 - a.x2, b.y2 - a.y2)
-
-
-def _shared(a: Box, b: Box) -> float:
-    """The shorter side of what two boxes have in common; below 0 where they are apart."""
-    return min(min(a.x2, b.x2) - max(a.x1, b.x1), min(a.y2, b.y2) - max(a.y1, b.y1))
-
 
 _ONE: Mapping[str, tuple[Callable[[Box], float], float]] = {
     "lies in the left half of the view": (lambda a: 0.5 - a.x2, 0.01),
@@ -47,12 +34,12 @@ _TWO: Mapping[str, tuple[Callable[[Box, Box], float], float]] = {
     "lies lower down than": (lambda a, b: a.center[1] - b.center[1], 0.05),
     "covers more of the view than": (lambda a, b: math.log(a.area / b.area), 0.3),
     "covers less of the view than": (lambda a, b: math.log(b.area / a.area), 0.3),
-    "lies nearer the middle than": (lambda a, b: _off_middle(b) - _off_middle(a), 0.05),
-    "lies wholly within the bounds of": (_slack, 0.015),
+    "lies nearer the middle than": (lambda a, b: off_middle(b) - off_middle(a), 0.05),
+    "lies wholly within the bounds of": (within, 0.015),
 }
 """The same of a first box and a second, whose tag follows."""
 _AROUND: Mapping[str, tuple[Callable[[Box, Box], float], float]] = {
-    "the bounds of {a} and {b} cross": (lambda a, b: min(_shared(a, b), -_slack(a, b), -_slack(b, a)), 0.015),
+    "the bounds of {a} and {b} cross": (lambda a, b: min(shared_side(a, b), -within(a, b), -within(b, a)), 0.015),
     "{a} ends before {b} begins from left to right": (lambda a, b: b.x1 - a.x2, 0.02),
     "{a} ends before {b} begins from top to bottom": (lambda a, b: b.y1 - a.y2, 0.02),
 }

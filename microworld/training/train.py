@@ -1,9 +1,9 @@
 """Trains the tiny models of the microworld, stage by stage, each for as many minutes as it is given.
 
-`pool` makes scenes, `seeing` teaches a vision transformer, which is where all the others begin: `telling` and then
-`comparing` teach the image-text model, `matching` the contrastive one and `querying` BLIP-2; `saving` writes them all
+`pool` makes scenes, `vision` teaches a vision transformer, which is where all the others begin: `instructions` and then
+`regions` teach the image-text model, `clip` the contrastive one and `blip2` BLIP-2; `saving` writes them all
 with their cards and `training.json`. A stage that was stopped goes on where it was saved; one that has had its minutes
-is passed over. Two processes can share the stages after `seeing`, each with a core.
+is passed over. Two processes can share the stages after `vision`, each with a core.
 """
 
 import json
@@ -14,7 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
-from microworld.training.matching import (
+from microworld.training.blip2 import (
+    MatchingBatch,
+    answers_of,
+    make_matching_batch,
+    matching_accuracy,
+    matching_loss,
+)
+from microworld.training.clip import (
     ContrastiveBatch,
     contrastive_loss,
     initialize_clip,
@@ -22,6 +29,14 @@ from microworld.training.matching import (
     make_contrastive_batch,
     make_scale,
     save_clip,
+)
+from microworld.training.instructions import (
+    INSTRUCTIONS,
+    REGIONS,
+    AnswerBatch,
+    answer_accuracy,
+    answer_loss,
+    make_answer_batch,
 )
 from microworld.training.models import (
     WIDTH,
@@ -36,23 +51,15 @@ from microworld.training.models import (
     save_vlm,
 )
 from microworld.training.pool import FIRST_SEED, LEVELS, MAX_SCENES, Level, Pool, make_pools, pool_files, read_pools
-from microworld.training.querying import (
-    MatchingBatch,
-    answers_of,
-    make_matching_batch,
-    matching_accuracy,
-    matching_loss,
-)
 from microworld.training.saving import ModelName, save_model
-from microworld.training.seeing import (
+from microworld.training.stage import StageTraining, checkpoint_path, linear_weights, rounded, train_stage
+from microworld.training.vision import (
     PatchBatch,
     make_heads,
     make_patch_batch,
     patch_accuracy,
     patch_loss,
 )
-from microworld.training.stage import StageTraining, checkpoint_path, linear_weights, rounded, train_stage
-from microworld.training.telling import COMPARING, TELLING, AnswerBatch, answer_accuracy, answer_loss, make_answer_batch
 from ostensive.files import write_text
 from ostensive.fingerprint import fingerprint
 from ostensive.models.checkpoints import checkpoint_weights
@@ -61,24 +68,24 @@ from ostensive.models.training import use_eager_attention
 
 BatchT = TypeVar("BatchT")
 SCRIPT_VERSION = "4"
-Stage: TypeAlias = Literal["pool", "seeing", "telling", "comparing", "matching", "querying", "saving"]
+Stage: TypeAlias = Literal["pool", "vision", "instructions", "regions", "clip", "blip2", "saving"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 MINUTES: Mapping[Stage, float] = {
     "pool": 8.0,
-    "seeing": 22.0,
-    "telling": 72.0,
-    "comparing": 50.0,
-    "matching": 15.0,
-    "querying": 20.0,
+    "vision": 22.0,
+    "instructions": 72.0,
+    "regions": 50.0,
+    "clip": 15.0,
+    "blip2": 20.0,
 }
 """How long each stage takes by default, on one core."""
 LEVELS_BEGIN: Mapping[Level, float] = {"large": 0.0, "plain": 0.1, "all": 0.2}
-"""The share of a course of seeing after which it goes on to scenes of each level."""
+"""The share of a course of `vision` after which it goes on to scenes of each level."""
 SNAPSHOTS = (0.03, 0.06, 0.11, 0.18, 0.29)
-"""Shares of the course of `telling` after which the model is kept, to choose the base model from."""
+"""Shares of the course of `instructions` after which the model is kept, to choose the base model from."""
 BASE_AT = 0.06
 MEASURED_SCENES = 400
-_SEEING_RATE, _TELLING_RATE, _COMPARING_RATE, _MATCHING_RATE = 2e-3, 1.2e-3, 8e-4, 1e-3
+_VISION_RATE, _INSTRUCTIONS_RATE, _REGIONS_RATE, _CONTRASTIVE_RATE = 2e-3, 1.2e-3, 8e-4, 1e-3
 _FITTED_PICTURES = 400
 _MEASURED_FROM = 0  # first seed of the scenes that are measured on
 
@@ -86,7 +93,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainOptions:
     """What to train, where and for how long. `base_at` is one of `SNAPSHOTS`."""
 
     out: Path
@@ -105,44 +112,44 @@ class Plan:
         return self.out / "work"
 
 
-def train(plan: Plan) -> dict[str, Any]:  # Any: JSON values; below models of transformers too
+def train(options: TrainOptions) -> dict[str, Any]:  # Any: JSON values; below models of transformers too
     """Runs the stages; returns what `training.json` holds of them, stage by stage."""
     import torch
 
-    plan.work.mkdir(parents=True, exist_ok=True)
-    if plan.threads is not None:
-        torch.set_num_threads(plan.threads)
-    records = _read_records(plan)
-    for stage in plan.stages:
-        torch.manual_seed(plan.seed)
-        record = _RUN[stage](plan)
-        records = {**_read_records(plan), stage: record}  # read anew: another process may have run another stage
-        write_text(plan.work / "records.json", json.dumps(records, indent=2) + "\n")
+    options.work.mkdir(parents=True, exist_ok=True)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    records = _read_records(options)
+    for stage in options.stages:
+        torch.manual_seed(options.seed)
+        record = _RUN[stage](options)
+        records = {**_read_records(options), stage: record}  # read anew: another process may have run another stage
+        write_text(options.work / "records.json", json.dumps(records, indent=2) + "\n")
     return records
 
 
-def _read_records(plan: Plan) -> dict[str, Any]:
-    path = plan.work / "records.json"
+def _read_records(options: TrainOptions) -> dict[str, Any]:
+    path = options.work / "records.json"
     found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return found
 
 
-def _make_pools(plan: Plan) -> dict[str, Any]:
-    before_s = 60 * float(_read_records(plan).get("pool", {}).get("minutes", 0.0))  # of earlier calls
+def _make_pools(options: TrainOptions) -> dict[str, Any]:
+    before_s = 60 * float(_read_records(options).get("pool", {}).get("minutes", 0.0))  # of earlier calls
     started_s = time.monotonic()
 
     def is_time_left() -> bool:
         # Earlier calls counted: what later stages began with must not grow under them.
-        return before_s + time.monotonic() - started_s <= 60 * plan.minutes["pool"]
+        return before_s + time.monotonic() - started_s <= 60 * options.minutes["pool"]
 
-    first = FIRST_SEED + 10 * plan.max_scenes * plan.seed
-    scenes = make_pools(plan.work, plan.max_scenes, first_seed=first, is_time_left=is_time_left)
+    first = FIRST_SEED + 10 * options.max_scenes * options.seed
+    scenes = make_pools(options.work, options.max_scenes, first_seed=first, is_time_left=is_time_left)
     _log.info("pool: %s", scenes)
     return {"scenes": scenes, "minutes": round((before_s + time.monotonic() - started_s) / 60, 2)}
 
 
-def _pool(plan: Plan, level: Level = "all") -> Pool:
-    return read_pools(pool_files(plan.work, level))
+def _pool(options: TrainOptions, level: Level = "all") -> Pool:
+    return read_pools(pool_files(options.work, level))
 
 
 def _level_at(progress: float) -> Level:
@@ -150,73 +157,78 @@ def _level_at(progress: float) -> Level:
     return reached[-1]
 
 
-def _see(plan: Plan) -> dict[str, Any]:
+def _train_vision(options: TrainOptions) -> dict[str, Any]:
     from torch import nn
 
-    pools = {level: _pool(plan, level) for level in LEVELS}
+    pools = {level: _pool(options, level) for level in LEVELS}
     vision, heads = make_vision(), make_heads(WIDTH)
-    check = make_patch_batch(pools["all"], plan.seed + 1, 0, 256)
+    check = make_patch_batch(pools["all"], options.seed + 1, 0, 256)
 
     def accuracy() -> dict[str, float]:
         return patch_accuracy(vision, heads, check)
 
     stage: StageTraining[PatchBatch] = StageTraining(
-        name="seeing",
+        name="vision",
         model=nn.ModuleDict({"vision": vision, "heads": heads}),
-        make_batch=lambda step, progress: make_patch_batch(pools[_level_at(progress)], plan.seed, step),
+        make_batch=lambda step, progress: make_patch_batch(pools[_level_at(progress)], options.seed, step),
         loss=lambda batch: patch_loss(vision, heads, batch),
-        learning_rate=_SEEING_RATE,
-        made_from=_made_from(plan),
+        learning_rate=_VISION_RATE,
+        made_from=_made_from(options),
         muon=linear_weights(vision["tower"].encoder.layers),
         accuracy=accuracy,
     )
-    return {**_trained(plan, "seeing", stage), "patches": rounded(accuracy())}
+    return {**_trained(options, "vision", stage), "patches": rounded(accuracy())}
 
 
-def _tell(plan: Plan) -> dict[str, Any]:
-    pool, vlm = _pool(plan), make_vlm()
-    explained = initialize_vlm(_vision(plan), vlm, make_patch_batch(pool, plan.seed + 1, 0, _FITTED_PICTURES).pixels)
-    return {**_taught_to_tell(plan, "telling", pool, vlm, _TELLING_RATE), "projector_explains": round(explained, 4)}
+def _train_instructions(options: TrainOptions) -> dict[str, Any]:
+    pool, vlm = _pool(options), make_vlm()
+    explained = initialize_vlm(
+        _vision(options), vlm, make_patch_batch(pool, options.seed + 1, 0, _FITTED_PICTURES).pixels
+    )
+    return {
+        **_train_vlm(options, "instructions", pool, vlm, _INSTRUCTIONS_RATE),
+        "projector_explains": round(explained, 4),
+    }
 
 
-def _compare(plan: Plan) -> dict[str, Any]:
-    """Goes on from `telling` with a lower rate and another mixture of lessons, in which most is compared or numbered.
+def _train_regions(options: TrainOptions) -> dict[str, Any]:
+    """Goes on from `instructions` with a lower rate and another mixture, in which most is compared or numbered.
 
-    The tower goes on learning too, gently: it has seen no numbers yet.
+    The tower goes on learning too, at a lower rate still: it has seen no numbers yet.
     """
     vlm = make_vlm()
-    vlm.load_state_dict(_learned(plan, "telling", "vlm"))
+    vlm.load_state_dict(_weights_of(options, "instructions", "vlm"))
     resize_vocabulary(vlm)
-    return _taught_to_tell(plan, "comparing", _pool(plan), vlm, _COMPARING_RATE)
+    return _train_vlm(options, "regions", _pool(options), vlm, _REGIONS_RATE)
 
 
-def _taught_to_tell(
-    plan: Plan, name: Literal["telling", "comparing"], pool: Pool, vlm: Any, learning_rate: float
+def _train_vlm(
+    options: TrainOptions, name: Literal["instructions", "regions"], pool: Pool, vlm: Any, learning_rate: float
 ) -> dict[str, Any]:
     from torch import nn
 
-    compares = name == "comparing"
-    check = make_answer_batch(pool, plan.seed + 1, 0, 1.0, 128, COMPARING if compares else TELLING)
+    compares = name == "regions"
+    check = make_answer_batch(pool, options.seed + 1, 0, 1.0, 128, REGIONS if compares else INSTRUCTIONS)
     model = nn.ModuleDict({"vlm": vlm, "position_head": nn.Linear(WIDTH, 2)})
     if compares:
-        model["position_head"].load_state_dict(_learned(plan, "telling", "position_head"))
+        model["position_head"].load_state_dict(_weights_of(options, "instructions", "position_head"))
     vlm.model.vision_tower.requires_grad_(compares)
     use_eager_attention(vlm)
-    if plan.compiled:
+    if options.compiled:
         compile_layers(vlm)
 
     def make_batch(step: int, progress: float) -> AnswerBatch:
         if compares:
-            return make_answer_batch(pool, plan.seed + 2, step, 1.0, mixture=COMPARING)
-        return make_answer_batch(pool, plan.seed, step, progress)
+            return make_answer_batch(pool, options.seed + 2, step, 1.0, mixture=REGIONS)
+        return make_answer_batch(pool, options.seed, step, progress)
 
     def accuracy() -> dict[str, float]:
         return answer_accuracy(vlm, check)
 
     def keep_snapshots(_steps: int, progress: float) -> None:
         for share in SNAPSHOTS:
-            if progress >= share and not _snapshot(plan, share).exists():
-                save_vlm(vlm, _snapshot(plan, share))
+            if progress >= share and not _snapshot(options, share).exists():
+                save_vlm(vlm, _snapshot(options, share))
 
     stage: StageTraining[AnswerBatch] = StageTraining(
         name=name,
@@ -224,126 +236,126 @@ def _taught_to_tell(
         make_batch=make_batch,
         loss=lambda batch: answer_loss(vlm, model["position_head"], batch),
         learning_rate=learning_rate,
-        made_from=_made_from(plan, "telling" if compares else "seeing"),
+        made_from=_made_from(options, "instructions" if compares else "vision"),
         muon=linear_weights(vlm.model.language_model.layers),
-        gentle=list(vlm.model.vision_tower.parameters()) if compares else (),
+        low_rate=list(vlm.model.vision_tower.parameters()) if compares else (),
         accuracy=accuracy,
         after_step=(lambda _steps, _progress: None) if compares else keep_snapshots,
     )
-    record = _trained(plan, name, stage)
-    save_vlm(vlm, plan.work / "strong")
+    record = _trained(options, name, stage)
+    save_vlm(vlm, options.work / "strong")
     return {**record, "answers": rounded(accuracy())}
 
 
-def _snapshot(plan: Plan, share: float) -> Path:
-    return plan.work / f"snapshot-{round(100 * share):02}"
+def _snapshot(options: TrainOptions, share: float) -> Path:
+    return options.work / f"snapshot-{round(100 * share):02}"
 
 
-def _match(plan: Plan) -> dict[str, Any]:
+def _train_clip(options: TrainOptions) -> dict[str, Any]:
     from torch import nn
 
-    pool, clip, scale = _pool(plan), make_clip(), make_scale()
-    initialize_clip(_vision(plan)["tower"], clip)
+    pool, clip, scale = _pool(options), make_clip(), make_scale()
+    initialize_clip(_vision(options)["tower"], clip)
     stage: StageTraining[ContrastiveBatch] = StageTraining(
-        name="matching",
+        name="clip",
         model=nn.ModuleDict({"clip": clip, "scale": scale}),
-        make_batch=lambda step, _progress: make_contrastive_batch(pool, plan.seed, step),
+        make_batch=lambda step, _progress: make_contrastive_batch(pool, options.seed, step),
         loss=lambda batch: contrastive_loss(clip, scale, batch),
-        learning_rate=_MATCHING_RATE,
-        made_from=_made_from(plan, "seeing"),
+        learning_rate=_CONTRASTIVE_RATE,
+        made_from=_made_from(options, "vision"),
         muon=linear_weights(clip.visual.transformer, clip.transformer),
     )
-    record = _trained(plan, "matching", stage)
-    save_clip(clip, plan.work / "clip")
+    record = _trained(options, "clip", stage)
+    save_clip(clip, options.work / "clip")
     return record
 
 
-def _query(plan: Plan) -> dict[str, Any]:
+def _train_blip2(options: TrainOptions) -> dict[str, Any]:
     from torch import nn
 
-    pool, blip2 = _pool(plan), make_blip2()
-    initialize_blip2(_vision(plan), blip2)
+    pool, blip2 = _pool(options), make_blip2()
+    initialize_blip2(_vision(options), blip2)
     use_eager_attention(blip2.vision_model)
     use_eager_attention(blip2.qformer)
     answers, scale = answers_of(pool), make_scale()
-    check = make_matching_batch(pool, answers, plan.seed + 1, 0, count=256)
+    check = make_matching_batch(pool, answers, options.seed + 1, 0, count=256)
 
     def accuracy() -> dict[str, float]:
         return matching_accuracy(blip2, check)
 
     stage: StageTraining[MatchingBatch] = StageTraining(
-        name="querying",
+        name="blip2",
         model=nn.ModuleDict({"blip2": blip2, "scale": scale}),
-        make_batch=lambda step, progress: make_matching_batch(pool, answers, plan.seed, step, progress),
+        make_batch=lambda step, progress: make_matching_batch(pool, answers, options.seed, step, progress),
         loss=lambda batch: matching_loss(blip2, scale, batch),
-        learning_rate=_MATCHING_RATE,
-        made_from=_made_from(plan, "seeing"),
+        learning_rate=_CONTRASTIVE_RATE,
+        made_from=_made_from(options, "vision"),
         muon=linear_weights(blip2.vision_model.encoder, blip2.qformer.encoder),
         accuracy=accuracy,
     )
-    record = _trained(plan, "querying", stage)
-    save_blip2(blip2, plan.work / "blip2")
+    record = _trained(options, "blip2", stage)
+    save_blip2(blip2, options.work / "blip2")
     return {**record, "texts": rounded(accuracy())}
 
 
-def _trained(plan: Plan, name: Stage, stage: StageTraining[BatchT]) -> dict[str, Any]:
-    summary = asdict(train_stage(stage, plan.minutes[name], plan.work))
+def _trained(options: TrainOptions, name: Stage, stage: StageTraining[BatchT]) -> dict[str, Any]:
+    summary = asdict(train_stage(stage, options.minutes[name], options.work))
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in summary.items()}
 
 
-def _made_from(plan: Plan, before: Stage | None = None) -> str:
+def _made_from(options: TrainOptions, before: Stage | None = None) -> str:
     """The fingerprint of the pools and of the weights that the stage `before` left."""
-    files = [*pool_files(plan.work), *([checkpoint_path(before, plan.work)] if before else [])]
-    return fingerprint([SCRIPT_VERSION, plan.seed, files_digest(files, memory=plan.work / "digests")])
+    files = [*pool_files(options.work), *([checkpoint_path(before, options.work)] if before else [])]
+    return fingerprint([SCRIPT_VERSION, options.seed, files_digest(files, memory=options.work / "digests")])
 
 
-def _vision(plan: Plan) -> Any:
-    """The vision transformer as the stage `seeing` left it."""
+def _vision(options: TrainOptions) -> Any:
+    """The vision transformer as the stage `vision` left it."""
     vision = make_vision()
-    vision.load_state_dict(_learned(plan, "seeing", "vision"))
+    vision.load_state_dict(_weights_of(options, "vision", "vision"))
     return vision
 
 
-def _learned(plan: Plan, stage: Stage, part: str) -> Any:
-    return checkpoint_weights(checkpoint_path(stage, plan.work), part)
+def _weights_of(options: TrainOptions, stage: Stage, part: str) -> Any:
+    return checkpoint_weights(checkpoint_path(stage, options.work), part)
 
 
-def _save(plan: Plan) -> dict[str, Any]:
-    records = _read_records(plan)
-    seeds = range(_MEASURED_FROM, _MEASURED_FROM + plan.measured_scenes)
+def _save(options: TrainOptions) -> dict[str, Any]:
+    records = _read_records(options)
+    seeds = range(_MEASURED_FROM, _MEASURED_FROM + options.measured_scenes)
     sources: dict[ModelName, Path] = {
-        "vlm": plan.work / "strong",
-        "vlm-base": _snapshot(plan, plan.base_at),
-        "clip": plan.work / "clip",
-        "blip2": plan.work / "blip2",
+        "vlm": options.work / "strong",
+        "vlm-base": _snapshot(options, options.base_at),
+        "clip": options.work / "clip",
+        "blip2": options.work / "blip2",
     }
     found: dict[str, Any] = {}
     for name, source in sources.items():
         record = {
             "script_version": SCRIPT_VERSION,
-            "seed": plan.seed,
-            "compiled": plan.compiled,
+            "seed": options.seed,
+            "compiled": options.compiled,
             "stages": {stage: records[stage] for stage in _STAGES_OF[name] if stage in records},
         }
-        stopped_at = plan.base_at if name == "vlm-base" else None
-        found[name] = save_model(name, source, plan.out / name, record=record, seeds=seeds, stopped_at=stopped_at)
+        stopped_at = options.base_at if name == "vlm-base" else None
+        found[name] = save_model(name, source, options.out / name, record=record, seeds=seeds, stopped_at=stopped_at)
     return found
 
 
 _STAGES_OF: Mapping[ModelName, Sequence[Stage]] = {
-    "vlm": ("pool", "seeing", "telling", "comparing"),
-    "vlm-base": ("pool", "seeing", "telling"),
-    "clip": ("pool", "seeing", "matching"),
-    "blip2": ("pool", "seeing", "querying"),
+    "vlm": ("pool", "vision", "instructions", "regions"),
+    "vlm-base": ("pool", "vision", "instructions"),
+    "clip": ("pool", "vision", "clip"),
+    "blip2": ("pool", "vision", "blip2"),
 }
 
 
 _RUN = {
     "pool": _make_pools,
-    "seeing": _see,
-    "telling": _tell,
-    "comparing": _compare,
-    "matching": _match,
-    "querying": _query,
+    "vision": _train_vision,
+    "instructions": _train_instructions,
+    "regions": _train_regions,
+    "clip": _train_clip,
+    "blip2": _train_blip2,
     "saving": _save,
 }

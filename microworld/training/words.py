@@ -1,13 +1,13 @@
 """What the tiny models are asked, and how they read and write: a word a token, in lower case.
 
 A closed world has a closed vocabulary, so every word is a token and every text the grammar writes comes back as it was
-but for capitals. A byte-pair tokenizer was given up: it would spend most of a tiny model's weights on pieces of words
-that this world does not have.
+but for capitals. A byte-pair tokenizer would spend most of a tiny model's weights on pieces of words that this world
+does not have.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: transformers types its tokenizers and processors in part
 
 from microworld.scenes import SIDE_PX
 from microworld.sentences import MARKS, VOCABULARY, tokens_of
@@ -41,7 +41,7 @@ WORDS: tuple[str, ...] = (
 _IDS = {word: place for place, word in enumerate(WORDS)}
 TEACHER_WORDS: tuple[str, ...] = (*WORDS, *(files(__package__) / "teacher_words.txt").read_text("utf-8").split())
 """Every token of what is to judge the scripted teacher, or learn from it, and so has to read that one's words too: of
-BLIP-2, and of the image-text model from `comparing` on."""
+BLIP-2, and of the image-text model from `regions` on."""
 _TEACHER_IDS = {word: place for place, word in enumerate(TEACHER_WORDS)}
 _PATTERN = r"[a-z]+|[0-9]|\S"
 # A user's turn, then what is to be answered; a system's turn is read like the user's.
@@ -110,7 +110,7 @@ def make_tokenizer(
     return made
 
 
-def make_image_processor() -> Any:  # Any: transformers types its processors in part
+def make_image_processor() -> Any:
     """A picture of any size becomes `SIDE_PX` pixels square, nothing cut off, values -1 to 1."""
     from transformers import CLIPImageProcessor
 
@@ -119,7 +119,7 @@ def make_image_processor() -> Any:  # Any: transformers types its processors in 
     return kind(size=side, crop_size=side, do_center_crop=False, image_mean=half, image_std=half)
 
 
-def make_processor(patch_px: int, words: Sequence[str] = WORDS) -> Any:  # Any: as above
+def make_processor(patch_px: int, words: Sequence[str] = WORDS) -> Any:
     """The processor of the image-text model that knows `words`."""
     from transformers import LlavaProcessor
 

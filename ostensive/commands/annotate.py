@@ -91,7 +91,7 @@ def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
 
 
 def _exported(run: Path, options: "AnnotateOptions", *, only_export: bool) -> "Exported":
-    from builders.choosing import annotated_run
+    from builders.representatives import annotated_run
     from critics.annotation.export import export
     from critics.annotation.serving import annotate as serve
     from critics.annotation.store import existing_store
@@ -113,7 +113,7 @@ def _exported(run: Path, options: "AnnotateOptions", *, only_export: bool) -> "E
 def _label_studio(
     run: Path, options: "AnnotateOptions", to: Path | None, from_file: Path | None, *, as_json: bool
 ) -> str:
-    from builders.choosing import annotated_run
+    from builders.representatives import annotated_run
     from critics.annotation.label_studio import from_label_studio, to_label_studio
     from ostensive.commands.show import to_json
 

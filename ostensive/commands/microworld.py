@@ -14,7 +14,7 @@ from ostensive.commands.terminal import print_lines
 from ostensive.errors import SettingsError
 
 if TYPE_CHECKING:
-    from microworld.training.train import Plan
+    from microworld.training.train import TrainOptions
 
 microworld_app = typer.Typer(
     help="Render scenes whose truth is known, grade what a run says of them, train models on them.",
@@ -96,9 +96,11 @@ def train(
     print_lines([to_json(found)] if as_json else (f"{stage}: {to_json(record)}" for stage, record in found.items()))
 
 
-def _plan(out: Path, stages: Sequence[str], minutes: Sequence[str], *, seed: int, threads: int | None) -> "Plan":
+def _plan(
+    out: Path, stages: Sequence[str], minutes: Sequence[str], *, seed: int, threads: int | None
+) -> "TrainOptions":
     """The plan of a training; raises `SettingsError` for a stage that is not known and for minutes that are none."""
-    from microworld.training.train import MINUTES, STAGES, Plan, Stage
+    from microworld.training.train import MINUTES, STAGES, Stage, TrainOptions
 
     def known(name: str, option: str) -> Stage:
         for stage in STAGES:
@@ -115,6 +117,6 @@ def _plan(out: Path, stages: Sequence[str], minutes: Sequence[str], *, seed: int
         except ValueError:
             times[stage] = 0.0
         if not times[stage] > 0:
-            raise SettingsError(f"--minutes {text}: STAGE=MINUTES is expected, such as seeing=16")
+            raise SettingsError(f"--minutes {text}: STAGE=MINUTES is expected, such as vision=16")
     chosen = tuple(known(name, "--stage") for name in stages) or STAGES
-    return Plan(out, chosen, minutes=times, seed=seed, threads=threads)
+    return TrainOptions(out, chosen, minutes=times, seed=seed, threads=threads)

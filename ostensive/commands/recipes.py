@@ -16,7 +16,7 @@ recipes_app = typer.Typer(
 @recipes_app.command("list")
 def recipes_list(as_json: AsJson = False) -> None:
     """List the built-in recipes."""
-    from builders.listing import recipes_with_titles
+    from builders.table import recipes_with_titles
     from ostensive.commands.show import to_json
 
     names = recipes_with_titles()
@@ -29,7 +29,7 @@ def recipes_show(
     full: Annotated[bool, typer.Option("--full", help="Write every setting out, defaults included.")] = False,
 ) -> None:
     """Print a recipe."""
-    from builders.listing import show_recipe
+    from builders.table import show_recipe
 
     print_lines([show_recipe(name, full=full).rstrip()])
 
@@ -37,7 +37,7 @@ def recipes_show(
 @recipes_app.command("copy")
 def recipes_copy(name: RecipeName, path: Annotated[Path, typer.Argument(metavar="PATH")]) -> None:
     """Copy a built-in recipe to a file of your own."""
-    from builders.listing import copy_recipe
+    from builders.table import copy_recipe
 
     print_lines([str(copy_recipe(name, path))])
 
@@ -45,6 +45,6 @@ def recipes_copy(name: RecipeName, path: Annotated[Path, typer.Argument(metavar=
 @recipes_app.command("schema")
 def recipes_schema(name: RecipeName = "localized") -> None:
     """Print the JSON Schema of a recipe, for editors."""
-    from builders.listing import recipe_schema
+    from builders.table import recipe_schema
 
     print_lines([recipe_schema(name)])

@@ -47,14 +47,14 @@ from microworld.facts import (
     any_thing,
     aspect_of,
     countable,
+    distinguishing_kind,
+    enumeration_of,
     fact,
     refer,
     related,
-    roll,
-    telling,
 )
 from microworld.grammar import Sentence
-from microworld.nouns import all_said_of, said_of
+from microworld.nouns import description_of, full_description_of
 from microworld.scenes import SIDES, Scene, Thing
 from microworld.sentences import spoken_of, write_answer, write_question, write_statement
 from microworld.truth import Scope, decide, scope_of
@@ -82,7 +82,7 @@ _TRIES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionAnswer:
     """A question with its right answer, in words and in meaning."""
 
     topic: Topic
@@ -93,14 +93,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Reasoned:
+class ReasonedAnswer:
     """A question with its right answer and a visible reason. In the reason "it" is what the answer is about."""
 
-    asked: Asked
+    asked: QuestionAnswer
     rationale: Sentence
 
 
-def ask(scene: Scene, topic: Topic, rng: random.Random, regions: Sequence[Region] = ()) -> Asked | None:
+def ask(scene: Scene, topic: Topic, rng: random.Random, regions: Sequence[Region] = ()) -> QuestionAnswer | None:
     """A question of a topic with its right answer, or None where the scene gives no occasion for it.
 
     With regions, things are spoken of as `[k]`.
@@ -112,11 +112,11 @@ def ask(scene: Scene, topic: Topic, rng: random.Random, regions: Sequence[Region
             continue
         question, answer = write_question(drawn[0], rng), write_answer(drawn[0], drawn[1], rng)
         if question is not None and answer is not None:
-            return Asked(topic, question, answer, *drawn)
+            return QuestionAnswer(topic, question, answer, *drawn)
     return None
 
 
-def reason(scene: Scene, topic: Topic, rng: random.Random, regions: Sequence[Region] = ()) -> Reasoned | None:
+def reason(scene: Scene, topic: Topic, rng: random.Random, regions: Sequence[Region] = ()) -> ReasonedAnswer | None:
     """A question of a topic, its right answer and a true rationale, or None where no occasion is found."""
     scope = scope_of(scene, regions)
     for _ in range(_TRIES):
@@ -129,7 +129,7 @@ def reason(scene: Scene, topic: Topic, rng: random.Random, regions: Sequence[Reg
         after = replace(scope, it=spoken_of(asked.answered.claim))
         text = write_statement(why, rng) if decide(why, after).is_true else None
         if text is not None:
-            return Reasoned(asked, Sentence(text, why))
+            return ReasonedAnswer(asked, Sentence(text, why))
     return None
 
 
@@ -162,7 +162,7 @@ def _ask_existence(scope: Scope, rng: random.Random) -> _Drawn:
     thing = any_thing(scope, rng)
     if thing is None:
         return None
-    kind = only(kind_of(thing), "shape", "colour") if rng.random() < 0.5 else said_of(thing, rng)
+    kind = only(kind_of(thing), "shape", "colour") if rng.random() < 0.5 else description_of(thing, rng)
     return _whether(Exists(kind), scope, rng)
 
 
@@ -220,7 +220,7 @@ def _ask_relation(form: str, relation: Relation) -> Callable[[Scope, random.Rand
 
 def _ask_which(scope: Scope, rng: random.Random) -> _Drawn:
     thing = any_thing(scope, rng)
-    what = None if thing is None else telling(scope, thing)
+    what = None if thing is None else distinguishing_kind(scope, thing)
     if thing is None or what is None:
         return None
     subject = refer(scope, thing, rng, tuple(a for a in ASPECTS if a in what.aspects))
@@ -258,7 +258,7 @@ def visible_reason(scope: Scope, asks: Question, answered: Answer, rng: random.R
         case Exists(what):
             return _why_there(scope, what, rng) if affirmed else _why_absent(scope, what)
         case Count(what, _):
-            return roll(scope, what) or Absent(what)
+            return enumeration_of(scope, what) or Absent(what)
         case Attribute(subject, what):
             return _why_so(scope, asks, subject, what, rng)
         case Related(a, relation, b):
@@ -289,13 +289,13 @@ def _why_there(scope: Scope, what: Kind, rng: random.Random) -> Claim | None:
     claim = related(scope, SIDES, rng)
     if claim is not None and rng.random() < 0.6:
         return Related(Some(what), claim.relation, claim.b)
-    return Exists(all_said_of(thing))
+    return Exists(full_description_of(thing))
 
 
 def _why_absent(scope: Scope, what: Kind) -> Claim:
     """The things that share a respect with what is not there, or that there is nothing which does."""
     for aspect in what.aspects:
-        shared = roll(scope, only(what, aspect))
+        shared = enumeration_of(scope, only(what, aspect))
         if shared is not None:
             return shared
     return Absent(only(what, *what.aspects[:1]))
@@ -309,7 +309,7 @@ def _why_so(scope: Scope, asks: Question, subject: object, what: Kind, rng: rand
         return None
     claim = related(scope, SIDES, rng)
     if not isinstance(subject, The) or claim is None or rng.random() < 0.3:
-        return Attribute(It(), all_said_of(thing))
+        return Attribute(It(), full_description_of(thing))
     alone = OnlyOne(It(), subject.kind)
     return alone if rng.random() < 0.2 else All((alone, Related(It(), claim.relation, claim.b)))
 

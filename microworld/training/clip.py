@@ -10,14 +10,14 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: open_clip ships no types; JSON values
 
 import numpy as np
 import numpy.typing as npt
 
 from microworld.nouns import with_article
 from microworld.scenes import COLOURS, PATTERNS, PLACES, SHAPES, SIDE_PX
-from microworld.training.lessons import SUBJECTS
+from microworld.training.examples import TASKS
 from microworld.training.models import (
     EMBEDDING,
     HEAD_WIDTH,
@@ -27,8 +27,8 @@ from microworld.training.models import (
     weight_and_bias,
 )
 from microworld.training.pool import Pool
-from microworld.training.seeing import draw_rows, pixels_of
-from microworld.training.views import PATCH_PX, show
+from microworld.training.vision import draw_rows, pixels_of
+from microworld.training.visual_prompts import PATCH_PX, draw_prompt
 from microworld.training.words import END_ID, PAD_ID, WORDS, ids_of, make_tokenizer
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ CLIP_CONFIG_FILE = "open_clip_config.json"
 _HALF = [0.5, 0.5, 0.5]
 _PAIRS_SHOWN = 24  # labels of colour and shape together in a step, of all 80
 _TEMPLATES = ("{label}", "{a label}", "a photo of {label}", "a photo of {a label}", "there is {a label}")
-_DESCRIBE = SUBJECTS.index("describe")
-_MARKED = SUBJECTS.index("marked")
+_DESCRIBE = TASKS.index("describe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def make_contrastive_batch(pool: Pool, seed: int, step: int, count: int = BATCH_
     rows, rng = draw_rows(pool, seed, step, count)
     texts, is_true = labels_on(pool, rows, rng)
     return ContrastiveBatch(
-        pixels_of([show(pool, int(row), "whole", rng) for row in rows]),
+        pixels_of([draw_prompt(pool, int(row), "whole", rng) for row in rows]),
         torch.from_numpy(np.stack([_padded(_caption(pool, int(row), rng)) for row in rows])),
         torch.from_numpy(np.stack([_padded([*ids_of(text), END_ID]) for text in texts])),
         torch.from_numpy(is_true),
@@ -101,8 +100,8 @@ def _labels(
 
 def _caption(pool: Pool, row: int, rng: np.random.Generator) -> list[int]:
     """One of the descriptions of a scene, or what one of its regions shows."""
-    numbers = [number for number in pool.lessons(row) if pool.subject[number] == _DESCRIBE]
-    _, answer = pool.lesson(int(rng.choice(numbers)))
+    numbers = [number for number in pool.examples(row) if pool.task[number] == _DESCRIBE]
+    _, answer = pool.example(int(rng.choice(numbers)))
     return [int(word) for word in answer]
 
 
@@ -123,9 +122,7 @@ def make_scale() -> "nn.Module":
     return scale
 
 
-def contrastive_loss(
-    clip: Any, scale: Any, batch: ContrastiveBatch
-) -> "torch.Tensor":  # Any: of open_clip, which ships no types
+def contrastive_loss(clip: Any, scale: Any, batch: ContrastiveBatch) -> "torch.Tensor":
     """How badly captions and labels are told apart."""
     import torch
     from torch.nn import functional
@@ -145,7 +142,7 @@ def contrastive_loss(
     return loss
 
 
-def clip_config() -> dict[str, Any]:  # Any: JSON values
+def clip_config() -> dict[str, Any]:
     """The contrastive model as open_clip is told of it."""
     vision = {
         "image_size": SIDE_PX,
@@ -171,19 +168,19 @@ def clip_config() -> dict[str, Any]:  # Any: JSON values
     return {"embed_dim": EMBEDDING, "vision_cfg": vision, "text_cfg": text}
 
 
-def make_clip() -> Any:  # Any: open_clip ships no types
+def make_clip() -> Any:
     """The contrastive model, with random weights."""
     import open_clip
 
     return open_clip.CLIP(**clip_config())
 
 
-def clip_tokenizer() -> Any:  # Any: transformers types its tokenizers in part
+def clip_tokenizer() -> Any:
     """The tokenizer of the contrastive model's texts."""
     return make_tokenizer(ends_texts=True)
 
 
-def save_clip(model: Any, folder: Path) -> None:  # Any: as above
+def save_clip(model: Any, folder: Path) -> None:
     """Weights in half precision, and the configuration that `local-dir:` reads."""
     import torch
     from safetensors.torch import save_file
@@ -193,8 +190,8 @@ def save_clip(model: Any, folder: Path) -> None:  # Any: as above
     path = folder / "open_clip_model.safetensors"
     save_file(weights, path, metadata={"format": "pt"})
     path.chmod(0o644)  # see `save_vlm`
-    seeing = {"mean": _HALF, "std": _HALF, "interpolation": "bicubic", "resize_mode": "squash"}
-    config = {"model_cfg": clip_config(), "preprocess_cfg": seeing}
+    preprocess = {"mean": _HALF, "std": _HALF, "interpolation": "bicubic", "resize_mode": "squash"}
+    config = {"model_cfg": clip_config(), "preprocess_cfg": preprocess}
     (folder / CLIP_CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     clip_tokenizer().save_pretrained(folder)
 
@@ -222,6 +219,6 @@ def initialize_clip(tower: "nn.Module", clip: "nn.Module") -> None:
     # The convolution of open_clip has no bias: what it would add to each patch is added with the patch's place.
     target["positional_embedding"] = target["positional_embedding"].clone()
     target["positional_embedding"][1:] += source["embeddings.patch_embedding.bias"]
-    visual: Any = clip.visual  # Any: open_clip ships no types
+    visual: Any = clip.visual
     missing, unexpected = visual.load_state_dict(target, strict=False)
     assert (missing, unexpected) == (["proj"], []), "all of the tower but its last projection has a counterpart"

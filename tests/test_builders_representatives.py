@@ -2,9 +2,9 @@
 
 from annotated_run import candidate
 
-from builders.choosing import representatives
 from builders.dedupe import DedupeSettings
 from builders.localized.recipe import KIND
+from builders.representatives import representatives
 
 IMAGE, OTHER = "ab" * 32, "cd" * 32
 # Three things said in two ways each.

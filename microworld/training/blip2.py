@@ -2,26 +2,26 @@
 
 Texts are questions with an answer, half of them with a wrong one of the same kind, phrases on what is in a box, and how
 numbered boxes lie, for the critic that begins here judges such.
-Captions against captions of other scenes were given up as the only lesson: nearly all of those are told apart by the
-place alone, and a critic has to tell a red star from a blue one. The contrastive half learns beside it, and first: of
-captions each picture finds its own, and of labels those that are true of it (as in `matching`). A step holds sixteen
+Captions against captions of other scenes are not enough: nearly all of those are told apart by the place alone, and a
+critic has to tell a red star from a blue one. The contrastive half learns beside it, and first: of
+captions each picture finds its own, and of labels those that are true of it (as in `clip`). A step holds sixteen
 times as many labels as texts, and what the queries have to look for is the same.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias  # Any: transformers types its models in part
 
 import numpy as np
 import numpy.typing as npt
 
 from microworld.scenes import COLOURS, SHAPES
-from microworld.training.lessons import SUBJECTS, Subject
-from microworld.training.matching import labels_on
+from microworld.training.clip import labels_on
+from microworld.training.examples import TASKS, Task
 from microworld.training.pool import Pool
-from microworld.training.seeing import as_processed, draw_rows
 from microworld.training.statements import draw_statement
-from microworld.training.views import Numbered, show, show_numbered
+from microworld.training.vision import as_processed, draw_rows
+from microworld.training.visual_prompts import NumberedImage, draw_numbered, draw_prompt
 from microworld.training.words import PAD_ID, START_ID, teacher_ids_of, word_id
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 BATCH_PICTURES = 16  # pictures in a step
 TEXTS_EACH = 4
 TEXT_TOKENS = 48
-MatchingView: TypeAlias = Literal["whole", "drawn", "numbered"]
-_VIEWS: Mapping[MatchingView, float] = {"whole": 0.25, "drawn": 0.25, "numbered": 0.5}
-_KINDS = tuple(_VIEWS)
+Presentation: TypeAlias = Literal["whole", "drawn", "numbered"]
+_VISUAL_PROMPTS: Mapping[Presentation, float] = {"whole": 0.25, "drawn": 0.25, "numbered": 0.5}
+_KINDS = tuple(_VISUAL_PROMPTS)
 _WHAT_IS_IN_IT = 0.3  # of the texts on numbered boxes; the others are on how they lie
 # Subjects of which a question has one right answer, so that another answer of the same kind is wrong.
-_SETTLED: tuple[Subject, ...] = ("place", "existence", "count", "colour", "shape", "size", "pattern", "pose", "side")
+_SETTLED: tuple[Task, ...] = ("place", "existence", "count", "colour", "shape", "size", "pattern", "pose", "side")
 _BY_WORDS_ALONE = (word_id("yes"), word_id("no"))
 YES_OR_NO_FROM = 0.4
 """The share of the course after which questions for yes or no are asked. What is true of them hangs on two things at
@@ -70,9 +70,9 @@ def make_matching_batch(
     texts: list[Ids] = []
     truth: list[bool] = []
     for row in rows.tolist():
-        view: MatchingView = _KINDS[int(rng.choice(len(_KINDS), p=list(_VIEWS.values())))]
-        numbered = show_numbered(pool, row, rng) if view == "numbered" else None
-        one = show(pool, row, "whole" if view == "numbered" else view, rng)
+        visual_prompt: Presentation = _KINDS[int(rng.choice(len(_KINDS), p=list(_VISUAL_PROMPTS.values())))]
+        numbered = draw_numbered(pool, row, rng) if visual_prompt == "numbered" else None
+        one = draw_prompt(pool, row, "whole" if visual_prompt == "numbered" else visual_prompt, rng)
         pixels.append(one.pixels if numbered is None else numbered.pixels)
         for place in range(TEXTS_EACH):
             is_true = bool(rng.random() < 0.5)
@@ -98,7 +98,7 @@ def make_matching_batch(
     )
 
 
-def _on_numbers(pool: Pool, row: int, shown: Numbered, is_true: bool, rng: np.random.Generator) -> Ids | None:
+def _on_numbers(pool: Pool, row: int, shown: NumberedImage, is_true: bool, rng: np.random.Generator) -> Ids | None:
     """How numbered boxes lie or what is in one of them; what is false has another thing in it."""
     if shown.things and rng.random() < _WHAT_IS_IN_IT:
         number = list(shown.things)[int(rng.integers(len(shown.things)))]
@@ -121,15 +121,15 @@ def _on_scene(
     pool: Pool, answers: Answers, row: int, is_true: bool, rng: np.random.Generator, *, plainly: bool = False
 ) -> Ids:
     """A question on the scene with its answer, or with another of the same kind; `plainly` none for yes or no."""
-    numbers = [number for number in pool.lessons(row) if SUBJECTS[pool.subject[number]] in _SETTLED]
+    numbers = [number for number in pool.examples(row) if TASKS[pool.task[number]] in _SETTLED]
     for number in rng.permutation(numbers):
         prompt, answer = _texts(pool, int(number))
         kind = _kind(answer)
-        if kind == "open" and SUBJECTS[pool.subject[number]] == "side":
+        if kind == "open" and TASKS[pool.task[number]] == "side":
             continue  # several things may stand there
         if kind == "yes or no" and plainly:
             continue
-        others = [one for one in answers[int(pool.subject[number]), kind] if one != answer]
+        others = [one for one in answers[int(pool.task[number]), kind] if one != answer]
         return prompt + (answer if is_true or not others else others[int(rng.integers(len(others)))])
     return _there_is(pool, row, is_true, rng)
 
@@ -141,18 +141,18 @@ def _on_box(pool: Pool, row: int, thing: int, is_true: bool, rng: np.random.Gene
 
 
 def _phrase(pool: Pool, row: int, thing: int, is_true: bool, rng: np.random.Generator) -> tuple[Ids, Ids]:
-    prompt, answer = _texts(pool, int(pool.phrase_lessons[row, thing]))
+    prompt, answer = _texts(pool, int(pool.phrase_examples[row, thing]))
     while not is_true:
         scene = row if rng.random() < 0.5 and pool.things[row] > 1 else int(rng.integers(len(pool)))
-        _, other = _texts(pool, int(pool.phrase_lessons[scene, int(rng.integers(pool.things[scene]))]))
+        _, other = _texts(pool, int(pool.phrase_examples[scene, int(rng.integers(pool.things[scene]))]))
         if other != answer:
             return prompt, other
     return prompt, answer
 
 
 def _texts(pool: Pool, number: int) -> tuple[Ids, Ids]:
-    """Question and answer of a lesson without the marks that are for the image-text model."""
-    prompt, answer = pool.lesson(number)
+    """Question and answer of an example without the marks that are for the image-text model."""
+    prompt, answer = pool.example(number)
     return tuple(prompt[:-1].tolist()), tuple(answer[:-1].tolist())
 
 
@@ -161,18 +161,18 @@ def _kind(answer: Ids) -> str:
 
 
 def answers_of(pool: Pool) -> Answers:
-    """The answers that there are in a pool to questions of each subject, those for yes or no apart."""
+    """The answers that there are in a pool to questions of each task, those for yes or no apart."""
     found: dict[tuple[int, str], dict[Ids, None]] = {}
-    for number in range(len(pool.subject)):
-        subject = int(pool.subject[number])
-        if SUBJECTS[subject] in _SETTLED:
+    for number in range(len(pool.task)):
+        task = int(pool.task[number])
+        if TASKS[task] in _SETTLED:
             _, answer = _texts(pool, number)
-            found.setdefault((subject, _kind(answer)), {})[answer] = None
+            found.setdefault((task, _kind(answer)), {})[answer] = None
     return {key: list(answers) for key, answers in found.items()}
 
 
 def _caption(pool: Pool, row: int, rng: np.random.Generator) -> Ids:
-    numbers = [number for number in pool.lessons(row) if SUBJECTS[pool.subject[number]] == "describe"]
+    numbers = [number for number in pool.examples(row) if TASKS[pool.task[number]] == "describe"]
     return _texts(pool, int(rng.choice(numbers)))[1]
 
 
@@ -183,7 +183,7 @@ def padded(texts: Sequence[Ids]) -> npt.NDArray[np.int64]:
     return np.array([[*text, *[PAD_ID] * (longest - len(text))] for text in cut])
 
 
-def matching_logits(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: of transformers
+def matching_logits(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":
     """`(texts, 2)`: the logits for false and true, as the library's own forward gives them.
 
     `seen` is what the tower makes of the pictures; the texts on one picture stand side by side.
@@ -205,7 +205,7 @@ def matching_logits(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> 
     return logits
 
 
-def contrastive_cosines(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":  # Any: as above
+def contrastive_cosines(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor") -> "torch.Tensor":
     """`(pictures, texts)`: cosines of texts and the likest query of each picture, as the library's own forward."""
     import torch
     from torch.nn import functional
@@ -223,7 +223,7 @@ def contrastive_cosines(blip2: Any, seen: "torch.Tensor", texts: "torch.Tensor")
     return cosines.amax(1)
 
 
-def matching_loss(blip2: Any, scale: Any, batch: MatchingBatch) -> "torch.Tensor":  # Any: as above, and of `make_scale`
+def matching_loss(blip2: Any, scale: Any, batch: MatchingBatch) -> "torch.Tensor":
     """How badly true texts are told from false ones, captions from those of other pictures, and labels that fit."""
     import torch
     from torch.nn import functional
@@ -241,8 +241,8 @@ def matching_loss(blip2: Any, scale: Any, batch: MatchingBatch) -> "torch.Tensor
     return loss
 
 
-def matching_accuracy(blip2: Any, batch: MatchingBatch) -> dict[str, float]:  # Any: as above
-    """The share of texts that are rightly called true or false: of those on a box, and of the others."""
+def matching_accuracy(blip2: Any, batch: MatchingBatch) -> dict[str, float]:
+    """The share of texts that are called what they are, true or false: of those on a box, and of the others."""
     import torch
 
     with torch.no_grad():

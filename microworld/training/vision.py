@@ -1,21 +1,21 @@
 """The first stage: a vision tower and a projector learn what each patch shows.
 
 What a patch shows is said in the language model's own words: the projector turns the patch towards the embeddings of
-"red", "circle" and "striped", so that a word finds its patches from the first step of the second stage on. Captions
-alone were given up, because from them a tiny model learns places and counts in minutes but shapes not in an hour.
-What a bag of words would mix up (whose colour: the thing's, its hat's, that of what it holds) is told by linear heads,
-which are thrown away afterwards.
+"red", "circle" and "striped", so that a word finds its patches from the first step of the second stage on. From
+captions alone a tiny model learns places and counts in minutes but shapes not in an hour.
+What a bag of words would mix up (whose colour: the thing's, its hat's, that of what it holds) is learned by
+linear heads, which are thrown away afterwards.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: transformers types its models in part; modules used as what they are
 
 import numpy as np
 
 from microworld.scenes import COLOURS, PATTERNS, PLACES, POSES, SHAPES
 from microworld.training.pool import ATTRIBUTES, Pool
-from microworld.training.views import PATCHES, Shown, View, show
+from microworld.training.visual_prompts import PATCHES, PromptedImage, VisualPrompt, draw_prompt
 from microworld.training.words import word_id
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 BATCH_PICTURES = 16  # pictures in a step
-_VIEWS: dict[View, float] = {"whole": 0.5, "drawn": 0.5}
+_VISUAL_PROMPTS: dict[VisualPrompt, float] = {"whole": 0.5, "drawn": 0.5}
 _GROUNDS = {"meadow": "grass", "beach": "sand", "snowfield": "snow", "street": "pavement", "night sky": "darkness"}
 _SIZE_WORDS = {"small": ("small", "little"), "large": ("large", "big")}
 VISIBLE_WORDS: tuple[str, ...] = (
@@ -55,13 +55,13 @@ def draw_rows(pool: Pool, seed: int, step: int, count: int) -> tuple[np.ndarray,
     return rng.integers(len(pool), size=count), rng
 
 
-def draw_view(views: dict[View, float], rng: np.random.Generator) -> View:
-    """One of the views by their chances."""
-    kinds = list(views)
-    return kinds[int(rng.choice(len(kinds), p=list(views.values())))]
+def draw_visual_prompt(visual_prompts: dict[VisualPrompt, float], rng: np.random.Generator) -> VisualPrompt:
+    """One of the visual prompts by their chances."""
+    kinds = list(visual_prompts)
+    return kinds[int(rng.choice(len(kinds), p=list(visual_prompts.values())))]
 
 
-def pixels_of(shown: Sequence[Shown]) -> "torch.Tensor":
+def pixels_of(shown: Sequence[PromptedImage]) -> "torch.Tensor":
     """`(pictures, 3, side, side)` float32 in -1 to 1, as the image processor makes them."""
     return as_processed([one.pixels for one in shown])
 
@@ -78,7 +78,7 @@ def make_patch_batch(pool: Pool, seed: int, step: int, count: int = BATCH_PICTUR
     import torch
 
     rows, rng = draw_rows(pool, seed, step, count)
-    shown = [show(pool, int(row), draw_view(_VIEWS, rng), rng) for row in rows]
+    shown = [draw_prompt(pool, int(row), draw_visual_prompt(_VISUAL_PROMPTS, rng), rng) for row in rows]
     things = np.stack([one.patch_thing for one in shown])  # -1 takes the last row, which is made "none"
     none = np.array([len(values) for values in ATTRIBUTES.values()])
     attributes = np.concatenate([pool.attributes[rows], np.broadcast_to(none, (count, 1, len(none)))], 1)
@@ -144,12 +144,12 @@ def make_heads(width: int) -> "nn.Module":
     heads["where"] = nn.Linear(width, 4)
     heads["word_bias"] = nn.Linear(1, len(VISIBLE_WORDS))
     with torch.no_grad():
-        bias: Any = heads["word_bias"]  # Any: a module, whose bias is what is wanted
+        bias: Any = heads["word_bias"]
         bias.bias.fill_(-2.0)
     return heads
 
 
-def patch_features(vlm: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: a model of transformers
+def patch_features(vlm: Any, pixels: "torch.Tensor") -> "torch.Tensor":
     """`(pictures, patches, width)`: what the language model is given for the patches of each picture."""
     import torch
 
@@ -157,13 +157,13 @@ def patch_features(vlm: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: 
     return torch.stack(features)
 
 
-def patch_embeddings(vision: Any, pixels: "torch.Tensor") -> "torch.Tensor":  # Any: of `models.make_vision`
+def patch_embeddings(vision: Any, pixels: "torch.Tensor") -> "torch.Tensor":
     """`(pictures, patches, width)`: patches turned towards the words for what they show."""
     features: torch.Tensor = vision["projector"](vision["tower"](pixel_values=pixels).last_hidden_state[:, 1:])
     return features
 
 
-def patch_loss(vision: Any, heads: Any, batch: PatchBatch) -> "torch.Tensor":  # Any: of `make_vision` and `make_heads`
+def patch_loss(vision: Any, heads: Any, batch: PatchBatch) -> "torch.Tensor":
     """How far the projected patches are from telling what they show."""
     import torch
     from torch.nn import functional
@@ -191,16 +191,16 @@ def patch_loss(vision: Any, heads: Any, batch: PatchBatch) -> "torch.Tensor":  #
     return loss + functional.mse_loss(where[..., 2:], grid.expand_as(where[..., 2:]))
 
 
-def patch_accuracy(vision: Any, heads: Any, batch: PatchBatch) -> dict[str, float]:  # Any: as above
-    """The share of patches on things whose attribute is told rightly, for each attribute."""
+def patch_accuracy(vision: Any, heads: Any, batch: PatchBatch) -> dict[str, float]:
+    """The share of patches on things whose attribute is predicted right, for each attribute."""
     import torch
 
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
         features = patch_embeddings(vision, batch.pixels)
         on = batch.on_thing
-        told = {name: heads[name](features[on]).argmax(-1) for name in ATTRIBUTES}
+        predicted = {name: heads[name](features[on]).argmax(-1) for name in ATTRIBUTES}
         shares = {
-            name: float((told[name] == batch.values[..., column][on]).float().mean())
+            name: float((predicted[name] == batch.values[..., column][on]).float().mean())
             for column, name in enumerate(ATTRIBUTES)
         }
         words = vision["words"].weight[_WORD_IDS]

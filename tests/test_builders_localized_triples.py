@@ -2,9 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.localized import outcomes
-from builders.localized.mentions import UNREADABLE, Tagged, read_tags
-from builders.localized.outcomes import REASONS, Absent, Limits, Triple, TurnText, comparable, turn_outcomes
+from builders.localized import triples
+from builders.localized.triples import (
+    REASONS,
+    UNREADABLE,
+    Absent,
+    Limits,
+    Tagged,
+    Triple,
+    TurnText,
+    comparable,
+    read_tags,
+    turn_triples,
+)
 
 IDS = Limits("ids", frozenset(range(7)), qars=3, max_mentions=5)
 WORDS = Limits("descriptions", frozenset(range(7)), qars=3, max_mentions=5)
@@ -19,7 +29,7 @@ def reply(*triples: str, finish: str = "stop") -> TurnText:
 
 
 def reasons(turn: TurnText, limits: Limits = IDS, seen: tuple[str, ...] = ()) -> list[str]:
-    return [outcome.reason for outcome in turn_outcomes(turn, limits, seen)]
+    return [outcome.reason for outcome in turn_triples(turn, limits, seen)]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +88,7 @@ def test_reading_junk_tags_comes_to_an_end(piece: str) -> None:
 
 def test_a_good_triple_carries_its_mentions_in_order_over_all_fields() -> None:
     turn = reply(triple("Who holds [2]?", "[0, 1] do.", "[2] is tied to [0]."))
-    first = turn_outcomes(turn, IDS)[0]
+    first = turn_triples(turn, IDS)[0]
     assert first == Triple(0, "Who holds [2]?", "[0] and [1] do.", "[2] is tied to [0].", (2, 0, 1))
 
 
@@ -95,7 +105,7 @@ def test_a_good_triple_carries_its_mentions_in_order_over_all_fields() -> None:
     ],
 )
 def test_faults_in_id_mode(text: str, reason: str, detail: str) -> None:
-    first = turn_outcomes(reply(text), Limits("ids", IDS.regions, 1, 5))[0]
+    first = turn_triples(reply(text), Limits("ids", IDS.regions, 1, 5))[0]
     assert (first.reason, first.detail) == (reason, detail)
 
 
@@ -105,7 +115,7 @@ def test_five_regions_are_not_too_many() -> None:
 
 def test_description_mode_takes_no_tag_at_all() -> None:
     turn = reply(triple(), triple("What is the boat?"), triple("What is it?", "It is [99]."))
-    found = turn_outcomes(turn, WORDS)
+    found = turn_triples(turn, WORDS)
     assert [one.reason for one in found] == [
         "region mentioned in description mode",
         "",
@@ -128,7 +138,7 @@ def test_fewer_more_and_none() -> None:
     a, b, c, d = (triple(f"What is [{n}]?") for n in range(4))
     assert reasons(reply(a, b)) == ["", "", "fewer triples than asked"]
     assert reasons(reply(a, b, c, d, d)) == ["", "", "", "more triples than asked", "more triples than asked"]
-    refusal = turn_outcomes(TurnText("Sorry, I\ncannot.", "stop"), IDS)
+    refusal = turn_triples(TurnText("Sorry, I\ncannot.", "stop"), IDS)
     assert refusal == [Absent("no triples in the reply", "Sorry, I cannot.")] * 3
     assert reasons(TurnText("", "stop")) == ["no triples in the reply"] * 3
 
@@ -139,7 +149,7 @@ def test_a_cut_reply_keeps_the_whole_triples_before_the_cut() -> None:
     assert reasons(reply(a, b, c, finish="length")) == ["", "", "truncated reply"]
     assert reasons(reply(a, b, c, d[:30], finish="length")) == ["", "", "", "more triples than asked"]
     assert reasons(TurnText("", "length")) == ["truncated reply"] * 3
-    last = turn_outcomes(reply(a, finish="tool_calls"), IDS)[0]
+    last = turn_triples(reply(a, finish="tool_calls"), IDS)[0]
     assert (last.reason, last.detail) == ("truncated reply", "finish reason 'tool_calls'")
 
 
@@ -153,7 +163,7 @@ def test_comparable_leaves_case_and_punctuation_aside() -> None:
 
 
 def test_the_table_holds_every_reason() -> None:
-    named = {value for name, value in vars(outcomes).items() if name.isupper() and isinstance(value, str)}
+    named = {value for name, value in vars(triples).items() if name.isupper() and isinstance(value, str)}
     assert named == set(REASONS)
     assert len(REASONS) == len(set(REASONS))
 
@@ -182,7 +192,7 @@ TEXTS = st.lists(
 )
 def test_a_turn_always_adds_up(text: str, finish: str, mode: str, qars: int) -> None:
     limits = Limits("ids" if mode == "ids" else "descriptions", frozenset({0, 1}), qars, 5)
-    found = turn_outcomes(TurnText(text, finish), limits)
+    found = turn_triples(TurnText(text, finish), limits)
     extra = sum(outcome.reason == "more triples than asked" for outcome in found)
     assert len(found) == qars + extra
     assert all(outcome.reason in (*REASONS, "") for outcome in found)

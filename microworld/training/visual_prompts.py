@@ -1,7 +1,7 @@
 """How scenes are shown in training: as they are, or with a box drawn around one thing.
 
 Boxes are moved about as those of a segmenter are. Beside the picture stands what covers each patch of it, which is
-what the vision towers are taught first. Things cut out and enlarged were given up: a tiny tower that has to know each
+what the vision towers are taught first. Things are not cut out and enlarged: a tiny tower that has to know each
 shape at all sizes learns none of them in an hour.
 """
 
@@ -21,7 +21,7 @@ PATCH_PX = 8
 PATCHES = SIDE_PX // PATCH_PX
 MIN_COVER = 0.1
 """The share of a patch that a thing has to cover before the patch is said to show it."""
-View: TypeAlias = Literal["whole", "drawn"]
+VisualPrompt: TypeAlias = Literal["whole", "drawn"]
 # The outline alone, in the colour of region 0, as region captions are asked for: `verbalizers` draws it so.
 _STYLE = DrawingStyle(fill_alpha=0, numbers=False)
 NUMBERS = 8
@@ -32,7 +32,7 @@ _JITTER_PX = 1.5  # standard deviation of each side of a box
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PromptedImage:
     """One picture and what is in it.
 
     `thing` is the number of the thing that is marked, -1 for none; a box that is drawn around nothing marks none.
@@ -43,27 +43,27 @@ class Shown:
     in_box: npt.NDArray[np.bool_]  # (patches * patches,) whether the middle of the patch is in the drawn box
     centers: npt.NDArray[np.float32]  # (MAX_THINGS, 2) middles of the things in shares of this picture's sides
     thing: int
-    view: View
+    visual_prompt: VisualPrompt
 
 
-def show(pool: Pool, row: int, view: View, rng: np.random.Generator) -> Shown:
-    """A scene of the pool in one view, of a thing drawn by `rng`; an empty scene is always shown whole."""
+def draw_prompt(pool: Pool, row: int, visual_prompt: VisualPrompt, rng: np.random.Generator) -> PromptedImage:
+    """A scene of the pool with one visual prompt, of a thing drawn by `rng`; an empty scene is always shown whole."""
     pixels, cover, count = pool.pixels[row], pool.cover[row], int(pool.things[row])
     boxes = pool.boxes[row]
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     nothing = np.zeros(PATCHES * PATCHES, bool)
-    if view == "whole" or count == 0:
-        return Shown(pixels, patch_things(cover), nothing, centers, -1, "whole")
+    if visual_prompt == "whole" or count == 0:
+        return PromptedImage(pixels, patch_things(cover), nothing, centers, -1, "whole")
     thing = int(rng.integers(count))
     box = jittered(boxes[thing], rng)
     if rng.random() < _BARE and (bare := bare_box(cover, rng)) is not None:
         thing, box = -1, bare
     drawn = draw_regions(PIL.Image.fromarray(pixels), [Region(0, box, "", None, "")], style=_STYLE)
-    return Shown(np.asarray(drawn), patch_things(cover), patches_in(box), centers, thing, view)
+    return PromptedImage(np.asarray(drawn), patch_things(cover), patches_in(box), centers, thing, visual_prompt)
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class NumberedImage:
     """A picture with numbered boxes as critics are shown them."""
 
     pixels: npt.NDArray[np.uint8]  # (side, side, 3)
@@ -71,7 +71,7 @@ class Numbered:
     things: dict[int, int]  # the thing in each box that holds one
 
 
-def show_numbered(pool: Pool, row: int, rng: np.random.Generator) -> Numbered:
+def draw_numbered(pool: Pool, row: int, rng: np.random.Generator) -> NumberedImage:
     """A scene with one to three boxes on it, around things or anywhere, numbered below `NUMBERS`."""
     boxes: dict[int, Box] = {}
     things: dict[int, int] = {}
@@ -85,7 +85,7 @@ def show_numbered(pool: Pool, row: int, rng: np.random.Generator) -> Numbered:
             left, top = int(rng.integers(SIDE_PX - width + 1)), int(rng.integers(SIDE_PX - height + 1))
             boxes[number] = Box(*(float(corner) / SIDE_PX for corner in (left, top, left + width, top + height)))
     regions = [Region(number, box, "", None, "") for number, box in boxes.items()]
-    return Numbered(np.asarray(draw_regions(PIL.Image.fromarray(pool.pixels[row]), regions)), boxes, things)
+    return NumberedImage(np.asarray(draw_regions(PIL.Image.fromarray(pool.pixels[row]), regions)), boxes, things)
 
 
 def patch_things(cover: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
