@@ -92,11 +92,13 @@ class StageWorker:
         self._resources.close()
 
     def open(self, stage: Stage[Any, Any]) -> Stage[Any, Any]:
-        """The stage with what it needs; opened by the first who asks. Raises what `Stage.opened` does."""
+        """The stage with what it needs; opened by the first who asks. Raises `Stopped`, and what `Stage.opened` does."""
         if isinstance(stage, FunctionStage):
             return stage  # made for one partition, perhaps, and not worth keeping
         with self._opening:
             if id(stage) not in self._opened:
+                if self._services.stop.is_set():
+                    raise Stopped
                 self._opened[id(stage)] = self._resources.enter_context(stage.opened(self._services))
             return self._opened[id(stage)]
 
