@@ -7,6 +7,7 @@ renamed. Appending in place is left to SQLite and the log, which survive a cut.
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,9 +44,10 @@ def storage_errors(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path; when the block ends well it takes the place of `path`, otherwise it is removed.
 
-    Raises `StorageError` when the disk is full, read-only or broken.
+    The temporary path is the caller's alone, so that of several who write `path` at a time each writes it whole. Raises
+    `StorageError` when the disk is full, read-only or broken.
     """
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
     try:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)

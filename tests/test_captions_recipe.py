@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import duckdb
 import pytest
 import yaml
 from drawing import write_scenes
-from installed_recipe import NAME, TESTS, captions_installed
+from hardship import call
+from installed_recipe import NAME, TESTS, write_distribution
 
-__all__ = ["captions_installed"]
 ROOT = TESTS.parent
 NOTES = {
     "scene 0000.jpg": ["A red boat on the lake", "A red boat upon the lake"],
@@ -28,10 +29,10 @@ CRITICS = "critics=[{kind: rules, speaks_of_source: false}, {kind: judge, min_ac
 
 
 class House:
-    """The command line in a process of its own, where the recipe's package is installed."""
+    """The command line where the recipe's package is installed."""
 
-    def __init__(self, site: Path, folder: Path) -> None:
-        self.site, self.folder = site, folder
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.images, self.run, self.notes = folder / "images", folder / "run", folder / "notes.csv"
         write_scenes(self.images, 4)
         with self.notes.open("w", newline="") as file:
@@ -41,15 +42,7 @@ class House:
             writer.writerow(["nowhere.jpg", "A picture that is not there"])
 
     def __call__(self, *arguments: str, status: int = 0) -> str:
-        path = os.pathsep.join([str(self.site), str(TESTS)])
-        done = subprocess.run(
-            [sys.executable, "-m", "ostensive", *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": path},
-        )
+        done = call(*arguments)
         assert done.returncode == status, done.stderr
         return done.stdout if status == 0 else done.stderr
 
@@ -58,32 +51,45 @@ class House:
         return self("build", NAME, *images, "--out", str(self.run), *SETTINGS, "--quiet", *more, status=status)
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from installed_recipe import write_distribution
-
-    return write_distribution(tmp_path_factory.mktemp("site"))
+@pytest.fixture(scope="module", autouse=True)
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = write_distribution(tmp_path_factory.mktemp("site"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield folder
 
 
 @pytest.fixture
-def house(site: Path, tmp_path: Path) -> House:
-    return House(site, tmp_path)
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def built(site: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
-    house = House(site, tmp_path_factory.mktemp("built"))
+    house = House(tmp_path_factory.mktemp("built"))
     house.build("--set", CRITICS, "--set", "run.partition_size=2", "--set", "corpus.splits={train: 0.5, test: 0.5}")
     return house
+
+
+def test_a_process_of_its_own_finds_it(site: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ostensive", "recipes", "list"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(TESTS)])},
+    )
+    assert f"{NAME}      A caption for each note that came in beside an image." in done.stdout
 
 
 def test_it_is_listed_shown_copied_and_has_a_schema(house: House) -> None:
     assert f"{NAME}      A caption for each note that came in beside an image." in house("recipes", "list")
     assert "recipe: captions" in house("recipes", "show", NAME)
-    house("recipes", "copy", NAME, "mine.yaml")
+    mine = str(house.folder / "mine.yaml")
+    house("recipes", "copy", NAME, mine)
     assert json.loads(house("recipes", "schema", NAME))["properties"]["recipe"]["const"] == NAME
     images = ["--images", str(house.images), "--annotations", str(house.notes)]
-    house("build", "mine.yaml", *images, "--out", "run", *SETTINGS, "--quiet")
+    house("build", mine, *images, "--out", str(house.run), *SETTINGS, "--quiet")
 
 
 def test_without_notes_nothing_begins(house: House) -> None:
@@ -161,13 +167,25 @@ def test_both_critics_score_every_caption(built: House) -> None:
     assert found == [("judge",), ("rules",)]
 
 
+def test_the_card_counts_the_notes_as_the_stages_do(built: House) -> None:
+    text = (built.run / "corpus" / "README.md").read_text()
+    assert "items that came in beside images" in text
+    assert "no such image" in text
+    told = json.loads((built.run / "corpus" / "manifest.json").read_text())["statistics"]
+    assert told["annotations"] == 4
+
+
 def test_a_threshold_is_chosen_and_put_in_force(built: House) -> None:
+    splits = [path.read_bytes() for path in sorted(built.run.glob("splits/*"))]
     found = json.loads(
         built("critic", "threshold", str(built.run), "--critic", "judge", "--keep", "1", "--apply", "--quiet", "--json")
     )
     assert found["critic"] == "judge"
     recipe = yaml.safe_load((built.run / "recipe.yaml").read_text())
     assert recipe["critics"][1]["min_accept_probability"] == found["min_accept_probability"]
+    assert [path.read_bytes() for path in sorted(built.run.glob("splits/*"))] == splits
+    stages = json.loads(built("status", str(built.run), "--json"))["stages"]
+    assert stages[-1]["name"] == "splits"
 
 
 def test_both_loaders_read_the_corpus(built: House, tmp_path: Path) -> None:

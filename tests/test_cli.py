@@ -219,7 +219,7 @@ def test_a_shared_journal_pays_once_for_two_runs(images: Path, tmp_path: Path) -
 
 
 def interruptible(images: Path, out: Path) -> subprocess.Popen[str]:
-    write_scenes(images, 40)
+    write_scenes(images, 12)
     command = [*COMMAND, "build", "localized", "--images", images, "--out", out, *LICENCE, *ONE_TURN]
     return subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

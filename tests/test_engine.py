@@ -192,6 +192,27 @@ def test_stages_are_entered_one_at_a_time(run: RunFolder, images: Path) -> None:
     assert sorted(together) == [["candidates"], ["unique"], ["verbalized"]]
 
 
+def test_a_stop_is_not_kept_waiting_by_stages_that_are_still_to_be_entered(run: RunFolder, images: Path) -> None:
+    stop, entered = threading.Event(), list[str]()
+
+    class Loading(TestStage):
+        @contextmanager
+        def opened(self, services: Services) -> Iterator[Self]:
+            entered.append(self.name)
+            time.sleep(0.2)  # the others wait meanwhile
+            stop.set()
+            yield self
+
+    stages = [
+        Loading("verbalized", ImageRecord, Verbalization, say_size),
+        Loading("candidates", Verbalization, Qar, ask_twice),
+        Loading("unique", Qar, Qar, lambda rows, evidence: [Kept((row,)) for row in rows]),
+    ]
+    with pytest.raises(Interrupted):
+        carry_out(run, images, stages, stop=stop)
+    assert len(entered) == 1
+
+
 def test_a_stage_that_cannot_be_entered_stops_the_run_before_others_spend(run: RunFolder, images: Path) -> None:
     class Broken(TestStage):
         def opened(self, services: Services) -> NoReturn:

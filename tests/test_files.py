@@ -40,9 +40,19 @@ def test_a_kill_while_writing_leaves_the_old_file_and_a_leftover_that_is_removed
     killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
-    assert (path.parent / f"{TEMPORARY}file.txt").exists()
+    (left,) = (one.name for one in path.parent.iterdir() if one != path)
+    assert left.startswith(TEMPORARY)
     remove_leftovers(tmp_path)
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_each_of_several_who_write_a_file_at_a_time_writes_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    with replacing(path) as first, replacing(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first", "the last that is finished"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from annotated_images import write_rows
 from drawing import write_scenes
-from installed_recipe import NAME, TESTS, captions_installed, write_distribution
+from installed_recipe import NAME, TESTS, write_distribution
 
 import ostensive
 from builders.table import MODULES, load, profile_for, profile_names, recipe_kind, recipe_names
@@ -18,22 +20,25 @@ from ostensive.arrow import schema_of
 from ostensive.errors import SettingsError
 from ostensive.images.intake import Intake
 from ostensive.images.settings import IntakeSettings
-from ostensive.images.sources import list_items
 from ostensive.run.folder import RunFolder
 from ostensive.run.pipeline import stages_of
 from ostensive.run.planning import plan_partitions
 from ostensive.run.services import ServiceSettings
+from ostensive.run.sources import find_sources
 from ostensive.run.worker import PartitionTask
 from ostensive.stage import FunctionStage
 
-__all__ = ["captions_installed"]
 CORPUS = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test"]
 RECIPES = [*MODULES, NAME]
 
 
-@pytest.fixture(autouse=True)
-def known(captions_installed: Path) -> Path:
-    return captions_installed
+@pytest.fixture(scope="module", autouse=True)
+def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder on the path that makes the recipe of the tests known."""
+    folder = write_distribution(tmp_path_factory.mktemp("site"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield folder
 
 
 def elsewhere(code: str, *arguments: str, known: Path) -> subprocess.CompletedProcess[str]:
@@ -63,60 +68,90 @@ def test_every_recipe_takes_what_it_has_of_every_profile(name: str, profile: str
     assert stages_of(recipe, kind)
 
 
-@pytest.mark.parametrize("profile", profile_names())
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_stage_pickles_under_every_profile(name: str, profile: str, tmp_path: Path, known: Path) -> None:
-    recipe = load(name, profile=profile, assignments=CORPUS)
-    stages = stages_of(recipe, recipe_kind(name))
+def test_every_stage_of_every_recipe_pickles_under_every_profile(tmp_path: Path, known: Path) -> None:
+    stages = [
+        stage
+        for name in RECIPES
+        for profile in profile_names()
+        for stage in stages_of(
+            load(name, profile=profile, assignments=[*CORPUS, "corpus.splits.train=1"]), recipe_kind(name)
+        )
+    ]
     file = tmp_path / "stages.pickle"
     file.write_bytes(pickle.dumps(stages))
     code = (
         "import pickle, sys\nfrom ostensive.arrow import schema_of\n"
         "for stage in pickle.loads(open(sys.argv[1], 'rb').read()):\n"
-        "    print(stage.name, schema_of(stage.record_in).names, schema_of(stage.record_out).names)"
+        "    print(stage.name, schema_of(stage.record_in).names, schema_of(stage.record_out).names)\n"
+        "    print(stage.uses_annotations)"
     )
     done = elsewhere(code, str(file), known=known)
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
-        f"{one.name} {schema_of(one.record_in).names} {schema_of(one.record_out).names}" for one in stages
+        line
+        for one in stages
+        for line in (
+            f"{one.name} {schema_of(one.record_in).names} {schema_of(one.record_out).names}",
+            f"{one.uses_annotations}",
+        )
     ]
 
 
-@pytest.mark.parametrize("profile", ["offline", "microworld"])
-def test_a_pickled_stage_makes_the_same_bytes_in_another_process(profile: str, tmp_path: Path, known: Path) -> None:
-    images = tmp_path / "images"
+CARRIED_OUT = [("localized", "offline"), ("localized", "microworld"), (NAME, "offline")]
+
+
+def build_here(name: str, profile: str, folder: Path) -> Path:
+    """Builds `folder/here` with the local engine, and writes down what there is to do for `folder/there`."""
+    images = folder / "images"
     if profile == "microworld":
         write_world(images, 4, first_seed=500_000)
     else:
         write_scenes(images, 4)
-    settings = [*CORPUS, "run.partition_size=2"]
-    options = ostensive.BuildOptions(profile=profile, settings=settings)
-    ostensive.build("localized", images=images, out=tmp_path / "here", options=options)
+    beside = None
+    if name == NAME:
+        notes = [("scene 0003.jpg", "A red boat"), ("scene 0000.jpg", "A dog"), ("scene 0003.jpg", "A ship in red")]
+        beside = write_rows(folder / "notes.csv", [{"file_name": image, "note": note} for image, note in notes])
+    settings = [*CORPUS, "run.partition_size=2", "corpus.splits={train: 0.5, test: 0.5}"]
+    settings += ["localized.turns=1"] if name == "localized" else []
+    options = ostensive.BuildOptions(profile=profile, settings=settings, annotations=beside)
+    ostensive.build(name, images=images, out=folder / "here", options=options)
+    recipe, kind = load(str(folder / "here" / "recipe.yaml")), recipe_kind(name)
+    run, given = folder / "there", find_sources(recipe, kind, images, options)
+    run.mkdir()
+    plan = plan_partitions(given.items, {}, 2)
+    tasks = [PartitionTask(run, index, len(items), sources=items) for index, items in sorted(plan.items())]
+    run_id = RunFolder(folder / "here").read_state()["run_id"]
+    services = ServiceSettings(intake=recipe.intake, threads=1, journal=run / "journal.sqlite", run_id=run_id)
+    stages = [Intake(recipe.intake, 1), *stages_of(recipe, kind)]
+    file = folder / "work.pickle"
+    file.write_bytes(pickle.dumps((tasks, stages, services, given.annotations)))
+    return file
 
-    recipe = load(str(tmp_path / "here" / "recipe.yaml"))
-    run = RunFolder(tmp_path / "there")
-    plan = plan_partitions(list_items(images, recipe.intake), {}, 2)
-    tasks = [PartitionTask(run.path, index, len(items), sources=items) for index, items in sorted(plan.items())]
-    services = ServiceSettings(
-        intake=recipe.intake,
-        threads=1,
-        journal=run.journal_path,
-        run_id=RunFolder(tmp_path / "here").read_state()["run_id"],
-    )
-    run.path.mkdir()
-    file = tmp_path / "work.pickle"
-    stages = [Intake(recipe.intake, 1), *stages_of(recipe, recipe_kind("localized"))]
-    file.write_bytes(pickle.dumps((tasks, stages, services)))
-    code = "import runpy, sys\nrunpy.run_path(sys.argv[2], run_name='__main__')"
-    done = elsewhere(code, str(file), str(TESTS / "carry_out_elsewhere.py"), known=known)
+
+@pytest.fixture(scope="module")
+def carried_out(known: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    """Runs that were built here, and in one other process, by recipe and profile."""
+    folders = {one: tmp_path_factory.mktemp("-".join(one)) for one in CARRIED_OUT}
+    work = [str(build_here(*one, folder)) for one, folder in folders.items()]
+    code = "import runpy, sys\nrunpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    done = elsewhere(code, str(TESTS / "carry_out_elsewhere.py"), *work, known=known)
     assert done.returncode == 0, done.stderr
+    return folders
 
-    def partitions_in(folder: Path) -> dict[str, bytes]:
-        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("*/part-*.parquet")}
 
-    made = partitions_in(tmp_path / "here")
-    assert len(made) == 2 * (2 + len(stages) - 1)
-    assert partitions_in(run.path) == made
+@pytest.mark.parametrize(("name", "profile"), CARRIED_OUT)
+def test_pickled_stages_make_the_same_bytes_in_another_process(
+    name: str, profile: str, carried_out: dict[tuple[str, str], Path]
+) -> None:
+    here, there = (carried_out[name, profile] / run for run in ("here", "there"))
+
+    def files_in(folder: Path) -> dict[str, bytes]:
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("[a-z]*/[a-z]*.parquet")}
+
+    made, names = files_in(here), RunFolder(here).stage_names()
+    assert len([path for path in made if "/part-" in path]) == 2 * len(names)
+    assert ("annotations" in names) == (name == NAME)
+    assert files_in(there) == made
 
 
 def test_a_stage_that_holds_what_does_not_pickle_is_seen() -> None:

@@ -1,14 +1,23 @@
+import os
+import subprocess
+import sys
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from annotated_images import write_rows
 from drawing import write_scenes
 from hypothesis import given
 from hypothesis import strategies as st
+from installed_recipe import TESTS
+from noted_run import NOTES, NotedRun
 from plain_services import plain_services
 
+from ostensive.errors import SettingsError
 from ostensive.images.intake import Intake
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
@@ -140,3 +149,123 @@ def test_other_shares_leave_no_old_files(tmp_path: Path) -> None:
     assert Counter(name.partition("-")[0] for name in files_of(run)) == {"part": 3, "summary": 3, "decision": 1}
     (decision,) = (run.path / "splits").glob("decision-*")
     assert pq.read_table(decision).num_rows == 0, "none came in beside an image"
+
+
+# Kills itself before a step of the stage is written. One process that forks for each kill: a fork of the test's own
+# would have the threads of its libraries, and one process for each kill would import them each time.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from test_run_splits import KILLS, SHARES, RunFolder, SplitStage, build
+
+def before(step, left):
+    def killed(self, *arguments):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return getattr(SplitStage, step)(self, *arguments)
+    return type("Killed", (SplitStage,), {step: killed, "left": left})
+
+images, runs = map(Path, sys.argv[1:])
+for step, left in KILLS:
+    child = os.fork()
+    if child == 0:
+        try:
+            build(RunFolder(runs / f"{step} {left}"), images, before(step, left)(SHARES, 0))
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, (step, left)
+"""
+KILLS = {("summarise", 2): (1, 0, 0), ("decide", 1): (3, 0, 0), ("apply", 1): (3, 1, 0), ("apply", 3): (3, 1, 2)}
+"""The call of a step before which the process is killed, and the summaries, decisions and partitions that are there."""
+
+
+def test_a_run_that_is_killed_between_summary_decision_and_apply_goes_on(tmp_path: Path) -> None:
+    images, whole = write_scenes(tmp_path / "images", 8), RunFolder(tmp_path / "whole")
+    build(whole, images, SplitStage(SHARES, 0))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(images), str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+    )
+    assert done.returncode == 0, done.stderr
+    for (step, left), there in KILLS.items():
+        run = RunFolder(tmp_path / f"{step} {left}")
+        folder = run.path / "splits"
+        assert tuple(len(list(folder.glob(f"{kind}-*"))) for kind in ("summary", "decision", "part")) == there
+        kept = {path: path.stat().st_mtime_ns for path in folder.glob("[!.]*")}
+        build(run, images, SplitStage(SHARES, 0))
+        assert files_of(run) == files_of(whole)
+        assert all(path.stat().st_mtime_ns == time for path, time in kept.items()), "what was there is not made again"
+
+
+def test_what_is_left_of_images_that_went_goes_too(tmp_path: Path) -> None:
+    images, run, stage = write_scenes(tmp_path / "images", 8), RunFolder(tmp_path / "run"), SplitStage(SHARES, 0)
+    build(run, images, stage)
+    for number in (6, 7):  # the last partition
+        (images / f"scene {number:04d}.jpg").unlink()
+    build(run, images, stage)
+    assert Counter(name.partition("-")[0] for name in files_of(run)) == {"part": 2, "summary": 2, "decision": 1}
+
+
+# ---- splits of a run ------------------------------------------------------------------------------------------------
+
+
+def noted(tmp_path: Path, **settings: Any) -> NotedRun:
+    return NotedRun(write_scenes(tmp_path / "images", 6), tmp_path / "run", **settings)
+
+
+def given_file(path: Path, splits: Mapping[int, str]) -> Path:
+    rows = [{"file_name": f"scene {number:04d}.jpg", "split": split} for number, split in splits.items()]
+    return write_rows(path, rows)
+
+
+def by_source(run: NotedRun) -> dict[int, str]:
+    images = {
+        image.image_id: int(image.source[6:10])
+        for path in run.folder.partition_paths("distinct")
+        for image in partitions.read_kept(path, ImageRecord)
+    }
+    return {images[row.image_id]: row.split for row in rows_of(run.folder)}
+
+
+def test_a_split_beside_an_image_wins_over_shares_and_comes_and_goes(tmp_path: Path) -> None:
+    run = noted(tmp_path, splits=SHARES)
+    run.build()
+    drawn = by_source(run)
+    assert len(drawn) == 6
+    run.build(given_file(tmp_path / "splits.csv", {0: "validation", 3: "test"}))
+    assert by_source(run) == drawn | {0: "validation", 3: "test"}
+    run.build()
+    assert by_source(run) == drawn
+
+
+def test_splits_that_came_in_make_the_stage_without_being_asked_for(tmp_path: Path) -> None:
+    run = noted(tmp_path)
+    assert "splits" not in {stage.name for stage in run.build().stages}
+    done = run.build(given_file(tmp_path / "splits.csv", {1: "test"}))
+    assert done["splits"].kept == 6
+    assert by_source(run) == dict.fromkeys(range(6), "train") | {1: "test"}
+    assert "splits" not in {stage.name for stage in run.build().stages}
+    assert "splits" not in run.folder.stage_names()
+
+
+def test_what_starts_in_the_middle_keeps_the_splits(tmp_path: Path) -> None:
+    run = noted(tmp_path)
+    run.build(given_file(tmp_path / "splits.csv", {1: "test"}))
+    before = run.files()
+    done = run.again(NOTES)
+    assert done["splits"].kept == 6
+    assert run.folder.stage_names()[-1] == "splits"
+    assert run.files() == before
+
+
+@pytest.mark.parametrize("name", ["all", "te st", "../up", "x" * 65])
+def test_what_is_no_name_for_a_split_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
+    run = noted(tmp_path)
+    with pytest.raises(SettingsError, match=r"^annotations: the split '.* is no name for one") as caught:
+        run.build(given_file(tmp_path / "splits.csv", {1: name, 2: "test"}))
+    assert "\n" not in str(caught.value)
+    assert not run.path.exists()

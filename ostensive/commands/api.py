@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cards.reading import Corpus
     from ostensive.models.doctor import Diagnosis
     from ostensive.recipe import Recipe
+    from ostensive.recipe_kind import RecipeKind
     from ostensive.run.estimate import Estimate
     from ostensive.run.rehearsal import Rehearsal
     from ostensive.run.reporting import Reporter
@@ -30,14 +31,12 @@ def build(
 
     Running again does only what is missing. Raises as `ostensive.run.build.Build.from_images` does.
     """
-    from builders.table import load, recipe_kind
     from cards.assembling import publish
     from ostensive.run.build import Build
-    from ostensive.run.reporting import Silence
+    from ostensive.run.reporting import SILENCE
 
-    resolved = load(recipe, profile=options.profile, assignments=options.settings)
-    build_ = Build(resolved, recipe_kind(resolved.recipe), publish, options, reporter or Silence(), stop)
-    return build_.from_images(images, out)
+    resolved, kind = _resolved(recipe, options)
+    return Build(resolved, kind, publish, options, reporter or SILENCE, stop).from_images(images, out)
 
 
 def rebuild(
@@ -56,11 +55,11 @@ def rebuild(
     from builders.table import load, recipe_kind
     from cards.assembling import publish
     from ostensive.run.build import Build, finished_run
-    from ostensive.run.reporting import Silence
+    from ostensive.run.reporting import SILENCE
 
     recipe = change(load(str(finished_run(out).recipe_path)))
-    build_ = Build(recipe, recipe_kind(recipe.recipe), publish, options, reporter or Silence(), stop)
-    return build_.from_stage(out, start)
+    kind = recipe_kind(recipe.recipe)
+    return Build(recipe, kind, publish, options, reporter or SILENCE, stop).from_stage(out, start)
 
 
 def demo(
@@ -80,24 +79,23 @@ def demo(
 
 
 def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> "Rehearsal":
-    """Takes the first image that can be read through a rehearsal of `recipe`; nothing is sent, spent or written."""
-    from builders.table import load, recipe_kind
+    """Takes the first image that can be read through a rehearsal of `recipe`; nothing is sent, spent or written.
+
+    Raises `SettingsError` for a recipe, images or annotations that are not right.
+    """
     from ostensive.run.preview import preview as rehearse_first
     from ostensive.run.sources import find_sources
 
-    resolved = load(recipe, profile=options.profile, assignments=options.settings)
-    kind = recipe_kind(resolved.recipe)
+    resolved, kind = _resolved(recipe, options)
     return rehearse_first(resolved, kind, find_sources(resolved, kind, images, options))
 
 
 def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> "Estimate":
     """What a build would ask and cost, from a few images; raises as `ostensive.run.estimate.estimate` does."""
-    from builders.table import load, recipe_kind
     from ostensive.run.estimate import estimate as estimate_sources
     from ostensive.run.sources import find_sources
 
-    resolved = load(recipe, profile=options.profile, assignments=options.settings)
-    kind = recipe_kind(resolved.recipe)
+    resolved, kind = _resolved(recipe, options)
     return estimate_sources(resolved, kind, find_sources(resolved, kind, images, options), options)
 
 
@@ -108,7 +106,13 @@ def doctor(
 
     `environment` None is the process's.
     """
-    from builders.table import load
     from ostensive.models.doctor import doctor as look
 
-    return look(load(recipe, profile=options.profile, assignments=options.settings), environment)
+    return look(_resolved(recipe, options)[0], environment)
+
+
+def _resolved(recipe: str, options: BuildOptions) -> "tuple[Recipe, RecipeKind]":
+    from builders.table import load, recipe_kind
+
+    resolved = load(recipe, profile=options.profile, assignments=options.settings)
+    return resolved, recipe_kind(resolved.recipe)

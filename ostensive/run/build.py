@@ -20,10 +20,10 @@ from ostensive.recipe import Recipe, dump, recipe_hash
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run import partitions
 from ostensive.run.engine import LocalEngine
-from ostensive.run.folder import RunFolder
+from ostensive.run.folder import RunFolder, existing_run
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.run.pipeline import stages_of
-from ostensive.run.planning import INTAKE_RECORDS, Plan, plan_partitions
+from ostensive.run.planning import INTAKE_RECORDS, Plan, has_given_splits, plan_partitions
 from ostensive.run.reporting import SILENCE, Reporter
 from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
 from ostensive.run.sources import find_sources
@@ -129,13 +129,11 @@ class Build(Generic[PublishedT]):
 
 def finished_run(out: Path | str) -> RunFolder:
     """The run in `out`; raises `SettingsError` when there is none, or one that was stopped before its end."""
-    run = RunFolder(Path(out))
-    state = run.read_state()
-    if not state:
-        raise SettingsError(f"{out}: there is no run here; give the folder that was --out of `ostensive build`")
-    if state.get("outcome") not in _FINISHED:
+    run = existing_run(out)
+    outcome = run.read_state().get("outcome")
+    if outcome not in _FINISHED:
         raise SettingsError(
-            f"{out}: this run is not finished ({state.get('outcome')}), and its partitions may be of two recipes; let"
+            f"{out}: this run is not finished ({outcome}), and its partitions may be of two recipes; let"
             " `ostensive build` finish it first"
         )
     return run
@@ -213,7 +211,7 @@ class _Started(Generic[PublishedT]):
         """Whether splits came in beside the images; where nothing is taken in, whether the run has splits."""
         if isinstance(work, str):
             return SPLITS in self.run.stage_names()
-        return work.annotations is not None and bool(work.annotations.found.splits)
+        return has_given_splits(work.annotations)
 
     def _prepare(self, before: Sequence[str], stages: Sequence[AnyStage], services: Services, work: Work) -> None:
         """Finds out what is wrong before hours of work, and says in the run's state what there is to do."""

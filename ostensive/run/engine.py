@@ -27,9 +27,8 @@ from ostensive.run.services import Services
 from ostensive.run.worker import PartitionTask, StageWorker, Stopped, applied, decide, summarise
 from ostensive.stage import AnyStage, RunWideStage, Stage
 
-QUEUED_PARTITIONS: Final = (
-    2  # between two stages: enough to hide an uneven pace, few enough to keep partitions together
-)
+QUEUED_PARTITIONS: Final = 2
+"""Between two stages: enough to hide an uneven pace, few enough to keep partitions together."""
 _END = None  # closes a queue
 _INTAKE = -1  # the place of intake among the stages, for whoever fails
 _Tasks = queue.Queue[PartitionTask | None]
@@ -196,77 +195,70 @@ class LocalEngine:
         out.put(_END)
 
     def _work(self, position: int, stage: AnyStage, ends: "_Ends") -> None:
-        if isinstance(stage, RunWideStage):
-            self._work_run_wide(position, stage, ends)
-            return
+        """What a thread of a stage does; after a failure it takes what is left, so that nobody waits to put."""
+        try:
+            if isinstance(stage, RunWideStage):
+                self._decide_and_apply(position, stage, ends)
+            else:
+                self._apply(position, stage, ends)
+        except Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
+            self._fail(position, error)
+        for _left in ends.tasks():
+            pass
+        ends.close()
+
+    def _apply(self, position: int, stage: Stage[Any, Any], ends: "_Ends") -> None:
         if self._sure_of_work[stage.name] and not self._halted(position):
             # Models load while the stages before are at work, and one that cannot load stops the run before it spends.
-            try:
-                self._worker.open(stage)
-            except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-                self._fail(position, error)
-        while (task := ends.take()) is not _END:
+            self._worker.open(stage)
+        for task in ends.tasks():
             if self._halted(position):
-                continue  # drain, so that nobody waits to put
-            self._pass_through(position, stage, task, ends)
-
-    def _work_run_wide(self, position: int, stage: RunWideStage[Any, Any], ends: "_Ends") -> None:
-        tasks: dict[Path, PartitionTask] = {}  # by the path of their summary
-        while (task := ends.take(last=False)) is not _END:
-            if self._halted(position):
-                continue
-            try:
-                tasks[summarise(stage, task)] = task
-            except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-                self._fail(position, error)
-        order = sorted(tasks, key=lambda path: tasks[path].index)
-        try:
-            if order and not self._halted(position):
-                apply = applied(stage, decide(stage, self._run, order))
-                for path in order:
-                    if not self._halted(position):
-                        self._pass_through(position, apply, tasks[path], ends)
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-            self._fail(position, error)
-        finally:
-            ends.close()
-
-    def _pass_through(self, position: int, stage: Stage[Any, Any], task: PartitionTask, ends: "_Ends") -> None:
-        try:
+                return
             ends.pass_on(self._carry_out(stage, task))
-        except Stopped:
+
+    def _decide_and_apply(self, position: int, stage: RunWideStage[Any, Any], ends: "_Ends") -> None:
+        summarised: list[tuple[PartitionTask, Path]] = []
+        for task in ends.tasks():
+            if self._halted(position):
+                return
+            summarised.append((task, summarise(stage, task)))
+        summarised.sort(key=lambda one: one[0].index)
+        if self._halted(position) or not summarised:
             return
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-            self._fail(position, error)
+        apply = applied(stage, decide(stage, self._run, [summary for _, summary in summarised]))
+        for task, _ in summarised:
+            if self._halted(position):
+                return
+            ends.pass_on(self._carry_out(apply, task))
 
 
 class _Ends:
-    """The two ends of a stage: its queue in, its queue out, and how many workers share them."""
+    """The two ends of a stage: its queue in, its queue out, and how many threads share them."""
 
-    def __init__(self, inbox: _Tasks, outbox: _Tasks, workers: int) -> None:
+    def __init__(self, inbox: _Tasks, outbox: _Tasks, threads: int) -> None:
         self._inbox = inbox
         self._outbox = outbox
-        self._left = workers
+        self._left = threads
         self._lock = threading.Lock()
 
-    def take(self, *, last: bool = True) -> PartitionTask | None:
-        """The next task; None once there is no more, and the last worker to hear it closes the queue out.
-
-        One that has more to pass on after the last task asks with `last` False, and closes by itself.
-        """
-        task = self._inbox.get()
-        if task is _END and last:
-            with self._lock:
-                self._left -= 1
-                is_last = self._left == 0
-            (self._outbox if is_last else self._inbox).put(_END)
-        return task
+    def tasks(self) -> Iterator[PartitionTask]:
+        """The tasks for one of the threads, until there are no more."""
+        while (task := self._inbox.get()) is not _END:
+            yield task
+        self._inbox.put(_END)  # for the other threads
 
     def pass_on(self, task: PartitionTask) -> None:
         self._outbox.put(task)
 
     def close(self) -> None:
-        self._outbox.put(_END)
+        """Called by each thread that has nothing more to pass on; the last closes the queue out."""
+        with self._lock:
+            self._left -= 1
+            is_last = self._left == 0
+        if is_last:
+            self._outbox.put(_END)
 
 
 def _get(tasks: _Tasks) -> PartitionTask | None:

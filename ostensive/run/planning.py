@@ -1,8 +1,8 @@
 """Which image belongs to which partition, also when images came or went since the last time.
 
 An image stays in the partition it was first put in, and new ones go into new partitions at the end: adding one
-photograph to a folder of a million redoes one partition. Slicing the sorted listing afresh was given up because a new
-first file would then shift every slice.
+photograph to a folder of a million redoes one partition. Were the sorted listing sliced afresh, a new first file would
+shift every slice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,11 @@ class PlannedAnnotations:
 
     found: Annotations
     required: tuple[str, ...]
+
+
+def has_given_splits(annotations: PlannedAnnotations | None) -> bool:
+    """Whether a split came in beside an image."""
+    return annotations is not None and bool(annotations.found.splits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any  # Any: records of any stage
 
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import Annotation, ImageRecord, Judged, Scored, Verbalization
+from ostensive.records import Annotation, ImageRecord, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run.rehearsal import Rehearsal, RehearsedStage, rehearse
 from ostensive.run.sources import Sources
 from ostensive.stage import Kept
@@ -95,6 +95,8 @@ def _record_lines(record: Any, kind: RecipeKind) -> Iterator[str]:
         yield f"{', '.join(scores)}: {kind.shown(record.candidate)[0].text}"
     elif isinstance(record, Judged):
         yield f"accepted: {kind.shown(record.candidate)[0].text}"
+    elif isinstance(record, ImageSplit):
+        yield record.split
     else:
         yield str(record)
 

@@ -24,7 +24,7 @@ from ostensive.recipe_kind import RecipeKind
 from ostensive.records import NO_SPEND, Annotation, ImageRecord, Record, Verbalization
 from ostensive.run.annotating import ImageItems, annotation_stage
 from ostensive.run.pipeline import stages_of
-from ostensive.run.planning import PlannedAnnotations
+from ostensive.run.planning import PlannedAnnotations, has_given_splits
 from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
 from ostensive.stage import AnyStage, ImageEvidence, Kept, Outcome, RunWideStage, record_name
 
@@ -108,7 +108,8 @@ def rehearse(
 
             opened = replace(services, open_chat=open_chat)
             done = _intake_rehearsed(Intake(recipe.intake, threads), items, annotations)
-            stages = [*done, *_rehearsed(stages_of(recipe, kind), done, opened)]
+            after = stages_of(recipe, kind, with_splits=has_given_splits(annotations))
+            stages = [*done, *_rehearsed(after, done, opened)]
     return Rehearsal(kind, tuple(stages), tuple(chats))
 
 
@@ -134,11 +135,14 @@ def _rehearsed(
         rows = made[record_name(stage.record_in)]
         if not rows:
             return
+        known = evidence
+        if not stage.uses_annotations:
+            known = {image_id: replace(one, annotations=()) for image_id, one in evidence.items()}
         if isinstance(stage, RunWideStage):
-            outcomes = stage.apply(rows, stage.decide([stage.summarise(rows, evidence)]))
+            outcomes = stage.apply(rows, stage.decide([stage.summarise(rows, known)]))
         else:
             with stage.opened(services) as opened:
-                outcomes = opened.process(rows, evidence)
+                outcomes = opened.process(rows, known)
         yield RehearsedStage(stage.name, stage.record_out, rows, outcomes)
         kept = made[record_name(stage.record_out)] = _kept(outcomes)
         if stage.record_out is Verbalization:

@@ -1,6 +1,5 @@
 """What an engine tells of its progress, and to whom: a progress display, or nobody."""
 
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ostensive.run.summary import StageSummary
@@ -26,7 +25,6 @@ class Reporter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class Silence:
     """A reporter for those who do not want to know."""
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostensive.errors import SettingsError
-from ostensive.run.folder import RunFolder
+from ostensive.run.folder import existing_run
 from ostensive.run.summary import StageSummary
 
 
@@ -40,10 +39,8 @@ class RunStatus:
 
 def status(out: Path | str) -> RunStatus:
     """The state of the run in `out`; raises `SettingsError` when there is none."""
-    run = RunFolder(Path(out))
+    run = existing_run(out)
     state = run.read_state()
-    if not state:
-        raise SettingsError(f"{out}: there is no run here; give the folder that was --out of `ostensive build`")
     stages = []
     for name in state.get("stages", []):
         infos = run.infos(name)

@@ -1,7 +1,7 @@
 """Thresholds that were chosen for a run, with what was known when they were: kept in the run, told on its card.
 
 The recipe decides; a choice is only told as long as the recipe has the threshold that was chosen and the critic scores
-as it did then. A choice that overrides the recipe was given up: two places would say what a corpus was made by.
+as it did then. It never overrides the recipe, or two places would say what a corpus was made by.
 """
 
 import json

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar  # Any: stages of different records, each checked where it is made
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ostensive import arrow
@@ -63,7 +64,11 @@ class Stopped(Exception):  # noqa: N818 - it is asked for, no fault
 
 
 def carry_out(stage: Stage[Any, Any], task: PartitionTask, services: ServiceSettings) -> PartitionInfo:
-    """One partition of one stage, in a process that has nothing open yet; the partition is on disk when it returns."""
+    """One partition of one stage, in a process that has nothing open yet; the partition is on disk when it returns.
+
+    May be called by several processes at a time, for the same partition too: each writes it whole, with the same bytes.
+    Raises `SettingsError` and `StorageError`, and whatever the stage raises.
+    """
     with open_services(services, threading.Event()) as opened, StageWorker(opened) as worker:
         return worker.carry_out(stage, task).info
 
@@ -87,11 +92,13 @@ class StageWorker:
         self._resources.close()
 
     def open(self, stage: Stage[Any, Any]) -> Stage[Any, Any]:
-        """The stage with what it needs; opened by the first who asks. Raises what `Stage.opened` does."""
+        """The stage with what it needs; opened by the first who asks. Raises `Stopped`, and what `Stage.opened` does."""
         if isinstance(stage, FunctionStage):
             return stage  # made for one partition, perhaps, and not worth keeping
         with self._opening:
             if id(stage) not in self._opened:
+                if self._services.stop.is_set():
+                    raise Stopped
                 self._opened[id(stage)] = self._resources.enter_context(stage.opened(self._services))
             return self._opened[id(stage)]
 
@@ -135,24 +142,35 @@ class StageWorker:
 
 
 def summarise(stage: RunWideStage[Any, Any], task: PartitionTask) -> Path:
-    """Writes what a run-wide stage has to know of one partition, unless it is there, and returns where."""
+    """Writes what a run-wide stage has to know of one partition, unless it is there, and returns where.
+
+    Raises `StorageError` and whatever the stage raises.
+    """
     run = RunFolder(task.run)
     wanted = fingerprint([stage.name, "summary", stage.identity, task.made_from(stage)])
     path = run.path / stage.name / f"summary-{task.index:05d}-{wanted[:16]}.parquet"
     if not path.exists():
         evidence = evidence_of(run, _seen_by(stage, task.done))
         table = stage.summarise(_rows_of(run, task, stage.record_in), evidence)
-        _write_table(path, table, instead_of=f"summary-{task.index:05d}-*.parquet")
+        _write_table(path, table)
     return path
 
 
 def decide(stage: RunWideStage[Any, Any], run: RunFolder, summaries: Sequence[Path]) -> Path:
-    """Writes the decision of a run-wide stage from the summaries of all partitions, in order, and returns where."""
+    """Writes the decision of a run-wide stage from the summaries of all partitions, in order, and returns where.
+
+    Removes earlier decisions, and summaries that it is not made from. Raises `StorageError` and whatever the stage
+    raises.
+    """
     wanted = fingerprint([stage.name, "decision", stage.identity, [path.name for path in summaries]])
     path = run.path / stage.name / f"decision-{wanted[:16]}.parquet"
     if not path.exists():
         table = stage.decide([pq.read_table(summary) for summary in summaries])
-        _write_table(path, table, instead_of="decision-*.parquet")
+        _write_table(path, table)
+        earlier = {*path.parent.glob("decision-*.parquet"), *path.parent.glob("summary-*.parquet")}
+        with storage_errors(path):
+            for other in earlier - {path, *summaries}:
+                other.unlink(missing_ok=True)
     return path
 
 
@@ -213,14 +231,9 @@ def _rows_of(run: RunFolder, task: PartitionTask, record: Any) -> Sequence[Any]:
     raise AssertionError(f"no stage before gives {record_name(record)}")
 
 
-def _write_table(path: Path, table: Any, *, instead_of: str) -> None:
-    """Writes a table, and removes what matches the pattern `instead_of` beside it: what was there before."""
+def _write_table(path: Path, table: pa.Table) -> None:
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-    with storage_errors(path):
-        for other in path.parent.glob(instead_of):
-            if other != path:
-                other.unlink(missing_ok=True)
 
 
 def batches(rows: Sequence[RecordT], images: int | None) -> Iterator[Sequence[RecordT]]:
