@@ -7,9 +7,10 @@ from pydantic import Field
 
 from builders.dedupe import DedupeSettings, DedupeStage
 from critics.critic import CriticContext
-from critics.settings import CriticSettings, JudgeSettings, RulesSettings, leaves
+from critics.rules import RulesSettings
 from critics.stage import ScoreStage, judge_stage
-from ostensive.recipe import Recipe, ServedModelSettings, ServedTeacherSettings
+from critics.table import CriticSettings, leaves
+from ostensive.recipe import Recipe, ServedModelSettings
 from ostensive.recipe_kind import RecipeKind
 from ostensive.stage import AnyStage
 
@@ -23,8 +24,7 @@ class FilteredRecipe(Recipe):
     @property
     def endpoints(self) -> tuple[ServedModelSettings, ...]:
         """The teacher's server and those of critics."""
-        chats = (critic.chat for critic in leaves(self.critics) if isinstance(critic, JudgeSettings))
-        return (*super().endpoints, *(chat for chat in chats if isinstance(chat, ServedTeacherSettings)))
+        return (*super().endpoints, *(server for critic in leaves(self.critics) for server in critic.endpoints))
 
 
 def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind) -> tuple[AnyStage, ...]:

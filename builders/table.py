@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final  # Any: what YAML gives
 
 from builders.dedupe import DedupeSettings
-from critics.stage import check_critics
+from critics.table import check_critics
 from ostensive.errors import SettingsError
 from ostensive.recipe import Recipe
 from ostensive.recipe_files import Values, merge, parse_assignments, parse_yaml, read_yaml

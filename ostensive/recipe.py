@@ -1,6 +1,6 @@
 """The sections that every recipe has, and the class that recipes derive from.
 
-What a room needs to know is set in that room (`verbalizers.settings`, `critics.settings`); a builder puts the sections
+What a room needs to know is set in that room (`verbalizers.table`, `critics.table`); a builder puts the sections
 together into its recipe. Reading, merging and writing recipes is in `ostensive.recipe_files`.
 """
 

@@ -12,8 +12,7 @@ from builders.localized.outcomes import Absent, Limits, Triple, TurnText, turn_o
 from builders.localized.scripted import _MAX_NAME_WORDS, NOTHING_TO_SAY, Wording, _wordings, make_script
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
-from critics.rules import CheckedTexts, first_broken_rule
-from critics.settings import RulesSettings
+from critics.rules import CheckedTexts, RulesSettings, first_broken_rule
 from ostensive.chat.records import Message
 from ostensive.chat.scripted import script_seed
 from ostensive.recipe import ScriptedTeacherSettings

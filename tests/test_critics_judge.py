@@ -14,6 +14,7 @@ from critics.evidence import NO_EVIDENCE, known_lines
 from critics.judge import (
     UNREADABLE,
     JudgeCritic,
+    JudgeSettings,
     Ratings,
     UnreadableReplyError,
     low_reason,
@@ -22,7 +23,6 @@ from critics.judge import (
     scripted_judge,
 )
 from critics.judge_pairs import SIDES, Comparison, Pair, PairJudge, compared, read_preference
-from critics.settings import JudgeSettings
 from ostensive.chat.records import Exchange, Message, NoReply, Reply
 from ostensive.chat.server import ServerThread
 from ostensive.errors import SettingsError

@@ -29,8 +29,8 @@ from builders.localized.recipe import KIND, LocalizedRecipe
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
 from cards.samples import PublicForm
-from critics import evidence, feedback, judge, overlap, rules
-from critics.trained import critic as trained
+from critics import judge, rules
+from critics.table import CRITICS
 from critics.trained.settings import TrainSettings
 from ostensive.chat import retry
 from ostensive.chat.faults import FAULT_KINDS
@@ -365,8 +365,14 @@ def teacher_reasons(stops: bool) -> set[str]:
     return found
 
 
+def phrases_of(module: ModuleType) -> set[str]:
+    """The texts that a module has as public constants."""
+    public = {name: value for name, value in vars(module).items() if name.isupper() and not name.startswith("_")}
+    return {value for value in public.values() if isinstance(value, str)}
+
+
 def test_the_tables_of_reasons_are_those_of_the_code() -> None:
-    phrases = {value for name, value in vars(refusals).items() if name.isupper() and isinstance(value, str)}
+    phrases = phrases_of(refusals)
     assert names_in("reasons: images failed") == refusals.FAULTS
     assert names_in("reasons: images dropped") == phrases - refusals.FAULTS
     assert names_in("reasons: annotations") == set(annotations.REASONS)
@@ -376,11 +382,8 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: judged") == rule_reasons()
     assert {row[1].strip("`") for row in table_after("reasons: judged")} == set(rules.RULES)
     assert names_in("reasons: critics") == {
-        *(evidence.UNKNOWN_REGION, evidence.UNSUPPORTED, evidence.NO_EVIDENCE),
+        *(phrase for critic in CRITICS.values() for phrase in phrases_of(sys.modules[critic.__module__])),
         *(judge.low_reason(part) for part in KIND.judged_parts),
-        judge.UNREADABLE,
-        *(overlap.UNLIKE, overlap.NO_REFERENCE, overlap.TOO_SHORT),
-        *(feedback.REJECTED, feedback.UNRATED, trained.UNLIKELY, trained.TOO_LONG),
     }
     assert names_in("reasons: teacher failed") == teacher_reasons(stops=False)
     assert names_in("reasons: teacher stops") == teacher_reasons(stops=True)
