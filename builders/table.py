@@ -18,7 +18,7 @@ from ostensive.recipe import Recipe
 from ostensive.recipe_files import Values, merge, parse_assignments, parse_yaml, read_yaml
 from ostensive.recipe_kind import RecipeKind
 from ostensive.settings import Settings, nearest_key, sections_of, validate
-from verbalizers.settings import VerbalizeSettings
+from verbalizers.table import VerbalizeSettings
 
 # The module of a recipe has `KIND`; it is imported when it is used.
 MODULES: Final[Mapping[str, str]] = {"localized": "builders.localized.recipe"}

@@ -19,7 +19,7 @@ from critics.critic import Critic, NoScore, Score, ScoringSettings
 from critics.lexicon import words_of
 from ostensive.fingerprint import fingerprint
 from ostensive.recipe_kind import RecipeKind, ShownText
-from ostensive.records import Annotation, Candidate, Verbalization
+from ostensive.records import AREA_LABEL, Annotation, Candidate, Verbalization
 from ostensive.stage import Evidence, ImageEvidence
 
 UNKNOWN_REGION: Final = "names a region that there is not"
@@ -134,7 +134,7 @@ def _verbalization_lines(known: Verbalization) -> Iterator[str]:
     yield from known.concepts
     yield from known.narratives
     for region in known.regions:
-        label = "" if region.label in ("", "area") else f" ({region.label})"
+        label = "" if region.label in ("", AREA_LABEL) else f" ({region.label})"
         yield f"[{region.number}]{label} {region.caption}"
     for probe in known.probes:
         yield f"{probe.question} {probe.answer}"

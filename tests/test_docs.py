@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ from ostensive.recipe_files import parse_assignments
 from ostensive.records import NO_SPEND
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
 from verbalizers import stage as verbalizing
-from verbalizers.settings import VerbalizeSettings
+from verbalizers.table import VerbalizeSettings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -18,8 +18,7 @@ from ostensive.models.digests import files_digest
 from verbalizers.base import VerbalizerContext, Workers
 from verbalizers.detectors.detection import DetectedRegions, Detection, DetectionError, each_in_threads
 from verbalizers.detectors.detectron2_models import Detectron2Model, config_path, library_version, load_model
-from verbalizers.detectors.detectron2_weights import check_weights
-from verbalizers.detectors.settings import Detectron2RegionSettings
+from verbalizers.detectors.detectron2_weights import Detectron2RegionSettings, check_weights
 
 if TYPE_CHECKING:
     import torch

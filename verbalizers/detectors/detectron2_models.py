@@ -16,8 +16,7 @@ from typing import Any
 from ostensive.errors import SettingsError
 from ostensive.models.devices import resolve_device
 from ostensive.models.pretrained import first_line
-from verbalizers.detectors.detectron2_weights import check_weights, fill
-from verbalizers.detectors.settings import INSTALL_PAGE, Detectron2RegionSettings
+from verbalizers.detectors.detectron2_weights import INSTALL_PAGE, Detectron2RegionSettings, check_weights, fill
 from verbalizers.label_lists import load_labels
 
 _LAZY, _CLASSIC = (".py",), (".yaml", ".yml")
