@@ -367,9 +367,9 @@ def teacher_reasons(stops: bool) -> set[str]:
 
 
 def phrases_of(module: ModuleType) -> set[str]:
-    """The texts that a module has as public constants."""
-    public = {name: value for name, value in vars(module).items() if name.isupper() and not name.startswith("_")}
-    return {value for value in public.values() if isinstance(value, str)}
+    """The texts that a module itself has as public constants."""
+    own = re.findall(r"^([A-Z][A-Z_]*)\b.* = ", inspect.getsource(module), re.MULTILINE)
+    return {value for value in (getattr(module, name) for name in own) if isinstance(value, str)}
 
 
 def test_the_tables_of_reasons_are_those_of_the_code() -> None:
