@@ -221,8 +221,8 @@ def answer_in_question(texts: CheckedTexts, _settings: RulesSettings) -> str:
     asked = lexicon.word_set(texts.question)
     if not _CHOICE.isdisjoint(asked):
         return ""
-    told = lexicon.word_set(lexicon.TAG.sub(" ", texts.answer)) - _STOP_WORDS
-    return "answer given in the question" if told and told <= asked else ""
+    claimed = lexicon.word_set(lexicon.TAG.sub(" ", texts.answer)) - _STOP_WORDS
+    return "answer given in the question" if claimed and claimed <= asked else ""
 
 
 def repeats_probe(texts: CheckedTexts, settings: RulesSettings) -> str:

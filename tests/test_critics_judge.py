@@ -5,7 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from critic_context import CAPTIONS, CAPTIONS_CONTEXT, IMAGE, asking, caption, context, evidence, noted, qar
+from critic_context import (
+    CAPTIONS,
+    CAPTIONS_CONTEXT,
+    IMAGE,
+    asking,
+    caption,
+    context,
+    evidence,
+    noted,
+    notes_recipe,
+    qar,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -277,3 +288,9 @@ def test_pairs_are_asked_in_both_orders(tmp_path: Path) -> None:
     assert isinstance(turned, Comparison)
     assert (first.better, first.is_steady, turned.better) == ("first", True, "second")
     assert (second.better, second.is_steady) == ("tie", True)
+
+
+def test_a_recipe_has_the_server_of_a_judge_of_its_own_wherever_it_stands() -> None:
+    own = {"kind": "judge", "name": "own", "chat": {"kind": "served", "model": "m"}}
+    recipe = notes_recipe({"kind": "judge"}, {"kind": "any_of", "critics": [{"kind": "rules"}, own]})
+    assert [endpoint.model for endpoint in recipe.endpoints] == ["m"], "the first asks the recipe's teacher"

@@ -9,7 +9,7 @@ repository that holds them would change when its page is edited, and finished ro
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: JSON values
 
 from ostensive.errors import SettingsError
 from ostensive.models.digests import files_digest, folder_digest
@@ -29,7 +29,7 @@ class HubTokenizer:
     commit: str
     context_length: int
     mode: str | None
-    options: dict[str, Any]  # Any: JSON values, for the tokenizer's constructor
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def fetch_weights(found: HubClip) -> None:
         ) from error
 
 
-def read_config(path: Path, what: str) -> dict[str, Any]:  # Any: JSON values
+def read_config(path: Path, what: str) -> dict[str, Any]:
     """open_clip's description of a model; raises `SettingsError`, beginning with `what`, where it is none."""
     try:
         config = json.loads(path.read_text("utf-8"))

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self  # Any: detectron2 ships no types
 
 import PIL.Image
 
@@ -111,14 +111,14 @@ class Detectron2Detector:
             groups.setdefault(shape, []).append(place)
         return list(groups.values())
 
-    def _precision(self) -> contextlib.AbstractContextManager[Any]:  # Any: torch's own
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
         import torch
 
         if self._settings.dtype == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.loaded.device.partition(":")[0], getattr(torch, self._settings.dtype))
 
-    def _detections(self, instances: Any) -> list[Detection]:  # Any: detectron2's Instances
+    def _detections(self, instances: Any) -> list[Detection]:
         labels, made = self.loaded.labels, []
         fields = instances.pred_boxes.tensor.double(), instances.scores.double(), instances.pred_classes
         for box, score, number in zip(*(field.tolist() for field in fields), strict=True):

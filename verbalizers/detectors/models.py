@@ -8,7 +8,7 @@ square input (RT-DETR, D-FINE, RF-DETR, OWL) all do.
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal  # Any: each model of transformers has classes of its own
 
 import PIL.Image
 from pydantic import Field
@@ -49,7 +49,7 @@ class HubDetectorSettings(DetectorSettings):
 
 @dataclass(frozen=True, slots=True)
 class LoadedDetector:
-    """A model on its device and what goes with it. Any: each model of transformers has classes of its own."""
+    """A model on its device and what goes with it."""
 
     name: str
     model: Any  # a PreTrainedModel, in evaluation mode
@@ -88,7 +88,7 @@ def load_detector(settings: HubDetectorSettings, task: Task) -> LoadedDetector:
     """The model that `settings` name; raises `SettingsError` where it cannot be had or is for something else."""
     import transformers
 
-    library: Any = transformers  # Any: its automatic classes are typed in part only
+    library: Any = transformers
     name = settings.model
     check_folder(name)
     device = resolve_device(settings.device)
@@ -115,7 +115,7 @@ def load_detector(settings: HubDetectorSettings, task: Task) -> LoadedDetector:
     return LoadedDetector(name, model.to(device).eval(), processor, device)
 
 
-def _check_type(name: str, config: Any, task: Task) -> None:  # Any: a configuration of any model
+def _check_type(name: str, config: Any, task: Task) -> None:
     from transformers.models.auto import modeling_auto
 
     known = {
@@ -148,7 +148,7 @@ def check_numbers(*outputs: "torch.Tensor") -> None:
         raise DetectionError("the detector's scores are not numbers")
 
 
-def detections(found: Mapping[str, Any], names: Mapping[int, str]) -> list[Detection]:  # Any: tensors
+def detections(found: Mapping[str, Any], names: Mapping[int, str]) -> list[Detection]:
     """What a processor's own post-processing gives for one picture, best first; a class without a name has an empty
     label, and is counted as such where proposals are made."""
     boxes, scores, labels = (found[key].detach().cpu() for key in ("boxes", "scores", "labels"))

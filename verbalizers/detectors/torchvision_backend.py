@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self  # Any: torchvision ships no types
 
 import PIL.Image
 from pydantic import Field, model_validator
@@ -84,7 +84,7 @@ class TorchvisionDetector:
         if settings.has_file and not Path(settings.weights).is_file():
             raise SettingsError(f"weights: there is no file {settings.weights}; a file or a tag is expected")
         self._labels = None if settings.labels is None else _read_labels(settings.labels)
-        self._model: Any = None  # Any: torchvision is imported on opening only
+        self._model: Any = None
         self._names: Mapping[int, str] = {}
         self._device = ""
         self._version: str | None = None
@@ -166,7 +166,7 @@ def _check_name(name: str) -> None:
         raise SettingsError(f"model: torchvision has no detector called {name!r}; the nearest one is {near[0]}")
 
 
-def _tag(settings: TorchvisionRegionSettings) -> Any:  # Any: a member of an enum of torchvision
+def _tag(settings: TorchvisionRegionSettings) -> Any:
     """The entry of torchvision's table of weights; of the default weights where a file is named."""
     import torchvision.models
 
@@ -242,7 +242,7 @@ def _load(settings: TorchvisionRegionSettings, classes: int) -> Any:
 def _watch(model: Any) -> None:
     """Has the heads of `model` checked: what is no number is dropped without a word by the thresholds behind them."""
 
-    def check(module: Any, inputs: Any, outputs: Any) -> None:  # noqa: ARG001  # Any: a hook is given any of these
+    def check(module: Any, inputs: Any, outputs: Any) -> None:  # noqa: ARG001 - of a hook
         check_numbers(*_tensors(outputs))
 
     for name, module in model.named_modules():
@@ -250,7 +250,7 @@ def _watch(model: Any) -> None:
             module.register_forward_hook(check)
 
 
-def _tensors(value: Any) -> Iterator["torch.Tensor"]:  # Any: tensors in lists, tuples and dicts of any depth
+def _tensors(value: Any) -> Iterator["torch.Tensor"]:
     import torch
 
     if isinstance(value, torch.Tensor):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol  # Any: transformers' own; classes with one constructor
 
 import PIL.Image
 
@@ -93,7 +93,7 @@ class GroundedText:
             starts.append(len(text))
             text += f"{query}. "
         ends = [start + len(query) for start, query in zip(starts, queries, strict=True)]
-        encoded: Any = self._task.detector.processor.tokenizer(  # Any: of transformers
+        encoded: Any = self._task.detector.processor.tokenizer(
             text.strip(), return_offsets_mapping=True, return_token_type_ids=True, return_tensors="pt"
         )
         owned = []
@@ -220,7 +220,7 @@ class TaskText:
         }
 
 
-_FAMILIES: dict[str, Any] = {  # Any: classes with one constructor, which a Protocol cannot say
+_FAMILIES: dict[str, Any] = {
     "grounding-dino": GroundedText,
     "mm-grounding-dino": GroundedText,
     "owlvit": LabelQueries,
