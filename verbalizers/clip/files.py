@@ -42,14 +42,14 @@ class HubClip:
     tokenizer: HubTokenizer | None  # None takes open_clip's own
 
 
-def told_to_open_clip(model: str) -> str:
+def open_clip_name(model: str) -> str:
     """`model` in the words of open_clip: one that comes with this package is a folder."""
     return f"{FOLDER}{located(model)}" if model.startswith(PACKAGED) else model
 
 
 def weights_version(model: str, pretrained: str | None) -> str:
     """What the weights are known by: content, commit, or a tag of open_clip. Raises `SettingsError` as `hub_clip`."""
-    model = told_to_open_clip(model)
+    model = open_clip_name(model)
     if model.startswith(FOLDER):
         suffixes = MODEL_SUFFIXES | set(WEIGHTS_SUFFIXES)
         return f"sha256:{folder_digest(Path(model.removeprefix(FOLDER)), suffixes)}"

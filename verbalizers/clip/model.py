@@ -27,7 +27,7 @@ from verbalizers.clip.files import (
     fetch_weights,
     hub_clip,
     split_hub_name,
-    told_to_open_clip,
+    open_clip_name,
 )
 from verbalizers.clip.settings import ClipConceptSettings
 
@@ -154,7 +154,7 @@ def central_part(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 def check_model(model: str, pretrained: str | None) -> None:
     """Raises `SettingsError` for a model or a checkpoint that is not there, without importing open_clip."""
-    model = told_to_open_clip(model)
+    model = open_clip_name(model)
     if model.startswith(FOLDER):
         check_folder(Path(model.removeprefix(FOLDER)))
     elif model.startswith(HUB):
@@ -199,7 +199,7 @@ def _load(settings: ClipConceptSettings, device: str) -> tuple[Any, Any, Any]:
     tag: dict[str, Any] = {}
     if weights is not None and not Path(weights).is_file():
         tag = _known_tag(settings.model.replace("/", "-"), weights)
-    source, hub_tokenizer = told_to_open_clip(settings.model), None
+    source, hub_tokenizer = open_clip_name(settings.model), None
     if settings.model.startswith(HUB):
         found = hub_clip(settings.model)
         fetch_weights(found)
