@@ -26,8 +26,8 @@ from verbalizers.clip.files import (
     check_folder,
     fetch_weights,
     hub_clip,
-    split_hub_name,
     open_clip_name,
+    split_hub_name,
 )
 from verbalizers.clip.settings import ClipConceptSettings
 
