@@ -42,9 +42,10 @@ from microworld.annotate import ratings_of
 from microworld.folder import read_truth, write_scenes
 from microworld.grade import wilson
 from microworld.oracle import QarFinding, judge_qar
+from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.images.loader import ImageLoader
-from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings
-from ostensive.recipe_files import merge, parse_assignments
+from ostensive.images.settings import IntakeSettings
+from ostensive.recipe import merge, parse_assignments
 from ostensive.records import ImageRecord, Judged, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ostensive.chat.budget import Budget
+from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.journal import Journal
 from ostensive.chat.records import Conversation, Message, Reply
 from ostensive.chat.served import ServedChat
 from ostensive.chat.server import ServerSettings, serve
-from ostensive.recipe import ServedTeacherSettings
 
 LATENCY_S = 0.5
 TURNS = 3

@@ -39,7 +39,7 @@ from bare_loops import Asked, Job, Loop, Speaker
 from figures import Plan, Ways, markdown, measure, report, token_counter
 
 from ostensive.chat.local import LocalChat
-from ostensive.recipe import IntakeSettings
+from ostensive.images.settings import IntakeSettings
 from ostensive.records import Box, ImageRecord, Location, Verbalization
 from ostensive.run.services import ServiceSettings, open_services
 from ostensive.run.worker import batches

@@ -10,7 +10,8 @@ from critics.critic import CriticContext
 from critics.rules import RulesSettings
 from critics.stage import ScoreStage, judge_stage
 from critics.table import CriticSettings, leaves
-from ostensive.recipe import Recipe, ServedModelSettings
+from ostensive.chat.access import ChatSettings
+from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
 from ostensive.stage import AnyStage
 
@@ -22,9 +23,9 @@ class FilteredRecipe(Recipe):
     critics: tuple[CriticSettings, ...] = Field(default=(RulesSettings(),), min_length=1)
 
     @property
-    def endpoints(self) -> tuple[ServedModelSettings, ...]:
-        """The teacher's server and those of critics."""
-        return (*super().endpoints, *(server for critic in leaves(self.critics) for server in critic.endpoints))
+    def chats(self) -> tuple[ChatSettings, ...]:
+        """The models of teacher and critics."""
+        return (*super().chats, *(chat for critic in leaves(self.critics) for chat in critic.chats))
 
 
 def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind) -> tuple[AnyStage, ...]:

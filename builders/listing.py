@@ -7,7 +7,7 @@ from pathlib import Path
 from builders.table import built_in, load, recipe_kind, recipe_names
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
-from ostensive.recipe_files import dump
+from ostensive.recipe import dump
 
 
 def recipes_with_titles() -> dict[str, str]:

@@ -14,8 +14,7 @@ from typing import Any, Final  # Any: what YAML gives
 from builders.dedupe import DedupeSettings
 from critics.table import check_critics
 from ostensive.errors import SettingsError
-from ostensive.recipe import Recipe
-from ostensive.recipe_files import Values, merge, parse_assignments, parse_yaml, read_yaml
+from ostensive.recipe import Recipe, Values, merge, parse_assignments, parse_yaml, read_yaml
 from ostensive.recipe_kind import RecipeKind
 from ostensive.settings import Settings, nearest_key, sections_of, validate
 from verbalizers.table import VerbalizeSettings
@@ -109,8 +108,8 @@ def profile_for(name: str, recipe: type[Recipe]) -> dict[str, Any]:
         whole = PROFILE_SECTIONS.get(section)
         if section not in recipe.model_fields and whole is None:
             raise SettingsError(f"profile {name}: no recipe has a section {section}{_nearest(section, recipe)}")
-        for part in parts if whole is not None else ():
-            if part not in whole.model_fields:
+        for part in parts:
+            if whole is not None and part not in whole.model_fields:
                 raise SettingsError(f"profile {name}: no recipe has a part {section}.{part}{_nearest(part, whole)}")
         if section in recipe.model_fields:
             own = _section(recipe, section)

@@ -18,8 +18,7 @@ from cards.writing import write_corpus
 from ostensive.errors import Interrupted
 from ostensive.fingerprint import fingerprint
 from ostensive.images.publish import publishable_jpeg
-from ostensive.recipe import Recipe
-from ostensive.recipe_files import recipe_hash
+from ostensive.recipe import Recipe, recipe_hash
 from ostensive.records import Annotation, ImageRecord, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run import partitions
 from ostensive.run.build import FinishedStages

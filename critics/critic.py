@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar  # Any: JSON values of
 
 from pydantic import Field
 
-from ostensive.recipe import ServedModelSettings, TeacherSettings
+from ostensive.chat.access import ChatSettings, TeacherSettings
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import NO_SPEND, Candidate, Spend
 from ostensive.run.services import Services
@@ -37,8 +37,8 @@ class ScoringSettings(Settings):
         return self.name or self.kind
 
     @property
-    def endpoints(self) -> tuple[ServedModelSettings, ...]:
-        """The servers that it asks besides the recipe's teacher."""
+    def chats(self) -> tuple[ChatSettings, ...]:
+        """The models that it asks besides the recipe's teacher."""
         return ()
 
     def scoring_identity(self) -> dict[str, Any]:

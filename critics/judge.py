@@ -18,11 +18,10 @@ from pydantic import Field
 
 from critics.critic import Critic, CriticContext, NoScore, Score, ScoringSettings
 from critics.evidence import NO_EVIDENCE, known_lines, lacking_claims, named
-from ostensive.chat.access import sampling_of, teacher_identity
+from ostensive.chat.access import ChatSettings, TeacherSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
 from ostensive.fingerprint import fingerprint
 from ostensive.prompts import PromptValue, load_prompts
-from ostensive.recipe import ServedModelSettings, ServedTeacherSettings, TeacherSettings
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Candidate
 from ostensive.run.services import Services
@@ -54,9 +53,9 @@ class JudgeSettings(ScoringSettings):
     """Longest reply, in tokens, in place of the model's own."""
 
     @property
-    def endpoints(self) -> tuple[ServedModelSettings, ...]:
-        """The server of the model that judges, where it is not the teacher's."""
-        return (self.chat,) if isinstance(self.chat, ServedTeacherSettings) else ()
+    def chats(self) -> tuple[ChatSettings, ...]:
+        """The model that judges, where it is not the teacher."""
+        return () if self.chat is None else (self.chat,)
 
     def lacking(self, kind: RecipeKind) -> str:
         """Claims, and something to hold them against."""
@@ -147,7 +146,7 @@ class Judging:
                 "code": CODE_VERSION,
                 "prompts": self.prompts.prompt_hash,
                 "parts": [kind.parts, kind.judged_parts],
-                "model": teacher_identity(self.teacher),
+                "model": self.teacher.reply_identity(),
                 "sampling": [settings.temperature, settings.max_tokens],
                 "seed": self._context.seed,
             }
@@ -180,7 +179,7 @@ class Judging:
         if _SYSTEM in self.prompts.names:
             messages.insert(0, Message("system", self.prompts.render(_SYSTEM, values)))
         sampling = replace(
-            sampling_of(self.teacher, self._context.seed & 0x7FFFFFFF),
+            self.teacher.sampling(self._context.seed & 0x7FFFFFFF),
             temperature=settings.temperature,
             top_p=1.0,
             max_tokens=settings.max_tokens,

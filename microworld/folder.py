@@ -28,7 +28,7 @@ from microworld.species import SPECIES
 from microworld.species_truth import Specimen, specimens_in
 from ostensive.errors import SettingsError
 from ostensive.files import replacing, storage_errors
-from ostensive.images.mark import MARK, MARK_VERSION
+from ostensive.images.decode import MICROWORLD_MARK
 
 TRUTH_NAME = "truth.jsonl"
 LABELS_NAME, CONCEPTS_NAME, SPECIMENS_NAME = "labels.csv", "concepts.json", "specimens.jsonl"
@@ -100,7 +100,7 @@ def write_specimens(folder: Path, count: int, *, first_seed: int = 0, side_px: i
 def _png(scene: Scene, side_px: int) -> bytes:
     """The scene as a PNG file that says where it is from."""
     mark = PIL.PngImagePlugin.PngInfo()
-    mark.add_text(MARK, MARK_VERSION)
+    mark.add_text(MICROWORLD_MARK, "1")
     sink = io.BytesIO()
     render(scene, side_px).save(sink, "PNG", pnginfo=mark)
     return sink.getvalue()

@@ -20,7 +20,7 @@ from microworld.folder import read_truth
 from microworld.oracle import judge_qar
 from microworld.scenes import Scene
 from ostensive.errors import SettingsError
-from ostensive.recipe_files import read_yaml
+from ostensive.recipe import read_yaml
 from ostensive.records import Judged, Record, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder, existing_run

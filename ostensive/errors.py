@@ -17,7 +17,7 @@ class StorageError(OstensiveError):
     """The disk is full, read-only or broken. Finished partitions are whole; the same command continues."""
 
 
-class Interrupted(OstensiveError):  # noqa: N818 - it is not an error but a wish
+class Interrupted(OstensiveError):  # noqa: N818 - it is not an error but what the user asked for
     """The user asked to stop (exit status 130). The run continues with the same command."""
 
 
@@ -31,3 +31,8 @@ class TooManyFailedError(OstensiveError):
 
 class AccessRefusedError(OstensiveError):
     """The server refuses the key, the model or the request itself: asking again cannot help, so the run stops."""
+
+
+def one_line(error: Exception, most_chars: int = 200) -> str:
+    """What an error of another library says, for a message of ours."""
+    return " ".join(str(error).split())[:most_chars]

@@ -1,8 +1,7 @@
 """Prompt templates: loading, checking, rendering and the hash that every row carries.
 
 A prompt set is a folder of Jinja files, one that ships here or one of the user's own. All sources are read once and
-held as text, so that what was hashed is what is rendered; a loader that reads files at each rendering was given up,
-because a template edited during a run would then write rows under the hash of another. Only templates are ever
+held as text, so that what was hashed is what is rendered, though a file is edited during a run. Only templates are ever
 compiled: captions, answers and other text of models are values, and braces in them mean nothing.
 """
 

@@ -20,10 +20,10 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the bytes of an image lie: a file, a member of a tar, or a row of a Parquet file.
+    """Where the bytes of an image lie: a file, or a place in one, as the file's format counts places.
 
-    `path` is absolute. A tar member is `offset` and `length` bytes into the tar; a Parquet image is row `offset` of
-    the column `column`; a plain file has neither.
+    `path` is absolute. A tar member is `length` bytes from `offset`; a Parquet image is row `offset` of the column
+    `column`; a plain file has no `offset`.
     """
 
     path: str

@@ -7,7 +7,7 @@ is done (how many requests in flight, how long to wait) and never what comes out
 import difflib
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args  # Any: JSON values; type annotations, which have no common type
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -34,7 +34,7 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True, hide_input_in_errors=True
     )
 
-    def identity(self) -> dict[str, Any]:  # Any: JSON values of any depth
+    def identity(self) -> dict[str, Any]:
         """The settings that rows depend on, as plain JSON values: no operational field, thus no secret."""
         fields = type(self).model_fields
         return {
@@ -48,7 +48,7 @@ class Settings(BaseModel):
         return ()
 
 
-def _identity(value: Any) -> Any:  # Any: walks JSON values and models of any depth
+def _identity(value: Any) -> Any:
     if isinstance(value, Settings):
         return value.identity()
     if isinstance(value, Mapping):
@@ -61,7 +61,7 @@ def _identity(value: Any) -> Any:  # Any: walks JSON values and models of any de
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
-def validate(model: type[SettingsT], values: Mapping[str, Any], origin: str) -> SettingsT:  # Any: what YAML gives
+def validate(model: type[SettingsT], values: Mapping[str, Any], origin: str) -> SettingsT:
     """`values` as a `model`; raises `SettingsError` with one line: `origin`, the key, what was expected."""
     try:
         return model.model_validate(dict(values))
@@ -120,7 +120,7 @@ def known_keys(model: type[Settings], prefix: str = "", within: tuple[type[Setti
                 yield from known_keys(section, f"{prefix}{name}.", (*within, model))
 
 
-def sections_of(annotation: Any) -> Iterator[type[Settings]]:  # Any: type annotations have no common type
+def sections_of(annotation: Any) -> Iterator[type[Settings]]:
     """The sections that a field may hold, one for each kind."""
     if isinstance(annotation, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
         annotation = annotation.__value__

@@ -15,8 +15,8 @@ from PIL import Image
 from ostensive.images.annotation_columns import AnnotationColumns
 from ostensive.images.annotation_joining import read_annotations
 from ostensive.images.annotations import Annotations, RawAnnotation
+from ostensive.images.settings import ANNOTATION_FIELDS, AnnotationSettings, IntakeSettings
 from ostensive.images.sources import list_source
-from ostensive.recipe import ANNOTATION_FIELDS, AnnotationSettings, IntakeSettings
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -12,7 +12,7 @@ from builders.localized.records import Qar
 from builders.table import load
 from critics.annotation.items import Item, candidate_item
 from critics.annotation.tasks import TASKS
-from ostensive.recipe_files import dump
+from ostensive.recipe import dump
 from ostensive.records import Box, ImageRecord, Location, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder

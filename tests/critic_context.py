@@ -13,7 +13,10 @@ from builders.filtering import FilteredRecipe
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from critics.critic import CriticContext
-from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings, ServedTeacherSettings, TeacherSettings
+from ostensive.chat.access import TeacherSettings
+from ostensive.chat.endpoint import ServedTeacherSettings
+from ostensive.chat.scripted import ScriptedTeacherSettings
+from ostensive.images.settings import IntakeSettings
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.records import Annotation, Box, ImageRecord, Location, NamedText, Probe, Region, Verbalization
 from ostensive.run.services import Services, ServiceSettings, open_services

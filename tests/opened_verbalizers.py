@@ -11,7 +11,7 @@ from PIL import Image
 from plain_services import plain_services
 
 from ostensive.images.loader import ImageLoader
-from ostensive.recipe import IntakeSettings
+from ostensive.images.settings import IntakeSettings
 from ostensive.records import ImageRecord
 from ostensive.run.services import Services, ServiceSettings, open_services
 from verbalizers.base import Verbalizer, VerbalizerContext, open_workers

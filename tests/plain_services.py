@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ostensive.images.loader import ImageLoader
-from ostensive.recipe import IntakeSettings
+from ostensive.images.settings import IntakeSettings
 from ostensive.run.services import Services
 
 

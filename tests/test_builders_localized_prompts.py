@@ -10,9 +10,9 @@ from builders.localized.probing import QUESTIONS, load_probing_prompts, parse_qu
 from builders.localized.scripted import make_script
 from builders.localized.settings import MODES, LocalizedSettings, Mode, prompt_sets
 from builders.localized.stage import CandidatesStage
+from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.errors import SettingsError
 from ostensive.prompts import Prompts, built_in_sets, load_prompts
-from ostensive.recipe import ScriptedTeacherSettings
 from ostensive.records import Box, Probe, Region, Verbalization
 from ostensive.settings import validate
 

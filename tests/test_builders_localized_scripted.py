@@ -14,8 +14,7 @@ from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
 from critics.rules import CheckedTexts, RulesSettings, first_broken_rule
 from ostensive.chat.records import Message
-from ostensive.chat.scripted import script_seed
-from ostensive.recipe import ScriptedTeacherSettings
+from ostensive.chat.scripted import ScriptedTeacherSettings, script_seed
 from ostensive.records import Box, Probe, Region, Verbalization
 
 SIZES, COLOURS = ("a large", "a small", "a tiny"), ("dark blue", "pale grey", "green", "brown", "red", "white")

@@ -19,11 +19,12 @@ from builders.localized.stage import CandidatesStage
 from critics.critic import CriticContext
 from critics.rules import RulesSettings
 from critics.stage import ScoreStage, judge_stage
+from ostensive.chat.access import TeacherSettings
 from ostensive.chat.budget import Budget
+from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.journal import Journal
 from ostensive.chat.records import Chat, Conversation, Exchange, Form, NoReply, Reply
-from ostensive.chat.scripted import Script, ScriptedChat
-from ostensive.recipe import ScriptedTeacherSettings, ServedTeacherSettings, TeacherSettings
+from ostensive.chat.scripted import Script, ScriptedChat, ScriptedTeacherSettings
 from ostensive.records import Box, Judged, Probe, Region, Spend, Verbalization
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
 

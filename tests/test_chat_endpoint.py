@@ -2,9 +2,8 @@
 
 import pytest
 
-from ostensive.chat.endpoint import OPENAI_BASE_URL, resolve_endpoint
+from ostensive.chat.endpoint import OPENAI_BASE_URL, ServedTeacherSettings, resolve_endpoint
 from ostensive.errors import SettingsError
-from ostensive.recipe import ServedTeacherSettings
 
 KEY = "sk-test-0123456789"
 

@@ -15,9 +15,8 @@ import pytest
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
 from ostensive.chat.records import Conversation, Message, Reply
-from ostensive.chat.scripted import ScriptedChat
+from ostensive.chat.scripted import ScriptedChat, ScriptedTeacherSettings
 from ostensive.chat.server import ServerSettings, ServerThread
-from ostensive.recipe import ScriptedTeacherSettings
 
 IN_FLIGHT = 6
 TALKS = 40
@@ -30,7 +29,7 @@ from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
 from ostensive.chat.records import Conversation, Message
 from ostensive.chat.served import ServedChat
-from ostensive.recipe import ServedTeacherSettings
+from ostensive.chat.endpoint import ServedTeacherSettings
 settings = ServedTeacherSettings(model="scripted", base_url=sys.argv[1], max_in_flight=int(sys.argv[3]))
 follow_ups = tuple(Message("user", f"more {turn}") for turn in range(1, int(sys.argv[5])))
 talks = [Conversation((Message("user", f"question {n}"),), follow_ups) for n in range(int(sys.argv[4]))]

@@ -25,31 +25,31 @@ def test_it_starts_at_the_limit_the_user_gave() -> None:
 def test_one_burst_is_one_cut() -> None:
     limit = AdaptiveLimit(64)
     for k in range(64):  # all were sent at 0 and refused one after the other
-        limit.struck(Pressure.BUSY, sent_at=0.0, now=1.0 + k / 100)
+        limit.failed(Pressure.BUSY, sent_at=0.0, now=1.0 + k / 100)
     assert limit.limit == 32
-    limit.struck(Pressure.BUSY, sent_at=2.0, now=3.0)
+    limit.failed(Pressure.BUSY, sent_at=2.0, now=3.0)
     assert limit.limit == 16
 
 
 def test_trouble_cuts_less_than_a_busy_server_and_nothing_cuts_nothing() -> None:
     limit = AdaptiveLimit(100)
-    limit.struck(Pressure.NONE, 0.0, 1.0)
+    limit.failed(Pressure.NONE, 0.0, 1.0)
     assert limit.limit == 100
-    limit.struck(Pressure.TROUBLE, 0.0, 1.0)
+    limit.failed(Pressure.TROUBLE, 0.0, 1.0)
     assert limit.limit == pytest.approx(90)
 
 
 def test_it_never_falls_below_one() -> None:
     limit = AdaptiveLimit(4)
     for k in range(20):
-        limit.struck(Pressure.BUSY, sent_at=k, now=k + 0.5)
+        limit.failed(Pressure.BUSY, sent_at=k, now=k + 0.5)
     assert limit.limit == 1
     assert limit.admits(100.0)
 
 
 def test_it_climbs_back_by_the_same_amount_each_round_trip() -> None:
     limit = AdaptiveLimit(64)
-    limit.struck(Pressure.BUSY, 0.0, 1.0)
+    limit.failed(Pressure.BUSY, 0.0, 1.0)
     heights = [limit.limit]
     for _ in range(ROUND_TRIPS_TO_RECOVER // 2):
         for _ in range(int(limit.limit)):
@@ -77,7 +77,7 @@ def test_the_limit_stays_between_one_and_the_maximum(most: int, events: list[str
         if event == "ok":
             limit.succeeded()
         else:
-            limit.struck(Pressure.BUSY if event == "busy" else Pressure.TROUBLE, now, now)
+            limit.failed(Pressure.BUSY if event == "busy" else Pressure.TROUBLE, now, now)
         assert 1 <= limit.limit <= most
 
 

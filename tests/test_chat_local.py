@@ -13,10 +13,10 @@ import tiny_models
 from PIL import Image
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
-from ostensive.chat.access import open_chat, sampling_of
+from ostensive.chat.access import open_chat
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
-from ostensive.chat.local import LocalChat
+from ostensive.chat.local import LocalChat, SelfTeacherSettings
 from ostensive.chat.pictures import EncodedImage, Picture
 from ostensive.chat.prices import load_prices
 from ostensive.chat.records import Conversation, Exchange, Message, NoReply, Reply, Sampling
@@ -24,7 +24,6 @@ from ostensive.errors import BudgetReached, Interrupted, SettingsError
 from ostensive.models.files import model_version
 from ostensive.models.generator import GeneratorPool
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.recipe import SelfTeacherSettings
 
 SAMPLED = Sampling(temperature=1.0, top_p=0.95, max_tokens=6)
 
@@ -255,7 +254,7 @@ def test_a_model_that_only_looks_may_take_other_forms_and_counts_for_nothing(
 
 def test_it_is_opened_from_settings(tmp_path: Path, folder: Path) -> None:
     settings = teacher(folder)
-    assert sampling_of(settings, 7) == Sampling(0.8, 1.0, 1024, 7)
+    assert settings.sampling(7) == Sampling(0.8, 1.0, 1024, 7)
     with Journal(tmp_path / "j", "r") as journal:
         chat = open_chat(
             settings,

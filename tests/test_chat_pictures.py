@@ -8,8 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ostensive.chat.pictures import EncodedImage, SentImageSettings, box_of_sent, picture_reference, sent_corners_px
-from ostensive.models.pictures import presentable, presentable_placement
+from ostensive.chat.pictures import (
+    EncodedImage,
+    SentImageSettings,
+    box_of_sent,
+    picture_reference,
+    presentable,
+    presentable_placement,
+    sent_corners_px,
+)
 from ostensive.records import Box
 
 SMALL = SentImageSettings(max_side_px=512, quality=80)

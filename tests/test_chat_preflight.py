@@ -2,10 +2,9 @@ import socket
 
 import pytest
 
-from ostensive.chat.endpoint import check_key
+from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.errors import AccessRefusedError, SettingsError
-from ostensive.recipe import ServedTeacherSettings
 
 KEY = "sk-the-right-one"
 
@@ -16,9 +15,9 @@ def teacher(base_url: str | None) -> ServedTeacherSettings:
 
 def test_a_refused_key_is_told_in_one_line_without_the_key() -> None:
     with ServerThread(lambda _messages, _seed: "yes", ServerSettings(required_key=KEY)) as server:
-        check_key(teacher(server.base_url), {"OPENAI_API_KEY": KEY})
+        teacher(server.base_url).check_access({"OPENAI_API_KEY": KEY})
         with pytest.raises(AccessRefusedError) as caught:
-            check_key(teacher(server.base_url), {"OPENAI_API_KEY": "sk-a-wrong-one"})
+            teacher(server.base_url).check_access({"OPENAI_API_KEY": "sk-a-wrong-one"})
     text = str(caught.value)
     assert text.startswith(f"{server.base_url} refuses the key (")
     assert text.endswith("check OPENAI_API_KEY or teacher.api_key")
@@ -31,11 +30,11 @@ def test_whatever_else_the_server_says_is_no_answer() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    check_key(teacher(f"http://127.0.0.1:{port}/v1"), {})  # nobody listens
+    teacher(f"http://127.0.0.1:{port}/v1").check_access({})  # nobody listens
     with ServerThread(lambda _messages, _seed: "yes") as server:
-        check_key(teacher(f"{server.base_url}/nowhere"), {})  # 404
+        teacher(f"{server.base_url}/nowhere").check_access({})  # 404
 
 
 def test_what_can_be_known_without_asking() -> None:
     with pytest.raises(SettingsError, match="set the environment variable OPENAI_API_KEY"):
-        check_key(teacher("https://models.example/v1"), {})
+        teacher("https://models.example/v1").check_access({})

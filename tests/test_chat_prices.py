@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ostensive.chat.prices import Price, load_prices, price_of
+from ostensive.chat.endpoint import ServedTeacherSettings
+from ostensive.chat.prices import Price, PriceSettings, load_prices
 from ostensive.errors import SettingsError
-from ostensive.recipe import PriceSettings, ServedTeacherSettings
 
 
 def test_the_table_has_a_date_and_known_models() -> None:
@@ -53,10 +53,10 @@ def test_a_users_table_adds_and_overrides(tmp_path: Path) -> None:
 
 def test_the_recipe_overrides_every_table() -> None:
     settings = ServedTeacherSettings(model="gpt-4o", price=PriceSettings(prompt=0, completion=0))
-    price = price_of(settings, load_prices())
+    price = settings.price_in(load_prices())
     assert price is not None
     assert price.usd(10**6, 10**6, 0) == 0
-    assert price_of(ServedTeacherSettings(model="nobody/knows", base_url="http://127.0.0.1:1"), load_prices()) is None
+    assert ServedTeacherSettings(model="nobody/knows", base_url="http://127.0.0.1:1").price_in(load_prices()) is None
 
 
 def test_cached_tokens_have_their_own_price() -> None:

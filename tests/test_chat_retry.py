@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostensive.chat.retry import Action, Backoff, Pressure, judge_status, retry_after_s
+from ostensive.chat.retry import Action, Backoff, Pressure, decide_on_status, retry_after_s
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -77,8 +77,8 @@ def test_no_header_breaks_it(value: str) -> None:
     ],
 )
 def test_verdicts(status: int, code: str | None, action: Action, reason: str, pressure: Pressure) -> None:
-    verdict = judge_status(status, code)
-    assert (verdict.action, verdict.reason, verdict.pressure) == (action, reason, pressure)
+    decision = decide_on_status(status, code)
+    assert (decision.action, decision.reason, decision.pressure) == (action, reason, pressure)
 
 
 @given(st.integers(1, 10_000), st.integers(0, 2**32))

@@ -11,9 +11,8 @@ from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
 from ostensive.chat.pictures import EncodedImage
 from ostensive.chat.records import Conversation, Exchange, Message, Reply, Sampling
-from ostensive.chat.scripted import IMAGE_TOKENS, ScriptedChat, script_reply, script_seed
+from ostensive.chat.scripted import IMAGE_TOKENS, ScriptedChat, ScriptedTeacherSettings, script_reply, script_seed
 from ostensive.errors import BudgetReached, Interrupted
-from ostensive.recipe import ScriptedTeacherSettings
 from ostensive.records import Spend
 
 

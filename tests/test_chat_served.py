@@ -18,15 +18,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ostensive.chat.access import open_chat, sampling_of
+from ostensive.chat.access import open_chat
 from ostensive.chat.budget import Budget
+from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.faults import FAULT_KINDS, Faults
 from ostensive.chat.journal import Journal
 from ostensive.chat.pictures import EncodedImage
-from ostensive.chat.prices import Price, load_prices
+from ostensive.chat.prices import Price, PriceSettings, load_prices
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply, Reply, Sampling
 from ostensive.chat.retry import Backoff
-from ostensive.chat.scripted import ScriptedChat
+from ostensive.chat.scripted import ScriptedChat, ScriptedTeacherSettings
 from ostensive.chat.served import ServedChat
 from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.errors import (
@@ -37,7 +38,6 @@ from ostensive.errors import (
     StorageError,
 )
 from ostensive.models.generator import GeneratorPool
-from ostensive.recipe import PriceSettings, ScriptedTeacherSettings, ServedTeacherSettings
 
 KEY = "sk-test-0123456789abcdef"
 QUICK = Backoff(base_s=0.01, cap_s=0.05)
@@ -661,6 +661,6 @@ def test_an_adaptive_client_gets_through_to_a_server_that_takes_few_at_a_time(tm
 
 def test_how_replies_are_drawn_comes_from_the_recipe() -> None:
     settings = ServedTeacherSettings(model="m", temperature=0.1, top_p=0.9, max_tokens=5)
-    assert sampling_of(settings, seed=3) == Sampling(0.1, 0.9, 5, None)
-    assert sampling_of(settings.model_copy(update={"send_seed": True}), seed=3) == Sampling(0.1, 0.9, 5, 3)
-    assert sampling_of(ScriptedTeacherSettings()) == Sampling()
+    assert settings.sampling(seed=3) == Sampling(0.1, 0.9, 5, None)
+    assert settings.model_copy(update={"send_seed": True}).sampling(seed=3) == Sampling(0.1, 0.9, 5, 3)
+    assert ScriptedTeacherSettings().sampling() == Sampling()

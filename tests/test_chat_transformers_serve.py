@@ -25,7 +25,7 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 from transformers_server import TransformersServer, answered, most_open, received, transformers_server, until
 
 from ostensive.chat.budget import Budget
-from ostensive.chat.endpoint import check_key
+from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.journal import Journal
 from ostensive.chat.pictures import EncodedImage
 from ostensive.chat.records import Completion, Conversation, Exchange, Message, NoReply, Reply, Sampling
@@ -33,7 +33,6 @@ from ostensive.chat.retry import Backoff
 from ostensive.chat.served import ServedChat
 from ostensive.models.generator import Generator
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.recipe import ServedTeacherSettings
 
 MODEL = "smolvlm"
 GREEDY = Sampling(temperature=0.0, max_tokens=8)
@@ -239,7 +238,7 @@ def test_what_is_no_image_costs_no_neighbour(server: TransformersServer, tmp_pat
 def test_a_list_of_models_that_fails_does_not_stop_a_run(server: TransformersServer) -> None:
     """The server lists what is in its cache, which has no folder yet."""
     before = len(server.log())
-    check_key(ServedTeacherSettings(model=server.model, base_url=server.base_url), {})
+    ServedTeacherSettings(model=server.model, base_url=server.base_url).check_access({})
     assert any('"GET /v1/models HTTP/1.1" 500' in line for line in server.log(before))
 
 

@@ -14,9 +14,9 @@ from ostensive.chat.wire import (
     MalformedReplyError,
     completion_json,
     encode,
-    outcome,
     parse_messages,
     parse_reply,
+    reply_of,
     request_body,
     request_key,
     valid_text,
@@ -210,7 +210,7 @@ def test_a_byte_order_mark_is_passed_over() -> None:
     ],
 )
 def test_replies_say_whether_they_are_whole(choices: object, expected: tuple[str, str]) -> None:
-    reply = outcome(parse_reply(encode(completion(choices=choices))), "asked", "k", Spend(1))
+    reply = reply_of(parse_reply(encode(completion(choices=choices))), "asked", "k", Spend(1))
     assert isinstance(reply, Reply)
     assert (reply.text, reply.finish_reason) == expected
     assert reply.model == "m-1"
@@ -227,11 +227,11 @@ def test_replies_say_whether_they_are_whole(choices: object, expected: tuple[str
     ],
 )
 def test_a_completion_without_text_is_no_reply(choices: object, reason: str, detail: str) -> None:
-    result = outcome(parse_reply(encode(completion(choices=choices))), "asked", "k", Spend(1))
+    result = reply_of(parse_reply(encode(completion(choices=choices))), "asked", "k", Spend(1))
     assert result == NoReply(reason, detail, "k", Spend(1)), "it is paid for all the same"
 
 
 def test_a_reply_without_a_model_has_the_one_that_was_asked() -> None:
-    reply = outcome(parse_reply(encode(completion(model=None))), "asked", "k", Spend(1))
+    reply = reply_of(parse_reply(encode(completion(model=None))), "asked", "k", Spend(1))
     assert isinstance(reply, Reply)
     assert reply.model == "asked"

@@ -21,7 +21,7 @@ from critics.annotation.pictures import Pictures, read_subjects
 from critics.annotation.store import AnnotationStore
 from critics.annotation.tasks import TASKS
 from ostensive.images.loader import ImageLoader
-from ostensive.recipe import IntakeSettings
+from ostensive.images.settings import IntakeSettings
 from ostensive.recipe_kind import ShownText
 from ostensive.records import ImageRecord
 from ostensive.run.folder import RunFolder

@@ -16,7 +16,7 @@ from critics.annotation.pictures import Pictures, read_subjects
 from critics.annotation.store import AnnotationStore
 from critics.annotation.tasks import TASKS
 from ostensive.images.loader import ImageLoader
-from ostensive.recipe import IntakeSettings
+from ostensive.images.settings import IntakeSettings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

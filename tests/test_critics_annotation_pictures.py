@@ -11,7 +11,7 @@ from PIL import Image
 from critics.annotation.pictures import MAX_SIDE_PX, MIN_SIDE_PX, Pictures, _sized, read_subjects
 from ostensive.images.drawing import region_colour
 from ostensive.images.loader import ImageLoader
-from ostensive.recipe import IntakeSettings
+from ostensive.images.settings import IntakeSettings
 from ostensive.records import ImageRecord
 from ostensive.run import partitions
 

@@ -290,7 +290,8 @@ def test_pairs_are_asked_in_both_orders(tmp_path: Path) -> None:
     assert (second.better, second.is_steady) == ("tie", True)
 
 
-def test_a_recipe_has_the_server_of_a_judge_of_its_own_wherever_it_stands() -> None:
+def test_a_recipe_has_the_model_of_a_judge_of_its_own_wherever_it_stands() -> None:
     own = {"kind": "judge", "name": "own", "chat": {"kind": "served", "model": "m"}}
     recipe = notes_recipe({"kind": "judge"}, {"kind": "any_of", "critics": [{"kind": "rules"}, own]})
-    assert [endpoint.model for endpoint in recipe.endpoints] == ["m"], "the first asks the recipe's teacher"
+    assert [chat.model_name for chat in recipe.chats] == ["scripted", "m"], "the first asks the recipe's teacher"
+    )

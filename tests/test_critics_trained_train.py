@@ -29,10 +29,11 @@ from critics.trained.inputs import CriticInput, InputFormat, Pictures
 from critics.trained.model import CriticModel, make_heads
 from critics.trained.scoring import CriticFailedError, Scorer, average_precision
 from critics.trained.settings import TrainedSettings, TrainSettings
+from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.errors import SettingsError
 from ostensive.images.loader import ImageLoader
+from ostensive.images.settings import IntakeSettings
 from ostensive.models.batching import BatchSize
-from ostensive.recipe import IntakeSettings, ScriptedTeacherSettings
 from ostensive.records import ImageRecord, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder

@@ -265,6 +265,9 @@ def test_packages_and_servers() -> None:
     assert found({"OPENAI_API_KEY": "k"}, **need) == Found("https://api.openai.com/v1")
     assert found({}, **need, address="http://127.0.0.1:9/v1") == Found("http://127.0.0.1:9/v1")
     assert problem({}, **need).startswith("no key for https://api.openai.com/v1: ")
+    own = {**need, "key_variable": "OWN_KEY"}
+    assert found({"OWN_KEY": "k"}, **own).problem is None
+    assert problem({"OPENAI_API_KEY": "k"}, **own).endswith("variable OWN_KEY (any word for a server that wants none)")
     assert found({}, kind="server", name="m").problem is None, "the recipe has a key"
 
 

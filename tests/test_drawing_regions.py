@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
+from ostensive.chat.pictures import shrunk
 from ostensive.images.drawing import (
     PALETTE,
     DrawingStyle,
@@ -18,7 +19,6 @@ from ostensive.images.drawing import (
     region_colour,
     region_pattern,
 )
-from ostensive.models.pictures import shrunk
 from ostensive.records import Box, Region
 from verbalizers.image_text.verbalizers import cut_out, with_box
 

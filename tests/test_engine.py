@@ -19,8 +19,8 @@ from plain_services import plain_services
 from builders.localized.records import Qar
 from ostensive.errors import BudgetReached, Interrupted, RunLockedError, SettingsError, StorageError
 from ostensive.images.intake import Intake
+from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
-from ostensive.recipe import IntakeSettings
 from ostensive.records import ImageRecord, Probe, Record, Spend, Verbalization
 from ostensive.run import partitions
 from ostensive.run.engine import LocalEngine

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
+from ostensive.chat.pictures import MAX_SIDE_PX, MIN_SIDE_PX, presentable
 from ostensive.chat.records import Completion, Conversation, Message, Sampling
 from ostensive.errors import SettingsError
 from ostensive.models.generator import Generator, GeneratorPool
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import form_of, load_model
-from ostensive.models.pictures import MAX_SIDE_PX, MIN_SIDE_PX, presentable
 from ostensive.models.sampling import RowSampler, draw_tokens, likelier, likeliest, nucleus, pick
 from ostensive.settings import validate
 

@@ -27,7 +27,7 @@ from ostensive.images.annotations import (
     lacks,
     settle,
 )
-from ostensive.recipe import ANNOTATION_FIELDS, LIST_FIELDS, AnnotationSettings
+from ostensive.images.settings import ANNOTATION_FIELDS, LIST_FIELDS, AnnotationSettings
 from ostensive.records import Annotation, NamedText
 from ostensive.settings import validate
 

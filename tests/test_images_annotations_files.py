@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from ostensive.errors import SettingsError
 from ostensive.images.annotation_columns import AnnotationColumns
-from ostensive.images.annotation_files import open_table
+from ostensive.images.formats import open_table
 from ostensive.images.rows import BadRow, Row
+from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.images.sources import list_items
-from ostensive.recipe import AnnotationSettings, IntakeSettings
 
 COLUMNS = AnnotationColumns(AnnotationSettings(columns={"note": "remark"}))
 ROWS = [

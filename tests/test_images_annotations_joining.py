@@ -17,8 +17,8 @@ from ostensive.errors import SettingsError
 from ostensive.images.annotation_columns import AnnotationColumns
 from ostensive.images.annotation_joining import read_annotations
 from ostensive.images.annotations import Annotations, annotate
+from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.images.sources import list_items, list_source
-from ostensive.recipe import AnnotationSettings, IntakeSettings
 
 
 def error_of(images: Path, file: Path | None = None, **settings: Any) -> str:
@@ -163,7 +163,7 @@ def test_without_images_a_parquet_file_of_that_name_is_a_data_set(tmp_path: Path
 def test_a_folder_without_annotations_has_none(photos: Path) -> None:
     found = read(photos)
     assert found == Annotations({}, {}, {}, (), 0, 0, ())
-    assert list_source(photos, IntakeSettings(), None).beside is None
+    assert list_source(photos, IntakeSettings(), None).sidecars is None
 
 
 # ---- columns beside images ------------------------------------------------------------------------------------------

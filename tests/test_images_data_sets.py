@@ -16,8 +16,8 @@ from ostensive.errors import SettingsError
 from ostensive.images.items import SourceItem
 from ostensive.images.loader import ImageLoader
 from ostensive.images.refusals import ImageRefusedError
+from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
-from ostensive.recipe import IntakeSettings
 
 SETTINGS = IntakeSettings()
 LOADER = ImageLoader(SETTINGS)

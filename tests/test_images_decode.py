@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from ostensive.images.decode import MAX_SIDE_PX, ImageFacts, examine, format_of, open_rgb
 from ostensive.images.pixels import eight_bit
 from ostensive.images.refusals import ImageRefusedError
-from ostensive.recipe import IntakeSettings
+from ostensive.images.settings import IntakeSettings
 
 SETTINGS = IntakeSettings()
 UPRIGHT = (48, 32)  # width, height

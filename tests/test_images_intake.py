@@ -12,12 +12,13 @@ import pytest
 from PIL import Image, ImageFile
 
 from ostensive.arrow import from_table, to_table
+from ostensive.images.files import read_file
 from ostensive.images.intake import FirstMet, Intake, distinct_stage
 from ostensive.images.items import SourceItem
-from ostensive.images.loader import ImageLoader, read_file
+from ostensive.images.loader import ImageLoader
 from ostensive.images.refusals import ImageChangedError, ImageRefusedError
+from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
-from ostensive.recipe import IntakeSettings
 from ostensive.records import ImageRecord, Location
 from ostensive.stage import Dropped, Failed, Kept
 

@@ -8,8 +8,8 @@ from PIL import Image
 from ostensive.images.files import IMAGE_SUFFIXES
 from ostensive.images.items import SourceItem
 from ostensive.images.paths import openable_path
+from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
-from ostensive.recipe import IntakeSettings
 
 SETTINGS = IntakeSettings()
 

@@ -28,8 +28,7 @@ from microworld.slots import FURTHER, IN_PLACE, PLACE_NOUNS, RELATIONS
 from microworld.teacher import forms_from
 from microworld.truth import scope_of
 from ostensive.chat.records import Message
-from ostensive.chat.scripted import script_seed
-from ostensive.recipe import ScriptedTeacherSettings
+from ostensive.chat.scripted import ScriptedTeacherSettings, script_seed
 from ostensive.records import Box, Probe, Region, Verbalization
 
 BIG, LITTLE = 12 / 64, 7 / 64

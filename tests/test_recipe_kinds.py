@@ -17,8 +17,8 @@ from microworld.folder import write_scenes as write_world
 from ostensive.arrow import schema_of
 from ostensive.errors import SettingsError
 from ostensive.images.intake import Intake
+from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
-from ostensive.recipe import IntakeSettings
 from ostensive.run.folder import RunFolder
 from ostensive.run.pipeline import stages_of
 from ostensive.run.planning import plan_partitions

@@ -14,9 +14,9 @@ from drawing import write_scenes
 from hardship import REQUESTS_AN_IMAGE, Done, build_command, call, tree
 
 from builders.localized.scripted import make_script
+from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.errors import SettingsError
-from ostensive.recipe import ServedTeacherSettings
 from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
 

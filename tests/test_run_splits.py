@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from plain_services import plain_services
 
 from ostensive.images.intake import Intake
+from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
-from ostensive.recipe import IntakeSettings
 from ostensive.records import Annotation, ImageRecord, ImageSplit, Location
 from ostensive.run import partitions
 from ostensive.run.engine import LocalEngine

@@ -3,8 +3,9 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field, SecretStr
 
+from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.errors import SettingsError
-from ostensive.recipe import Recipe, ServedTeacherSettings
+from ostensive.recipe import Recipe
 from ostensive.settings import Operational, Settings, validate
 
 

@@ -24,9 +24,9 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 
 import ostensive
 from ostensive.chat.journal import Journal
+from ostensive.chat.local import SelfTeacherSettings
+from ostensive.chat.pictures import shrunk
 from ostensive.errors import Interrupted, SettingsError
-from ostensive.models.pictures import shrunk
-from ostensive.recipe import SelfTeacherSettings
 from ostensive.records import NO_SPEND, Box, ImageRecord, Location, Verbalization
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome

@@ -17,6 +17,8 @@ import ostensive
 from builders.localized.probing import TeacherAsker, load_probing_prompts
 from builders.localized.scripted import make_script
 from builders.table import load as load_recipe
+from ostensive.chat.access import TeacherSettings
+from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.faults import Faults
 from ostensive.chat.pictures import EncodedImage
 from ostensive.chat.records import Conversation, Message, NoReply, Reply
@@ -24,7 +26,6 @@ from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.commands.api import estimate
 from ostensive.errors import AccessRefusedError, BudgetReached, SettingsError
 from ostensive.images.sources import list_items
-from ostensive.recipe import ServedTeacherSettings, TeacherSettings
 from ostensive.records import NO_SPEND, ImageRecord, Location, Verbalization
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome
@@ -333,9 +334,9 @@ def test_what_cannot_work_is_said_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"verbalize has a part of kind served, and no server: name one with verb"):
         load_recipe("localized", assignments=(*BUILD, *served))
     recipe = load_recipe("localized", assignments=(*BUILD, *served, "verbalize.endpoint.model=m"))
-    assert [endpoint.model for endpoint in recipe.endpoints] == ["m"]
+    assert [chat.model_name for chat in recipe.chats] == ["scripted", "m"]
     unused = load_recipe("localized", assignments=(*BUILD, "verbalize.endpoint.model=m"))
-    assert unused.endpoints == (), "a server that nobody asks needs no key"
+    assert [chat.model_name for chat in unused.chats] == ["scripted"], "a server that nobody asks needs no key"
     options = ostensive.BuildOptions(settings=(*BUILD, *served, "verbalize.endpoint.model=m"), max_cost_usd=1)
     with pytest.raises(SettingsError, match=r"the price of 'm' is not known; give it with --set verbalize\.endp"):
         ostensive.build("localized", images=images, out=tmp_path / "run", options=options)

@@ -15,9 +15,9 @@ from typing import Any, Protocol, Self, TypeVar  # Any: JSON values
 
 import PIL.Image
 
+from ostensive.chat.endpoint import ServedModelSettings
 from ostensive.chat.pictures import DEFAULT_SENT_IMAGES, SentImageSettings
 from ostensive.errors import OstensiveError
-from ostensive.recipe import ServedModelSettings
 from ostensive.records import NO_SPEND, Probe, Spend, Verbalization
 from ostensive.run.services import Services
 from verbalizers.choice import Proposal

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final, Self, TypeVar  # Any: JSON values of any depth
 
+from ostensive.chat.endpoint import ServedModelSettings
 from ostensive.images.loader import ImageLoader
-from ostensive.recipe import ServedModelSettings
 from ostensive.records import NO_SPEND, ImageRecord, Region, Verbalization
 from ostensive.run.services import Services
 from ostensive.stage import Evidence, Failed, Kept, Outcome, Stage

@@ -12,11 +12,10 @@ from typing import Any, Self  # Any: JSON values of any depth
 from builders.localized.context import context_text
 from builders.localized.notes import read_notes
 from builders.localized.settings import prompt_sets
-from ostensive.chat.access import sampling_of, teacher_identity
+from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
 from ostensive.fingerprint import fingerprint
 from ostensive.prompts import Prompts, load_prompts
-from ostensive.recipe import TeacherSettings
 from ostensive.records import Verbalization
 from ostensive.run.services import Services
 from verbalizers.base import ImageFailure, Questions
@@ -73,7 +72,7 @@ class TeacherAsker:
         return {
             "version": _VERSION,
             "prompts": self._prompts.prompt_hash,
-            "teacher": teacher_identity(self._teacher),
+            "teacher": self._teacher.reply_identity(),
             "seed": self._seed,
         }
 
@@ -93,7 +92,7 @@ class TeacherAsker:
     def _conversation(self, draft: Verbalization, count: int) -> Conversation:
         prompt = probing_prompt(self._prompts, draft, questions=count)
         seed = int(fingerprint([self._seed, draft.image_id, "probing"])[:8], 16) & 0x7FFFFFFF
-        return Conversation((Message("user", prompt),), (), sampling_of(self._teacher, seed))
+        return Conversation((Message("user", prompt),), (), self._teacher.sampling(seed))
 
 
 def _asked(exchange: Exchange, count: int) -> Questions:

@@ -11,8 +11,10 @@ from builders.localized.records import Qar
 from builders.localized.scripted import make_script
 from builders.localized.settings import LocalizedSettings
 from builders.localized.stage import CandidatesStage
-from ostensive.chat.scripted import Script
-from ostensive.recipe import Recipe, ScriptedTeacherSettings, ServedModelSettings, ServedTeacherSettings
+from ostensive.chat.access import ChatSettings
+from ostensive.chat.endpoint import ServedModelSettings, ServedTeacherSettings
+from ostensive.chat.scripted import Script, ScriptedTeacherSettings
+from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.stage import AnyStage
 from verbalizers.pixels.verbalizers import PixelProbeSettings
@@ -44,10 +46,10 @@ class LocalizedRecipe(FilteredRecipe):
         return self.teacher if isinstance(self.teacher, ServedTeacherSettings) else None
 
     @property
-    def endpoints(self) -> tuple[ServedModelSettings, ...]:
-        """The servers of teacher and critics and, where one is asked, that of the verbalizers."""
+    def chats(self) -> tuple[ChatSettings, ...]:
+        """The models of teacher and critics and, where one is asked, the server of the verbalizers."""
         own = self.verbalize.endpoint if self.verbalize.asks_endpoint else None
-        return (*super().endpoints, *(() if own is None else (own,)))
+        return (*super().chats, *(() if own is None else (own,)))
 
 
 def script_of(recipe: Recipe) -> Script:

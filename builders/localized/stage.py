@@ -14,12 +14,11 @@ from builders.localized.context import context_text
 from builders.localized.outcomes import NO_REGIONS, Absent, Limits, Triple, TurnText, turn_outcomes
 from builders.localized.records import Qar
 from builders.localized.settings import LocalizedSettings, Mode, prompt_sets
-from ostensive.chat.access import sampling_of, teacher_identity
+from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply, Reply, Sampling
-from ostensive.chat.scripted import Script
+from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.fingerprint import fingerprint
 from ostensive.prompts import PromptValue, load_prompts
-from ostensive.recipe import ScriptedTeacherSettings, TeacherSettings
 from ostensive.records import NO_SPEND, Spend, Verbalization
 from ostensive.run.services import Services
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome, Stage
@@ -86,7 +85,7 @@ class CandidatesStage(Stage[Verbalization, Qar]):
             "version": _STAGE_VERSION,
             "settings": settings,
             "prompts": self._prompt_hash,
-            "teacher": teacher_identity(self._teacher),
+            "teacher": self._teacher.reply_identity(),
             "seed": self._seed,
         }
 
@@ -126,7 +125,7 @@ class CandidatesStage(Stage[Verbalization, Qar]):
     def _sampling(self, row: Verbalization, mode: Mode) -> Sampling:
         # 31 bits: servers differ in how large a seed they take.
         seed = int(fingerprint([self._seed, row.image_id, mode])[:8], 16) & 0x7FFFFFFF
-        sampling = sampling_of(self._teacher, seed)
+        sampling = self._teacher.sampling(seed)
         if isinstance(self._teacher, ScriptedTeacherSettings):
             # It draws its errors from the seed, and is never to be cut short.
             return replace(sampling, seed=seed, max_tokens=_SCRIPTED_TOKENS_PER_QAR * self._settings.qars_per_turn)

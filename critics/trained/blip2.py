@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any  # Any: transformers types its classes in 
 
 import PIL.Image
 
+from ostensive.chat.pictures import presentable
 from ostensive.errors import SettingsError
 from ostensive.models.files import located, pinned_commit
-from ostensive.models.pictures import presentable
 from ostensive.models.pretrained import check_folder, check_weights, first_line, without_bars
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ import PIL.Image
 
 from critics.labels import Label
 from critics.trained.settings import BackboneName, ShowingSettings
+from ostensive.chat.pictures import shrunk
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.images.drawing import draw_regions
 from ostensive.images.loader import ImageLoader
-from ostensive.models.pictures import shrunk
-from ostensive.recipe import IntakeSettings
-from ostensive.recipe_files import read_yaml
+from ostensive.images.settings import IntakeSettings
+from ostensive.recipe import read_yaml
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.records import ImageRecord, Region, Verbalization
 from ostensive.run import partitions

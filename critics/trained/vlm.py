@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any  # Any: transformers types its classes in 
 
 import PIL.Image
 
+from ostensive.chat.pictures import presentable
 from ostensive.errors import SettingsError
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import LoadedModel, load_model
-from ostensive.models.pictures import presentable
 from ostensive.models.pretrained import without_bars
 
 if TYPE_CHECKING:

@@ -1,29 +1,32 @@
-"""From a section of a recipe to a `Chat`: the one place that knows which implementations there are."""
+"""The one table of chat providers: the sections that may stand in a recipe, and what opens each.
+
+A new provider is its module (its section and its `Chat`), its test, and here a member of `TeacherSettings` and a case
+of `open_chat`.
+"""
 
 import threading
-from collections.abc import Mapping
-from typing import Any, assert_never  # Any: JSON values of any depth
+from typing import Annotated, assert_never
+
+from pydantic import Field
 
 from ostensive.chat.budget import Budget
+from ostensive.chat.endpoint import ServedModelSettings, ServedTeacherSettings
 from ostensive.chat.journal import Journal
-from ostensive.chat.local import LocalChat
-from ostensive.chat.prices import PriceTable, price_of
-from ostensive.chat.records import Chat, Sampling
-from ostensive.chat.scripted import Script, ScriptedChat
+from ostensive.chat.local import LocalChat, SelfTeacherSettings
+from ostensive.chat.prices import PriceTable
+from ostensive.chat.records import Chat
+from ostensive.chat.scripted import Script, ScriptedChat, ScriptedTeacherSettings
 from ostensive.chat.served import ServedChat
-from ostensive.models.files import model_version
 from ostensive.models.generator import GeneratorPool
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.recipe import (
-    ScriptedTeacherSettings,
-    SelfTeacherSettings,
-    ServedModelSettings,
-    ServedTeacherSettings,
-    TeacherSettings,
-)
+
+TeacherSettings = Annotated[
+    ScriptedTeacherSettings | ServedTeacherSettings | SelfTeacherSettings, Field(discriminator="kind")
+]
+"""Any model that may teach and judge, by its `kind`."""
 
 ChatSettings = TeacherSettings | ServedModelSettings | GeneratorSettings
-"""Of a model on this machine any section that names one."""
+"""Any model that is asked; of the last two, sections of verbalizers too."""
 
 
 def open_chat(
@@ -46,7 +49,7 @@ def open_chat(
         case ScriptedTeacherSettings():
             return ScriptedChat(script, settings, journal=journal, budget=budget, stop=stop)
         case ServedModelSettings():
-            price = price_of(settings, prices)
+            price = settings.price_in(prices)
             return ServedChat(settings, journal=journal, budget=budget, stop=stop, price=price, threads=threads)
         case GeneratorSettings():
             return LocalChat(
@@ -54,28 +57,3 @@ def open_chat(
             )
         case _:
             assert_never(settings)
-
-
-def teacher_identity(settings: TeacherSettings) -> Mapping[str, Any]:
-    """All that replies depend on besides what is asked: settings and, of a model on this machine, what it is known by.
-
-    Raises `SettingsError` as `ostensive.models.files.model_version` does.
-    """
-    values = settings.identity()
-    if isinstance(settings, SelfTeacherSettings):
-        values["weights"] = model_version(settings.model, settings.revision)
-    return values
-
-
-def sampling_of(settings: TeacherSettings, seed: int | None = None) -> Sampling:
-    """How the replies of this teacher are drawn; `seed` counts only where the teacher is to be sent one."""
-    match settings:
-        case ScriptedTeacherSettings():
-            return Sampling()
-        case ServedTeacherSettings():
-            seed = seed if settings.send_seed else None
-        case SelfTeacherSettings():
-            pass
-        case _:
-            assert_never(settings)
-    return Sampling(settings.temperature, settings.top_p, settings.max_tokens, seed, top_k=settings.top_k)

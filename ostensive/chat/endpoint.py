@@ -1,31 +1,155 @@
-"""One endpoint that speaks the OpenAI format: where it is, the key to it, and one attempt at one request.
-
-The only module that knows the `openai` package and the HTTP libraries below it; their exceptions end here, as values.
-The package is used for what it does well (addresses, headers, proxies, typed errors) with its aiohttp transport and
-without its retries and reply models: the first are ours to decide, the second cost more than all the rest.
-"""
+"""A model behind an OpenAI-compatible endpoint as a recipe names it: its address, its key, its price."""
 
 import ipaddress
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Annotated, Any, ClassVar, Literal  # Any: JSON values of any depth
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 
-from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, Verdict, judge_status, retry_after_s
+from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceSettings, PriceTable
+from ostensive.chat.records import Sampling
+from ostensive.chat.settings import ChatModelSettings
 from ostensive.errors import AccessRefusedError, SettingsError
-from ostensive.recipe import ServedModelSettings
-
-if TYPE_CHECKING:
-    from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+from ostensive.models.needs import ModelNeed
+from ostensive.settings import SECRET_PROBLEM, Operational
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 _PLACEHOLDER_KEY = "none"  # the package insists on a key; a server on this machine usually does not
-_MAX_DETAIL_CHARS = 300
-_KEEPALIVE_S = 30.0
+
+
+class ServedModelSettings(ChatModelSettings):
+    """A chat model behind an OpenAI-compatible endpoint, whatever it is used for."""
+
+    section: ClassVar[str] = "teacher"  # of the recipe, as messages name it
+
+    model: str
+    """The model's name as the server knows it."""
+    base_url: str | None = None
+    """The endpoint; None takes OPENAI_BASE_URL, or OpenAI's own. Answers are remembered per endpoint."""
+    endpoint_name: str | None = None
+    """What answers are remembered by, for a server of your own whose address changes; None takes the address."""
+    api_key: Operational[SecretStr | None] = Field(default=None, exclude=True)
+    """The key; None takes the environment variable that `key_variable` names. It is never written down."""
+    key_variable: Operational[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = "OPENAI_API_KEY"
+    """The environment variable that holds the key."""
+    send_seed: bool = False
+    """Send a seed with each request, for servers that honour it."""
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105 - a field name
+    """The name under which the server takes `max_tokens`; newer OpenAI models want the second."""
+    max_in_flight: Operational[Annotated[int, Field(ge=1, le=4096)]] = 64
+    """Most requests under way at a time; fewer while the server is busy."""
+    connect_timeout_s: Operational[Annotated[float, Field(gt=0)]] = 10.0
+    read_timeout_s: Operational[Annotated[float, Field(gt=0)]] = 120.0
+    """Longest silence of the server within a request."""
+    total_timeout_s: Operational[Annotated[float, Field(gt=0)]] = 600.0
+    """Longest time for one request with all its retries."""
+    max_attempts: Operational[Annotated[int, Field(ge=1)]] = 6
+    price: Operational[PriceSettings | None] = None
+    """Overrides the price table for this model."""
+
+    def identity(self) -> dict[str, Any]:
+        """See `Settings.identity`; the address is part of it unless the endpoint has a name."""
+        values = super().identity()
+        del values["endpoint_name" if self.endpoint_name is None else "base_url"]
+        return values
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        try:
+            parts = urlsplit(value)
+        except ValueError as error:
+            raise PydanticCustomError(SECRET_PROBLEM, "not a URL") from error
+        # A recipe is written down, so a secret must not get into it; nor is what stands here repeated.
+        if "@" in value or parts.query or parts.fragment:
+            raise PydanticCustomError(
+                SECRET_PROBLEM,
+                "a URL without user name, password, query or fragment is expected; the key goes into OPENAI_API_KEY",
+            )
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise ValueError("a URL that starts with http:// or https:// is expected")
+        return value
+
+    @field_validator("api_key", mode="before")
+    @classmethod
+    def _key_is_text(cls, value: object) -> object:
+        if not isinstance(value, str | SecretStr | None):  # YAML reads 123456 as a number, and pydantic would show it
+            raise PydanticCustomError(SECRET_PROBLEM, "text is expected; put the key in quotes")
+        return value
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The server, and a key for it unless one is set here."""
+        variable = self.key_variable if self.api_key is None else None
+        need = ModelNeed(role=self.role, kind="server", name=self.model, address=self.base_url, key_variable=variable)
+        return (need,)
+
+    @property
+    def model_name(self) -> str:
+        return self.model
+
+    @property
+    def address(self) -> str | None:
+        return self.base_url
+
+    def price_in(self, prices: PriceTable) -> Price | None:
+        """The price that is set here, otherwise the table's."""
+        own, listed = self.price, prices.find(self.model)
+        if own is None:
+            return listed
+        max_image_tokens = DEFAULT_MAX_IMAGE_TOKENS if listed is None else listed.max_image_tokens
+        return Price(own.prompt, own.completion, own.cached_prompt, max_image_tokens)
+
+    def check_access(self, environment: Mapping[str, str] = os.environ) -> None:
+        """Raises `AccessRefusedError` if the server says that the key is not valid.
+
+        One request for the list of models, before any work, which costs nothing. Only a refused key is taken for an
+        answer: a server may lack the list, a key may be allowed to chat and not to list, and a server that is not up
+        yet will be asked again later. Raises `SettingsError` if the address is unusable or the key is missing.
+        """
+        import httpx2
+        import openai
+
+        endpoint = resolve_endpoint(self, environment)
+        with openai.OpenAI(
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key.get_secret_value(),
+            timeout=self.connect_timeout_s,
+            max_retries=0,
+            http_client=openai.DefaultHttpxClient(trust_env=not endpoint.loopback),
+        ) as client:
+            try:
+                client.get("/models", cast_to=httpx2.Response)
+            except openai.AuthenticationError as error:
+                raise AccessRefusedError(
+                    f"{endpoint.base_url} refuses the key ({' '.join(endpoint.scrub(str(error)).split())[:200]}); "
+                    f"check {self.key_variable} or {self.section}.api_key"
+                ) from None  # the original holds the key in its request
+            except (openai.OpenAIError, httpx2.HTTPError):
+                return
+
+
+class ServedTeacherSettings(ServedModelSettings):
+    """A served chat model as the teacher."""
+
+    kind: Literal["served"] = "served"
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    """LSKD, section 2.2 and methods: 0.8."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    """Tokens are drawn from so many of the likeliest; None from all. vLLM and llama.cpp take it, OpenAI refuses it."""
+    max_tokens: int = Field(default=1024, ge=1)
+    """Longest reply, in tokens."""
+
+    def sampling(self, seed: int | None = None) -> Sampling:
+        """How replies are drawn; the seed counts only where the server is to be sent one."""
+        seed = seed if self.send_seed else None
+        return Sampling(self.temperature, self.top_p, self.max_tokens, seed, top_k=self.top_k)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,152 +216,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """The body of a 200 answer, whatever it is, without the key."""
-
-    raw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """An attempt that brought no answer. `detail` is one line without the key."""
-
-    verdict: Verdict
-    detail: str
-    retry_after_s: float | None = None
-
-
-def check_key(settings: ServedModelSettings, environment: Mapping[str, str] = os.environ) -> None:
-    """Raises `AccessRefusedError` if the server says that the key is not valid; says nothing otherwise.
-
-    One request for the list of models, before any work, which costs nothing. Only a refused key is taken for an answer:
-    a server may lack the list, a key may be allowed to chat and not to list, and a server that is not up yet will be
-    asked again later. Raises `SettingsError` if the address is unusable or the key is missing.
-    """
-    import httpx2
-    import openai
-
-    endpoint = resolve_endpoint(settings, environment)
-    with openai.OpenAI(
-        base_url=endpoint.base_url,
-        api_key=endpoint.api_key.get_secret_value(),
-        timeout=settings.connect_timeout_s,
-        max_retries=0,
-        http_client=openai.DefaultHttpxClient(trust_env=not endpoint.loopback),
-    ) as client:
-        try:
-            client.get("/models", cast_to=httpx2.Response)
-        except openai.AuthenticationError as error:
-            raise AccessRefusedError(
-                f"{endpoint.base_url} refuses the key ({' '.join(endpoint.scrub(str(error)).split())[:200]}); "
-                f"check {settings.key_variable} or {settings.section}.api_key"
-            ) from None  # the original holds the key in its request
-        except (openai.OpenAIError, httpx2.HTTPError):
-            return
-
-
-class Connection:
-    """A pool of connections to an endpoint. Opened, used and closed on one event loop."""
-
-    def __init__(self, endpoint: Endpoint, settings: ServedModelSettings) -> None:
-        self.endpoint = endpoint
-        self._settings = settings
-        self._client: AsyncOpenAI | None = None
-
-    def open(self) -> None:
-        """Makes the client; nothing is sent."""
-        import httpx2
-        from openai import AsyncOpenAI, DefaultAioHttpClient
-
-        timeout = httpx2.Timeout(
-            connect=self._settings.connect_timeout_s,
-            read=self._settings.read_timeout_s,
-            write=self._settings.read_timeout_s,
-            pool=None,  # how many are under way is the limiter's business
-        )
-        # None would leave aiohttp its own limit, which is 100.
-        limits = httpx2.Limits(max_connections=self._settings.max_in_flight, keepalive_expiry=_KEEPALIVE_S)
-        self._client = AsyncOpenAI(
-            base_url=self.endpoint.base_url,
-            api_key=self.endpoint.api_key.get_secret_value(),
-            timeout=timeout,
-            max_retries=0,
-            # Proxies of the environment are for other machines than this one.
-            http_client=DefaultAioHttpClient(timeout=timeout, limits=limits, trust_env=not self.endpoint.loopback),
-        )
-
-    async def close(self) -> None:
-        """Closes all connections."""
-        if self._client is not None:
-            await self._client.close()
-
-    async def post(self, data: bytes, timeout_s: float) -> Received | Missed:
-        """One attempt at `POST chat/completions` with the body `data`, for at most `timeout_s` seconds."""
-        import asyncio
-
-        import aiohttp
-        import httpx2
-        import openai
-
-        assert self._client is not None, "the connection is not open"
-        try:
-            async with asyncio.timeout(timeout_s):
-                response = await self._client.post("/chat/completions", cast_to=httpx2.Response, content=data)
-        except TimeoutError:
-            return Missed(
-                TIMED_OUT, f"no whole answer within {timeout_s:.1f} s ({self._settings.section}.total_timeout_s)"
-            )
-        except openai.APIStatusError as error:
-            return self._refused(error)
-        except openai.APIConnectionError as error:
-            return self._failed(error)
-        except (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError) as error:
-            return Missed(DISCONNECTED, self._line(f"{type(error).__name__}: {error}"))
-        return Received(self.endpoint.scrub_bytes(response.content))
-
-    def _refused(self, error: "APIStatusError") -> Missed:
-        verdict = judge_status(error.status_code, error.code)
-        return Missed(
-            verdict,
-            self._line(f"status {error.status_code}: {_server_message(error.body)}"),
-            retry_after_s(error.response.headers, datetime.now(UTC)),
-        )
-
-    def _failed(self, error: "APIConnectionError") -> Missed:
-        import aiohttp
-
-        causes = list(_causes(error))
-        # The transport calls every broken connection a time-out of the connect phase; the first cause tells.
-        text = f"{type(causes[-1]).__name__}: {causes[-1]}"
-        if any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes):
-            return Missed(UNREACHABLE, self._line(text))
-        if any(isinstance(cause, aiohttp.ConnectionTimeoutError) for cause in causes):
-            return Missed(UNREACHABLE, f"no connection within {self._settings.connect_timeout_s:g} s")
-        if any(isinstance(cause, TimeoutError) for cause in causes):
-            silence_s = self._settings.read_timeout_s
-            return Missed(
-                TIMED_OUT, f"the server was silent for {silence_s:g} s ({self._settings.section}.read_timeout_s)"
-            )
-        return Missed(DISCONNECTED, self._line(text))
-
-    def _line(self, text: str) -> str:
-        # Scrubbed before it is cut, or the cut could leave half a key.
-        return " ".join(self.endpoint.scrub(text).split())[:_MAX_DETAIL_CHARS]
-
-
-def _server_message(body: object) -> str:
-    if isinstance(body, dict):
-        for name in ("message", "detail", "error"):
-            if isinstance(body.get(name), str):
-                return str(body[name])
-    return body if isinstance(body, str) else "no message"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__

@@ -46,7 +46,7 @@ class AdaptiveLimit:
         """An answer came: a round trip's worth of them raises the limit by the gain (at least 1)."""
         self.limit = min(float(self.max_in_flight), self.limit + self._gain / self.limit)
 
-    def struck(self, pressure: Pressure, sent_at: float, now: float) -> None:
+    def failed(self, pressure: Pressure, sent_at: float, now: float) -> None:
         """An attempt sent at `sent_at` met `pressure`.
 
         Attempts that were under way when the limit was last cut are consequences of the same burst and cut nothing:

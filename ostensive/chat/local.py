@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self  # Any: JSON values
+from typing import Any, ClassVar, Literal, Self  # Any: JSON values
 
 import PIL.Image
+from pydantic import Field
 
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import FREE_ENDPOINT, Journal
 from ostensive.chat.pictures import Picture, SentImageSettings
-from ostensive.chat.records import Conversation, Exchange, Form, NoReply
+from ostensive.chat.records import Conversation, Exchange, Form, NoReply, Sampling
 from ostensive.chat.turns import Answered, JournaledModel, KeyedConversation, with_pictures
 from ostensive.chat.wire import request_key
 from ostensive.errors import SettingsError
@@ -27,9 +28,30 @@ from ostensive.images.decode import open_rgb
 from ostensive.models.files import model_version
 from ostensive.models.generator import Generator, GeneratorPool
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.recipe import SelfTeacherSettings
 
 GENERATION_VERSION = 3  # of the way replies are generated; another number makes every journaled reply unknown
+
+
+class SelfTeacherSettings(GeneratorSettings):
+    """A model of `transformers` on this machine; the one that verbalizes, if it is to teach itself."""
+
+    role: ClassVar[str] = "teacher"
+    kind: Literal["self"] = "self"
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    """LSKD, section 2.2 and methods: 0.8. 0 takes the likeliest token each time."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    """Tokens are drawn from so many of the likeliest; None draws from all."""
+    max_tokens: int = Field(default=1024, ge=1)
+    """Longest reply, in tokens."""
+
+    def reply_identity(self) -> Mapping[str, Any]:
+        """See `ChatModelSettings`; with what its weights are known by."""
+        return {**self.identity(), "weights": model_version(self.model, self.revision)}
+
+    def sampling(self, seed: int | None = None) -> Sampling:
+        """How replies are drawn."""
+        return Sampling(self.temperature, self.top_p, self.max_tokens, seed, top_k=self.top_k)
 
 
 class LocalChat:

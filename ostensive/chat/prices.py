@@ -16,7 +16,6 @@ import yaml
 from pydantic import Field
 
 from ostensive.errors import SettingsError
-from ostensive.recipe import PriceSettings, ServedModelSettings
 from ostensive.settings import Settings, validate
 
 DEFAULT_MAX_IMAGE_TOKENS = 16_384
@@ -41,10 +40,19 @@ class Price:
         return (millionths + completion_tokens * self.completion) / 1_000_000
 
 
-class _ModelPrice(Settings):
+FREE = Price(0.0, 0.0)
+
+
+class PriceSettings(Settings):
+    """US dollars for a million tokens."""
+
     prompt: float = Field(ge=0)
     completion: float = Field(ge=0)
     cached_prompt: float | None = Field(default=None, ge=0)
+    """Prompt tokens that the server had in its cache; None counts them like the others."""
+
+
+class _ListedPrice(PriceSettings):
     max_image_tokens: int = Field(default=DEFAULT_MAX_IMAGE_TOKENS, ge=0)
 
 
@@ -86,16 +94,6 @@ def load_prices(user_file: Path | None = None) -> PriceTable:
     return PriceTable(shipped.as_of, _prices(_parse(text, origin), origin), _prices(shipped, "prices.yaml"))
 
 
-def price_of(settings: ServedModelSettings, table: PriceTable) -> Price | None:
-    """The price of a teacher: the recipe's if it gives one, otherwise the table's; None if not known."""
-    own: PriceSettings | None = settings.price
-    listed = table.find(settings.model)
-    if own is None:
-        return listed
-    max_image_tokens = DEFAULT_MAX_IMAGE_TOKENS if listed is None else listed.max_image_tokens
-    return Price(own.prompt, own.completion, own.cached_prompt, max_image_tokens)
-
-
 def _parse(text: str, origin: str) -> _PriceFile:
     try:
         values = yaml.safe_load(text)
@@ -110,5 +108,5 @@ def _prices(file: _PriceFile, origin: str) -> dict[str, Price]:
     return {
         name: Price(price.prompt, price.completion, price.cached_prompt, price.max_image_tokens)
         for name, values in file.models.items()
-        for price in [validate(_ModelPrice, values, f"{origin}: {name}")]
+        for price in [validate(_ListedPrice, values, f"{origin}: {name}")]
     }

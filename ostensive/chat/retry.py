@@ -30,7 +30,7 @@ class Pressure(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RetryDecision:
     """What to do, the short fixed phrase to count by, the load it tells of, and whether it may have been billed."""
 
     action: Action
@@ -39,37 +39,37 @@ class Verdict:
     may_be_billed: bool = False
 
 
-TIMED_OUT = Verdict(Action.RETRY, "timeout", Pressure.TROUBLE, may_be_billed=True)
-DISCONNECTED = Verdict(Action.RETRY, "connection failed", Pressure.TROUBLE, may_be_billed=True)
-UNREACHABLE = Verdict(Action.RETRY, "connection failed", Pressure.TROUBLE)
-MALFORMED = Verdict(Action.RETRY, "malformed reply", may_be_billed=True)
+TIMED_OUT = RetryDecision(Action.RETRY, "timeout", Pressure.TROUBLE, may_be_billed=True)
+DISCONNECTED = RetryDecision(Action.RETRY, "connection failed", Pressure.TROUBLE, may_be_billed=True)
+UNREACHABLE = RetryDecision(Action.RETRY, "connection failed", Pressure.TROUBLE)
+MALFORMED = RetryDecision(Action.RETRY, "malformed reply", may_be_billed=True)
 
-_REJECTED = Verdict(Action.GIVE_UP, "request rejected")
-_SERVER_ERROR = Verdict(Action.RETRY, "server error", Pressure.TROUBLE)
-_STATUSES: dict[int, Verdict] = {
-    401: Verdict(Action.REFUSE, "key refused"),
-    402: Verdict(Action.REFUSE, "payment required"),
-    403: Verdict(Action.REFUSE, "access refused"),
-    404: Verdict(Action.REFUSE, "model or address not found"),
-    407: Verdict(Action.REFUSE, "the proxy refuses access"),
+_REJECTED = RetryDecision(Action.GIVE_UP, "request rejected")
+_SERVER_ERROR = RetryDecision(Action.RETRY, "server error", Pressure.TROUBLE)
+_STATUSES: dict[int, RetryDecision] = {
+    401: RetryDecision(Action.REFUSE, "key refused"),
+    402: RetryDecision(Action.REFUSE, "payment required"),
+    403: RetryDecision(Action.REFUSE, "access refused"),
+    404: RetryDecision(Action.REFUSE, "model or address not found"),
+    407: RetryDecision(Action.REFUSE, "the proxy refuses access"),
     408: TIMED_OUT,
-    409: Verdict(Action.RETRY, "server error"),
-    425: Verdict(Action.RETRY, "server error"),
-    429: Verdict(Action.RETRY, "rate limited", Pressure.BUSY),
-    501: Verdict(Action.REFUSE, "the server has no such function"),
-    503: Verdict(Action.RETRY, "server error", Pressure.BUSY),
-    529: Verdict(Action.RETRY, "server error", Pressure.BUSY),  # "overloaded" in several APIs
+    409: RetryDecision(Action.RETRY, "server error"),
+    425: RetryDecision(Action.RETRY, "server error"),
+    429: RetryDecision(Action.RETRY, "rate limited", Pressure.BUSY),
+    501: RetryDecision(Action.REFUSE, "the server has no such function"),
+    503: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),
+    529: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),  # "overloaded" in several APIs
 }
 _EXHAUSTED_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
 
 
-def judge_status(status: int, code: str | None = None) -> Verdict:
-    """The verdict on a status that is not 2xx; `code` is the error object's `code` field, where there is one.
+def decide_on_status(status: int, code: str | None = None) -> RetryDecision:
+    """What to do after a status that is not 2xx; `code` is the error object's `code` field, where there is one.
 
     OpenAI says 429 both to "slower" and to "no credit left"; only the code tells them apart.
     """
     if code in _EXHAUSTED_CODES:
-        return Verdict(Action.REFUSE, "no credit left")
+        return RetryDecision(Action.REFUSE, "no credit left")
     if status in _STATUSES:
         return _STATUSES[status]
     return _SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _REJECTED

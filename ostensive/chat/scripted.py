@@ -10,23 +10,23 @@ import re
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, ClassVar, Self  # Any: JSON values
+from typing import Any, ClassVar, Literal, Self  # Any: JSON values
+
+from pydantic import Field
 
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
 from ostensive.chat.pictures import EncodedImage, picture_reference
-from ostensive.chat.prices import Price
 from ostensive.chat.records import Completion, Conversation, Exchange, Form, Message, Sampling
+from ostensive.chat.settings import ChatModelSettings
 from ostensive.chat.turns import Answered, JournaledModel, KeyedConversation
 from ostensive.chat.wire import valid_text
-from ostensive.recipe import ScriptedTeacherSettings
 
 Script = Callable[[Sequence[Message], int], str]
 """From the messages so far and a seed made from them to the text of the reply. Must depend on nothing else."""
 
 IMAGE_TOKENS = 256
 """What an image counts as in the scripted model's usage; about what a small vision model makes of one."""
-FREE = Price(0.0, 0.0)
 _WORD = re.compile(r"\S+")
 
 
@@ -58,6 +58,22 @@ def script_reply(script: Script, messages: Sequence[Message], sampling: Sampling
 def prompt_tokens(messages: Sequence[Message]) -> int:
     """Words of all messages, and `IMAGE_TOKENS` for each image."""
     return sum(len(message.text.split()) + IMAGE_TOKENS * len(message.images) for message in messages)
+
+
+class ScriptedTeacherSettings(ChatModelSettings):
+    """The teacher that ships with the project: deterministic, offline, free."""
+
+    kind: Literal["scripted"] = "scripted"
+    error_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of triples that are given a known fault (hedge, missing field, unknown region, wrong claim)."""
+
+    @property
+    def model_name(self) -> str:
+        return "scripted"
+
+    def sampling(self, seed: int | None = None) -> Sampling:  # noqa: ARG002 - of the interface
+        """Without a seed: replies depend on the messages alone, unless a recipe puts a seed in itself."""
+        return Sampling()
 
 
 class ScriptedChat:

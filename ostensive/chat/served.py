@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from ostensive.chat.budget import Budget, BudgetBusy, BudgetExhausted, Reservation, upper_bound_usd
-from ostensive.chat.endpoint import Connection, Missed, Received, resolve_endpoint
+from ostensive.chat.connection import Connection, FailedAttempt, Received
+from ostensive.chat.endpoint import ServedModelSettings, resolve_endpoint
 from ostensive.chat.journal import Answer, Entry, Journal
 from ostensive.chat.limiter import AdaptiveLimit, Gate, Rank
 from ostensive.chat.pictures import EncodedImage, Picture, SentImageSettings
@@ -34,13 +35,12 @@ from ostensive.chat.wire import (
     ParsedReply,
     Request,
     RequestMaker,
-    outcome,
     parse_reply,
+    reply_of,
     spend_of,
     stored_reply,
 )
 from ostensive.errors import AccessRefusedError, BudgetReached, Interrupted, OstensiveError
-from ostensive.recipe import ServedModelSettings
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class ServedChat:
         self._threads = threads
         self._rng = random.Random()  # noqa: S311 - spreads retries in time; no row depends on it
         self._calls = itertools.count()
-        self._flights: dict[str, asyncio.Task[Reply | NoReply]] = {}
+        self._under_way: dict[str, asyncio.Task[Reply | NoReply]] = {}
         self._halt: OstensiveError | None = None
         self._answered = False
 
@@ -159,8 +159,8 @@ class ServedChat:
             await asyncio.sleep(_STOP_CHECK_S)
         self._send_no_more(Interrupted("stopped while asking a model; the same command continues"))
         await asyncio.sleep(self._stop_grace_s)
-        for flight in self._flights.values():
-            flight.cancel()
+        for task in self._under_way.values():
+            task.cancel()
 
     def _send_no_more(self, error: OstensiveError) -> None:
         if self._halt is None:
@@ -197,19 +197,19 @@ class ServedChat:
 
     async def _ask(self, request: Request, rank: Rank) -> Reply | NoReply:
         # Two equal requests at the same time are one: whoever comes second waits for the first.
-        flight = self._flights.get(request.key)
-        if flight is None:
-            flight = self._flights[request.key] = asyncio.create_task(self._fly(request, rank))
-            flight.add_done_callback(functools.partial(self._landed, request.key))
-        return await asyncio.shield(flight)
+        task = self._under_way.get(request.key)
+        if task is None:
+            task = self._under_way[request.key] = asyncio.create_task(self._answer(request, rank))
+            task.add_done_callback(functools.partial(self._settled, request.key))
+        return await asyncio.shield(task)
 
-    def _landed(self, key: str, _: "asyncio.Task[Reply | NoReply]") -> None:
-        del self._flights[key]
+    def _settled(self, key: str, _: "asyncio.Task[Reply | NoReply]") -> None:
+        del self._under_way[key]
 
-    async def _fly(self, request: Request, rank: Rank) -> Reply | NoReply:
+    async def _answer(self, request: Request, rank: Rank) -> Reply | NoReply:
         try:
             return self._known(request) or await self._send(request, rank)
-        except OstensiveError as error:  # a broken journal, say: whoever flies on would pay and could not keep it
+        except OstensiveError as error:  # a broken journal, say: whoever went on would pay and could not keep it
             self._send_no_more(error)
             raise
 
@@ -226,11 +226,11 @@ class ServedChat:
                 result = await self._attempt(request, deadline)
             finally:
                 self._gate.release()
-            if not isinstance(result, Missed):
+            if not isinstance(result, FailedAttempt):
                 return result
             # A server that has answered and now takes no connection is being restarted, which may take as long as a
             # model takes to load. Nothing was sent to it, so that uses up time and no attempt.
-            attempts += not (result.verdict is UNREACHABLE and self._answered)
+            attempts += not (result.decision is UNREACHABLE and self._answered)
             spent = attempts >= self._settings.max_attempts
             end = await self._end_or_wait(request, result, failures, deadline, spent=spent)
             if end is not None:
@@ -238,15 +238,15 @@ class ServedChat:
         raise AssertionError("attempts are counted without end")
 
     async def _end_or_wait(
-        self, request: Request, missed: Missed, failures: int, deadline: float, *, spent: bool
+        self, request: Request, failed: FailedAttempt, failures: int, deadline: float, *, spent: bool
     ) -> NoReply | None:
         """The end of a request that failed, or None after the time to wait before it is tried again."""
-        verdict = missed.verdict
-        attempts = f"{missed.detail}; {failures} attempt{'s' if failures > 1 else ''}"
-        wait_s = max(missed.retry_after_s or 0.0, self._backoff.wait_s(failures, self._rng))
+        decision = failed.decision
+        attempts = f"{failed.detail}; {failures} attempt{'s' if failures > 1 else ''}"
+        wait_s = max(failed.retry_after_s or 0.0, self._backoff.wait_s(failures, self._rng))
         late = self._loop.time() + wait_s >= deadline
-        given_up = verdict.action is Action.GIVE_UP or spent or late
-        if given_up and verdict is UNREACHABLE and not self._answered:
+        given_up = decision.action is Action.GIVE_UP or spent or late
+        if given_up and decision is UNREACHABLE and not self._answered:
             self._send_no_more(
                 AccessRefusedError(
                     f"{self._endpoint.base_url} cannot be reached ({attempts}); check"
@@ -256,16 +256,18 @@ class ServedChat:
         if self._halt is not None:
             return None  # the gate raises what halted the run
         if given_up:
-            logger.info("request %s: %s (%s)", request.key[:16], verdict.reason, attempts)
-            return NoReply(verdict.reason, attempts, request.key)
-        logger.debug("request %s: %s (%s), again in %.1f s", request.key[:16], verdict.reason, attempts, wait_s)
+            logger.info("request %s: %s (%s)", request.key[:16], decision.reason, attempts)
+            return NoReply(decision.reason, attempts, request.key)
+        logger.debug("request %s: %s (%s), again in %.1f s", request.key[:16], decision.reason, attempts, wait_s)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._halted.wait(), wait_s)
         return None
 
-    async def _attempt(self, request: Request, deadline: float) -> Reply | NoReply | Missed:
+    async def _attempt(self, request: Request, deadline: float) -> Reply | NoReply | FailedAttempt:
         if self._loop.time() >= deadline:
-            return Missed(TIMED_OUT, f"no place in flight was free before {self._settings.section}.total_timeout_s")
+            return FailedAttempt(
+                TIMED_OUT, f"no place in flight was free before {self._settings.section}.total_timeout_s"
+            )
         data = self._requests.data(request)
         bound_usd = 0.0
         if self._price is not None:
@@ -276,17 +278,17 @@ class ServedChat:
         sent_at = self._loop.time()
         try:
             result = await self._connection.post(data, max(0.001, deadline - sent_at))
-            if isinstance(result, Missed):
-                usd = None if result.verdict.may_be_billed else 0.0
-                sent = result.verdict is not UNREACHABLE
-                self._strike(result, sent_at)
+            if isinstance(result, FailedAttempt):
+                usd = None if result.decision.may_be_billed else 0.0
+                sent = result.decision is not UNREACHABLE
+                self._react(result, sent_at)
                 return result
             self._answered = True
             try:
                 parsed = parse_reply(result.raw)
             except MalformedReplyError as error:
                 await self._spoil(request, result, bound_usd, str(error))
-                return Missed(MALFORMED, str(error))
+                return FailedAttempt(MALFORMED, str(error))
             usd = self._cost(parsed)
             self._gate.limit.succeeded()
             return await self._keep(request, result, parsed, usd)
@@ -305,21 +307,21 @@ class ServedChat:
             assert isinstance(taken, BudgetBusy), "a reservation is had, impossible, or to be waited for"
             await asyncio.sleep(_BUDGET_CHECK_S)
 
-    def _strike(self, missed: Missed, sent_at: float) -> None:
+    def _react(self, failed: FailedAttempt, sent_at: float) -> None:
         """Draws the consequences for all other requests, before the place of this one is given to the next."""
-        if missed.verdict.action is Action.REFUSE:
+        if failed.decision.action is Action.REFUSE:
             self._send_no_more(
                 AccessRefusedError(
-                    f"{self._endpoint.base_url}, model {self._settings.model!r}: {missed.verdict.reason}"
-                    f" ({missed.detail}); check {self._settings.section}.model, {self._settings.section}.base_url and"
+                    f"{self._endpoint.base_url}, model {self._settings.model!r}: {failed.decision.reason}"
+                    f" ({failed.detail}); check {self._settings.section}.model, {self._settings.section}.base_url and"
                     f" {self._settings.key_variable}"
                 )
             )
         now = self._loop.time()
-        self._gate.limit.struck(missed.verdict.pressure, sent_at, now)
-        if missed.retry_after_s is not None:
+        self._gate.limit.failed(failed.decision.pressure, sent_at, now)
+        if failed.retry_after_s is not None:
             # No pause is longer than a request may take in all: after that the server has to say it again.
-            self._gate.limit.pause(now + min(missed.retry_after_s, self._settings.total_timeout_s))
+            self._gate.limit.pause(now + min(failed.retry_after_s, self._settings.total_timeout_s))
 
     def _cost(self, parsed: ParsedReply) -> float | None:
         if self._price is None or parsed.prompt_tokens is None or parsed.completion_tokens is None:
@@ -343,7 +345,7 @@ class ServedChat:
         entry = Entry(answer, self._requests.journal_form(request))
         standing = (await asyncio.wrap_future(self._journal.record([entry])))[request.key]
         if standing is answer:
-            return outcome(parsed, answer.model, answer.key, spend_of(answer))
+            return reply_of(parsed, answer.model, answer.key, spend_of(answer))
         return stored_reply(standing)
 
     async def _spoil(self, request: Request, received: Received, bound_usd: float, reason: str) -> None:

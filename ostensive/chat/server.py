@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self  # Any: JSON values of any depth
 
 from ostensive.chat.faults import Faults, choose_fault, fraction
 from ostensive.chat.records import Sampling
@@ -172,11 +172,11 @@ class ScriptedHandler:
         if not isinstance(seed, int | None):
             raise ValueError("seed: a whole number is expected")
         sampling = Sampling(max_tokens=2**31 if max_tokens is None else max_tokens, seed=seed)
-        said = script_reply(self._script, messages, sampling)
+        reply = script_reply(self._script, messages, sampling)
         if fault == "length":
-            said = replace(said, text=said.text[: len(said.text) // 2], finish_reason="length")
+            reply = replace(reply, text=reply.text[: len(reply.text) // 2], finish_reason="length")
         completion = completion_json(
-            said,
+            reply,
             self.settings.model,
             completion_id=f"chatcmpl-{digest.hex()[:24]}",
             filtered=fault == "content_filter",
@@ -205,7 +205,7 @@ def _raw(body: bytes) -> "web.Response":
     return web.Response(body=body, content_type="application/json")
 
 
-def _json(value: dict[str, Any]) -> "web.Response":  # Any: JSON values of any depth
+def _json(value: dict[str, Any]) -> "web.Response":
     return _raw(encode(value))
 
 

@@ -67,8 +67,8 @@ def converse(
         for index in asking:
             reply, follow_ups = replies[index][-1], conversations[index].follow_ups
             if isinstance(reply, Reply) and turn < len(follow_ups):
-                said = Message("assistant", reply.text)
-                talks[index] = replace(talks[index], messages=(*talks[index].messages, said, follow_ups[turn]))
+                asked = (Message("assistant", reply.text), follow_ups[turn])
+                talks[index] = replace(talks[index], messages=(*talks[index].messages, *asked))
                 still_open.append(index)
         asking, turn = still_open, turn + 1
     return [Exchange(tuple(found)) for found in replies]

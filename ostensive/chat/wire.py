@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast  # Any: JSON values of any depth
 
+from ostensive.chat.endpoint import ServedModelSettings
 from ostensive.chat.journal import Answer
 from ostensive.chat.pictures import EncodedImage, Picture, picture_reference
 from ostensive.chat.records import Completion, Message, NoReply, Reply, Sampling
 from ostensive.fingerprint import canonical_json, fingerprint
-from ostensive.recipe import ServedModelSettings
 from ostensive.records import Spend
 
 _SEED_BITS = 0x7FFFFFFF  # servers differ in how large a seed they take
@@ -192,7 +192,7 @@ def _count(value: object) -> int | None:
 NO_TEXT_REASONS = {"length": "truncated reply", "content_filter": "filtered reply"}
 
 
-def outcome(parsed: ParsedReply, asked_model: str, key: str, spend: Spend) -> Reply | NoReply:
+def reply_of(parsed: ParsedReply, asked_model: str, key: str, spend: Spend) -> Reply | NoReply:
     """The reply that an answered request gives; a `NoReply` where the model gave no text at all."""
     if parsed.text is not None:
         return Reply(parsed.text, parsed.finish_reason, parsed.model or asked_model, key, spend)
@@ -209,7 +209,7 @@ def spend_of(answer: Answer) -> Spend:
 
 def stored_reply(answer: Answer) -> Reply | NoReply:
     """The reply that the journal has."""
-    return outcome(parse_reply(answer.response.encode("utf-8")), answer.model, answer.key, spend_of(answer))
+    return reply_of(parse_reply(answer.response.encode("utf-8")), answer.model, answer.key, spend_of(answer))
 
 
 def completion_json(

@@ -52,7 +52,7 @@ def train(
     from critics.trained.settings import TrainSettings
     from critics.trained.training import train_critic
     from ostensive.commands.show import to_json
-    from ostensive.recipe_files import merge, parse_assignments
+    from ostensive.recipe import merge, parse_assignments
     from ostensive.run.folder import existing_run
     from ostensive.settings import validate
 

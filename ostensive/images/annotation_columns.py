@@ -10,7 +10,7 @@ from ostensive.errors import OstensiveError, SettingsError
 from ostensive.images.annotations import BROKEN_TEXT, IMAGE_FIELDS, NOT_TEXT, TOO_LONG, Annotations, RawAnnotation
 from ostensive.images.json_rows import parse_json
 from ostensive.images.paths import shown_name
-from ostensive.recipe import ANNOTATION_FIELDS, LIST_FIELDS, AnnotationSettings
+from ostensive.images.settings import ANNOTATION_FIELDS, LIST_FIELDS, AnnotationSettings
 from ostensive.records import NamedText
 
 IMAGE_COLUMNS: Final = ("file_name", "image", "image_path", "img_path", "filename")

@@ -15,7 +15,6 @@ from typing import Final
 
 from ostensive.errors import SettingsError
 from ostensive.images.annotation_columns import AnnotationColumns, ItemLostError, read_item, text_in
-from ostensive.images.annotation_files import arrow_table, open_table, sample_rows
 from ostensive.images.annotations import (
     EMPTY,
     NO_IMAGE,
@@ -29,9 +28,10 @@ from ostensive.images.annotations import (
     RawAnnotation,
     settle,
 )
+from ostensive.images.formats import open_table
 from ostensive.images.image_names import ImageNames
-from ostensive.images.items import FoundFile, SourceItem, SourceListing, TarMember
-from ostensive.images.paths import openable_path, shown_name
+from ostensive.images.items import FoundFile, SidecarTable, SourceItem, SourceListing
+from ostensive.images.paths import shown_name
 from ostensive.images.rows import BadRow, Row, Table
 
 _LOSSES_KEPT: Final = 1000  # of each reason, with their places; all are counted
@@ -52,13 +52,12 @@ def read_annotations(
     `annotations.columns` and in no file, and for a `file` of which no row can be used.
     """
     found = _Found(columns)
-    if listing.beside is not None:
+    if listing.sidecars is not None:
         names = ImageNames(listing.items)
-        for metadata in listing.beside.metadata_files:
+        for metadata in listing.sidecars.metadata_files:
             if file is None or Path(file).resolve() != Path(metadata.path).resolve():
                 _read_metadata(metadata, names, found)
-        _read_beside_rows(listing.items, found)
-        _read_members(listing.beside.members, listing.items, found)
+        _read_tables(listing.sidecars.tables, listing.items, found)
     if file is not None:
         _read_given(os.fspath(file), listing.items, found)
     _check_named(columns, found.sources)
@@ -181,54 +180,26 @@ def _read_metadata(file: FoundFile, names: ImageNames, found: _Found) -> None:
     found.take_rows(table, name, find)
 
 
-def _read_beside_rows(items: list[SourceItem], found: _Found) -> None:
-    """The columns beside the image column of each Parquet or Arrow file, whose rows are listed one after the other."""
-    of_rows = (item for item in items if item.location.column is not None)
-    for (path, image_column), listed in itertools.groupby(of_rows, lambda i: (i.location.path, i.location.column)):
-        own = list(listed)
-        name = own[0].source.rpartition("#")[0]
-        table = arrow_table(openable_path(path), name, found.columns.holds_text, image_column)
-        if found.columns.fields_of(table.columns, name):
-            keys = {item.location.offset: item.key for item in own}
-            rows = (_with_key(row, keys.get(number)) for number, row in enumerate(table.rows))
-            found.take_rows(Table(table.columns, rows), name, lambda row: (found.items, _key_of(row)))
-        else:
+def _read_tables(tables: list[SidecarTable], items: list[SourceItem], found: _Found) -> None:
+    """The texts in the files that hold the images: columns beside theirs, members of a tar beside them."""
+    inside = (item for item in items if item.location.offset is not None)
+    images = {path: list(own) for path, own in itertools.groupby(inside, lambda item: item.location.path)}
+
+    def find(row: Row) -> tuple[_Items, str]:
+        if len(row.images) != 1:
+            raise ItemLostError(
+                SEVERAL_IMAGES if row.images else NO_IMAGE, "; ".join(map(shown_name, row.images))[:200]
+            )
+        return found.items, row.images[0]
+
+    for sidecar in tables:
+        own, name = images.get(sidecar.file.path, []), sidecar.file.name
+        keys = {offset: item.key for item in own if (offset := item.location.offset) is not None}
+        table = sidecar.open(keys, found.columns.settings.encoding)
+        if table.columns and not found.columns.fields_of(table.columns, name):
             found.sources.append(AnnotationSource(name, table.columns, ()))
-
-
-def _with_key(row: Row | BadRow, key: str | None) -> Row | BadRow:
-    return Row(row.place, row.values, key) if isinstance(row, Row) else row
-
-
-def _key_of(row: Row) -> str:
-    if row.key is None:
-        raise ItemLostError(NO_IMAGE, "the file has more rows than when it was listed")
-    return row.key
-
-
-def _read_members(members: list[TarMember], items: list[SourceItem], found: _Found) -> None:
-    """The texts in tars: those whose name up to its first dot is that of one image."""
-    keys = {}
-    if members:
-        keys = {
-            (item.location.path, item.location.offset): item.key for item in items if item.location.length is not None
-        }
-    for tar, of_tar in itertools.groupby(members, lambda member: member.tar):
-        samples: defaultdict[str, list[TarMember]] = defaultdict(list)
-        for member in of_tar:
-            samples[member.sample].append(member)
-        images = {
-            sample: [keys[tar.path, part.offset] for part in parts if not part.column]
-            for sample, parts in samples.items()
-        }
-
-        def find(row: Row, images: Mapping[str, list[str]] = images) -> tuple[_Items, str]:
-            own = images[row.key or ""]
-            if len(own) != 1:
-                raise ItemLostError(SEVERAL_IMAGES if own else NO_IMAGE, "; ".join(map(shown_name, own))[:200])
-            return found.items, own[0]
-
-        found.take_rows(Table((), sample_rows(samples, found.columns.settings.encoding)), tar.name, find)
+        else:
+            found.take_rows(table, name, find)
 
 
 # ---- what is given --------------------------------------------------------------------------------------------------

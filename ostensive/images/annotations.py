@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ostensive.fingerprint import fingerprint
 from ostensive.images.paths import shown_name
-from ostensive.recipe import ANNOTATION_FIELDS
+from ostensive.images.settings import ANNOTATION_FIELDS
 from ostensive.records import Annotation, NamedText
 
 IMAGE_FIELDS: Final = ("split", "source", "license")

@@ -27,12 +27,13 @@ from PIL import (
 )
 
 from ostensive.images import refusals
-from ostensive.images.mark import is_of_this_world
 from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, upright
 from ostensive.images.refusals import ImageRefusedError
+from ostensive.images.settings import IntakeSettings
 from ostensive.images.truncation import is_cut_short
-from ostensive.recipe import IntakeSettings
 
+MICROWORLD_MARK: Final = "ostensive-microworld"
+"""The text chunk by which an image file of the microworld is known."""
 MAX_SIDE_PX: Final = 65_500  # libjpeg's JPEG_MAX_DIMENSION: a longer side could not be published
 
 _Reader = Callable[[io.BytesIO], ImageFile.ImageFile]
@@ -81,7 +82,7 @@ def examine(data: bytes, settings: IntakeSettings) -> ImageFacts:
     """Facts about the first picture in `data`, all of whose pixels were decoded; raises `ImageRefusedError`."""
     image, image_format = _open(data)
     _refuse_size(image, settings)
-    if settings.world == "microworld" and not is_of_this_world(image):
+    if settings.world == "microworld" and MICROWORLD_MARK not in image.info:
         raise ImageRefusedError(refusals.OTHER_WORLD, "it lacks the mark of ostensive microworld render")
     mode = image.mode
     _load(image, image_format, data)

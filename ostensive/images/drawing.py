@@ -2,8 +2,8 @@
 
 The tie between a picture and `[k]` in a text is the colour and the digits, and both follow from k alone: `[3]` looks
 the same on every image, whatever else is drawn. Only two things are taken from LSKD's published drawing (its
-repository, not its paper): an outline of 2 pixels and a fill of alpha 0x20. Its colours were given up, for of its
-five fills two are repeats and all further ones are one grey, and it writes no digits.
+repository, not its paper): an outline of 2 pixels and a fill of alpha 0x20. Of its five
+fills two are repeats and all further ones are one grey, and it writes no digits.
 
 The palette was searched for: 20 colours, each with some chroma, whose least CIEDE2000 distance is 16.0 to the normal
 eye, and 10.4, 10.5 and 11.2 under protanopia, deuteranopia and tritanopia (Machado et al. 2009, severity 1.0). The

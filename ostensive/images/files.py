@@ -1,4 +1,4 @@
-"""Files and folders of images to source items, without opening any of them.
+"""Files and folders of images to source items, without opening any of them; and the bytes of a file.
 
 What is an image is told by the suffix here and by the content later: opening a million files to list them would cost
 minutes each time a run continues. Suffixes of formats that are not decoded are listed too, as refused, so that a folder
@@ -7,7 +7,7 @@ of HEIC photographs does not look empty.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from ostensive.images import refusals
 from ostensive.images.items import SourceItem
 from ostensive.images.paths import is_inside, shown_name, storable_path
+from ostensive.images.refusals import ImageRefusedError
 from ostensive.records import Location
 
 IMAGE_SUFFIXES: Final = frozenset(
@@ -31,8 +32,6 @@ UNSUPPORTED_SUFFIXES: Final = frozenset(
     )
 )
 LISTED_SUFFIXES: Final = IMAGE_SUFFIXES | UNSUPPORTED_SUFFIXES
-TAR_SUFFIX: Final = ".tar"
-ROW_SUFFIXES: Final = frozenset({".parquet", ".arrow"})
 METADATA_NAMES: Final = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})  # as `datasets` has them
 
 
@@ -56,8 +55,8 @@ class FolderListing:
     metadata_files: list[str]
 
 
-def list_folder(root: str) -> FolderListing:
-    """All images below the folder `root` (absolute, without links).
+def list_folder(root: str, data_set_suffixes: Collection[str]) -> FolderListing:
+    """All images below the folder `root` (absolute, without links), and files with one of these suffixes.
 
     Links to files inside the folder are listed like files; links to folders inside are passed over, since what they
     lead to is listed at its own place, so that a cycle of links ends at once. Links that lead out are refused items.
@@ -80,7 +79,7 @@ def list_folder(root: str) -> FolderListing:
                 pending.append(entry.path)
             elif entry.name in METADATA_NAMES:
                 listing.metadata_files.append(entry.path)
-            elif suffix_of(entry.name) == TAR_SUFFIX or suffix_of(entry.name) in ROW_SUFFIXES:
+            elif suffix_of(entry.name) in data_set_suffixes:
                 listing.data_sets.append(entry.path)
             else:
                 listing.images.extend(_entry_items(entry, root))
@@ -144,3 +143,29 @@ def _below(path: str, root: str) -> str:
 def _kind(mode: int) -> str:
     kinds = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
     return next((name for test, name in kinds if test(mode)), "device")
+
+
+def read_file(path: str, max_bytes: int, *, offset: int = 0, length: int | None = None) -> bytes:
+    """The bytes of the regular file at `path`, or `length` of them from `offset`; never waits for a pipe.
+
+    Raises `ImageRefusedError` for what is no regular file, holds more than `max_bytes`, or ends too early, and
+    `OSError`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageRefusedError(refusals.NOT_A_FILE)
+        wanted = status.st_size if length is None else length
+        if wanted > max_bytes:
+            raise ImageRefusedError(refusals.BYTE_LIMIT, f"{wanted} bytes, limit {max_bytes}")
+        parts = []
+        missing = wanted
+        while missing and (part := os.pread(descriptor, missing, offset + wanted - missing)):
+            parts.append(part)
+            missing -= len(part)
+    finally:
+        os.close(descriptor)
+    if missing:
+        raise ImageRefusedError(refusals.TRUNCATED, f"{missing} of {wanted} bytes are missing")
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from ostensive.images import refusals
+from ostensive.images.formats import IMAGE_FILES
 from ostensive.images.items import SourceItem
 from ostensive.images.paths import storable_path
 
 _NO_IMAGES: Final = (refusals.LISTED_TWICE, refusals.DATA_SET_AMONG_IMAGES)
-_IN_TAR: Final = re.compile(r".*?\.tar!", re.IGNORECASE | re.DOTALL)
+_IN_FILE: Final = re.compile(f".*?({'|'.join(map(re.escape, IMAGE_FILES))})!", re.IGNORECASE | re.DOTALL)
 
 
 class ImageNames:
@@ -60,5 +61,5 @@ def _composed(text: str) -> str:
 
 
 def _last(key: str) -> str:
-    """The file name in a key, within the tar if it is of a tar."""
-    return _IN_TAR.sub("", key, count=1).rpartition("/")[2]
+    """The file name in a key, within the tar, or another file of images, if it is in one."""
+    return _IN_FILE.sub("", key, count=1).rpartition("/")[2]

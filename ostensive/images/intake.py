@@ -18,7 +18,7 @@ from ostensive.images.items import SourceItem
 from ostensive.images.loader import ImageLoader
 from ostensive.images.paths import shown_name
 from ostensive.images.refusals import ImageRefusedError
-from ostensive.recipe import IntakeSettings
+from ostensive.images.settings import IntakeSettings
 from ostensive.records import ImageRecord
 from ostensive.stage import Dropped, Evidence, Failed, FunctionStage, Kept, Outcome, Stage
 

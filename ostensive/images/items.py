@@ -1,8 +1,10 @@
 """What a listing of images holds: one small record for each image there may be, before any of them is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from ostensive.images.rows import Table, Wanted
 from ostensive.records import Location
 
 
@@ -45,23 +47,21 @@ class FoundFile:
 
 
 @dataclass(frozen=True, slots=True)
-class TarMember:
-    """A member of a WebDataset tar: an image, or a text beside one. Members of one sample belong together."""
+class SidecarTable:
+    """Texts that lie in a file of images, beside them."""
 
-    tar: FoundFile
-    sample: str  # the member's name up to the first dot of its last part
-    column: str  # the rest of it, in lower case: `json`, `cls`, `question` for `question.txt`; empty for an image
-    offset: int
-    length: int
+    file: FoundFile  # the path as it stands in the locations of its images
+    open: Callable[[Mapping[int, str], str | None], Table]
+    """The rows, from the keys of the file's images by the offset of their location, and the encoding of texts."""
 
 
 @dataclass(slots=True)
-class Beside:
+class Sidecars:
     """What lies beside images, gathered while they are listed. `wants` says whether a column may be looked at."""
 
-    wants: Callable[[str], bool]
+    wants: Wanted
     metadata_files: list[FoundFile] = field(default_factory=list)
-    members: list[TarMember] = field(default_factory=list)
+    tables: list[SidecarTable] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +69,12 @@ class SourceListing:
     """Every image in what was given, and what lies beside them: nothing, where it was not asked for."""
 
     items: list[SourceItem]
-    beside: Beside | None
+    sidecars: Sidecars | None
+
+
+class ImageReader(Protocol):
+    """Reads images again that lie in files of one format; any number of threads may use one reader."""
+
+    def read(self, path: str, location: Location) -> bytes:
+        """The bytes at `location` of the file at `path`; raises `ImageRefusedError`, or `OSError`."""
+        ...

@@ -1,8 +1,8 @@
 """A JPEG file as the pieces it is made of, and the same file less what does not make the picture.
 
 The entropy-coded bytes are never decoded, so nothing is lost and a large photograph takes a fraction of a millisecond
-for each megabyte. Tools that edit EXIF tags were given up: they keep what they do not know (maker notes, motion
-photos, second pictures after the end). Here only what is known to be needed is kept. ISO/IEC 10918-1, Annex B.
+for each megabyte. Tools that edit EXIF tags keep what they do not know (maker notes, motion photos, second
+pictures after the end). Here only what is known to be needed is kept. ISO/IEC 10918-1, Annex B.
 """
 
 import re

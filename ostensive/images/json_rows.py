@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ostensive.errors import SettingsError
-from ostensive.images.rows import BadRow, Row, Wanted, refuse_repeated
+from ostensive.images.rows import BadRow, Row, Table, Wanted, refuse_repeated
 from ostensive.images.text_files import read_lines, read_whole
 
 
@@ -43,8 +43,17 @@ def parse_json(text: str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def json_lines(path: str, shown: str, encoding: str | None) -> Iterator[Row | BadRow]:
+def json_lines_table(path: str, shown: str, encoding: str | None, _wanted: Wanted) -> Table:
     """The rows of a JSON Lines file; raises `SettingsError` where no line is an object, or a key stands twice."""
+    return Table((), _json_lines(path, shown, encoding))
+
+
+def json_table(path: str, shown: str, encoding: str | None, wanted: Wanted) -> Table:
+    """The rows of a JSON file that is one value; an object is columns when one of its keys is `wanted` as a column."""
+    return Table((), _json_rows(path, shown, encoding, wanted))
+
+
+def _json_lines(path: str, shown: str, encoding: str | None) -> Iterator[Row | BadRow]:
     readable, fault = 0, ""
     for number, line in enumerate(read_lines(path, shown, encoding), 1):
         if not line.strip():
@@ -68,8 +77,7 @@ def json_lines(path: str, shown: str, encoding: str | None) -> Iterator[Row | Ba
         raise SettingsError(f"{shown}: no line holds a JSON object ({fault}); JSON that is one value ends in .json")
 
 
-def json_rows(path: str, shown: str, encoding: str | None, wanted: Wanted) -> Iterator[Row | BadRow]:
-    """The rows of a JSON file that is one value; an object is columns when one of its keys is `wanted` as a column."""
+def _json_rows(path: str, shown: str, encoding: str | None, wanted: Wanted) -> Iterator[Row | BadRow]:
     text = read_whole(path, shown, encoding)
     start = _skip(text, 0)
     if text[start : start + 1] == "[":

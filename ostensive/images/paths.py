@@ -2,8 +2,8 @@
 
 A file name on Linux is any bytes; Python holds those that are not UTF-8 as lone surrogates, which Arrow, JSON and
 terminals refuse. A name with such bytes is therefore stored under a prefix with its bytes percent-escaped, which can be
-undone exactly; every other name is stored as it is. Escaping every name was given up: it makes ordinary paths with a
-`%` or a letter outside ASCII unreadable in DuckDB.
+undone exactly; every other name is stored as it is. Were every name escaped, ordinary
+paths with a `%` or a letter outside ASCII would be unreadable in DuckDB.
 """
 
 import os
@@ -34,11 +34,6 @@ def shown_name(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(character if character.isprintable() else _shown(character) for character in name)
-
-
-def stored_name(name: bytes | str) -> str:
-    """A member or row name of unknown encoding as valid Unicode."""
-    return storable_path(os.fsdecode(name))
 
 
 def is_inside(path: str, root: str) -> bool:

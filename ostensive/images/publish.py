@@ -3,8 +3,8 @@
 An upright JPEG keeps its own coded bytes. One that only EXIF turns upright is decoded, turned and coded once, because
 the readers of a corpus (WebDataset's decoders, torchvision) pass over EXIF and every box would point at the wrong
 place. With the file's own quantisation tables that costs little: measured on scikit-image's photographs at qualities
-75 to 95, 48 to 61 dB where the sides are whole blocks, 40 to 63 dB where they are not. Lossless turning was given up:
-it needs a second JPEG codec, and works only where the sides are whole blocks.
+75 to 95, 48 to 61 dB where the sides are whole blocks, 40 to 63 dB where they are not. Lossless turning
+needs a second JPEG codec, and works only where the sides are whole blocks.
 """
 
 import io

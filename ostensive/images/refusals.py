@@ -1,8 +1,8 @@
 """Why an image is not taken in: fixed phrases to count by, and the exception that carries one.
 
 A refusal never stops a run: it becomes a row of `images/`. Phrases in `FAULTS` say that something is broken and become
-`Failed`; the others say that a rule does not want the image and become `Dropped`. An enumeration was given up: the
-phrases are written to Parquet and counted as plain text.
+`Failed`; the others say that a rule does not want the image and become `Dropped`. They
+are plain text, for they are written to Parquet and counted.
 """
 
 from typing import Final

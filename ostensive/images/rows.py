@@ -3,18 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any  # Any: what JSON and Arrow give
 
 from ostensive.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as it was read. `key` is what it stood under in a JSON object of objects."""
+    """A row as it was read. `key` is what it stood under in a JSON object of objects; `images` are the keys of the
+    images that it lies beside, where it lies in a file of images."""
 
     place: str  # within the file
-    values: Mapping[str, Any]  # Any: what JSON and Arrow give
+    values: Mapping[str, Any]
     key: str | None = None
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

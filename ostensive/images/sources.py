@@ -16,23 +16,13 @@ from typing import Final
 from ostensive.errors import SettingsError
 from ostensive.images import refusals
 from ostensive.images.annotation_columns import AnnotationColumns
-from ostensive.images.columns import list_rows
-from ostensive.images.files import (
-    LISTED_SUFFIXES,
-    ROW_SUFFIXES,
-    TAR_SUFFIX,
-    file_item,
-    list_folder,
-    refused_item,
-    suffix_of,
-)
-from ostensive.images.items import Beside, FoundFile, SourceItem, SourceListing
+from ostensive.images.files import LISTED_SUFFIXES, file_item, list_folder, refused_item, suffix_of
+from ostensive.images.formats import IMAGE_FILES
+from ostensive.images.items import FoundFile, Sidecars, SourceItem, SourceListing
 from ostensive.images.paths import is_inside, shown_name
 from ostensive.images.refusals import DataSetUnreadableError
-from ostensive.images.tars import COMPRESSED_SUFFIXES, list_tar, refuse_compressed
-from ostensive.recipe import IntakeSettings
-
-__all__ = ["SourceItem", "SourceListing", "list_items", "list_source"]
+from ostensive.images.settings import IntakeSettings
+from ostensive.images.tars import COMPRESSED_SUFFIXES, refuse_compressed
 
 _MAX_LIST_BYTES: Final = 1 << 30
 
@@ -50,7 +40,7 @@ def list_source(
     Folders in the order of their names, tars and Parquet in the order of what they hold, a list in its own order. Keys
     are unique. Raises `SettingsError` when there is nothing to take.
     """
-    beside = None if columns is None or not columns.settings.beside else Beside(columns.holds_text)
+    sidecars = None if columns is None or not columns.settings.beside else Sidecars(columns.holds_text)
     given = str(Path(path).absolute())
     shown = shown_name(os.fspath(path))
     try:
@@ -59,25 +49,25 @@ def list_source(
                 f"{shown}: no such file or folder; images are taken from a folder, list, tar or Parquet"
             )
         find = _folder_items if Path(given).is_dir() else _file_items
-        items = find(given, shown, settings, beside)
+        items = find(given, shown, settings, sidecars)
     except OSError as error:
         raise SettingsError(f"{shown}: cannot be read: {error.strerror or error}") from error
     if not items:
         raise SettingsError(f"{shown}: no image in it; files with a suffix such as .jpg, .png or .webp are expected")
-    return SourceListing(_with_unique_keys(items), beside)
+    return SourceListing(_with_unique_keys(items), sidecars)
 
 
-def _folder_items(folder: str, shown: str, settings: IntakeSettings, beside: Beside | None) -> list[SourceItem]:
+def _folder_items(folder: str, shown: str, settings: IntakeSettings, sidecars: Sidecars | None) -> list[SourceItem]:
     root = os.path.realpath(folder)
-    listing = list_folder(root)
+    listing = list_folder(root, IMAGE_FILES.keys())
     if any(item.problem is None for item in listing.images):
         reason = refusals.DATA_SET_AMONG_IMAGES
         refused = [refused_item(path, root, reason, "give it by itself") for path in listing.data_sets]
-        if beside is not None:
-            beside.metadata_files += [_metadata_file(path, root) for path in listing.metadata_files]
+        if sidecars is not None:
+            sidecars.metadata_files += [_metadata_file(path, root) for path in listing.metadata_files]
         return sorted([*listing.images, *refused], key=lambda item: item.key)
     # Without an image file beside it, a Parquet file of whatever name is a data set.
-    data_sets = sorted([*listing.data_sets, *(p for p in listing.metadata_files if suffix_of(p) in ROW_SUFFIXES)])
+    data_sets = sorted([*listing.data_sets, *(p for p in listing.metadata_files if suffix_of(p) in IMAGE_FILES)])
     if not data_sets and not listing.images:
         _refuse_compressed_tars(root)
         raise SettingsError(f"{shown}: no image in this folder; files such as .jpg, .png or .webp are expected")
@@ -89,7 +79,7 @@ def _folder_items(folder: str, shown: str, settings: IntakeSettings, beside: Bes
             items.append(refused_item(path, root, refusals.NOT_A_FILE, "a tar, Parquet or Arrow file is expected"))
         else:
             try:
-                items.extend(_data_set_items(path, os.path.relpath(path, root), settings, beside))
+                items.extend(IMAGE_FILES[suffix_of(path)].items(path, os.path.relpath(path, root), settings, sidecars))
             except DataSetUnreadableError as error:
                 items.append(refused_item(path, root, refusals.UNREADABLE, str(error)))
     return items
@@ -133,7 +123,7 @@ def _refuse_compressed_tars(root: str) -> None:
             refuse_compressed(str(file))
 
 
-def _file_items(path: str, shown: str, settings: IntakeSettings, beside: Beside | None) -> list[SourceItem]:
+def _file_items(path: str, shown: str, settings: IntakeSettings, sidecars: Sidecars | None) -> list[SourceItem]:
     name = Path(path).name
     if not Path(path).is_file():
         raise SettingsError(f"{shown}: not a regular file; a folder, list, tar or Parquet is expected")
@@ -141,19 +131,12 @@ def _file_items(path: str, shown: str, settings: IntakeSettings, beside: Beside 
         return [file_item(path, name)]
     if name.lower().endswith(COMPRESSED_SUFFIXES):
         refuse_compressed(path)
-    if suffix_of(name) == TAR_SUFFIX or suffix_of(name) in ROW_SUFFIXES:
-        return list(_data_set_items(path, name, settings, beside))
-    return _listed_items(path, shown, settings, beside)
+    if suffix_of(name) in IMAGE_FILES:
+        return list(IMAGE_FILES[suffix_of(name)].items(path, name, settings, sidecars))
+    return _listed_items(path, shown, settings, sidecars)
 
 
-def _data_set_items(path: str, name: str, settings: IntakeSettings, beside: Beside | None) -> Iterator[SourceItem]:
-    if suffix_of(path) == TAR_SUFFIX:
-        yield from list_tar(path, name, beside)
-    else:
-        yield from list_rows(path, name, settings.column)
-
-
-def _listed_items(path: str, shown: str, settings: IntakeSettings, beside: Beside | None) -> list[SourceItem]:
+def _listed_items(path: str, shown: str, settings: IntakeSettings, sidecars: Sidecars | None) -> list[SourceItem]:
     """The files that a list file names; a line may name an image, a tar, a Parquet or an Arrow file."""
     if Path(path).stat().st_size > _MAX_LIST_BYTES:
         raise SettingsError(f"{shown}: too large for a list of paths (1 GiB); a tar or Parquet needs its suffix")
@@ -166,8 +149,8 @@ def _listed_items(path: str, shown: str, settings: IntakeSettings, beside: Besid
         item = file_item(target, name)
         if target in seen:
             items.append(dataclasses.replace(item, problem=refusals.LISTED_TWICE, detail=""))
-        elif item.problem is None and (suffix_of(name) == TAR_SUFFIX or suffix_of(name) in ROW_SUFFIXES):
-            items.extend(_data_set_items(target, name, settings, beside))
+        elif item.problem is None and suffix_of(name) in IMAGE_FILES:
+            items.extend(IMAGE_FILES[suffix_of(name)].items(target, name, settings, sidecars))
         else:
             items.append(item)
         seen.add(target)

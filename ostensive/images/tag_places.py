@@ -1,8 +1,8 @@
 """Where the number of a region goes: beside its box, inside the image, and over no small region.
 
 Pure geometry on whole pixels. Small regions choose first, for they have the fewest good places; each takes the cheapest
-of the places around its box, and a place elsewhere only where all of those hide something. Numbers in a fixed corner of
-their boxes, as in most drawing helpers, were given up: a box smaller than its number vanishes under it.
+of the places around its box, and a place elsewhere only where all of those hide something. In a fixed corner, as most
+drawing helpers have it, a number would hide a box smaller than itself.
 """
 
 from collections.abc import Iterator, Sequence

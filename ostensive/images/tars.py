@@ -1,4 +1,4 @@
-"""A WebDataset tar to source items: every image member by its offset, so that it can be read without the tar's help.
+"""WebDataset tars: every image member by its offset, so that it can be read without the tar's help, and their texts.
 
 Any number of images a sample are taken. The standard library's reader finds the members; that it stops silently in
 the middle of a cut tar is made up for here. Compressed tars are refused: their members have no offset, and unpacking
@@ -9,21 +9,39 @@ import os
 import re
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final  # Any: JSON values
 
 from ostensive.errors import SettingsError
 from ostensive.images import refusals
-from ostensive.images.files import LISTED_SUFFIXES, UNSUPPORTED_SUFFIXES, is_set_aside, suffix_of
-from ostensive.images.items import Beside, FoundFile, SourceItem, TarMember
+from ostensive.images.files import LISTED_SUFFIXES, UNSUPPORTED_SUFFIXES, is_set_aside, read_file, suffix_of
+from ostensive.images.items import FoundFile, Sidecars, SidecarTable, SourceItem
+from ostensive.images.json_rows import parse_json
 from ostensive.images.paths import shown_name, storable_path
-from ostensive.images.refusals import DataSetUnreadableError
+from ostensive.images.refusals import DataSetUnreadableError, ImageRefusedError
+from ostensive.images.rows import BadRow, Row, Table, Wanted
+from ostensive.images.settings import IntakeSettings
+from ostensive.images.text_files import decode
 from ostensive.records import Location
 
+_MAX_MEMBER_BYTES: Final = 16 << 20  # of a text
 COMPRESSED_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
 _SAMPLE: Final = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)  # as `webdataset.tariterators` has it
 _COMPRESSED_STARTS: Final = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A member of a WebDataset tar: an image, or a text beside one."""
+
+    column: str  # what follows the sample in its name, in lower case: `json`, `cls`, `question`; empty for an image
+    offset: int
+    length: int
+
+
+_Samples = dict[str, list[_Member]]  # by the members' name up to the first dot of its last part
 
 
 def refuse_compressed(path: str) -> None:
@@ -39,15 +57,17 @@ def refuse_compressed(path: str) -> None:
         )
 
 
-def list_tar(path: str, name: str, beside: Beside | None = None) -> Iterator[SourceItem]:
-    """The image members of the tar at the absolute `path`, called `name`, in their order; texts go to `beside`.
+def list_tar(path: str, name: str, _settings: IntakeSettings, sidecars: Sidecars | None) -> Iterator[SourceItem]:
+    """The image members of the tar at the absolute `path`, called `name`, in their order; texts go to `sidecars`.
 
     A tar that is cut gives the members that are whole and one refused item for the rest. Raises
     `DataSetUnreadableError` when it gives none at all, `SettingsError` when it is compressed.
     """
     refuse_compressed(path)
     status = Path(path).stat()
-    tar_file = FoundFile(storable_path(path), shown_name(name))
+    samples: _Samples = {}
+    if sidecars is not None:
+        sidecars.tables.append(_texts_beside(path, FoundFile(storable_path(path), shown_name(name)), samples))
     end = 0
     try:
         with tarfile.open(path, "r:") as tar:
@@ -55,8 +75,8 @@ def list_tar(path: str, name: str, beside: Beside | None = None) -> Iterator[Sou
                 tar.members.clear()  # type: ignore[attr-defined]  # not in the stubs; else all members are held
                 end = tar.offset
                 item = _member_item(path, name, member, status)
-                if beside is not None and (found := _beside(tar_file, member, beside, is_image=item is not None)):
-                    beside.members.append(found)
+                if sidecars is not None:
+                    _put_to_sample(samples, member, sidecars.wants, is_image=item is not None)
                 if item is not None:
                     yield item
                 if end > status.st_size:
@@ -95,16 +115,15 @@ def _member_item(path: str, name: str, member: tarfile.TarInfo, status: os.stat_
     )
 
 
-def _beside(tar: FoundFile, member: tarfile.TarInfo, beside: Beside, *, is_image: bool) -> TarMember | None:
-    """The member as part of its sample; None for what is neither an image nor a text that is wanted."""
-    parts = _SAMPLE.fullmatch(member.name)
-    if parts is None or not member.isreg() or any(is_set_aside(part) for part in PurePosixPath(parts[1]).parts):
-        return None
-    column = parts[2].lower()
-    column = "" if is_image else column.removesuffix(".txt")
-    if not (is_image or column == "json" or beside.wants(column)):
-        return None
-    return TarMember(tar, parts[1], sys.intern(column), member.offset_data, member.size)
+def _put_to_sample(samples: _Samples, member: tarfile.TarInfo, wants: Wanted, *, is_image: bool) -> None:
+    """Adds a member that is an image, or a text that is wanted, to its sample."""
+    name = _SAMPLE.fullmatch(member.name)
+    if name is None or not member.isreg() or any(is_set_aside(part) for part in PurePosixPath(name[1]).parts):
+        return
+    column = "" if is_image else name[2].lower().removesuffix(".txt")
+    if is_image or column == "json" or wants(column):
+        found = _Member(sys.intern(column), member.offset_data, member.size)
+        samples.setdefault(name[1], []).append(found)
 
 
 def _rest(path: str, name: str, detail: str) -> SourceItem:
@@ -124,3 +143,58 @@ def _ends_with_zeros(path: str, offset: int) -> bool:
     with Path(path).open("rb") as file:
         file.seek(offset)
         return file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+
+
+class MemberReader:
+    """Reads images that are members, by their place in the tar."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+
+    def read(self, path: str, location: Location) -> bytes:
+        """The bytes of the member at `location` of the tar at `path`; raises `ImageRefusedError` and `OSError`."""
+        assert location.offset is not None, "a member has a place"
+        assert location.length is not None, "a member has a length"
+        return read_file(path, self._max_bytes, offset=location.offset, length=location.length)
+
+
+# ---- texts beside images --------------------------------------------------------------------------------------------
+
+
+def _texts_beside(path: str, file: FoundFile, samples: _Samples) -> SidecarTable:
+    """The texts in a tar; those of a sample belong to its images."""
+    return SidecarTable(file, lambda keys, encoding: Table((), _sample_rows(path, samples, keys, encoding)))
+
+
+def _sample_rows(path: str, samples: _Samples, keys: Mapping[int, str], encoding: str | None) -> Iterator[Row | BadRow]:
+    for sample, parts in samples.items():
+        texts = [part for part in parts if part.column]
+        place = f"sample {shown_name(sample)}"
+        try:
+            rows = _rows_of_sample(path, texts, encoding) if texts else []
+        except (OSError, ValueError, ImageRefusedError) as error:
+            yield BadRow(place, f"{error}"[:200])
+            continue
+        images = tuple(keys[part.offset] for part in parts if not part.column)
+        for values in rows:
+            yield Row(place, values, images=images)
+
+
+def _rows_of_sample(path: str, texts: list[_Member], encoding: str | None) -> list[dict[str, Any]]:
+    """What the texts of a sample say: one row, or as many as its JSON is a list of. Raises `ValueError`."""
+    cells: dict[str, Any] = {}
+    for part in texts:
+        data = read_file(path, _MAX_MEMBER_BYTES, offset=part.offset, length=part.length)
+        if part.column in cells:
+            raise ValueError(f"{part.column} stands in the sample twice")
+        cells[part.column] = decode(data, encoding)
+    if "json" not in cells:
+        return [cells]
+    value = parse_json(cells.pop("json"))
+    objects = value if isinstance(value, list) else [value]
+    for row in objects:
+        if not isinstance(row, dict):
+            raise ValueError("the JSON is neither an object nor a list of objects")
+        if repeated := row.keys() & cells.keys():
+            raise ValueError(f"{min(repeated)} stands in the JSON and beside it")
+    return [{**cells, **row} for row in objects]

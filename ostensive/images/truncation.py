@@ -1,7 +1,7 @@
 """Whether the bytes of an image end before its format says they do.
 
-Pillow reports a cut file and a corrupt one with the same exception, and reading its message was given up (messages
-change). The formats' own structure tells them apart. It is asked only after decoding has failed, so a file that lacks
+Pillow reports a cut file and a corrupt one with the same exception, and its messages change. The formats' own
+structure tells them apart. It is asked only after decoding has failed, so a file that lacks
 nothing but a trailer is not refused.
 """
 

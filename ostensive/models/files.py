@@ -43,11 +43,6 @@ def located(name: str) -> str:
     return str(folders[name])
 
 
-def packaged_names() -> list[str]:
-    """The names of the tiny models that come with this package."""
-    return list(_packaged_folders())
-
-
 @cache
 def _packaged_folders() -> dict[str, Path]:
     """The folders of the tiny models by their names, wherever the room that they belong to is installed."""
@@ -169,10 +164,10 @@ def _why_not(error: Exception, name: str, revision: str, file: str) -> str:
     if isinstance(error, errors.OfflineModeIsEnabled):
         return f"{name}: is not in the local cache, and HF_HUB_OFFLINE is set; unset it, or bring it there: {fetch}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = f"{type(error).__name__}{f': {lines[0]:.150}' if lines else ''}"
+    problem = f"{type(error).__name__}{f': {lines[0]:.150}' if lines else ''}"
     return (
-        f"{name}: is not in the local cache, and {constants.ENDPOINT} does not give it ({said}); mend the connection,"
-        f" or bring it there: {fetch}"
+        f"{name}: is not in the local cache, and {constants.ENDPOINT} does not give it ({problem}); mend the"
+        f" connection, or bring it there: {fetch}"
     )
 
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Self  # Any: each processor of transforme
 
 import PIL.Image
 
+from ostensive.chat.pictures import presentable
 from ostensive.chat.records import Completion, Conversation, Form, NoReply
 from ostensive.models.batching import BatchSize, Done, Steps, in_batches
 from ostensive.models.devices import give_back_memory, is_out_of_memory
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import LoadedModel, RequestError, load_model, prompt_text
-from ostensive.models.pictures import presentable
 from ostensive.models.sampling import RowSampler
 
 if TYPE_CHECKING:
@@ -192,9 +192,9 @@ class Generator:
         ends = self.loaded.generation.eos_token_id
         end_ids = {ends} if isinstance(ends, int) else set(ends or ())
         count = next((place for place, token in enumerate(ids) if token in end_ids), None)
-        said = list(ids if count is None else ids[:count])
-        text = self.loaded.processor.tokenizer.decode(said, skip_special_tokens=True)
-        tokens = min(len(said), max_tokens) if count is None else count + 1
+        kept = list(ids if count is None else ids[:count])
+        text = self.loaded.processor.tokenizer.decode(kept, skip_special_tokens=True)
+        tokens = min(len(kept), max_tokens) if count is None else count + 1
         return Completion(text.strip(), "length" if count is None else "stop", prompt_tokens, tokens)
 
 

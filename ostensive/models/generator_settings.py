@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from ostensive.chat.settings import ChatModelSettings
 from ostensive.models.needs import ModelNeed
-from ostensive.settings import Operational, Settings
+from ostensive.settings import Operational
 
 
-class GeneratorSettings(Settings):
+class GeneratorSettings(ChatModelSettings):
     """An image-text-to-text model of `transformers`. Sections with equal settings share one loaded model."""
 
     role: ClassVar[str] = "image-text model"  # as `ostensive doctor` names it
@@ -27,6 +28,10 @@ class GeneratorSettings(Settings):
     """auto, cpu, mps, cuda or cuda:1; auto takes the first there is of cuda, mps, cpu."""
     batch_size: Operational[Annotated[int, Field(ge=1, le=4096)]] = 16
     """Most texts generated at a time; halved, and said so, when memory runs out."""
+
+    @property
+    def model_name(self) -> str:
+        return self.model
 
     @property
     def generator(self) -> "GeneratorSettings":

@@ -1,8 +1,8 @@
 """Where on this machine the things are that recipes need: the Hub's cache, folders, packages, keys.
 
 Nothing is loaded, downloaded or asked of a network. Whether a model is whole is told from its files: a configuration,
-weights that its loader would read, and all parts that an index of them lists. Opening the weights was given up: it
-takes as long as loading.
+weights that its loader would read, and all parts that an index of them lists. Opening the weights
+would take as long as loading them.
 """
 
 import importlib.util
@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: open_clip's table of weights, JSON values
 
 from ostensive.errors import SettingsError
 from ostensive.models.files import PACKAGED, cached_snapshot, located
@@ -134,7 +134,7 @@ def _open_clip(need: ModelNeed) -> Found:
     import open_clip
 
     name = need.name.replace("/", "-")
-    config: dict[str, Any] = open_clip.get_pretrained_cfg(name, weights)  # Any: open_clip's table of weights
+    config: dict[str, Any] = open_clip.get_pretrained_cfg(name, weights)
     if not config:
         return Found(problem=f"open_clip has no weights {weights!r} for {need.name}, and there is no such file")
     tokenizer = (open_clip.get_model_config(name) or {}).get("text_cfg", {}).get("hf_tokenizer_name")
@@ -145,7 +145,7 @@ def _open_clip(need: ModelNeed) -> Found:
     return _open_clip_weights(config)
 
 
-def _open_clip_weights(config: Mapping[str, Any]) -> Found:  # Any: open_clip's table of weights
+def _open_clip_weights(config: Mapping[str, Any]) -> Found:
     """The weights of one entry of open_clip's table, in the order in which open_clip looks for them."""
     if "file" in config:
         return _file(Path(config["file"]))
@@ -207,12 +207,11 @@ def _package(need: ModelNeed) -> Found:
 
 def _server(need: ModelNeed, environment: Mapping[str, str]) -> Found:
     """Whether there is an address and a key; whether the server answers is for the build to ask."""
-    from ostensive.chat.endpoint import resolve_endpoint
-    from ostensive.recipe import ServedModelSettings
+    from ostensive.chat.endpoint import ServedModelSettings, resolve_endpoint
 
-    key = None if need.key_variable is not None else "set in the recipe"
+    key = {"key_variable": need.key_variable} if need.key_variable else {"api_key": "set in the recipe"}
     try:
-        settings = ServedModelSettings.model_validate({"model": need.name, "base_url": need.address, "api_key": key})
+        settings = ServedModelSettings.model_validate({"model": need.name, "base_url": need.address, **key})
         return Found(resolve_endpoint(settings, environment).base_url)
     except SettingsError as error:
         return Found(problem=str(error))

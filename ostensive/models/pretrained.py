@@ -8,7 +8,7 @@ a model says looks like any other's.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: transformers types its modules in part, and torch is imported late
 
 from ostensive.errors import SettingsError
 from ostensive.models.files import located
@@ -19,7 +19,7 @@ def without_bars() -> Iterator[None]:
     """Standard error is for our own progress line; the library's bars are put back as they were."""
     import transformers
 
-    logging: Any = transformers.utils.logging  # Any: partly untyped
+    logging: Any = transformers.utils.logging
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -29,7 +29,7 @@ def without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def dtype_of(setting: str, device: str) -> Any:  # Any: a torch.dtype or "auto"
+def dtype_of(setting: str, device: str) -> Any:
     """What `from_pretrained` takes as `dtype`; on a CPU `auto` is float32."""
     import torch
 
@@ -53,7 +53,7 @@ def check_folder(name: str) -> None:
         raise SettingsError(f"{name}: holds no weights; *.safetensors files are expected beside config.json")
 
 
-def check_weights(name: str, loading: Any) -> None:  # Any: the library's report, a dict
+def check_weights(name: str, loading: Any) -> None:
     """Raises `SettingsError` where weights are missing or do not fit, by the report of `from_pretrained`."""
     lacking = sorted(str(key) for key in loading["missing_keys"])
     wrong = sorted(str(key[0]) for key in loading["mismatched_keys"])

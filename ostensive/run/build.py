@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from ostensive.chat.endpoint import check_key
 from ostensive.errors import BudgetReached, OstensiveError, SettingsError, TooManyFailedError
 from ostensive.files import storage_errors, write_text
 from ostensive.images.intake import IMAGES, Intake
 from ostensive.images.items import SourceItem
 from ostensive.images.refusals import OTHER_WORLD
+from ostensive.images.settings import IntakeSettings
 from ostensive.models.pinning import pin_models
-from ostensive.recipe import IntakeSettings, Recipe
-from ostensive.recipe_files import dump, recipe_hash
+from ostensive.recipe import Recipe, dump, recipe_hash
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run import partitions
 from ostensive.run.engine import LocalEngine
@@ -230,11 +229,11 @@ class _Started(Generic[PublishedT]):
 
     def _check_access(self, services: Services, stages: Sequence[str], partition_count: int) -> None:
         """Finds out what is wrong with a key or an address before hours of other work, if there is work at all."""
-        for settings in (self.recipe.teacher, *self.recipe.endpoints):
+        for settings in self.recipe.chats:
             services.open_chat(settings, _no_script)  # not entered, so that nothing is sent
         if any(len(self.run.partition_paths(name)) < partition_count for name in stages):
-            for endpoint in self.recipe.endpoints:
-                check_key(endpoint)
+            for settings in self.recipe.chats:
+                settings.check_access()
 
     def _forget_failed(self, stages: Sequence[str]) -> None:
         for name in stages:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ostensive.chat.access import ChatSettings
-from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceTable, load_prices, price_of
+from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, PriceTable, load_prices
 from ostensive.chat.records import Conversation, Exchange, Message, Reply
 from ostensive.errors import SettingsError
-from ostensive.recipe import Recipe, ScriptedTeacherSettings, ServedModelSettings
+from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.run.rehearsal import RehearsedChat, rehearse
@@ -74,28 +73,20 @@ def _by_model(chats: Sequence[RehearsedChat]) -> list[list[RehearsedChat]]:
     models: dict[tuple[str, str | None], list[RehearsedChat]] = {}
     for chat in chats:
         if chat.asked:
-            address = chat.settings.base_url if isinstance(chat.settings, ServedModelSettings) else None
-            models.setdefault((_name(chat.settings), address), []).append(chat)
+            models.setdefault((chat.settings.model_name, chat.settings.address), []).append(chat)
     return list(models.values())
-
-
-def _name(settings: ChatSettings) -> str:
-    return "scripted" if isinstance(settings, ScriptedTeacherSettings) else settings.model
 
 
 def _of_model(chats: Sequence[RehearsedChat], share: float, prices: PriceTable) -> ModelEstimate:
     chat, asked = chats[0], [pair for each in chats for pair in each.asked]
-    price: Price | None = Price(0, 0)
-    image_tokens = IMAGE_TOKENS
-    if isinstance(chat.settings, ServedModelSettings):
-        price = price_of(chat.settings, prices)
-        if price is not None and price.max_image_tokens != DEFAULT_MAX_IMAGE_TOKENS:
-            image_tokens = price.max_image_tokens
+    price, image_tokens = chat.settings.price_in(prices), IMAGE_TOKENS
+    if price is not None and price.max_image_tokens != DEFAULT_MAX_IMAGE_TOKENS:
+        image_tokens = price.max_image_tokens
     turns = [turn for conversation, said in asked for turn in turn_tokens(conversation, said, image_tokens)]
     prompt = round(sum(turn.prompt for turn in turns) * share)
     completion = round(sum(turn.completion for turn in turns) * share)
     usd = None if price is None else price.usd(prompt, completion, cached_tokens=0)
-    return ModelEstimate(_name(chat.settings), round(len(turns) * share), prompt, completion, usd)
+    return ModelEstimate(chat.settings.model_name, round(len(turns) * share), prompt, completion, usd)
 
 
 @dataclass(frozen=True, slots=True)

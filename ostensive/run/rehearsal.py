@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import Any, ClassVar, Self  # Any: stages of different records
 
 from ostensive.chat.access import ChatSettings
+from ostensive.chat.local import SelfTeacherSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Form, Reply
 from ostensive.chat.scripted import Script, script_seed
 from ostensive.chat.turns import converse
 from ostensive.images.intake import Intake
-from ostensive.images.sources import SourceItem
+from ostensive.images.items import SourceItem
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.recipe import Recipe, SelfTeacherSettings
+from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import NO_SPEND, Annotation, ImageRecord, Record, Verbalization
 from ostensive.run.annotating import ImageItems, annotation_stage

@@ -17,8 +17,9 @@ from ostensive.chat.prices import load_prices
 from ostensive.chat.records import Chat
 from ostensive.chat.scripted import Script
 from ostensive.images.loader import ImageLoader
+from ostensive.images.settings import IntakeSettings
 from ostensive.models.generator import GeneratorPool
-from ostensive.recipe import IntakeSettings, RunSettings
+from ostensive.recipe import RunSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ from importlib.resources import files
 from typing import Any, Final, Literal, Self
 
 from builders.filtering import FilteredRecipe, filtering_stages
-from ostensive.chat.access import sampling_of, teacher_identity
+from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
 from ostensive.chat.scripted import Script
 from ostensive.fingerprint import fingerprint
 from ostensive.prompts import load_prompts
-from ostensive.recipe import TeacherSettings
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.records import ImageRecord, Spend
 from ostensive.run.services import Services
@@ -56,7 +55,7 @@ class CaptionStage(Stage[ImageRecord, Caption]):
     @property
     def identity(self) -> Mapping[str, Any]:
         prompts = self._prompts.prompt_hash
-        return {"version": 1, "prompts": prompts, "teacher": teacher_identity(self._teacher), "seed": self._seed}
+        return {"version": 1, "prompts": prompts, "teacher": self._teacher.reply_identity(), "seed": self._seed}
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:
@@ -88,7 +87,7 @@ class CaptionStage(Stage[ImageRecord, Caption]):
 
     def _conversation(self, note: str) -> Conversation:
         message = Message("user", self._prompts.render("caption", {"note": note}))
-        return Conversation((message,), (), sampling_of(self._teacher, self._seed))
+        return Conversation((message,), (), self._teacher.sampling(self._seed))
 
     def _caption(self, row: ImageRecord, note: str, exchange: Exchange) -> Caption | Failed[Caption]:
         reply = exchange.replies[0]

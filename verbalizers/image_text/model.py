@@ -9,12 +9,12 @@ from typing import Self
 
 import PIL.Image
 
+from ostensive.chat.endpoint import ServedModelSettings
 from ostensive.chat.records import Chat, Conversation, Form, Message, NoReply, Reply
 from ostensive.chat.scripted import Script
 from ostensive.fingerprint import fingerprint
 from ostensive.models.files import model_version
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.recipe import ServedModelSettings
 from ostensive.run.services import Services
 from ostensive.settings import Settings
 from verbalizers.base import DecodedImage, VerbalizerContext

@@ -10,9 +10,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from ostensive.chat.endpoint import ServedModelSettings
 from ostensive.chat.records import Sampling
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.recipe import ServedModelSettings
 from ostensive.settings import Settings
 
 QUESTION_SLOT = "{question}"

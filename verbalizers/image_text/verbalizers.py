@@ -10,10 +10,10 @@ from typing import Self
 
 import PIL.Image
 
+from ostensive.chat.pictures import shrunk
 from ostensive.chat.records import Conversation, Message, NoReply, Reply
 from ostensive.fingerprint import fingerprint
 from ostensive.images.drawing import DrawingStyle, draw_regions
-from ostensive.models.pictures import shrunk
 from ostensive.records import Box, Probe, Region, Verbalization
 from ostensive.run.services import Services
 from verbalizers.base import DecodedImage, ImageFailure, Questions, Verbalizer, VerbalizerContext, Workers

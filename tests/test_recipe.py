@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from ostensive.errors import SettingsError
-from ostensive.recipe import Recipe
-from ostensive.recipe_files import dump, merge, parse_assignments, parse_yaml, read_yaml, recipe_hash
+from ostensive.recipe import Recipe, dump, merge, parse_assignments, parse_yaml, read_yaml, recipe_hash
 from ostensive.settings import validate
 
 

@@ -1,0 +1,140 @@
+"""Attempts at requests to an endpoint that speaks the OpenAI format, over a pool of connections.
+
+The `openai` package and the HTTP libraries below it are known only here and to the check of a key; their exceptions end
+here, as values. The package is used for what it does well (addresses, headers, proxies, typed errors) with its aiohttp
+transport and without its retries and reply models: the first are ours to decide, the second cost more than the rest.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ostensive.chat.endpoint import Endpoint, ServedModelSettings
+from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, RetryDecision, decide_on_status, retry_after_s
+
+if TYPE_CHECKING:
+    from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+
+_MAX_DETAIL_CHARS = 300
+_KEEPALIVE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The body of a 200 answer, whatever it is, without the key."""
+
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt that brought no answer. `detail` is one line without the key."""
+
+    decision: RetryDecision
+    detail: str
+    retry_after_s: float | None = None
+
+
+class Connection:
+    """A pool of connections to an endpoint. Opened, used and closed on one event loop."""
+
+    def __init__(self, endpoint: Endpoint, settings: ServedModelSettings) -> None:
+        self.endpoint = endpoint
+        self._settings = settings
+        self._client: AsyncOpenAI | None = None
+
+    def open(self) -> None:
+        """Makes the client; nothing is sent."""
+        import httpx2
+        from openai import AsyncOpenAI, DefaultAioHttpClient
+
+        timeout = httpx2.Timeout(
+            connect=self._settings.connect_timeout_s,
+            read=self._settings.read_timeout_s,
+            write=self._settings.read_timeout_s,
+            pool=None,  # how many are under way is the limiter's business
+        )
+        # None would leave aiohttp its own limit, which is 100.
+        limits = httpx2.Limits(max_connections=self._settings.max_in_flight, keepalive_expiry=_KEEPALIVE_S)
+        self._client = AsyncOpenAI(
+            base_url=self.endpoint.base_url,
+            api_key=self.endpoint.api_key.get_secret_value(),
+            timeout=timeout,
+            max_retries=0,
+            # Proxies of the environment are for other machines than this one.
+            http_client=DefaultAioHttpClient(timeout=timeout, limits=limits, trust_env=not self.endpoint.loopback),
+        )
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def post(self, data: bytes, timeout_s: float) -> Received | FailedAttempt:
+        """One attempt at `POST chat/completions` with the body `data`, for at most `timeout_s` seconds."""
+        import asyncio
+
+        import aiohttp
+        import httpx2
+        import openai
+
+        assert self._client is not None, "the connection is not open"
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._client.post("/chat/completions", cast_to=httpx2.Response, content=data)
+        except TimeoutError:
+            return FailedAttempt(
+                TIMED_OUT, f"no whole answer within {timeout_s:.1f} s ({self._settings.section}.total_timeout_s)"
+            )
+        except openai.APIStatusError as error:
+            return self._refused(error)
+        except openai.APIConnectionError as error:
+            return self._failed(error)
+        except (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError) as error:
+            return FailedAttempt(DISCONNECTED, self._line(f"{type(error).__name__}: {error}"))
+        return Received(self.endpoint.scrub_bytes(response.content))
+
+    def _refused(self, error: "APIStatusError") -> FailedAttempt:
+        decision = decide_on_status(error.status_code, error.code)
+        return FailedAttempt(
+            decision,
+            self._line(f"status {error.status_code}: {_server_message(error.body)}"),
+            retry_after_s(error.response.headers, datetime.now(UTC)),
+        )
+
+    def _failed(self, error: "APIConnectionError") -> FailedAttempt:
+        import aiohttp
+
+        causes = list(_causes(error))
+        # The transport calls every broken connection a time-out of the connect phase; the first cause tells.
+        text = f"{type(causes[-1]).__name__}: {causes[-1]}"
+        if any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes):
+            return FailedAttempt(UNREACHABLE, self._line(text))
+        if any(isinstance(cause, aiohttp.ConnectionTimeoutError) for cause in causes):
+            return FailedAttempt(UNREACHABLE, f"no connection within {self._settings.connect_timeout_s:g} s")
+        if any(isinstance(cause, TimeoutError) for cause in causes):
+            silence_s = self._settings.read_timeout_s
+            return FailedAttempt(
+                TIMED_OUT, f"the server was silent for {silence_s:g} s ({self._settings.section}.read_timeout_s)"
+            )
+        return FailedAttempt(DISCONNECTED, self._line(text))
+
+    def _line(self, text: str) -> str:
+        # Scrubbed before it is cut, or the cut could leave half a key.
+        return " ".join(self.endpoint.scrub(text).split())[:_MAX_DETAIL_CHARS]
+
+
+def _server_message(body: object) -> str:
+    if isinstance(body, dict):
+        for name in ("message", "detail", "error"):
+            if isinstance(body.get(name), str):
+                return str(body[name])
+    return body if isinstance(body, str) else "no message"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
