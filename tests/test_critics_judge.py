@@ -294,4 +294,3 @@ def test_a_recipe_has_the_model_of_a_judge_of_its_own_wherever_it_stands() -> No
     own = {"kind": "judge", "name": "own", "chat": {"kind": "served", "model": "m"}}
     recipe = notes_recipe({"kind": "judge"}, {"kind": "any_of", "critics": [{"kind": "rules"}, own]})
     assert [chat.model_name for chat in recipe.chats] == ["scripted", "m"], "the first asks the recipe's teacher"
-    )
