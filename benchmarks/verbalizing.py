@@ -52,8 +52,8 @@ from verbalizers.image_text.settings import FIRST_QUESTIONS
 from verbalizers.image_text.verbalizers import ModelCaptions, ModelNarratives, ModelProbes
 from verbalizers.image_text.wordings import answer_prompt, caption_prompt, narrative_prompt
 from verbalizers.label_lists import load_labels
-from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
+from verbalizers.table import VerbalizeSettings
 
 TEXTS_AN_IMAGE = 5  # narratives, regions and questions alike, so that a batch holds the texts of whole images
 LABELS = {"small": 50, "full": None}  # of each list: encoding all of them takes two cores minutes, and is not measured

@@ -7,8 +7,9 @@ from pydantic import Field
 
 from builders.dedupe import DedupeSettings, DedupeStage
 from critics.critic import CriticContext
-from critics.settings import CriticSettings, JudgeSettings, RulesSettings, leaves
+from critics.rules import RulesSettings
 from critics.stage import ScoreStage, judge_stage
+from critics.table import CriticSettings, leaves
 from ostensive.chat.access import ChatSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
@@ -24,8 +25,7 @@ class FilteredRecipe(Recipe):
     @property
     def chats(self) -> tuple[ChatSettings, ...]:
         """The models of teacher and critics."""
-        own = (critic.chat for critic in leaves(self.critics) if isinstance(critic, JudgeSettings))
-        return (*super().chats, *(chat for chat in own if chat is not None))
+        return (*super().chats, *(chat for critic in leaves(self.critics) for chat in critic.chats))
 
 
 def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind) -> tuple[AnyStage, ...]:

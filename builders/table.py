@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Final  # Any: what YAML gives
 
 from builders.dedupe import DedupeSettings
-from critics.stage import check_critics
+from critics.table import check_critics
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
 from ostensive.recipe import Recipe, Values, dump, merge, parse_assignments, parse_yaml, read_yaml
 from ostensive.recipe_kind import RecipeKind
 from ostensive.settings import Settings, nearest_key, sections_of, validate
-from verbalizers.settings import VerbalizeSettings
+from verbalizers.table import VerbalizeSettings
 
 # The module of a recipe has `KIND`; it is imported when it is used.
 MODULES: Final[Mapping[str, str]] = {"localized": "builders.localized.recipe"}

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar  # Any: JSON values of
 
 from pydantic import Field
 
-from ostensive.chat.access import TeacherSettings
+from ostensive.chat.access import ChatSettings, TeacherSettings
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import NO_SPEND, Candidate, Spend
 from ostensive.run.services import Services
@@ -35,6 +35,11 @@ class ScoringSettings(Settings):
     def title(self) -> str:
         """Its name, or its kind where it has none."""
         return self.name or self.kind
+
+    @property
+    def chats(self) -> tuple[ChatSettings, ...]:
+        """The models that it asks besides the recipe's teacher."""
+        return ()
 
     def scoring_identity(self) -> dict[str, Any]:
         """The settings that scores depend on: all that rows depend on but the name and the threshold."""

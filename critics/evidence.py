@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, Literal
 
-from critics.critic import Critic, NoScore, Score
+from pydantic import Field
+
+from critics.critic import Critic, NoScore, Score, ScoringSettings
 from critics.lexicon import words_of
-from critics.settings import EvidenceSettings
 from ostensive.fingerprint import fingerprint
-from ostensive.recipe_kind import ShownText
-from ostensive.records import Annotation, Candidate, Verbalization
+from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.records import AREA_LABEL, Annotation, Candidate, Verbalization
 from ostensive.stage import Evidence, ImageEvidence
 
 UNKNOWN_REGION: Final = "names a region that there is not"
@@ -29,6 +30,26 @@ CODE_VERSION: Final = 1
 _NUMBER_WORDS: Final = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBERS: Final = {word: str(number) for number, word in enumerate(_NUMBER_WORDS, 2)}
 _VOWELS: Final = frozenset("aeiouy")
+
+
+class EvidenceSettings(ScoringSettings):
+    """What a candidate's claims (answer and rationale) name, checked against what is known of the image."""
+
+    kind: Literal["evidence"] = "evidence"
+    min_accept_probability: float = Field(default=0.5, ge=0, le=1)
+    """Share of what is named that has to be supported."""
+
+    def lacking(self, kind: RecipeKind) -> str:
+        """Claims, and something to hold them against."""
+        return lacking_claims(kind)
+
+
+def lacking_claims(kind: RecipeKind) -> str:
+    """What candidates of `kind` lack to be held against what is known of their images; empty for nothing."""
+    if not kind.judged_parts:
+        return "a text that claims something"
+    is_known = "verbalize" in kind.recipe.model_fields or bool(kind.annotations_required)
+    return "" if is_known else "a verbalization or annotations of their image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +134,7 @@ def _verbalization_lines(known: Verbalization) -> Iterator[str]:
     yield from known.concepts
     yield from known.narratives
     for region in known.regions:
-        label = "" if region.label in ("", "area") else f" ({region.label})"
+        label = "" if region.label in ("", AREA_LABEL) else f" ({region.label})"
         yield f"[{region.number}]{label} {region.caption}"
     for probe in known.probes:
         yield f"{probe.question} {probe.answer}"

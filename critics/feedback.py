@@ -8,13 +8,15 @@ accepted holds nothing else.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, Self
+from typing import Final, Literal, Self
 
-from critics.critic import Critic, CriticContext, Score
-from critics.settings import FeedbackSettings
-from critics.tables import TableRow, content_hash, read_rows, text_in
+from pydantic import Field
+
+from critics.critic import Critic, CriticContext, Score, ScoringSettings
+from critics.row_files import TableRow, content_hash, read_rows, text_in
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
+from ostensive.models.needs import ModelNeed
 from ostensive.records import Candidate
 from ostensive.run.services import Services
 from ostensive.stage import Evidence
@@ -25,6 +27,21 @@ CODE_VERSION: Final = 1
 """Goes up when the same ratings would give another score."""
 RATINGS: Final = {1: 1.0, 2: 0.75, 3: 0.5, 4: 0.25, 5: 0.0}
 """ILLUME, its study with people: 1 excellent, 2 sufficient, 3 weak, 4 poor, 5 no language; 1 and 2 are fitting."""
+
+
+class FeedbackSettings(ScoringSettings):
+    """What people said of a candidate: its label, or a rating from 1 (excellent) to 5."""
+
+    kind: Literal["feedback"] = "feedback"
+    min_accept_probability: float = Field(default=0.75, ge=0, le=1)
+    """Ratings 1 to 5 are 1, 0.75, 0.5, 0.25 and 0; ILLUME: 1 and 2 are fitting. A label is 1 or 0."""
+    ratings: str = Field(min_length=1)
+    """A Parquet or JSON Lines file with `row_id` and `accepted` or `rating`, such as the labels and judgements that
+    `ostensive annotate` exports."""
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The file of ratings."""
+        return (ModelNeed(role="ratings", kind="file", name=self.ratings),)
 
 
 def read_ratings(path: str) -> dict[str, float]:

@@ -12,14 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from typing import Any, Final, Self  # Any: JSON values
+from typing import Any, Final, Literal, Self  # Any: JSON values
 
-from critics.critic import Critic, CriticContext, NoScore, Score
-from critics.evidence import NO_EVIDENCE, known_lines, named
-from critics.settings import JudgeSettings
+from pydantic import Field
+
+from critics.critic import Critic, CriticContext, NoScore, Score, ScoringSettings
+from critics.evidence import NO_EVIDENCE, known_lines, lacking_claims, named
+from ostensive.chat.access import ChatSettings, TeacherSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
 from ostensive.fingerprint import fingerprint
 from ostensive.prompts import PromptValue, load_prompts
+from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Candidate
 from ostensive.run.services import Services
 from ostensive.stage import Evidence
@@ -27,11 +30,36 @@ from ostensive.stage import Evidence
 UNREADABLE: Final = "unreadable judgement"
 CODE_VERSION: Final = 2
 """Goes up when the same replies would give other scores."""
-_SYSTEM, CANDIDATE = "system", "candidate"
+_SYSTEM, _CANDIDATE = "system", "candidate"
 _SCENE_END = "\nTo be judged:\n"
 _FENCE = re.compile(r"^```(?:json)?\s*\n(.*)\n```$", re.DOTALL)
 _RATED = re.compile(r'"([^"\n]+)": 1-5')
 _SHOWN = 200  # characters of a reply that cannot be read
+
+
+class JudgeSettings(ScoringSettings):
+    """A chat model with a written rubric, through the journal and the budget of the run."""
+
+    kind: Literal["judge"] = "judge"
+    min_accept_probability: float = Field(default=0.75, ge=0, le=1)
+    """Ratings 1 to 5 are 0, 0.25, 0.5, 0.75 and 1; the lowest of a candidate's texts counts."""
+    chat: TeacherSettings | None = None
+    """The model that judges; None takes the recipe's teacher, which then judges its own work."""
+    prompt_set: str = "judge"
+    """A built-in rubric, or a folder of your own templates; start from a copy of the built-in one."""
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    """In place of the model's own: the same candidate should be judged the same way twice."""
+    max_tokens: int = Field(default=300, ge=1)
+    """Longest reply, in tokens, in place of the model's own."""
+
+    @property
+    def chats(self) -> tuple[ChatSettings, ...]:
+        """The model that judges, where it is not the teacher."""
+        return () if self.chat is None else (self.chat,)
+
+    def lacking(self, kind: RecipeKind) -> str:
+        """Claims, and something to hold them against."""
+        return lacking_claims(kind)
 
 
 def low_reason(part: str) -> str:
@@ -165,7 +193,7 @@ class JudgeCritic(Critic[JudgeSettings]):
     def __init__(self, settings: JudgeSettings, context: CriticContext) -> None:
         """Raises `SettingsError` for a rubric that cannot be used."""
         super().__init__(settings, context)
-        self._judging = Judging(settings, context, template=CANDIDATE, fields=context.kind.parts)
+        self._judging = Judging(settings, context, template=_CANDIDATE, fields=context.kind.parts)
 
     @property
     def version(self) -> str:

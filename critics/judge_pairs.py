@@ -12,8 +12,7 @@ from typing import Final, Literal, Self
 
 from critics.critic import CriticContext, NoScore
 from critics.evidence import known_lines
-from critics.judge import UNREADABLE, Judging, UnreadableReplyError, read_reply
-from critics.settings import JudgeSettings
+from critics.judge import UNREADABLE, JudgeSettings, Judging, UnreadableReplyError, read_reply
 from ostensive.chat.records import Exchange, NoReply
 from ostensive.records import NO_SPEND, Spend
 from ostensive.run.services import Services

@@ -1,16 +1,20 @@
-"""The words and phrases that the rules look for.
+"""Words and sentences of a text, and the words and phrases that the rules look for.
 
 A lexicon is asked in two steps: is one of its words in the text at all, and only then, does the whole phrase match.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 _NUMBER = r"\d{1,6}"
 TAG = re.compile(rf"\[({_NUMBER})\]")
 """A region in a text, by its number: `[0]`."""
+_SENTENCE_END = re.compile(r"[.!?。！？…]+[\"'”’)\]]*(?=\s|$)|[。！？]")
+_ABBREVIATION = re.compile(
+    r"\b(?:mr|mrs|ms|dr|st|prof|sr|jr|vs|etc|approx|e\.g|i\.e|a\.m|p\.m|u\.s|(?-i:[A-Z]))\.", re.IGNORECASE
+)
 _WORD = re.compile(rf"\[{_NUMBER}\]|[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -25,6 +29,33 @@ def words_of(text: str) -> tuple[str, ...]:
 def word_set(text: str) -> frozenset[str]:
     """The distinct words of a text, lower case."""
     return frozenset(words_of(text))
+
+
+def without_phrases(text: str, phrases: Sequence[str]) -> str:
+    """`text` with each of the phrases, whatever their case, replaced by one harmless word."""
+    found = _phrases(tuple(phrases))
+    return text if found.first_words.isdisjoint(word_set(text)) else found.pattern.sub("thing", text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrases:
+    first_words: frozenset[str]
+    pattern: re.Pattern[str]
+
+
+@lru_cache(maxsize=16)
+def _phrases(phrases: tuple[str, ...]) -> _Phrases:
+    plain = sorted((phrase.strip() for phrase in phrases), key=len, reverse=True)
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, plain))})\b", re.IGNORECASE)
+    return _Phrases(frozenset(words_of(phrase)[0] for phrase in plain), pattern)
+
+
+def sentence_count(text: str) -> int:
+    """How many sentences a text has; abbreviations and decimals end none, and a last one needs no full stop."""
+    plain = _ABBREVIATION.sub("x", text) if "." in text else text
+    ends = list(_SENTENCE_END.finditer(plain))
+    rest = plain[ends[-1].end() :] if ends else plain
+    return len(ends) + any(c.isalnum() for c in rest)
 
 
 @dataclass(frozen=True, slots=True)

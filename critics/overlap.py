@@ -10,14 +10,17 @@ and brings nltk along for twenty lines.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, Literal, Self
 
-from critics.critic import Critic, CriticContext, Score
+from pydantic import Field
+
+from critics.critic import Critic, CriticContext, Score, ScoringSettings
 from critics.lexicon import words_of
-from critics.settings import OverlapSettings
-from critics.tables import TableRow, content_hash, read_rows, text_in
+from critics.row_files import TableRow, content_hash, read_rows, text_in
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
+from ostensive.models.needs import ModelNeed
+from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Candidate
 from ostensive.run.services import Services
 from ostensive.stage import Evidence
@@ -28,6 +31,30 @@ TOO_SHORT: Final = "too short to compare"
 MIN_CHARACTERS: Final = 3  # ILLUME's repository: shorter hypotheses score 0
 CODE_VERSION: Final = 1
 """Goes up when the same texts would give another score."""
+
+
+class OverlapSettings(ScoringSettings):
+    """Likeness to reference texts: ROUGE-L, as ILLUME simulates people's feedback with it."""
+
+    kind: Literal["overlap"] = "overlap"
+    min_accept_probability: float = Field(default=0.7, ge=0, le=1)
+    """ILLUME, section 4: a rationale from 0.7 on counts as fitting."""
+    references: str = Field(min_length=1)
+    """A Parquet or JSON Lines file: `reference` or `references`, and `row_id`, `image_id` with `question`, or
+    `image_id` alone."""
+    compare: str = "rationale"
+    """Which text of a candidate is compared, by its name."""
+    recall_weight: float = Field(default=1.2, gt=0)
+    """Beta of the F-measure: what recall counts beside precision. 1.2 is that of the COCO caption metrics, by which
+    ILLUME was measured; 1 counts both alike."""
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The file of references."""
+        return (ModelNeed(role="references", kind="file", name=self.references),)
+
+    def lacking(self, kind: RecipeKind) -> str:
+        """The text that is compared."""
+        return "" if self.compare in kind.parts else f"the text {self.compare}, which compare names"
 
 
 def common_length(first: Sequence[str], second: Sequence[str]) -> int:

@@ -10,17 +10,115 @@ the word at all, and lenient where the word has an honest use.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from typing import Any, Final, Literal  # Any: what a user writes
+
+from pydantic import Field, field_validator, model_validator
 
 from critics import lexicon
-from critics.critic import Critic, Score
-from critics.settings import RulesSettings
+from critics.critic import Critic, CriticName, Score, ScoringSettings
 from ostensive.fingerprint import fingerprint
+from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Candidate
+from ostensive.settings import Settings
 from ostensive.stage import Evidence
 
 CODE_VERSION = 2
 """Goes up with every change to a rule, so that judgements tell which rules they come from."""
+
+
+class TextLimits(Settings):
+    """How long a text of a candidate may be."""
+
+    min_words: int = Field(default=1, ge=1)
+    max_words: int = Field(default=1000, ge=1)
+    max_sentences: int = Field(default=2, ge=1)
+    """LSKD's prompt: one to two."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "TextLimits":
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words at most max_words is expected, not {self.min_words} and {self.max_words}")
+        return self
+
+
+DEFAULT_LIMITS: Final[Mapping[str, Mapping[str, int]]] = {
+    "question": {"min_words": 3, "max_words": 45},
+    "answer": {"min_words": 1, "max_words": 60},
+    "rationale": {"min_words": 3, "max_words": 80},
+}
+"""LSKD, table of the corpus: the means are 12, 12 and 24 words; the limits catch what ran away."""
+
+
+class RulesSettings(ScoringSettings):
+    """The prompt's own rules, as far as a program can check them. Each switch is one rule; see `critics.rules`."""
+
+    kind: Literal["rules"] = "rules"
+    name: CriticName | None = None
+    min_accept_probability: float = Field(default=0.5, ge=0, le=1)
+    """A candidate is accepted from this probability on; rules give 0 or 1."""
+    not_a_question: bool = True
+    """Reject questions that do not end in a question mark."""
+    hedging: bool = True
+    """Reject claims (answers and rationales) that hedge: maybe, perhaps, likely, seems, might, ..."""
+    unclear_answer: bool = True
+    """Reject answers that say that there is no answer: unclear, cannot be determined, ..."""
+    speaks_of_source: bool = True
+    """Reject candidates that speak of an image, a photo, a description, a caption, a region, coordinates, ..."""
+    watermark: bool = True
+    """Reject candidates about watermarks or text at the bottom."""
+    ambience: bool = True
+    """Reject questions about atmosphere, ambience, mood or lighting."""
+    clothing: bool = True
+    """Reject questions about what somebody wears, an outfit or its significance."""
+    hair_colour: bool = True
+    """Reject questions for the colour of hair."""
+    alternatives: bool = True
+    """Reject questions that join alternatives with "or"."""
+    answer_in_question: bool = True
+    """Reject candidates whose question holds every word of the answer."""
+    repeats_probe: bool = True
+    """Reject questions that the teacher was shown already, or that reword one lightly."""
+    length: bool = True
+    """Reject texts with too few or too many words or sentences, by `limits`."""
+    min_probe_overlap: float = Field(default=0.8, gt=0, le=1)
+    """Shared words over all words (Jaccard) from which on a question repeats a probe."""
+    limits: Mapping[str, TextLimits] = Field(default={}, validate_default=True)
+    """By part: its least and most words and its most sentences. What is not said of question, answer and rationale is
+    3 to 45, 1 to 60 and 3 to 80 words and two sentences; other parts have no limits but those that are given here."""
+    allowed_phrases: tuple[str, ...] = (
+        "picture frame",
+        "picture frames",
+        "picture window",
+        "picture book",
+        "photo booth",
+        "photo album",
+        "more or less",
+        "sooner or later",
+        "whether or not",
+        "one way or another",
+    )
+    """Phrases in which a word means no harm; they are passed over by every rule about words."""
+
+    @field_validator("allowed_phrases")
+    @classmethod
+    def _words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(phrase[:1].isalnum() for phrase in value):
+            raise ValueError("phrases that begin with a letter or digit are expected")
+        return value
+
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _with_defaults(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        given = {part: one.model_dump() if isinstance(one, TextLimits) else one for part, one in value.items()}
+        plain = {part: {**DEFAULT_LIMITS.get(part, {}), **one} for part, one in given.items() if isinstance(one, dict)}
+        return {**DEFAULT_LIMITS, **given, **plain}
+
+    def lacking(self, kind: RecipeKind) -> str:
+        """A part of which there is a limit; one of those that have limits by themselves may be missing."""
+        unknown = [part for part in self.limits if part not in kind.parts and part not in DEFAULT_LIMITS]
+        return f"the text {unknown[0]}, of which limits has a limit" if unknown else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +145,6 @@ _HAIR = re.compile(
     r"\b(?:colou?red|colou?r|shade)\b.{0,60}\bhair\b|\bhair\b.{0,60}\b(?:colou?red|colou?r|shade)\b", re.IGNORECASE
 )
 _CHOICE = frozenset({"which", "who", "whom", "whose"})
-_SENTENCE_END = re.compile(r"[.!?。！？…]+[\"'”’)\]]*(?=\s|$)|[。！？]")
-_ABBREVIATION = re.compile(
-    r"\b(?:mr|mrs|ms|dr|st|prof|sr|jr|vs|etc|approx|e\.g|i\.e|a\.m|p\.m|u\.s|(?-i:[A-Z]))\.", re.IGNORECASE
-)
 _QUESTION_MARK = re.compile(r"[?？؟][\"'”’)\]\s]*$")
 _STOP_WORDS = frozenset(
     {"a", "an", "the", "is", "are", "was", "were", "be", "been", "being", "am", "do", "does", "did", "has", "have"}
@@ -62,38 +156,12 @@ _STOP_WORDS = frozenset(
 def first_broken_rule(texts: CheckedTexts, settings: RulesSettings) -> str:
     """The fixed phrase of the first rule that `texts` break, or an empty string. Allowed phrases are taken out here."""
     phrases = settings.allowed_phrases
-    cleaned = replace(texts, by_part={part: without_phrases(text, phrases) for part, text in texts.by_part.items()})
+    by_part = {part: lexicon.without_phrases(text, phrases) for part, text in texts.by_part.items()}
+    cleaned = replace(texts, by_part=by_part)
     for name, rule in RULES.items():
         if getattr(settings, name) and (reason := rule(cleaned, settings)):
             return reason
     return ""
-
-
-def without_phrases(text: str, phrases: Sequence[str]) -> str:
-    """`text` with each of the phrases, whatever their case, replaced by one harmless word."""
-    found = _phrases(tuple(phrases))
-    return text if found.first_words.isdisjoint(lexicon.word_set(text)) else found.pattern.sub("thing", text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Phrases:
-    first_words: frozenset[str]
-    pattern: re.Pattern[str]
-
-
-@lru_cache(maxsize=16)
-def _phrases(phrases: tuple[str, ...]) -> _Phrases:
-    plain = sorted((phrase.strip() for phrase in phrases), key=len, reverse=True)
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, plain))})\b", re.IGNORECASE)
-    return _Phrases(frozenset(lexicon.words_of(phrase)[0] for phrase in plain), pattern)
-
-
-def sentence_count(text: str) -> int:
-    """How many sentences a text has; abbreviations and decimals end none, and a last one needs no full stop."""
-    plain = _ABBREVIATION.sub("x", text) if "." in text else text
-    ends = list(_SENTENCE_END.finditer(plain))
-    rest = plain[ends[-1].end() :] if ends else plain
-    return len(ends) + any(c.isalnum() for c in rest)
 
 
 def not_a_question(texts: CheckedTexts, _settings: RulesSettings) -> str:
@@ -153,8 +221,8 @@ def answer_in_question(texts: CheckedTexts, _settings: RulesSettings) -> str:
     asked = lexicon.word_set(texts.question)
     if not _CHOICE.isdisjoint(asked):
         return ""
-    told = lexicon.word_set(lexicon.TAG.sub(" ", texts.answer)) - _STOP_WORDS
-    return "answer given in the question" if told and told <= asked else ""
+    claimed = lexicon.word_set(lexicon.TAG.sub(" ", texts.answer)) - _STOP_WORDS
+    return "answer given in the question" if claimed and claimed <= asked else ""
 
 
 def repeats_probe(texts: CheckedTexts, settings: RulesSettings) -> str:
@@ -176,7 +244,7 @@ def length(texts: CheckedTexts, settings: RulesSettings) -> str:
         count = len(lexicon.words_of(text))
         if count < limits.min_words:
             return f"{part} too short"
-        if count > limits.max_words or sentence_count(text) > limits.max_sentences:
+        if count > limits.max_words or lexicon.sentence_count(text) > limits.max_sentences:
             return f"{part} too long"
     return ""
 

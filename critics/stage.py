@@ -2,7 +2,7 @@
 
 All scores are kept beside the candidate, also where the first critic finds fault already: a threshold that is moved
 later needs them. The two are apart because the first may take a GPU a night, and the second takes seconds: critics that
-score are the leaves of a tree (`critics.settings.leaves`), and `all_of` and `any_of` are ways to decide on the scores
+score are the leaves of a tree (`critics.table.leaves`), and `all_of` and `any_of` are ways to decide on the scores
 of their members, each at its own threshold, for the overlap of texts and the probability of a trained critic are not on
 one scale. Their probability is the least or the greatest of their members'.
 """
@@ -14,18 +14,10 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar  # Any: settings, candidates and record classes of any kind, JSON values
 
 from critics.critic import Critic, CriticContext, NoScore, Score, ScoringSettings
-from critics.evidence import EvidenceCritic
-from critics.feedback import FeedbackCritic
-from critics.judge import JudgeCritic
-from critics.overlap import OverlapCritic
-from critics.rules import RulesCritic
-from critics.settings import AllOfSettings, AnyOfSettings, CriticSettings, leaves, titles, with_critic
-from critics.trained.critic import TrainedCritic
+from critics.table import CRITICS, AllOfSettings, AnyOfSettings, CriticSettings, check_critics, leaves, with_critic
 from critics.trained.settings import TrainedSettings
-from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.recipe import Recipe
-from ostensive.recipe_kind import RecipeKind
 from ostensive.records import NO_SPEND, CandidateT, CriticScore, Judged, Judgement, Scored
 from ostensive.run.services import Services
 from ostensive.settings import validate
@@ -33,38 +25,12 @@ from ostensive.stage import Dropped, Evidence, Failed, FunctionStage, Kept, Outc
 
 SCORED: Final = "scored"
 JUDGED: Final = "judged"
-CRITICS: Final[Mapping[str, type[Critic[Any]]]] = {
-    "rules": RulesCritic,
-    "overlap": OverlapCritic,
-    "feedback": FeedbackCritic,
-    "judge": JudgeCritic,
-    "evidence": EvidenceCritic,
-    "trained": TrainedCritic,
-}
-"""Every critic that scores, by its `kind`."""
 _SCORE_STAGE_VERSION = 1
 _JUDGE_STAGE_VERSION = 2
 
 T = TypeVar("T")
 Rebuild = Callable[[Callable[[Recipe], Recipe], str], T]
 """Makes a finished run anew from a stage on, with its recipe changed."""
-
-
-def check_critics(critics: Sequence[CriticSettings], kind: RecipeKind) -> None:
-    """Raises `SettingsError` for a name that is given twice, and for what candidates of `kind` lack of a critic."""
-    names = titles(critics)
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise SettingsError(
-            f"critics: {names.count(twice)} critics are called {twice!r}; give each a `name` of its own, e.g."
-            f" name: {twice}-2"
-        )
-    for critic in leaves(critics):
-        if lacking := critic.lacking(kind):
-            raise SettingsError(
-                f"critics: {critic.title} requires {lacking}; a {kind.noun} of the recipe {kind.name} has no such thing"
-                f" (its texts are {', '.join(kind.parts)})"
-            )
 
 
 class ScoreStage(Stage[Any, Scored[Any]]):
@@ -80,7 +46,7 @@ class ScoreStage(Stage[Any, Scored[Any]]):
         self.record_in, self.record_out = candidate, Scored[candidate]  # type: ignore[valid-type]  # known at run time
         # What came in beside an image is what is known of it where a recipe puts no image into words.
         self.uses_annotations = bool(context.kind.annotations_required)
-        self.critics = tuple(CRITICS[one.kind](one, context) for one in leaves(critics))
+        self.critics = tuple(CRITICS[type(one)](one, context) for one in leaves(critics))
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar  # Any: candidates of any recipe
 from critics.annotation.export import run_labels
 from critics.critic import ScoringSettings
 from critics.labels import Label, read_labels
-from critics.settings import critics_of, leaves, with_threshold
 from critics.stage import JUDGED, SCORED, Rebuild
+from critics.table import critics_of, leaves, with_threshold
 from critics.threshold import (
     Curve,
     LabelledScore,

@@ -1,6 +1,6 @@
 """The sections that every recipe has, the class that recipes derive from, and recipes as files.
 
-What a room needs to know is set in that room (`verbalizers.settings`, `critics.settings`); a builder puts the sections
+What a room needs to know is set in that room (`verbalizers.table`, `critics.table`); a builder puts the sections
 together into its recipe. A file is read in this order, later over earlier: the defaults in the models, the profile's
 fragment, the recipe, `--set`. A section whose `kind` changes starts afresh, since the keys of one kind mean nothing to
 another.

@@ -6,7 +6,7 @@ a stage learns is added beside what it read; nothing here is ever changed in pla
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Final, Generic, Protocol, TypeVar
 
 
 class Record(Protocol):
@@ -127,13 +127,17 @@ class Box:
         return left, top, max(round(self.x2 * width), left + 1), max(round(self.y2 * height), top + 1)
 
 
+AREA_LABEL: Final = "area"
+"""The label of a region whose proposer does not know what it took."""
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A numbered box on an image and what is said of it. `number` counts from 0 and is what `[k]` in a text means."""
 
     number: int
     box: Box
-    label: str  # what the proposer took it for: "face", a detector's class, or "area" where it does not know
+    label: str  # what the proposer took it for: "face", a detector's class, or `AREA_LABEL`
     label_probability: float | None  # the proposer's own confidence, 0-1; None where it has none
     caption: str
 

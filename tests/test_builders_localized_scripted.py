@@ -12,8 +12,7 @@ from builders.localized.scripted import _MAX_NAME_WORDS, NOTHING_TO_SAY, Wording
 from builders.localized.settings import MODES, LocalizedSettings, Mode
 from builders.localized.stage import CandidatesStage
 from builders.localized.triples import Absent, Limits, Triple, TurnText, turn_triples
-from critics.rules import CheckedTexts, first_broken_rule
-from critics.settings import RulesSettings
+from critics.rules import CheckedTexts, RulesSettings, first_broken_rule
 from ostensive.chat.records import Message
 from ostensive.chat.scripted import ScriptedTeacherSettings, script_seed
 from ostensive.records import Box, Probe, Region, Verbalization

@@ -17,7 +17,7 @@ from builders.localized.settings import LocalizedSettings
 from builders.localized.stage import CandidatesStage
 from builders.localized.triples import REASONS
 from critics.critic import CriticContext
-from critics.settings import RulesSettings
+from critics.rules import RulesSettings
 from critics.stage import ScoreStage, judge_stage
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.budget import Budget

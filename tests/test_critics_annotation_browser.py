@@ -151,7 +151,9 @@ def test_regions_can_be_seen_each_way(browser: "Browser", address: str) -> None:
     page = open_page(browser, address, "Ada")
     seen = []
     for _ in range(4):
-        seen.append((page.locator("a.view[aria-current]").inner_text(), page.locator("#picture").get_attribute("src")))
+        seen.append(
+            (page.locator("a.selection[aria-current]").inner_text(), page.locator("#picture").get_attribute("src"))
+        )
         page.keyboard.press("b")
     assert [name for name, _ in seen] == ["mentioned", "all", "none", "mentioned"]
     assert [str(source).rpartition("/")[2] for _, source in seen[:3]] == ["0-2.jpg", "0-1-2.jpg", "none.jpg"]

@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 
 from builders.localized.recipe import LocalizedRecipe
 from builders.localized.records import Qar
-from critics.settings import AllOfSettings, AnyOfSettings, CriticSettings, EvidenceSettings, RulesSettings, leaves
+from critics.evidence import EvidenceSettings
+from critics.rules import RulesSettings
 from critics.stage import ScoreStage, decide, judge_stage, judgements
+from critics.table import AllOfSettings, AnyOfSettings, CriticSettings, leaves
 from ostensive.errors import SettingsError
 from ostensive.records import CriticScore, Judgement
 from ostensive.settings import known_keys, validate

@@ -11,13 +11,13 @@ from critics.evidence import (
     UNKNOWN_REGION,
     UNSUPPORTED,
     EvidenceCritic,
+    EvidenceSettings,
     claims,
     common_words,
     known_lines,
     named,
     stem,
 )
-from critics.settings import EvidenceSettings
 from ostensive.records import Probe
 
 

@@ -7,9 +7,8 @@ import pytest
 from critic_context import CAPTIONS_CONTEXT, IMAGE, SERVICES, caption, context, qar
 
 from critics.critic import Score
-from critics.feedback import REJECTED, UNRATED, FeedbackCritic, read_ratings
+from critics.feedback import REJECTED, UNRATED, FeedbackCritic, FeedbackSettings, read_ratings
 from critics.labels import CriterionTarget, Label, write_labels
-from critics.settings import FeedbackSettings
 from ostensive.errors import SettingsError
 
 

@@ -5,7 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from critic_context import CAPTIONS, CAPTIONS_CONTEXT, IMAGE, asking, caption, context, evidence, noted, qar
+from critic_context import (
+    CAPTIONS,
+    CAPTIONS_CONTEXT,
+    IMAGE,
+    asking,
+    caption,
+    context,
+    evidence,
+    noted,
+    notes_recipe,
+    qar,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +25,7 @@ from critics.evidence import NO_EVIDENCE, known_lines
 from critics.judge import (
     UNREADABLE,
     JudgeCritic,
+    JudgeSettings,
     Ratings,
     UnreadableReplyError,
     low_reason,
@@ -22,7 +34,6 @@ from critics.judge import (
     scripted_judge,
 )
 from critics.judge_pairs import SIDES, Comparison, Pair, PairJudge, compared, read_preference
-from critics.settings import JudgeSettings
 from ostensive.chat.records import Exchange, Message, NoReply, Reply
 from ostensive.chat.server import ServerThread
 from ostensive.errors import SettingsError
@@ -277,3 +288,9 @@ def test_pairs_are_asked_in_both_orders(tmp_path: Path) -> None:
     assert isinstance(turned, Comparison)
     assert (first.better, first.is_steady, turned.better) == ("first", True, "second")
     assert (second.better, second.is_steady) == ("tie", True)
+
+
+def test_a_recipe_has_the_model_of_a_judge_of_its_own_wherever_it_stands() -> None:
+    own = {"kind": "judge", "name": "own", "chat": {"kind": "served", "model": "m"}}
+    recipe = notes_recipe({"kind": "judge"}, {"kind": "any_of", "critics": [{"kind": "rules"}, own]})
+    assert [chat.model_name for chat in recipe.chats] == ["scripted", "m"], "the first asks the recipe's teacher"

@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from critics.critic import Score
-from critics.overlap import NO_REFERENCE, TOO_SHORT, UNLIKE, OverlapCritic, common_length, read_references, rouge_l
-from critics.settings import OverlapSettings
+from critics.overlap import (
+    NO_REFERENCE,
+    TOO_SHORT,
+    UNLIKE,
+    OverlapCritic,
+    OverlapSettings,
+    common_length,
+    read_references,
+    rouge_l,
+)
 from ostensive.errors import SettingsError
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=9)

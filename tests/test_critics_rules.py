@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from builders.localized.records import Qar
 from critics import rules
 from critics.critic import Score
-from critics.rules import RULES, CheckedTexts, RulesCritic, sentence_count, without_phrases
-from critics.settings import RulesSettings
+from critics.lexicon import sentence_count, without_phrases
+from critics.rules import RULES, CheckedTexts, RulesCritic, RulesSettings
 from ostensive.errors import SettingsError
 from ostensive.records import Probe
 from ostensive.settings import validate

@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Sequence
-from typing import get_args
 
 import pytest
 from critic_context import CAPTIONS, CAPTIONS_CONTEXT, SERVICES, Caption, caption, context, noted, qar
@@ -10,15 +9,13 @@ from critic_context import CAPTIONS, CAPTIONS_CONTEXT, SERVICES, Caption, captio
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from critics.critic import Critic, NoScore, Score, ScoringSettings
-from critics.settings import (
-    CriticSettings,
-    EvidenceSettings,
-    FeedbackSettings,
-    JudgeSettings,
-    OverlapSettings,
-    RulesSettings,
-)
-from critics.stage import CRITICS, ScoreStage, check_critics, judge_stage, judged, scored
+from critics.evidence import EvidenceSettings
+from critics.feedback import FeedbackSettings
+from critics.judge import JudgeSettings
+from critics.overlap import OverlapSettings
+from critics.rules import RulesSettings
+from critics.stage import ScoreStage, judge_stage, judged, scored
+from critics.table import CriticSettings, check_critics
 from ostensive import arrow
 from ostensive.errors import SettingsError
 from ostensive.records import Candidate, CriticScore, Judged, Judgement, Scored, Spend
@@ -125,11 +122,6 @@ def test_two_critics_of_one_name_are_refused() -> None:
 def test_what_is_no_score(probability: float, reason: str) -> None:
     with pytest.raises(AssertionError, match="a score"):
         Score(probability, reason)
-
-
-def test_every_kind_of_settings_has_a_critic() -> None:
-    kinds = {settings.model_fields["kind"].default for settings in get_args(get_args(CriticSettings)[0])}
-    assert kinds == {*CRITICS, "all_of", "any_of"}
 
 
 def test_stages_pickle_with_all_that_they_are_made_of() -> None:

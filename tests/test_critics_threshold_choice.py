@@ -7,8 +7,8 @@ from annotated_run import write_stage
 from critic_context import CAPTIONS, Caption, caption, notes_recipe
 
 from critics.labels import CriterionTarget, Label, write_labels
-from critics.settings import critics_of, leaves, titles, with_critic, with_threshold
 from critics.stage import JUDGED, SCORED
+from critics.table import critics_of, leaves, titles, with_critic, with_threshold
 from critics.threshold_choice import ThresholdTarget, choose_threshold, put_in_force
 from critics.trained.settings import TrainedSettings
 from ostensive.errors import SettingsError

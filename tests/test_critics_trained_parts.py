@@ -1,4 +1,4 @@
-"""The arithmetic of the trained critic: what is drawn, parts by whole images, calibration, figures, and its card."""
+"""The arithmetic of the trained critic: what is drawn, splits by whole images, calibration, figures, and its card."""
 
 import json
 import logging
@@ -20,14 +20,14 @@ from critics.trained.inputs import (
     check_labels,
     drawn_regions,
     read_examples,
-    split,
+    split_examples,
     steps_of,
 )
 from critics.trained.scoring import (
     Calibration,
-    PartCounts,
     Prediction,
     RatingError,
+    SplitCounts,
     accepted_in_best,
     average_precision,
     calibration_error,
@@ -127,22 +127,22 @@ def test_mixed_draws_the_mentioned_alone_in_three_of_five() -> None:
 def test_no_image_is_in_two_parts_and_no_example_is_lost(rows: list[tuple[int, bool]], seed: int) -> None:
     examples = [example(f"image {number}", place, accepted) for place, (number, accepted) in enumerate(rows)]
     try:
-        parts = split(examples, held_out_share=0.2, test_share=0.2, seed=seed)
+        splits = split_examples(examples, held_out_share=0.2, test_share=0.2, seed=seed)
     except SettingsError as error:
         assert "all accepted" in str(error) or "all rejected" in str(error) or "has no labels" in str(error)  # noqa: PT017
         return
-    found = (parts.train, parts.held_out, parts.test)
-    images = [{one.image.image_id for one in part} for part in found]
+    found = (splits.train, splits.held_out, splits.test)
+    images = [{one.image.image_id for one in split} for split in found]
     assert sum(map(len, images)) == len(set().union(*images))
-    assert sorted(one.label.row_id for part in found for one in part) == sorted(one.label.row_id for one in examples)
-    assert split(examples, held_out_share=0.2, test_share=0.2, seed=seed) == parts
+    assert sorted(one.label.row_id for split in found for one in split) == sorted(one.label.row_id for one in examples)
+    assert split_examples(examples, held_out_share=0.2, test_share=0.2, seed=seed) == splits
 
 
 def test_a_part_with_one_kind_of_label_is_refused() -> None:
     rows = [example(f"image {place}", place, True) for place in range(20)]
     rows += [example("image 20", place, False) for place in range(20, 30)]
     with pytest.raises(SettingsError) as refused:
-        split(rows, held_out_share=0.2, test_share=0.2, seed=0)
+        split_examples(rows, held_out_share=0.2, test_share=0.2, seed=0)
     assert "from 21 images with 30 labels; label more images, give it a larger share" in str(refused.value)
 
 
@@ -240,7 +240,7 @@ def test_figures_by_hand() -> None:
         label("d", "y", False, 2.0, 1.0),
     ]
     one = figures_of(found, labels, Calibration())
-    assert one.part == PartCounts(rows=4, images=2, accepted=2)
+    assert one.counts == SplitCounts(rows=4, images=2, accepted=2)
     assert (one.precision, one.recall, one.f1) == (0.5, 0.5, 0.5)
     assert one.average_precision == pytest.approx((1 + 2 / 3) / 2)
     assert one.accepted_in_best_fifth == 1.0
@@ -342,8 +342,8 @@ def test_the_card_says_what_was_reached() -> None:
         version="abc" * 22,
         base_version="sha256:0",
         labels_hash="def" * 22,
-        train=PartCounts(80, 30, 40),
-        held_out=PartCounts(10, 4, 5),
+        train=SplitCounts(80, 30, 40),
+        held_out=SplitCounts(10, 4, 5),
         test=figures_of(found, labels, Calibration(0.1, 1.7)),
         rounds=(evaluation(0, 0.6, 0.6, 0.7, 12.0), evaluation(1, 0.8, 0.5, 0.6, 11.0)),
         best_epoch=1,
@@ -360,7 +360,7 @@ def test_the_card_says_what_was_reached() -> None:
     card = critic_card(made, figures, file)
     for line in (
         "# A critic of question, answer and rationale\n",
-        "| part | triples | images | accepted |",
+        "| split | triples | images | accepted |",
         "- Heads, with their weights in the loss: accept 1, rating of qa 0.5, rating of rationale 0.5.",
         "| error of the rating of qa (of always the mean 0.000) | 0.000 |",
         "| training | 80 | 30 | 50.0% |",

@@ -115,7 +115,7 @@ def test_labels_can_be_learned_by_heart_and_the_folder_is_applied(place: Path, t
     found = probabilities(tmp_path / "critic", place)
     # The weights are those of the best round on few held-out rows.
     assert average_precision(found, [labels[row.row_id].accepted for row in rows]) > 0.8
-    assert figures.train.rows + figures.held_out.rows + figures.test.part.rows == len(labels)
+    assert figures.train.rows + figures.held_out.rows + figures.test.counts.rows == len(labels)
     assert {path.name for path in (tmp_path / "critic").iterdir()} == {
         "README.md",
         "backbone",

@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ from builders.localized.recipe import KIND, LocalizedRecipe
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
 from cards.samples import PublicForm
-from critics import evidence, feedback, judge, overlap, rules
-from critics.trained import critic as trained
+from critics import judge, rules
+from critics.table import CRITICS
 from critics.trained.settings import TrainSettings
 from ostensive.chat import retry
 from ostensive.chat.endpoint import ServedTeacherSettings
@@ -47,7 +48,7 @@ from ostensive.recipe import CorpusSettings, RunSettings, parse_assignments
 from ostensive.records import NO_SPEND
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
 from verbalizers import stage as verbalizing
-from verbalizers.settings import VerbalizeSettings
+from verbalizers.table import VerbalizeSettings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -360,8 +361,14 @@ def teacher_reasons(stops: bool) -> set[str]:
     return found
 
 
+def phrases_of(module: ModuleType) -> set[str]:
+    """The texts that a module itself has as public constants."""
+    own = re.findall(r"^([A-Z][A-Z_]*)\b.* = ", inspect.getsource(module), re.MULTILINE)
+    return {value for value in (getattr(module, name) for name in own) if isinstance(value, str)}
+
+
 def test_the_tables_of_reasons_are_those_of_the_code() -> None:
-    phrases = {value for name, value in vars(refusals).items() if name.isupper() and isinstance(value, str)}
+    phrases = phrases_of(refusals)
     assert names_in("reasons: images failed") == refusals.FAULTS
     assert names_in("reasons: images dropped") == phrases - refusals.FAULTS
     assert names_in("reasons: annotations") == set(annotations.REASONS)
@@ -371,11 +378,8 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: judged") == rule_reasons()
     assert {row[1].strip("`") for row in table_after("reasons: judged")} == set(rules.RULES)
     assert names_in("reasons: critics") == {
-        *(evidence.UNKNOWN_REGION, evidence.UNSUPPORTED, evidence.NO_EVIDENCE),
+        *(phrase for critic in CRITICS.values() for phrase in phrases_of(sys.modules[critic.__module__])),
         *(judge.low_reason(part) for part in KIND.judged_parts),
-        judge.UNREADABLE,
-        *(overlap.UNLIKE, overlap.NO_REFERENCE, overlap.TOO_SHORT),
-        *(feedback.REJECTED, feedback.UNRATED, trained.UNLIKELY, trained.TOO_LONG),
     }
     assert names_in("reasons: teacher failed") == teacher_reasons(stops=False)
     assert names_in("reasons: teacher stops") == teacher_reasons(stops=True)

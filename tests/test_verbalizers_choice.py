@@ -12,10 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ostensive.errors import SettingsError
-from ostensive.records import Box
+from ostensive.records import AREA_LABEL, Box
 from ostensive.settings import validate
 from verbalizers.choice import (
-    AREA_LABEL,
     CHOICE_VERSION,
     PEOPLE_LABELS,
     WHOLE_BOX,

@@ -23,8 +23,8 @@ from verbalizers.clip.concepts import ClipConcepts, concept_sentence
 from verbalizers.clip.model import ClipModel, central_part
 from verbalizers.clip.settings import ClipConceptSettings
 from verbalizers.label_lists import load_labels
-from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
+from verbalizers.table import VerbalizeSettings
 
 open_clip = pytest.importorskip("open_clip")
 torch = pytest.importorskip("torch")

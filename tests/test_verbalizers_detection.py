@@ -17,22 +17,23 @@ from numpy.typing import NDArray
 from opened_verbalizers import opened
 from PIL import Image
 
-from ostensive.records import Box
+from ostensive.records import AREA_LABEL, Box
 from verbalizers.base import DecodedImage, ImageFailure, Workers, open_workers
-from verbalizers.choice import AREA_LABEL, WHOLE_BOX, ChoiceSettings, Proposal
+from verbalizers.choice import WHOLE_BOX, ChoiceSettings, Proposal
 from verbalizers.detectors.detection import (
     DETECTION_VERSION,
     MAX_SIDE_PX,
     DetectedRegions,
     Detection,
     DetectionError,
+    DetectorSettings,
     clean_label,
     each_in_threads,
     manageable,
     proposals,
     sift,
 )
-from verbalizers.detectors.settings import DetectorRegionSettings, DetectorSettings
+from verbalizers.detectors.transformers_backend import DetectorRegionSettings
 
 Pixels = NDArray[np.uint8]
 

@@ -35,18 +35,12 @@ from ostensive.stage import Failed, Kept
 from verbalizers.base import DecodedImage, ImageFailure, RegionProposer, Workers, open_workers
 from verbalizers.choice import ChoiceSettings, Proposal
 from verbalizers.detectors.detection import DetectedRegions, Detection, Detector
-from verbalizers.detectors.settings import (
-    DetectorRegionSettings,
-    TorchvisionRegionSettings,
-    ZeroShotRegionSettings,
-)
-from verbalizers.detectors.torchvision_backend import TorchvisionDetector
-from verbalizers.detectors.transformers_backend import TransformersDetector, detector_regions
-from verbalizers.detectors.zero_shot_backend import ZeroShotDetector
+from verbalizers.detectors.torchvision_backend import TorchvisionDetector, TorchvisionRegionSettings
+from verbalizers.detectors.transformers_backend import DetectorRegionSettings, TransformersDetector, detector_regions
+from verbalizers.detectors.zero_shot_backend import ZeroShotDetector, ZeroShotRegionSettings
 from verbalizers.detectors.zero_shot_prompts import packed
-from verbalizers.kinds import REGIONS
-from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import VerbalizeStage
+from verbalizers.table import REGIONS, VerbalizeSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -523,7 +517,7 @@ class _Lent:
 
 
 def proposer_of(settings: Any) -> RegionProposer:
-    return REGIONS[settings.kind](settings, CONTEXT)
+    return REGIONS[type(settings)](settings, CONTEXT)
 
 
 def labels_of(said: tuple[Proposal, ...] | ImageFailure) -> list[str]:

@@ -24,8 +24,8 @@ from verbalizers.choice import Proposal
 from verbalizers.detectors.detection import Detection
 from verbalizers.detectors.detectron2_backend import Detectron2Detector, detectron2_regions
 from verbalizers.detectors.detectron2_models import load_model
-from verbalizers.detectors.settings import INSTALL_PAGE, Detectron2RegionSettings
-from verbalizers.settings import VerbalizeSettings
+from verbalizers.detectors.detectron2_weights import INSTALL_PAGE, Detectron2RegionSettings
+from verbalizers.table import VerbalizeSettings
 
 RED_PX, BLUE_PX = (30, 12, 90, 60), (150, 40, 270, 100)  # left, top, right, bottom
 

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 import ostensive
 from ostensive.cli import app
 from ostensive.errors import SettingsError
-from ostensive.records import Verbalization
+from ostensive.records import AREA_LABEL, Verbalization
 from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import read_kept
-from verbalizers.choice import AREA_LABEL, ChoiceSettings
+from verbalizers.choice import ChoiceSettings
 from verbalizers.frequencies import (
     NO_FREQUENCIES,
     Frequencies,
@@ -26,10 +26,11 @@ from verbalizers.frequencies import (
     frequency_lines,
     load_frequencies,
     parse_frequencies,
+    run_frequencies,
 )
-from verbalizers.label_counts import run_frequencies
-from verbalizers.settings import PixelRegionSettings, VerbalizeSettings
+from verbalizers.pixels.proposals import PixelRegionSettings
 from verbalizers.stage import VerbalizeStage
+from verbalizers.table import VerbalizeSettings
 
 SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=drawn by a test")
 

@@ -47,8 +47,8 @@ from verbalizers.image_text.wordings import (
     distinct_questions,
     location_tokens,
 )
-from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import NOT_VERBALIZED, VERBALIZED, VerbalizeStage
+from verbalizers.table import VerbalizeSettings
 
 SIZES = [(60, 40), (40, 60), (33, 90), (1, 1), (2000, 4)]
 

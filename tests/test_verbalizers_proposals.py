@@ -12,10 +12,9 @@ from PIL import Image, ImageDraw, ImageOps
 
 from ostensive.records import Box
 from verbalizers.choice import Proposal, choose
-from verbalizers.pixels.proposals import find_faces, load_cascade, propose
+from verbalizers.pixels.proposals import PixelRegionSettings, find_faces, load_cascade, propose
 from verbalizers.pixels.raster import make_raster, shrink
 from verbalizers.pixels.segments import find_segments
-from verbalizers.settings import PixelRegionSettings
 
 SETTINGS = PixelRegionSettings()
 

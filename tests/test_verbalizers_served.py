@@ -30,8 +30,8 @@ from ostensive.records import NO_SPEND, ImageRecord, Location, Verbalization
 from ostensive.settings import validate
 from ostensive.stage import Failed, Kept, Outcome
 from verbalizers.image_text.settings import EndpointSettings
-from verbalizers.settings import VerbalizeSettings
 from verbalizers.stage import NOT_VERBALIZED, VerbalizeStage
+from verbalizers.table import VerbalizeSettings
 
 COLOURS = {
     "red": (230, 20, 20),

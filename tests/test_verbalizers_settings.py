@@ -3,7 +3,7 @@ import pytest
 from builders.table import load
 from ostensive.errors import SettingsError
 from ostensive.settings import known_keys, validate
-from verbalizers.settings import VerbalizeSettings
+from verbalizers.table import VerbalizeSettings
 
 
 def test_defaults_are_all_pixels() -> None:

@@ -18,8 +18,10 @@ from ostensive.errors import OstensiveError
 from ostensive.records import ImageRecord, Location, Verbalization
 from ostensive.stage import Failed, Kept, Outcome
 from verbalizers.choice import WHOLE_BOX, ChoiceSettings
-from verbalizers.settings import PixelNarrativeSettings, PixelRegionSettings, VerbalizeSettings
+from verbalizers.pixels.proposals import PixelRegionSettings
+from verbalizers.pixels.verbalizers import PixelNarrativeSettings
 from verbalizers.stage import NOT_VERBALIZED, UNREADABLE, VERBALIZED, VerbalizeStage, groups
+from verbalizers.table import VerbalizeSettings
 
 TESTS = Path(__file__).parent
 
@@ -274,7 +276,7 @@ def test_groups_are_bounded_and_keep_the_order(drawn: list[ImageRecord]) -> None
 
 def test_importing_is_quick_and_loads_no_heavy_library() -> None:
     code = (
-        "import sys, verbalizers.stage, verbalizers.settings\n"
+        "import sys, verbalizers.stage, verbalizers.table\n"
         "print([name for name in ('skimage', 'scipy', 'torch', 'sklearn') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

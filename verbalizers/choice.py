@@ -17,13 +17,12 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from ostensive.models.needs import ModelNeed
-from ostensive.records import Box
+from ostensive.records import AREA_LABEL, Box
 from ostensive.settings import Settings
 from verbalizers.frequencies import NO_FREQUENCIES, Frequencies, load_frequencies
 from verbalizers.label_lists import folded
 
 CHOICE_VERSION = "choice-2"
-AREA_LABEL = "area"  # the label of what no detector has named
 WHOLE_BOX = Box(0.0, 0.0, 1.0, 1.0)
 # As detectors, published vocabularies and people who write their own call them.
 PEOPLE_LABELS = (
@@ -91,7 +90,7 @@ class Proposal:
     """A box that may become a region."""
 
     box: Box
-    label: str  # what the proposer took it for, "area" where it does not know
+    label: str  # what the proposer took it for, `AREA_LABEL` where it does not know
     label_probability: float | None  # the proposer's own confidence, 0-1; None where it has none
     kind: str  # what variety is counted by: the label, or the main colour of an area
     prominence: float  # how much it stands out, 0-1: the detector's confidence, or what a proposer has instead

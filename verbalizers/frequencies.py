@@ -2,16 +2,20 @@
 
 The counts come from a file that is there before the run. Counted along while choosing, what an image comes
 to would depend on which images came before it, thus on their order, the partitions and every resumed run.
-`ostensive frequencies` counts the labels of a small pilot run.
+`ostensive frequencies` counts the labels of a small pilot run whose choice of regions was set to keep all
+(`docs/regions.md`), for what was not kept is not in a run.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ostensive.errors import SettingsError
+from ostensive.files import write_text
 from ostensive.fingerprint import fingerprint
+from ostensive.records import AREA_LABEL, Verbalization
+from ostensive.run.folder import RunFolder
 from verbalizers.label_lists import folded
 
 _MAX_DIGITS = 15  # more than anybody counts, and still a number that powers are taken of
@@ -95,3 +99,34 @@ def frequency_lines(frequencies: Frequencies) -> list[str]:
     """The counts as `parse_frequencies` reads them, most frequent first and equals by name."""
     ordered = sorted(frequencies.counts.items(), key=lambda item: (-item[1], item[0]))
     return [f"{label}\t{count}" for label, count in ordered]
+
+
+def run_frequencies(run: Path | str, *, out: Path | None = None) -> Frequencies:
+    """The labels of the regions in `run` and how often each comes; written to the file `out` as well, if there is one.
+
+    Regions that no detector has named (`area`) have no label to count. Raises `SettingsError` where there is no run,
+    where no image of it is verbalized yet, and where no region of it has a label.
+    """
+    folder = RunFolder(Path(run))
+    if not folder.read_state():
+        raise SettingsError(f"{run}: there is no run here; give the folder that was --out of `ostensive build`")
+    if not folder.paths_of(Verbalization):
+        raise SettingsError(f"{run}: no image of this run is verbalized yet; run `ostensive build` first")
+    found = count_labels(label for label in _labels(folder) if label != AREA_LABEL)
+    if not found.counts:
+        raise SettingsError(
+            f"{run}: no region of this run has a label; regions from pixels know none but faces, use a detector"
+        )
+    if out is not None:
+        write_text(out, "".join(f"{line}\n" for line in frequency_lines(found)))
+    return found
+
+
+def _labels(folder: RunFolder) -> Iterator[str]:
+    """The labels of all regions of the images that were verbalized, one column of a partition at a time."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    for path in folder.paths_of(Verbalization):
+        regions = pq.read_table(path, columns=["regions"], filters=[("outcome", "==", "kept")]).column("regions")
+        yield from pc.struct_field(pc.list_flatten(regions), "label").to_pylist()

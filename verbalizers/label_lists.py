@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated, Any  # Any: what YAML gives
+
+from pydantic import BeforeValidator
 
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
@@ -19,6 +22,20 @@ from ostensive.settings import nearest_key
 _MICROWORLD = ("microworld-places", "microworld-shapes", "microworld-looks")
 BUILT_IN = ("places", "imagenet", "concepts", *_MICROWORLD)
 MAX_LABEL_CHARACTERS = 200  # a longer line is no label, and the file no list of labels
+
+
+def _check_source(value: Any) -> Any:
+    """Labels or a file, in one sentence: pydantic's own words on a choice of two types name types."""
+    if not isinstance(value, str | list | tuple) or not value:
+        raise ValueError("a list of labels, or a file with a label a line, is expected")
+    for label in value if not isinstance(value, str) else ():
+        if not isinstance(label, str) or not label.strip() or len(label) > MAX_LABEL_CHARACTERS:
+            raise ValueError(f"labels are texts of 1 to {MAX_LABEL_CHARACTERS} characters")
+    return value
+
+
+LabelSource = Annotated[tuple[str, ...] | str, BeforeValidator(_check_source)]
+"""Labels as a recipe gives them: one by one, or by a list or file to load."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ostensive.images.loader import ImageLoader
 from ostensive.records import NO_SPEND, ImageRecord, Region, Verbalization
 from ostensive.run.services import Services
 from ostensive.stage import Evidence, Failed, Kept, Outcome, Stage
-from verbalizers import kinds
+from verbalizers import table
 from verbalizers.base import (
     Captioner,
     ConceptLabeller,
@@ -33,7 +33,7 @@ from verbalizers.base import (
     open_workers,
 )
 from verbalizers.choice import Proposal
-from verbalizers.settings import VerbalizeSettings
+from verbalizers.table import VerbalizeSettings
 
 VERBALIZED: Final = "verbalized"
 UNREADABLE = "image cannot be read"
@@ -105,11 +105,11 @@ class VerbalizeStage(Stage[ImageRecord, Verbalization]):
             asker=asker,
         )
         self.verbalizers = Verbalizers(
-            kinds.CONCEPTS[settings.concepts.kind](settings.concepts, context),
-            kinds.NARRATIVES[settings.narratives.kind](settings.narratives, context),
-            kinds.REGIONS[settings.regions.kind](settings.regions, context),
-            kinds.CAPTIONS[settings.captions.kind](settings.captions, context),
-            kinds.PROBES[settings.probes.kind](settings.probes, context),
+            table.CONCEPTS[type(settings.concepts)](settings.concepts, context),
+            table.NARRATIVES[type(settings.narratives)](settings.narratives, context),
+            table.REGIONS[type(settings.regions)](settings.regions, context),
+            table.CAPTIONS[type(settings.captions)](settings.captions, context),
+            table.PROBES[type(settings.probes)](settings.probes, context),
         )
         # Two where a server is asked, so that it has work while one of them waits for its last answers.
         self.partitions_at_once = 2 if settings.asks_endpoint or asker is not None else 1

@@ -17,8 +17,9 @@ from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.stage import AnyStage
-from verbalizers.settings import PixelProbeSettings, VerbalizeSettings
+from verbalizers.pixels.verbalizers import PixelProbeSettings
 from verbalizers.stage import VerbalizeStage
+from verbalizers.table import VerbalizeSettings
 
 
 class LocalizedRecipe(FilteredRecipe):

@@ -16,8 +16,7 @@ from importlib.resources import files
 from builders.localized.context import PromptContext, PromptProbe, read_context, read_request
 from builders.localized.facts import Fact, facts_of
 from critics.lexicon import words_of
-from critics.rules import CheckedTexts, first_broken_rule
-from critics.settings import RulesSettings
+from critics.rules import CheckedTexts, RulesSettings, first_broken_rule
 from ostensive.chat.records import Message
 from ostensive.chat.scripted import Script
 

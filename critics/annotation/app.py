@@ -40,8 +40,8 @@ class AnnotationSession:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageView:
-    """A way to look at an item's image: with the regions that are mentioned, with all, with none."""
+class RegionSelection:
+    """Which regions are drawn on the image of an item: those that are mentioned, all, none."""
 
     name: str
     address: str
@@ -135,7 +135,7 @@ class _Page:
             progress=progress,
             place=judged + 1,
             size=size,
-            views=self._views(item),
+            selections=self._selections(item),
             texts=shown_texts(task, item, name),
             questions=[asked_question(task, question, item, name) for question in task.questions],
         )
@@ -217,17 +217,17 @@ class _Page:
                 return task
         raise Refused(404, _NO_PAGE)
 
-    def _views(self, item: Item) -> list[ImageView]:
+    def _selections(self, item: Item) -> list[RegionSelection]:
         subject = self._session.pictures.subjects.get(item.image_id)
         known = () if subject is None else subject.numbers
-        views: Mapping[str, Sequence[int]] = {
+        selections: Mapping[str, Sequence[int]] = {
             "mentioned": [number for number in item.mentions if number in known],
             "all": known,
             "none": (),
         }
         return [
-            ImageView(name, f"/image/{item.image_id}/{'-'.join(map(str, numbers)) or 'none'}.jpg")
-            for name, numbers in views.items()
+            RegionSelection(name, f"/image/{item.image_id}/{'-'.join(map(str, numbers)) or 'none'}.jpg")
+            for name, numbers in selections.items()
             if numbers or name == "none"
         ]
 

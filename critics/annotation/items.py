@@ -17,7 +17,7 @@ from typing import Final
 
 from critics.annotation.tasks import Task
 from critics.lexicon import TAG
-from critics.tables import TableRow, read_rows
+from critics.row_files import TableRow, read_rows
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.recipe_kind import RecipeKind, ShownText

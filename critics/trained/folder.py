@@ -14,7 +14,7 @@ from typing import Any, Final  # Any: JSON values
 from critics.labels import Label
 from critics.trained.inputs import TEXT_VERSION, Example, InputFormat
 from critics.trained.model import BFLOAT16, FLOAT32, CriticModel, load_backbone, make_heads, resolve_precision
-from critics.trained.scoring import Calibration, Figures, PartCounts
+from critics.trained.scoring import Calibration, Figures, SplitCounts
 from critics.trained.settings import BackboneName, ShowingSettings, TrainedSettings, TrainSettings
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors, write_text
@@ -70,8 +70,8 @@ class TrainedFigures:
     version: str  # of the critic: changes with anything that its scores depend on
     base_version: str  # of the model it started from, as `ostensive.models.files` knows it
     labels_hash: str  # of all labels that were used
-    train: PartCounts
-    held_out: PartCounts
+    train: SplitCounts
+    held_out: SplitCounts
     test: Figures
     rounds: tuple[Evaluation, ...]
     best_epoch: int  # whose weights were taken, from 0
@@ -251,7 +251,7 @@ def critic_card(settings: TrainSettings, figures: TrainedFigures, file: CriticFi
     read = " and ".join(part for part in (", ".join(file.parts[:-1]), file.parts[-1]) if part)
     weights = "".join(f", rating of {name} {settings.head_weights.of(name):g}" for name in file.criteria)
     base = f"`{settings.model}`" + (f" at `{settings.revision}`" if settings.revision else "")
-    parts = (("training", figures.train), ("held out", figures.held_out), ("test", test.part))
+    splits = (("training", figures.train), ("held out", figures.held_out), ("test", test.counts))
     return "\n".join(
         [
             "---",
@@ -268,16 +268,13 @@ def critic_card(settings: TrainSettings, figures: TrainedFigures, file: CriticFi
             "    min_accept_probability: 0.8",
             "```\n",
             "## What it was trained on\n",
-            f"| part | {file.noun}s | images | accepted |",
+            f"| split | {file.noun}s | images | accepted |",
             "|---|---|---|---|",
-            *(
-                f"| {name} | {part.rows:,} | {part.images:,} | {part.accepted / part.rows:.1%} |"
-                for name, part in parts
-            ),
+            *(f"| {name} | {one.rows:,} | {one.images:,} | {one.accepted / one.rows:.1%} |" for name, one in splits),
             "",
-            "No image is in two parts. Training was stopped and probabilities were calibrated by the held-out part; the"
-            " test part was used for the figures below and for nothing else.\n",
-            "## Figures on the test part\n",
+            "No image is in two splits. Training was stopped and probabilities were calibrated by the held-out split;"
+            " the test split was used for the figures below and for nothing else.\n",
+            "## Figures on the test split\n",
             "| measure | value |",
             "|---|---|",
             *_rows(test),
@@ -304,7 +301,7 @@ def critic_card(settings: TrainSettings, figures: TrainedFigures, file: CriticFi
 
 
 def _rows(test: Figures) -> list[str]:
-    chance = test.part.accepted / test.part.rows
+    chance = test.counts.accepted / test.counts.rows
     return [
         f"| precision, recall, F1 at probability 0.5 | {test.precision:.3f}, {test.recall:.3f}, {test.f1:.3f} |",
         f"| average precision (chance {chance:.3f}) | {test.average_precision:.3f} |",

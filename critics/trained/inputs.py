@@ -1,4 +1,4 @@
-"""From labelled rows of a run to what a critic's model is given: texts under their headings, regions drawn, parts.
+"""From labelled rows of a run to what a critic's model is given: texts under their headings, regions drawn, splits.
 
 The texts are fixed, and a part of what a critic is: one that learned "Rationale:" must not be asked with "Reason:".
 What is drawn depends on the seed, the row and the round alone, so that order, batches and resuming change nothing.
@@ -38,7 +38,7 @@ APPLIED: Final = -1
 """The round of training in which a critic is not trained but applied."""
 MIN_LABELS: Final = 20
 _CACHE_BYTES: Final = 512 << 20
-PartName = Literal["train", "held-out", "test"]
+SplitName = Literal["train", "held-out", "test"]
 
 _log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class LabelSplits:
     """Examples by what they are for; no image is in two of them."""
 
     train: tuple[Example, ...]
@@ -223,30 +223,31 @@ def _kept_of_class(run: RunFolder, record: type) -> Iterator[Any]:
             yield from _kept(run, stage, record)
 
 
-def split(examples: Sequence[Example], *, held_out_share: float, test_share: float, seed: int) -> Parts:
-    """`examples` in three parts by whole images, drawn from the seed; each gets an image at least.
+def split_examples(examples: Sequence[Example], *, held_out_share: float, test_share: float, seed: int) -> LabelSplits:
+    """`examples` in three splits by whole images, drawn from the seed; each gets an image at least.
 
-    Raises `SettingsError` where a part would have labels of one kind only, for it could neither stop a training nor
+    Raises `SettingsError` where a split would have labels of one kind only, for it could neither stop a training nor
     measure one.
     """
     by_image: dict[str, list[Example]] = {}
     for example in examples:
         by_image.setdefault(example.image.image_id, []).append(example)
     order = sorted(by_image, key=lambda image_id: fingerprint([seed, image_id]))
-    parts: dict[PartName, list[Example]] = {"test": [], "held-out": [], "train": []}
-    shares: dict[PartName, float] = {"test": test_share, "held-out": held_out_share}
+    splits: dict[SplitName, list[Example]] = {"test": [], "held-out": [], "train": []}
+    shares: dict[SplitName, float] = {"test": test_share, "held-out": held_out_share}
     for image_id in order:
-        wanting: list[PartName] = [name for name, share in shares.items() if len(parts[name]) < share * len(examples)]
-        parts[wanting[0] if wanting else "train"] += by_image[image_id]
-    for part, found in parts.items():
+        wanting: list[SplitName] = [name for name, share in shares.items() if len(splits[name]) < share * len(examples)]
+        splits[wanting[0] if wanting else "train"] += by_image[image_id]
+    for name, found in splits.items():
         accepted = sum(example.label.accepted for example in found)
         if accepted in (0, len(found)):
             what = f"{len(found)} labels, all {'accepted' if accepted else 'rejected'}" if found else "no labels"
             raise SettingsError(
-                f"the {part} part has {what}, from {len(by_image)} images with {len(examples)} labels; label more"
-                " images, give it a larger share (held_out_share, test_share), or draw the parts anew with another seed"
+                f"the {name} split has {what}, from {len(by_image)} images with {len(examples)} labels; label"
+                " more images, give it a larger share (held_out_share, test_share), or draw the splits anew with"
+                " another seed"
             )
-    return Parts(tuple(parts["train"]), tuple(parts["held-out"]), tuple(parts["test"]))
+    return LabelSplits(tuple(splits["train"]), tuple(splits["held-out"]), tuple(splits["test"]))
 
 
 def steps_of(examples: Sequence[Example], epoch: int, *, batch_size: int, seed: int) -> list[list[Example]]:

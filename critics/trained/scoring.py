@@ -138,9 +138,9 @@ def _failure(row: CriticInput, error: Exception) -> OstensiveError:
             f"row {row.row_id}: out of memory with one row at a time; set precision=bfloat16 or another device, or use"
             " a smaller critic"
         )
-    told = " ".join(str(error).split())[:300]
+    message = " ".join(str(error).split())[:300]
     return CriticFailedError(
-        f"row {row.row_id} of {row.image.source}: the critic's model fails: {type(error).__name__}: {told}; score"
+        f"row {row.row_id} of {row.image.source}: the critic's model fails: {type(error).__name__}: {message}; score"
         " without this image, or with another critic"
     )
 
@@ -184,8 +184,8 @@ def calibration_error(probabilities: Sequence[float], accepted: Sequence[bool]) 
 
 
 @dataclass(frozen=True, slots=True)
-class PartCounts:
-    """A part of the labels."""
+class SplitCounts:
+    """How much is in a split of the labels."""
 
     rows: int
     images: int
@@ -203,9 +203,9 @@ class RatingError:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a critic reaches on a part of the labels. Shares and probabilities are 0-1."""
+    """What a critic reaches on a split of the labels. Shares and probabilities are 0-1."""
 
-    part: PartCounts
+    counts: SplitCounts
     precision: float  # of those at or above 0.5, the accepted share; 0 where there are none
     recall: float
     f1: float
@@ -216,10 +216,10 @@ class Figures:
     ratings: tuple[RatingError, ...]
 
 
-def counts_of(labels: Sequence[Label]) -> PartCounts:
-    """The counts of a part."""
+def counts_of(labels: Sequence[Label]) -> SplitCounts:
+    """The counts of a split."""
     images = {label.image_id for label in labels}
-    return PartCounts(len(labels), len(images), sum(label.accepted for label in labels))
+    return SplitCounts(len(labels), len(images), sum(label.accepted for label in labels))
 
 
 def figures_of(found: Sequence[Prediction], labels: Sequence[Label], calibration: Calibration) -> Figures:
@@ -238,7 +238,7 @@ def figures_of(found: Sequence[Prediction], labels: Sequence[Label], calibration
         off = np.asarray([one.ratings[place] for one in found]) - wanted
         ratings.append(RatingError(criterion.name, float(np.sqrt(np.mean(off**2))), float(np.std(wanted))))
     return Figures(
-        part=counts_of(labels),
+        counts=counts_of(labels),
         precision=float(precision),
         recall=float(recall),
         f1=float(f1),

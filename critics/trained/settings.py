@@ -90,7 +90,7 @@ class TrainSettings(Settings):
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     """Of the arithmetic; weights stay in float32. auto: bfloat16 on a GPU that has it, else float32."""
     seed: int = Field(default=0, ge=0)
-    """Of the parts, the order, the regions drawn, the dropout and the heads' beginning."""
+    """Of the splits, the order, the regions drawn, the dropout and the heads' beginning."""
     device: Operational[Device] = "auto"
     """auto, cpu, mps, cuda or cuda:1."""
     rows_at_once: Operational[Annotated[int, Field(ge=1, le=4096)]] = 8

@@ -29,12 +29,12 @@ from critics.trained.inputs import (
     CriticInput,
     Example,
     InputFormat,
-    Parts,
+    LabelSplits,
     Pictures,
     criteria_of,
     image_loader,
     read_examples,
-    split,
+    split_examples,
     steps_of,
 )
 from critics.trained.model import (
@@ -112,7 +112,9 @@ def train_critic(
     for name in sorted(settings.head_weights.criteria.keys() - set(criteria)):
         known = ", ".join(criteria) or "none"
         raise SettingsError(f"head_weights.criteria.{name}: the labels have no such criterion; theirs are {known}")
-    parts = split(examples, held_out_share=settings.held_out_share, test_share=settings.test_share, seed=settings.seed)
+    splits = split_examples(
+        examples, held_out_share=settings.held_out_share, test_share=settings.test_share, seed=settings.seed
+    )
     base = model_version(settings.model, settings.revision)
     inputs = InputFormat(settings.backbone, kind.judging_question, settings.show, settings.seed)
     made_from = fingerprint(
@@ -130,26 +132,26 @@ def train_critic(
     if out.exists() and not (out / _UNFINISHED).exists() and any(out.iterdir()):
         raise SettingsError(f"{out} holds other files; choose an empty folder for the critic")
     pictures = Pictures(image_loader(run).load, settings.show.image_side_px)
-    training = _CriticTraining(settings, inputs, parts, pictures, tell)
+    training = _CriticTraining(settings, inputs, splits, pictures, tell)
     rounds = training.run(out / _UNFINISHED, made_from)
-    parts, calibration = training.parts, training.calibration()
-    test = figures_of(training.predict(parts.test), _labels(parts.test), calibration)
+    splits, calibration = training.splits, training.calibration()
+    test = figures_of(training.predict(splits.test), _labels(splits.test), calibration)
     file = make_file(
-        inputs, kind, training.model.criteria, calibration=calibration, known=known_regions(parts.train, settings.show)
+        inputs, kind, training.model.criteria, calibration=calibration, known=known_regions(splits.train, settings.show)
     )
     write_critic(out, training.model, file)
     figures = TrainedFigures(
         version=critic_version(out),
         base_version=base,
         labels_hash=fingerprint([asdict(one.label) for one in examples]),
-        train=counts_of(_labels(parts.train)),
-        held_out=counts_of(_labels(parts.held_out)),
+        train=counts_of(_labels(splits.train)),
+        held_out=counts_of(_labels(splits.held_out)),
         test=test,
         rounds=rounds,
         best_epoch=rounds.index(best_round(rounds)),
         seconds=sum(one.seconds for one in rounds),
     )
-    write_record(out, settings, figures, made_from=made_from, image_ids=(one.image.image_id for one in parts.train))
+    write_record(out, settings, figures, made_from=made_from, image_ids=(one.image.image_id for one in splits.train))
     shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
     give_back_memory()
     return figures
@@ -169,7 +171,7 @@ def is_over(rounds: Sequence[Evaluation], patience: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Microbatch:
     """Rows of a step that go through the model together."""
 
     rows: Sequence[Example]
@@ -185,14 +187,14 @@ class _CriticTraining:
         self,
         settings: TrainSettings,
         inputs: InputFormat,
-        parts: Parts,
+        splits: LabelSplits,
         pictures: Pictures,
         tell: Callable[[str], None],
     ) -> None:
         self._settings, self._inputs, self._pictures, self._tell = settings, inputs, pictures, tell
         device = resolve_device(settings.device)
         backbone = load_backbone(settings.backbone, settings.model, settings.revision, dtype=FLOAT32, device=device)
-        criteria = criteria_of(parts.train[0].label)
+        criteria = criteria_of(splits.train[0].label)
         heads = make_heads(backbone.width, len(criteria), settings.seed, backbone.first_accept_weights()).to(device)
         self.model = CriticModel(backbone, heads, criteria, device, resolve_precision(settings.precision, device))
         if device == "cpu":
@@ -200,8 +202,8 @@ class _CriticTraining:
         self.model.freeze(settings)
         self.model.set_training(settings, on=False)
         self._scorer = Scorer(self.model, pictures, BatchSize(settings.rows_at_once, settings.model))
-        self.parts = Parts(*(self._fitting(part) for part in (parts.train, parts.held_out, parts.test)))
-        classes = balanced_weights(_labels(self.parts.train)) if settings.class_balance else ClassWeights()
+        self.splits = LabelSplits(*map(self._fitting, (splits.train, splits.held_out, splits.test)))
+        classes = balanced_weights(_labels(self.splits.train)) if settings.class_balance else ClassWeights()
         self._loss = CriticLoss(criteria, settings.head_weights, classes)
         self._logit_offset = math.log(classes.accepted / classes.rejected)
 
@@ -209,19 +211,19 @@ class _CriticTraining:
         """Trains, and leaves the model with the weights of the best of the rounds that it returns."""
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        settings, model, parts = self._settings, self.model, self.parts
+        settings, model, splits = self._settings, self.model, self.splits
         trainable = model.trainable
-        steps_a_round = -(-len(parts.train) // settings.batch_size)
+        steps_a_round = -(-len(splits.train) // settings.batch_size)
 
         @lru_cache(maxsize=1)
         def steps(epoch: int) -> list[list[Example]]:
-            return steps_of(parts.train, epoch, batch_size=settings.batch_size, seed=settings.seed)
+            return steps_of(splits.train, epoch, batch_size=settings.batch_size, seed=settings.seed)
 
-        def parts_of(step: int, _progress: float, most: int) -> list[_Part]:
+        def microbatches_of(step: int, _progress: float, most: int) -> list[_Microbatch]:
             epoch, place = divmod(step, steps_a_round)
             rows = steps(epoch)[place]
             normalizer = loss_normalizer(_labels(rows), self._loss.classes)
-            return [_Part(rows[start : start + most], epoch, normalizer) for start in range(0, len(rows), most)]
+            return [_Microbatch(rows[start : start + most], epoch, normalizer) for start in range(0, len(rows), most)]
 
         def after_round(rounds: Sequence[Evaluation]) -> None:
             one = rounds[-1]
@@ -239,9 +241,9 @@ class _CriticTraining:
                 weights=trainable,
                 optimizer=self._optimizer(),
                 schedule=StepSchedule(settings.max_epochs * steps_a_round, settings.warm_up_share),
-                parts=parts_of,
+                parts=microbatches_of,
                 prepare=self._prepare,
-                loss=lambda part: self._loss.of(model.forward(part.inputs), _labels(part.rows), part.normalizer),
+                loss=lambda some: self._loss.of(model.forward(some.inputs), _labels(some.rows), some.normalizer),
                 step_seed=lambda step: int(fingerprint([settings.seed, *divmod(step, steps_a_round)])[:15], 16),
                 size=BatchSize(min(settings.rows_at_once, settings.batch_size), settings.model),
                 checkpoint=folder / _CHECKPOINT,
@@ -260,9 +262,9 @@ class _CriticTraining:
         return state.evaluations
 
     def calibration(self) -> Calibration:
-        """By the held-out part."""
-        logits = [one.accept_logit for one in self.predict(self.parts.held_out)]
-        return fit_temperature(logits, [label.accepted for label in _labels(self.parts.held_out)], self._logit_offset)
+        """By the held-out split."""
+        logits = [one.accept_logit for one in self.predict(self.splits.held_out)]
+        return fit_temperature(logits, [label.accepted for label in _labels(self.splits.held_out)], self._logit_offset)
 
     def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """What the model finds of each example."""
@@ -284,19 +286,19 @@ class _CriticTraining:
 
     def _evaluate(self) -> dict[str, float]:
         self.model.set_training(self._settings, on=False)
-        logits = [one.accept_logit for one in self.predict(self.parts.held_out)]
+        logits = [one.accept_logit for one in self.predict(self.splits.held_out)]
         self.model.set_training(self._settings, on=True)
-        accepted = [label.accepted for label in _labels(self.parts.held_out)]
+        accepted = [label.accepted for label in _labels(self.splits.held_out)]
         return {
             "average_precision": average_precision(logits, accepted),
             # With the temperature that suits it best.
             "cross_entropy": cross_entropy(logits, accepted, fit_temperature(logits, accepted, self._logit_offset)),
         }
 
-    def _prepare(self, part: _Part) -> _Part:
-        rows = [self._input_of(row, part.epoch) for row in part.rows]
+    def _prepare(self, microbatch: _Microbatch) -> _Microbatch:
+        rows = [self._input_of(row, microbatch.epoch) for row in microbatch.rows]
         pictures = [self._pictures.drawn(row) for row in rows]
-        return replace(part, inputs=self.model.backbone.prepare(pictures, [row.text for row in rows]))
+        return replace(microbatch, inputs=self.model.backbone.prepare(pictures, [row.text for row in rows]))
 
     def _input_of(self, example: Example, epoch: int = APPLIED) -> CriticInput:
         return self._inputs.input_of(example.label.row_id, example.texts, example.image, example.regions, epoch)

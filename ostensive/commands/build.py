@@ -159,8 +159,7 @@ def frequencies(
 ) -> None:
     """Count the labels of a run's regions, for verbalize.regions.choice.frequencies: label, tab, count."""
     from ostensive.commands.show import to_json
-    from verbalizers.frequencies import frequency_lines
-    from verbalizers.label_counts import run_frequencies
+    from verbalizers.frequencies import frequency_lines, run_frequencies
 
     found = run_frequencies(run, out=out)
     if as_json:

@@ -132,9 +132,9 @@ def _rebuild(run: Path, reporter: "Reporter", stop: threading.Event) -> "Rebuild
 def trained_lines(figures: "TrainedFigures", out: Path, noun: str) -> Iterator[str]:
     """What a training came to, measured on labels that it did not see."""
     test = figures.test
-    base = test.part.accepted / test.part.rows
+    base = test.counts.accepted / test.counts.rows
     yield f"critic      {out} (version {figures.version[:12]})"
-    yield f"tested on   {test.part.rows:,} {noun}s of {test.part.images:,} images, {base:.1%} of them accepted"
+    yield f"tested on   {test.counts.rows:,} {noun}s of {test.counts.images:,} images, {base:.1%} of them accepted"
     yield f"best fifth  {test.accepted_in_best_fifth:.1%} accepted"
     yield f"at 0.5      precision {test.precision:.3f}, recall {test.recall:.3f}, F1 {test.f1:.3f}"
     yield f"card        {out / 'README.md'}"

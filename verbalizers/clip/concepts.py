@@ -82,8 +82,8 @@ class ClipConcepts(Verbalizer):
 
     def concepts(self, images: Sequence[DecodedImage]) -> Sequence[tuple[str, ...] | ImageFailure]:
         """One sentence a list that has something to say, for each image."""
-        said = each_in_batches(images, self._size, Steps(self._prepare, self._work))
-        return [ImageFailure(describe_error(found)) if isinstance(found, Exception) else found for found in said]
+        found = each_in_batches(images, self._size, Steps(self._prepare, self._work))
+        return [ImageFailure(describe_error(one)) if isinstance(one, Exception) else one for one in found]
 
     def _prepare(self, images: Sequence[DecodedImage]) -> _Ready:
         prepared = self.workers.map(lambda image: self._model.preprocess(image.pixels), images)
@@ -92,10 +92,10 @@ class ClipConcepts(Verbalizer):
         return _Ready(self._model.stack(tensors) if tensors else None, failures)
 
     def _work(self, ready: _Ready) -> list[tuple[str, ...] | ImageFailure]:
-        said = iter(self._tell(ready.pixels) if ready.pixels is not None else [])
-        return [next(said) if failure is None else failure for failure in ready.failures]
+        made = iter(self._sentences(ready.pixels) if ready.pixels is not None else [])
+        return [next(made) if failure is None else failure for failure in ready.failures]
 
-    def _tell(self, pixels: "torch.Tensor") -> list[tuple[str, ...] | ImageFailure]:
+    def _sentences(self, pixels: "torch.Tensor") -> list[tuple[str, ...] | ImageFailure]:
         import torch
 
         with torch.inference_mode():
@@ -108,11 +108,11 @@ class ClipConcepts(Verbalizer):
                 positions = retrieve(features, index, section.top_k, self._settings.max_label_cosine, barred)
                 barred = torch.cat([barred, senses_of(positions, index)], dim=1)
                 labels = self._lists[name].labels
-                for told, found in zip(sentences, positions.tolist(), strict=True):
-                    told.extend(concept_sentence(name, [labels[place] for place in found if place >= 0]))
+                for of_image, found in zip(sentences, positions.tolist(), strict=True):
+                    of_image.extend(concept_sentence(name, [labels[place] for place in found if place >= 0]))
         return [
-            tuple(told) if fine else ImageFailure("the model's features of the image are not finite numbers")
-            for told, fine in zip(sentences, is_finite, strict=True)
+            tuple(of_image) if fine else ImageFailure("the model's features of the image are not finite numbers")
+            for of_image, fine in zip(sentences, is_finite, strict=True)
         ]
 
     @property
@@ -144,8 +144,8 @@ def concept_sentence(name: str, labels: Sequence[str]) -> list[str]:
     """The sentence of the list `name` on `labels`, likeliest first; none where there are none."""
     if not labels:
         return []
-    said = listing(labels) if name != "places" else " or ".join(labels)
-    return [_SENTENCES[name].format(said)]
+    listed = listing(labels) if name != "places" else " or ".join(labels)
+    return [_SENTENCES[name].format(listed)]
 
 
 def _read_list(name: str, section: LabelListSettings) -> LabelList:

@@ -9,7 +9,7 @@ repository that holds them would change when its page is edited, and finished ro
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: JSON values
 
 from ostensive.errors import SettingsError
 from ostensive.models.digests import files_digest, folder_digest
@@ -29,7 +29,7 @@ class HubTokenizer:
     commit: str
     context_length: int
     mode: str | None
-    options: dict[str, Any]  # Any: JSON values, for the tokenizer's constructor
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class HubClip:
     tokenizer: HubTokenizer | None  # None takes open_clip's own
 
 
-def told_to_open_clip(model: str) -> str:
+def open_clip_name(model: str) -> str:
     """`model` in the words of open_clip: one that comes with this package is a folder."""
     return f"{FOLDER}{located(model)}" if model.startswith(PACKAGED) else model
 
 
 def weights_version(model: str, pretrained: str | None) -> str:
     """What the weights are known by: content, commit, or a tag of open_clip. Raises `SettingsError` as `hub_clip`."""
-    model = told_to_open_clip(model)
+    model = open_clip_name(model)
     if model.startswith(FOLDER):
         suffixes = MODEL_SUFFIXES | set(WEIGHTS_SUFFIXES)
         return f"sha256:{folder_digest(Path(model.removeprefix(FOLDER)), suffixes)}"
@@ -103,7 +103,7 @@ def fetch_weights(found: HubClip) -> None:
         ) from error
 
 
-def read_config(path: Path, what: str) -> dict[str, Any]:  # Any: JSON values
+def read_config(path: Path, what: str) -> dict[str, Any]:
     """open_clip's description of a model; raises `SettingsError`, beginning with `what`, where it is none."""
     try:
         config = json.loads(path.read_text("utf-8"))

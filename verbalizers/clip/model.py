@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self  # Any: open_clip ships no types; JSON values
 
 import PIL.Image
 
@@ -26,8 +26,8 @@ from verbalizers.clip.files import (
     check_folder,
     fetch_weights,
     hub_clip,
+    open_clip_name,
     split_hub_name,
-    told_to_open_clip,
 )
 from verbalizers.clip.settings import ClipConceptSettings
 
@@ -49,7 +49,7 @@ class ClipModel:
         check_model(settings.model, settings.pretrained)
         self._settings = settings
         self._text_size = BatchSize(_TEXTS_AT_ONCE, f"{settings.model}, labels")
-        self._model: Any = None  # Any: open_clip is imported on opening only, and ships no types
+        self._model: Any = None
         self._preprocess: Any = None
         self._tokenizer: Any = None
         self._digest: str | None = None
@@ -105,7 +105,7 @@ class ClipModel:
             features.append(feature)
         return torch.stack(features)
 
-    def text_identity(self, texts: Sequence[str]) -> dict[str, Any]:  # Any: JSON values
+    def text_identity(self, texts: Sequence[str]) -> dict[str, Any]:
         """All that the features of `texts` depend on: the weights that encode them, the tokens and the arithmetic."""
         import open_clip
 
@@ -154,7 +154,7 @@ def central_part(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 def check_model(model: str, pretrained: str | None) -> None:
     """Raises `SettingsError` for a model or a checkpoint that is not there, without importing open_clip."""
-    model = told_to_open_clip(model)
+    model = open_clip_name(model)
     if model.startswith(FOLDER):
         check_folder(Path(model.removeprefix(FOLDER)))
     elif model.startswith(HUB):
@@ -191,15 +191,15 @@ def model_names() -> list[str]:
     return sorted(path.stem for folder in folders for path in (Path(folder) / "model_configs").glob("*.json"))
 
 
-def _load(settings: ClipConceptSettings, device: str) -> tuple[Any, Any, Any]:  # Any: open_clip ships no types
+def _load(settings: ClipConceptSettings, device: str) -> tuple[Any, Any, Any]:
     """Model, preprocessing and tokenizer."""
     import open_clip
 
     weights = settings.weights
-    tag: dict[str, Any] = {}  # Any: open_clip's table of weights
+    tag: dict[str, Any] = {}
     if weights is not None and not Path(weights).is_file():
         tag = _known_tag(settings.model.replace("/", "-"), weights)
-    source, hub_tokenizer = told_to_open_clip(settings.model), None
+    source, hub_tokenizer = open_clip_name(settings.model), None
     if settings.model.startswith(HUB):
         found = hub_clip(settings.model)
         fetch_weights(found)
@@ -226,7 +226,7 @@ def _load(settings: ClipConceptSettings, device: str) -> tuple[Any, Any, Any]:  
     return model.eval(), preprocess, tokenizer
 
 
-def _tokenizer_of(source: HubTokenizer) -> Any:  # Any: open_clip ships no types
+def _tokenizer_of(source: HubTokenizer) -> Any:
     """The tokenizer as open_clip makes it for a model on the Hub, at a commit."""
     from open_clip.tokenizer import HFTokenizer
 
@@ -234,7 +234,7 @@ def _tokenizer_of(source: HubTokenizer) -> Any:  # Any: open_clip ships no types
     return HFTokenizer(source.name, context_length=source.context_length, tokenizer_mode=source.mode, **options)
 
 
-def _known_tag(model: str, weights: str) -> dict[str, Any]:  # Any: open_clip's table of weights
+def _known_tag(model: str, weights: str) -> dict[str, Any]:
     """What open_clip knows of the weights; raises `SettingsError` naming the nearest when it knows none."""
     import open_clip
 

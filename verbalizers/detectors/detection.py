@@ -14,17 +14,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar  # Any: each library takes batches of a type of its own
+from typing import (  # Any: each library takes batches of a type of its own
+    Annotated,
+    Any,
+    Literal,
+    Protocol,
+    Self,
+    TypeVar,
+)
 
 import PIL.Image
+from pydantic import Field, model_validator
 
 from ostensive.errors import OstensiveError
 from ostensive.models.batching import BatchSize, Steps, each_in_batches
 from ostensive.records import Box
 from ostensive.run.services import Services
+from ostensive.settings import Operational, Settings
 from verbalizers.base import DecodedImage, ImageFailure, Verbalizer, Workers, describe_error
-from verbalizers.choice import Chooser, Proposal
-from verbalizers.detectors.settings import DetectorSettings
+from verbalizers.choice import ChoiceSettings, Chooser, Proposal
 
 DETECTION_VERSION = "detection-2"
 
@@ -41,10 +49,43 @@ _DECIMALS = 4
 _NO_LABELS = frozenset({"", "n/a", "background", "no object", "no-object", "none"})
 _SENSE = re.compile(r"\([^()]*\)")
 
+Precision = Literal["float32", "bfloat16", "float16"]
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 _log = logging.getLogger(__name__)
+
+
+class DetectorSettings(Settings):
+    """What all kinds of detectors have alike."""
+
+    model: str = Field(min_length=1)
+    """Which detector."""
+    min_probability: float = Field(default=0.3, ge=0, le=1)
+    """Detections that their detector holds less likely are left out."""
+    max_candidates: int = Field(default=300, ge=1, le=10_000)
+    """Most detections of an image that regions are chosen from, likeliest first. LSKD, section 2.1: 300."""
+    min_area: float = Field(default=0.001, ge=0, le=1)
+    """Smallest box, as a share of the image; 0.001 is a square of 3 percent of the sides."""
+    max_area: float = Field(default=1.0, gt=0, le=1)
+    """Largest box, as a share of the image; 1 leaves none out."""
+    device: Operational[Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]] = "auto"
+    """auto, cpu, mps, cuda or cuda:1; auto takes the first there is of cuda, mps, cpu."""
+    batch_size: Operational[Annotated[int, Field(ge=1, le=4096)]] = 8
+    """Images looked at together; halved, and said so, when memory runs out."""
+    choice: ChoiceSettings = ChoiceSettings()
+    """Which of the candidates become regions."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_area > self.max_area:
+            raise ValueError("min_area is at most max_area")
+        return self
+
+    @property
+    def set_device(self) -> str | None:
+        """The device as set; None where the best there is will be taken."""
+        return None if self.device == "auto" else self.device
 
 
 class DetectionError(OstensiveError):

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self  # Any: detectron2 ships no types
 
 import PIL.Image
 
@@ -18,8 +18,7 @@ from ostensive.models.digests import files_digest
 from verbalizers.base import VerbalizerContext, Workers
 from verbalizers.detectors.detection import DetectedRegions, Detection, DetectionError, each_in_threads
 from verbalizers.detectors.detectron2_models import Detectron2Model, config_path, library_version, load_model
-from verbalizers.detectors.detectron2_weights import check_weights
-from verbalizers.detectors.settings import Detectron2RegionSettings
+from verbalizers.detectors.detectron2_weights import Detectron2RegionSettings, check_weights
 
 if TYPE_CHECKING:
     import torch
@@ -112,14 +111,14 @@ class Detectron2Detector:
             groups.setdefault(shape, []).append(place)
         return list(groups.values())
 
-    def _precision(self) -> contextlib.AbstractContextManager[Any]:  # Any: torch's own
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
         import torch
 
         if self._settings.dtype == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.loaded.device.partition(":")[0], getattr(torch, self._settings.dtype))
 
-    def _detections(self, instances: Any) -> list[Detection]:  # Any: detectron2's Instances
+    def _detections(self, instances: Any) -> list[Detection]:
         labels, made = self.loaded.labels, []
         fields = instances.pred_boxes.tensor.double(), instances.scores.double(), instances.pred_classes
         for box, score, number in zip(*(field.tolist() for field in fields), strict=True):

@@ -11,13 +11,12 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: detectron2 ships no types
 
 from ostensive.errors import SettingsError
 from ostensive.models.devices import resolve_device
 from ostensive.models.pretrained import first_line
-from verbalizers.detectors.detectron2_weights import check_weights, fill
-from verbalizers.detectors.settings import INSTALL_PAGE, Detectron2RegionSettings
+from verbalizers.detectors.detectron2_weights import INSTALL_PAGE, Detectron2RegionSettings, check_weights, fill
 from verbalizers.label_lists import load_labels
 
 _LAZY, _CLASSIC = (".py",), (".yaml", ".yml")
@@ -27,7 +26,7 @@ _TEST_SIDES_PX = 800, 1333  # detectron2's own where a config does not say how p
 
 @dataclass(frozen=True, slots=True)
 class Detectron2Model:
-    """A model on its device. Any: detectron2 ships no types."""
+    """A model on its device."""
 
     network: Any  # a torch.nn.Module, in evaluation mode
     resize: Any  # its ResizeShortestEdge, as the config tests with; None leaves pictures at their size
@@ -44,7 +43,7 @@ class Detectron2Model:
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """What either form of config comes to. Any: as above."""
+    """What either form of config comes to."""
 
     network: Any
     resize: Any
@@ -118,19 +117,19 @@ def _import_detectron2() -> None:
         for name in ("checkpoint", "config", "data", "data.transforms", "modeling"):
             importlib.import_module(f"detectron2.{name}")
     except Exception as error:  # its compiled part may be for another torch, which raises what the system says
-        told = _cause(error)
-        page = "" if INSTALL_PAGE in told else f"; see {INSTALL_PAGE}"
-        raise SettingsError(f"regions: detectron2 is installed and cannot be imported: {told}{page}") from error
+        message = _cause(error)
+        page = "" if INSTALL_PAGE in message else f"; see {INSTALL_PAGE}"
+        raise SettingsError(f"regions: detectron2 is installed and cannot be imported: {message}{page}") from error
 
 
 def _cause(error: Exception) -> str:
     """An error of detectron2 in one line; where something is not installed as it should be, with what to do."""
-    told = f"{type(error).__name__}: {first_line(error)}"
+    message = f"{type(error).__name__}: {first_line(error)}"
     if not isinstance(error, ImportError):
-        return told
+        return message
     # Its main branch asks for pkg_resources as soon as its model zoo is imported, which ViTDet's configs do.
     hint = "; setuptools below version 82 has that" if error.name == "pkg_resources" else ""
-    return f"{told}{hint}; see {INSTALL_PAGE}"
+    return f"{message}{hint}; see {INSTALL_PAGE}"
 
 
 def _detectron2(module: str) -> Any:
@@ -162,7 +161,7 @@ def _build_classic(path: Path, device: str) -> _Built:
     )
 
 
-def _at(config: Any, *path: str) -> Any:  # Any: a value of a config
+def _at(config: Any, *path: str) -> Any:
     """What is at `path`, None where a part of it is not there."""
     for name in path:
         if config is None or name not in config:
@@ -171,13 +170,13 @@ def _at(config: Any, *path: str) -> Any:  # Any: a value of a config
     return config
 
 
-def _first(names: Any) -> str | None:  # Any: a data set's name, or several
+def _first(names: Any) -> str | None:
     if names is None or isinstance(names, str):
         return names
     return str(names[0]) if len(names) else None
 
 
-def _resize(steps: list[Any] | None, path: Path) -> Any:  # Any: augmentations of detectron2
+def _resize(steps: list[Any] | None, path: Path) -> Any:
     """The one step that scales pictures; None where the config says that there is none.
 
     Raises `SettingsError` for others: where pictures are cropped or turned as well, boxes would be of other pictures.

@@ -8,17 +8,18 @@ square input (RT-DETR, D-FINE, RF-DETR, OWL) all do.
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal  # Any: each model of transformers has classes of its own
 
 import PIL.Image
+from pydantic import Field
 
 from ostensive.errors import SettingsError
 from ostensive.models.devices import resolve_device
 from ostensive.models.files import pinned_commit
+from ostensive.models.needs import ModelNeed
 from ostensive.models.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
 from verbalizers.base import Workers
-from verbalizers.detectors.detection import Detection, DetectionError, each_in_threads
-from verbalizers.detectors.settings import HubDetectorSettings
+from verbalizers.detectors.detection import Detection, DetectionError, DetectorSettings, Precision, each_in_threads
 
 if TYPE_CHECKING:
     import torch
@@ -31,9 +32,24 @@ _HINTS = {
 }
 
 
+class HubDetectorSettings(DetectorSettings):
+    """What both kinds of `transformers` have alike."""
+
+    model: str = Field(min_length=1)
+    """A name on the Hugging Face Hub or a folder."""
+    revision: str | None = None
+    """Branch, tag or commit on the Hub; None takes the main branch. A commit keeps a run repeatable."""
+    dtype: Precision = "float32"
+    """Precision; bfloat16 and float16 save time and memory on a GPU and place boxes to about 0.4 percent only."""
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The model."""
+        return (ModelNeed(role="regions", kind="hub", name=self.model, revision=self.revision, device=self.set_device),)
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedDetector:
-    """A model on its device and what goes with it. Any: each model of transformers has classes of its own."""
+    """A model on its device and what goes with it."""
 
     name: str
     model: Any  # a PreTrainedModel, in evaluation mode
@@ -72,7 +88,7 @@ def load_detector(settings: HubDetectorSettings, task: Task) -> LoadedDetector:
     """The model that `settings` name; raises `SettingsError` where it cannot be had or is for something else."""
     import transformers
 
-    library: Any = transformers  # Any: its automatic classes are typed in part only
+    library: Any = transformers
     name = settings.model
     check_folder(name)
     device = resolve_device(settings.device)
@@ -99,7 +115,7 @@ def load_detector(settings: HubDetectorSettings, task: Task) -> LoadedDetector:
     return LoadedDetector(name, model.to(device).eval(), processor, device)
 
 
-def _check_type(name: str, config: Any, task: Task) -> None:  # Any: a configuration of any model
+def _check_type(name: str, config: Any, task: Task) -> None:
     from transformers.models.auto import modeling_auto
 
     known = {
@@ -132,7 +148,7 @@ def check_numbers(*outputs: "torch.Tensor") -> None:
         raise DetectionError("the detector's scores are not numbers")
 
 
-def detections(found: Mapping[str, Any], names: Mapping[int, str]) -> list[Detection]:  # Any: tensors
+def detections(found: Mapping[str, Any], names: Mapping[int, str]) -> list[Detection]:
     """What a processor's own post-processing gives for one picture, best first; a class without a name has an empty
     label, and is counted as such where proposals are made."""
     boxes, scores, labels = (found[key].detach().cpu() for key in ("boxes", "scores", "labels"))

@@ -8,27 +8,63 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Literal, Self  # Any: torchvision ships no types
 
 import PIL.Image
+from pydantic import Field, model_validator
 
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.models.devices import give_back_memory, resolve_device
 from ostensive.models.digests import files_digest
+from ostensive.models.needs import ModelNeed
 from ostensive.models.pretrained import first_line
 from verbalizers.base import VerbalizerContext, Workers
-from verbalizers.detectors.detection import DetectedRegions, Detection, each_in_threads
+from verbalizers.detectors.detection import DetectedRegions, Detection, DetectorSettings, each_in_threads
 from verbalizers.detectors.models import check_numbers, detections
-from verbalizers.detectors.settings import TorchvisionRegionSettings
-from verbalizers.label_lists import load_labels
+from verbalizers.label_lists import LabelSource, load_labels
 
 if TYPE_CHECKING:
     import torch
 
 TORCHVISION_VERSION = "torchvision-1"
 _BACKGROUND = "__background__"
+_WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+class TorchvisionRegionSettings(DetectorSettings):
+    """Regions by a detector of `torchvision`."""
+
+    kind: Literal["torchvision"] = "torchvision"
+    model: str = Field(default="fasterrcnn_resnet50_fpn_v2", min_length=1)
+    """A name of `torchvision.models.detection`."""
+    weights: str = Field(default="DEFAULT", min_length=1)
+    """A tag of torchvision (`COCO_V1`, `DEFAULT`), or a file: .safetensors, or .pth, of which only tensors are read."""
+    labels: LabelSource | None = None
+    """The classes of a file, from number 1 on (0 is background), or a text file with a class a line; None takes those
+    of COCO, as torchvision numbers them."""
+
+    @model_validator(mode="after")
+    def _labels_go_with_a_file(self) -> Self:
+        if self.labels is not None and not self.has_file:
+            raise ValueError("labels go with a file of weights; torchvision's own say what their classes are")
+        return self
+
+    @property
+    def has_file(self) -> bool:
+        """Whether `weights` are a file; tags have neither dots nor slashes."""
+        path = PurePath(self.weights)
+        return path.suffix in _WEIGHTS_SUFFIXES or len(path.parts) > 1
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The model, and the list of its classes where it is a file."""
+        model = ModelNeed(
+            role="regions", kind="torchvision", name=self.model, weights=self.weights, device=self.set_device
+        )
+        if not isinstance(self.labels, str):
+            return (model,)
+        return model, ModelNeed(role="class names", kind="file", name=self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +84,7 @@ class TorchvisionDetector:
         if settings.has_file and not Path(settings.weights).is_file():
             raise SettingsError(f"weights: there is no file {settings.weights}; a file or a tag is expected")
         self._labels = None if settings.labels is None else _read_labels(settings.labels)
-        self._model: Any = None  # Any: torchvision is imported on opening only
+        self._model: Any = None
         self._names: Mapping[int, str] = {}
         self._device = ""
         self._version: str | None = None
@@ -130,7 +166,7 @@ def _check_name(name: str) -> None:
         raise SettingsError(f"model: torchvision has no detector called {name!r}; the nearest one is {near[0]}")
 
 
-def _tag(settings: TorchvisionRegionSettings) -> Any:  # Any: a member of an enum of torchvision
+def _tag(settings: TorchvisionRegionSettings) -> Any:
     """The entry of torchvision's table of weights; of the default weights where a file is named."""
     import torchvision.models
 
@@ -206,7 +242,7 @@ def _load(settings: TorchvisionRegionSettings, classes: int) -> Any:
 def _watch(model: Any) -> None:
     """Has the heads of `model` checked: what is no number is dropped without a word by the thresholds behind them."""
 
-    def check(module: Any, inputs: Any, outputs: Any) -> None:  # noqa: ARG001  # Any: a hook is given any of these
+    def check(module: Any, inputs: Any, outputs: Any) -> None:  # noqa: ARG001 - of a hook
         check_numbers(*_tensors(outputs))
 
     for name, module in model.named_modules():
@@ -214,7 +250,7 @@ def _watch(model: Any) -> None:
             module.register_forward_hook(check)
 
 
-def _tensors(value: Any) -> Iterator["torch.Tensor"]:  # Any: tensors in lists, tuples and dicts of any depth
+def _tensors(value: Any) -> Iterator["torch.Tensor"]:
     import torch
 
     if isinstance(value, torch.Tensor):

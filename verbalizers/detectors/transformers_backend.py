@@ -7,7 +7,7 @@ a softmax and a class for nothing.
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import PIL.Image
 
@@ -17,6 +17,7 @@ from ostensive.models.files import model_version
 from verbalizers.base import VerbalizerContext, Workers
 from verbalizers.detectors.detection import DetectedRegions, Detection
 from verbalizers.detectors.models import (
+    HubDetectorSettings,
     LoadedDetector,
     Pictures,
     check_numbers,
@@ -24,9 +25,14 @@ from verbalizers.detectors.models import (
     load_detector,
     prepare_pictures,
 )
-from verbalizers.detectors.settings import DetectorRegionSettings
 
 DETECTOR_VERSION = "detector-1"
+
+
+class DetectorRegionSettings(HubDetectorSettings):
+    """Regions by a detector with classes of its own: RT-DETR, D-FINE, RF-DETR, DETR, YOLOS, ... of `transformers`."""
+
+    kind: Literal["detector"] = "detector"
 
 
 class TransformersDetector:

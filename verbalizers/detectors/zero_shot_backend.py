@@ -7,22 +7,54 @@ them name differently is settled by the overlap rule of the choice, in favour of
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import Literal, Self
 
 import PIL.Image
+from pydantic import Field, field_validator
 
 from ostensive.models.devices import give_back_memory
 from ostensive.models.files import model_version
+from ostensive.models.needs import ModelNeed
 from verbalizers.base import VerbalizerContext, Workers
 from verbalizers.detectors.detection import DetectedRegions, Detection
-from verbalizers.detectors.models import LoadedDetector, Pictures, load_detector, prepare_pictures
-from verbalizers.detectors.settings import ZeroShotRegionSettings
+from verbalizers.detectors.models import HubDetectorSettings, LoadedDetector, Pictures, load_detector, prepare_pictures
 from verbalizers.detectors.zero_shot_prompts import PromptedDetector, ZeroShotTask, prompted_detector
-from verbalizers.label_lists import BUILT_IN, LabelList, distinct, load_labels
+from verbalizers.label_lists import BUILT_IN, LabelList, LabelSource, distinct, load_labels
 
+LABEL_SLOT = "{label}"
 ZERO_SHOT_VERSION = "zero-shot-1"
 
 _log = logging.getLogger(__name__)
+
+
+class ZeroShotRegionSettings(HubDetectorSettings):
+    """Regions by a detector that is told what to look for: Grounding DINO, OWLv2, OWL-ViT, OmDet-Turbo."""
+
+    kind: Literal["zero_shot"] = "zero_shot"
+    vocabulary: LabelSource
+    """What to look for: labels, or a UTF-8 text file with a label a line, or `imagenet`."""
+    template: str = LABEL_SLOT
+    """The words each label is put into before the model reads it, with {label} in them, once. OWL models have read many
+    a "a photo of a {label}"."""
+    labels_at_once: int = Field(default=80, ge=1, le=10_000)
+    """Most labels in one prompt. A longer vocabulary takes several prompts, each a run of the model over the image; the
+    OWL models read each label alone and run once whatever stands here."""
+    min_probability: float = Field(default=0.25, ge=0, le=1)
+    """Detections that their detector holds less likely are left out. 0.2 to 0.35 for Grounding DINO, 0.1 to 0.3 for the
+    OWL models."""
+
+    @field_validator("template")
+    @classmethod
+    def _has_a_slot(cls, value: str) -> str:
+        if value.count(LABEL_SLOT) != 1:
+            raise ValueError(f"a text with {LABEL_SLOT} in it, once, is expected")
+        return value
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The model, and the vocabulary where it is a file."""
+        if not isinstance(self.vocabulary, str) or self.vocabulary in BUILT_IN:
+            return super().needs()
+        return (*super().needs(), ModelNeed(role="vocabulary", kind="file", name=self.vocabulary))
 
 
 class ZeroShotDetector:
@@ -48,7 +80,10 @@ class ZeroShotDetector:
     def opened(self) -> Iterator[Self]:
         """Loads the model; raises `SettingsError` where it cannot be, or cannot read the vocabulary."""
         loaded = load_detector(self._settings, "ZeroShotObjectDetection")
-        self._prompted = prompted_detector(ZeroShotTask(loaded, self.vocabulary.labels, self._settings))
+        settings, labels = self._settings, self.vocabulary.labels
+        words = tuple(settings.template.replace(LABEL_SLOT, label) for label in labels)
+        task = ZeroShotTask(loaded, labels, words, settings.labels_at_once, settings.min_probability)
+        self._prompted = prompted_detector(task)
         self._loaded = loaded
         try:
             yield self

@@ -10,14 +10,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol  # Any: transformers' own; classes with one constructor
 
 import PIL.Image
 
 from ostensive.errors import SettingsError
 from verbalizers.detectors.detection import Detection
 from verbalizers.detectors.models import LoadedDetector, check_numbers, detections
-from verbalizers.detectors.settings import LABEL_SLOT, ZeroShotRegionSettings
 
 if TYPE_CHECKING:
     import torch
@@ -40,11 +39,9 @@ class ZeroShotTask:
 
     detector: LoadedDetector
     labels: tuple[str, ...]
-    settings: ZeroShotRegionSettings
-
-    @property
-    def words(self) -> list[str]:
-        return [self.settings.template.replace(LABEL_SLOT, label) for label in self.labels]
+    words: tuple[str, ...]  # what the model reads of each label
+    labels_at_once: int  # most labels in one prompt
+    min_probability: float
 
 
 def packed(lengths: Sequence[int], most: int, budget: int) -> list[range]:
@@ -85,7 +82,7 @@ class GroundedText:
             if all(token == tokenizer.unk_token_id for token in ids):
                 raise SettingsError(f"vocabulary: {task.detector.name} can read no word of {label!r}; leave it out")
             lengths.append(len(ids) + 1)
-        packs = packed(lengths, task.settings.labels_at_once, budget)
+        packs = packed(lengths, task.labels_at_once, budget)
         self._prompts = [self._prompt([queries[i] for i in pack], [task.labels[i] for i in pack]) for pack in packs]
 
     def _prompt(self, queries: Sequence[str], labels: Sequence[str]) -> _GroundedPrompt:
@@ -96,7 +93,7 @@ class GroundedText:
             starts.append(len(text))
             text += f"{query}. "
         ends = [start + len(query) for start, query in zip(starts, queries, strict=True)]
-        encoded: Any = self._task.detector.processor.tokenizer(  # Any: of transformers
+        encoded: Any = self._task.detector.processor.tokenizer(
             text.strip(), return_offsets_mapping=True, return_token_type_ids=True, return_tensors="pt"
         )
         owned = []
@@ -131,7 +128,7 @@ class GroundedText:
         names = dict(enumerate(prompt.labels))
         results = []
         for place, (height, width) in enumerate(sizes):
-            keep = scores[place] > self._task.settings.min_probability
+            keep = scores[place] > self._task.min_probability
             scale = torch.tensor([width, height, width, height], device=corners.device)
             boxes = corners[place][keep] * scale
             found = {"boxes": boxes, "scores": scores[place][keep], "labels": labels[place][keep]}
@@ -156,7 +153,7 @@ class LabelQueries:
             _check_label(detector.name, label, len(ids), budget)
         vectors = []
         with torch.inference_mode():
-            for pack in packed([1] * len(words), task.settings.labels_at_once, len(words)):
+            for pack in packed([1] * len(words), task.labels_at_once, len(words)):
                 texts = [words[place] for place in pack]
                 tokens = detector.processor(text=texts, return_tensors="pt", max_length=budget).to(detector.device)
                 pooled = detector.model.base_model.get_text_features(**tokens).pooler_output
@@ -172,7 +169,7 @@ class LabelQueries:
         check_numbers(logits, boxes)
         results = self._task.detector.processor.post_process_grounded_object_detection(
             SimpleNamespace(logits=logits, pred_boxes=boxes),
-            threshold=self._task.settings.min_probability,
+            threshold=self._task.min_probability,
             target_sizes=list(sizes),
         )
         names = dict(enumerate(self._task.labels))
@@ -195,7 +192,7 @@ class TaskText:
         overhead = len(processor.tokenizer("Detect .")["input_ids"])  # what exceeds the budget would be cut off unsaid
         self._prompts = [
             ([words[i] for i in pack], [task.labels[i] for i in pack])
-            for pack in packed(lengths, task.settings.labels_at_once, budget - overhead)
+            for pack in packed(lengths, task.labels_at_once, budget - overhead)
         ]
 
     def ask(self, batch: dict[str, "torch.Tensor"], sizes: Sizes) -> list[list[Detection]]:
@@ -206,7 +203,7 @@ class TaskText:
             outputs.decoder_coord_logits = outputs.decoder_coord_logits.float()
             check_numbers(outputs.decoder_class_logits, outputs.decoder_coord_logits)
             results = self._task.detector.processor.post_process_grounded_object_detection(
-                outputs, threshold=self._task.settings.min_probability, target_sizes=list(sizes)
+                outputs, threshold=self._task.min_probability, target_sizes=list(sizes)
             )
             for place, result in enumerate(results):
                 found[place] += detections(result, dict(enumerate(labels)))
@@ -223,7 +220,7 @@ class TaskText:
         }
 
 
-_FAMILIES: dict[str, Any] = {  # Any: classes with one constructor, which a Protocol cannot say
+_FAMILIES: dict[str, Any] = {
     "grounding-dino": GroundedText,
     "mm-grounding-dino": GroundedText,
     "owlvit": LabelQueries,

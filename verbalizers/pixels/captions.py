@@ -9,8 +9,7 @@ from random import Random
 
 import numpy as np
 
-from ostensive.records import Box
-from verbalizers.choice import AREA_LABEL
+from ostensive.records import AREA_LABEL, Box
 from verbalizers.pixels import layout
 from verbalizers.pixels.colour import ColourShare, colour_shares
 from verbalizers.pixels.raster import Raster

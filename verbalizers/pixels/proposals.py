@@ -6,16 +6,17 @@ is mistaken now and then; a find counts only if it is found again in the mirror 
 is none. Figures are in `find_faces`.
 """
 
-from typing import Any
+from typing import Any, Literal, Self  # Any: scikit-image is untyped
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from ostensive.records import Box
-from verbalizers.choice import AREA_LABEL, Proposal
+from ostensive.records import AREA_LABEL, Box
+from ostensive.settings import Settings
+from verbalizers.choice import ChoiceSettings, Proposal
 from verbalizers.pixels.raster import Raster
 from verbalizers.pixels.segments import Segment, find_segments
-from verbalizers.settings import PixelRegionSettings
 
 _MIN_FACE_PX = 24  # the cascade's own window
 _SCALE_STEP, _STRIDE, _MIN_NEIGHBOURS = 1.2, 1.25, 4
@@ -24,7 +25,32 @@ _FULL_CONTRAST, _FULL_PERSISTENCE = 40.0, 4.0  # from which more counts no more
 _SIDE_FACTOR = 0.75
 
 
-def load_cascade() -> Any:  # Any: scikit-image is untyped
+class PixelRegionSettings(Settings):
+    """Regions by segmentation and by the face cascade of scikit-image."""
+
+    kind: Literal["pixels"] = "pixels"
+    segments: int = Field(default=150, ge=4, le=2000)
+    """Superpixels that merging starts from."""
+    min_area: float = Field(default=0.006, ge=0, le=1)
+    """Smallest box, as a share of the image."""
+    max_area: float = Field(default=0.85, gt=0, le=1)
+    """Largest box, as a share of the image; more is background."""
+    min_fill: float = Field(default=0.45, ge=0, le=1)
+    """Least share of its box that a segment fills; less and the box shows something else."""
+    min_contrast: float = Field(default=6.0, ge=0)
+    """Least difference in CIELAB between a segment and its neighbours; about 2 can be seen at all."""
+    faces: bool = True
+    """Look for faces."""
+    choice: ChoiceSettings = ChoiceSettings()
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_area > self.max_area:
+            raise ValueError("min_area is at most max_area")
+        return self
+
+
+def load_cascade() -> Any:
     """The face cascade; safe to use from several threads, for it is only read."""
     from skimage.data import lbp_frontal_face_cascade_filename
     from skimage.feature import Cascade

@@ -3,30 +3,55 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Self  # Any: scikit-image is untyped
+from typing import Any, Literal, Self  # Any: scikit-image is untyped
 
 import PIL.Image
+from pydantic import Field
 
 from ostensive.records import Box, Probe, Verbalization
 from ostensive.run.services import Services
+from ostensive.settings import Settings
 from verbalizers.base import DecodedImage, ImageFailure, Verbalizer, VerbalizerContext, Workers
 from verbalizers.choice import Chooser, Proposal
 from verbalizers.pixels.captions import RegionFacts, caption_of, measure_region
 from verbalizers.pixels.concepts import tell_concepts
 from verbalizers.pixels.narratives import tell_narratives
 from verbalizers.pixels.probes import ask_probes
-from verbalizers.pixels.proposals import load_cascade, propose
+from verbalizers.pixels.proposals import PixelRegionSettings, load_cascade, propose
 from verbalizers.pixels.raster import Raster, make_raster
 from verbalizers.pixels.scene import Scene, measure_scene
-from verbalizers.settings import (
-    PixelCaptionSettings,
-    PixelConceptSettings,
-    PixelNarrativeSettings,
-    PixelProbeSettings,
-    PixelRegionSettings,
-)
 
 PIXELS_VERSION = "pixels-1"
+
+
+class PixelConceptSettings(Settings):
+    """Whole sentences on palette, light and layout, from pixels alone."""
+
+    kind: Literal["pixels"] = "pixels"
+    max_colours: int = Field(default=3, ge=1, le=8)
+    """Most colours named in the palette sentence. LSKD, section 2.1, names three concepts an image."""
+
+
+class PixelNarrativeSettings(Settings):
+    """Short descriptions that walk over the scene, from pixels alone."""
+
+    kind: Literal["pixels"] = "pixels"
+    count: int = Field(default=5, ge=0, le=6)
+    """Descriptions of each image. LSKD, section 2.1: five localized narratives."""
+
+
+class PixelCaptionSettings(Settings):
+    """Size, colour, texture and place of each region, from pixels alone."""
+
+    kind: Literal["pixels"] = "pixels"
+
+
+class PixelProbeSettings(Settings):
+    """Questions whose answers are computed from the pixels and the regions."""
+
+    kind: Literal["pixels"] = "pixels"
+    count: int = Field(default=15, ge=0)
+    """Most questions of each image; fewer where fewer have a clear answer. LSKD, section 2.1: fifteen."""
 
 
 class PixelFacts:

@@ -5,7 +5,7 @@
   const form = document.getElementById("judge");
   if (!form) return;
   const questions = [...form.querySelectorAll("fieldset")];
-  const views = [...document.querySelectorAll("a.view")];
+  const selections = [...document.querySelectorAll("a.selection")];
   const picture = document.getElementById("picture");
   let sent = false;
 
@@ -54,17 +54,17 @@
     mark();
   };
 
-  const look = (view) => {
-    for (const other of views) other.removeAttribute("aria-current");
-    view.setAttribute("aria-current", "true");
-    picture.src = view.href;
-    picture.parentElement.href = view.href;
+  const look = (selection) => {
+    for (const other of selections) other.removeAttribute("aria-current");
+    selection.setAttribute("aria-current", "true");
+    picture.src = selection.href;
+    picture.parentElement.href = selection.href;
   };
 
-  for (const view of views) {
-    view.addEventListener("click", (event) => {
+  for (const selection of selections) {
+    selection.addEventListener("click", (event) => {
       event.preventDefault();
-      look(view);
+      look(selection);
     });
   }
 
@@ -74,8 +74,8 @@
     u: () => document.querySelector("#undo button:enabled")?.click(),
     g: () => document.getElementById("guide").toggleAttribute("open"),
     b: () => {
-      const now = views.findIndex((view) => view.hasAttribute("aria-current"));
-      if (views.length) look(views[(now + 1) % views.length]);
+      const now = selections.findIndex((selection) => selection.hasAttribute("aria-current"));
+      if (selections.length) look(selections[(now + 1) % selections.length]);
     },
   };
 

@@ -1,0 +1,31 @@
+"""A critic is its module and a line of the table: what the table says is whole, and nothing else lists critics."""
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from critics.critic import Critic, ScoringSettings
+from critics.table import CRITICS, AllOfSettings, AnyOfSettings, CriticSettings
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("ostensive", "verbalizers", "critics", "builders", "cards", "students", "microworld")
+
+
+def test_a_recipe_takes_the_settings_of_every_critic_and_of_the_combinations_and_no_others() -> None:
+    assert set(get_args(get_args(CriticSettings)[0])) == {*CRITICS, AllOfSettings, AnyOfSettings}
+
+
+@pytest.mark.parametrize(("settings", "critic"), CRITICS.items(), ids=lambda one: one.__name__)
+def test_a_critic_has_its_settings_with_it_and_only_the_table_knows_it(
+    settings: type[ScoringSettings], critic: type[Critic[Any]]
+) -> None:
+    assert Critic[settings] in critic.__orig_bases__, "settings of another critic"  # type: ignore[valid-type, attr-defined]
+    own = critic.__module__
+    folder = own.rpartition(".")[0]
+    assert settings.__module__ == own or (folder != "critics" and settings.__module__ == f"{folder}.settings")
+    naming = re.compile(rf"\b{critic.__name__}\b")
+    paths = (path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    found = {path.relative_to(ROOT).as_posix() for path in paths if naming.search(path.read_text())}
+    assert found == {"critics/table.py", f"{own.replace('.', '/')}.py"}
