@@ -92,7 +92,7 @@ class StageWorker:
         self._resources.close()
 
     def open(self, stage: Stage[Any, Any]) -> Stage[Any, Any]:
-        """The stage with what it needs; opened by the first who asks. Raises `Stopped`, and what `Stage.opened` does."""
+        """The stage with what it needs, opened by the first who asks. Raises `Stopped` and what `Stage.opened` does."""
         if isinstance(stage, FunctionStage):
             return stage  # made for one partition, perhaps, and not worth keeping
         with self._opening:
