@@ -231,6 +231,7 @@ def test_the_files_that_name_it_are_its_own() -> None:
         if (ROOT / name).is_file() and word.search((ROOT / name).read_text("utf-8", errors="ignore"))
     )
     assert naming == [
+        "docs/development.md",
         "tests/captions_recipe/recipe.py",
         "tests/captions_recipe/recipe.yaml",
         "tests/critic_context.py",

@@ -251,6 +251,24 @@ def test_a_training_by_the_clock_uses_up_its_time_and_no_more(tmp_path: Path) ->
     assert longer.step > found.step
 
 
+class EndsBetweenLooks:
+    """A schedule by which time ends after five steps: the batches are told so first, the loop one look later."""
+
+    def __init__(self) -> None:
+        self.looks = iter([1.0, 0.9])
+
+    def progress(self, step: int, seconds: float) -> float:
+        return step / 10 if step < 5 else next(self.looks, 1.0)
+
+    def rate(self, step: int, seconds: float) -> float:
+        return 1.0
+
+
+def test_time_that_ends_while_a_batch_is_waited_for_ends_the_training(tmp_path: Path) -> None:
+    found = train(replace(training(tmp_path, model()), schedule=EndsBetweenLooks(), evaluate_every=None))
+    assert found.step == 5
+
+
 @given(st.integers(1, 300), st.floats(0, 0.9))
 def test_the_rate_by_steps_rises_and_falls_to_nothing(steps: int, warmup_share: float) -> None:
     rates = [StepSchedule(steps, warmup_share).rate(step, 0) for step in range(steps)]

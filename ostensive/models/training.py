@@ -192,8 +192,7 @@ class _Trainer(Generic[PartT, BatchT]):
         while True:  # once, unless memory runs out: then from the same step on in smaller parts
             batches = _prepared(self._parts(self._step, stop), self._prepare)
             try:
-                while self._step < stop and (progress := self._progress) < 1:
-                    self._take_step(batches)
+                while self._step < stop and (progress := self._progress) < 1 and self._take_step(batches):
                     self._training.after_step(self._step, progress)
                     if self._step < stop:
                         self._save_if_due()
@@ -220,7 +219,8 @@ class _Trainer(Generic[PartT, BatchT]):
         part, is_last = item
         return self._training.prepare(part), is_last
 
-    def _take_step(self, batches: Iterator[tuple[BatchT, bool]]) -> None:
+    def _take_step(self, batches: Iterator[tuple[BatchT, bool]]) -> bool:
+        """Whether there was a step left: by the clock, time may end between the last look at it and the next batch."""
         import torch
 
         training, step = self._training, self._step
@@ -229,7 +229,10 @@ class _Trainer(Generic[PartT, BatchT]):
         torch.manual_seed(training.step_seed(step))
         total, is_last = 0.0, False
         while not is_last:
-            batch, is_last = next(batches)
+            prepared = next(batches, None)
+            if prepared is None:
+                return False
+            batch, is_last = prepared
             loss = training.loss(batch)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total += float(loss.detach())
@@ -248,6 +251,7 @@ class _Trainer(Generic[PartT, BatchT]):
         if self._step % _LOG_EVERY == 0:
             mean = sum(self._losses[-_LOG_EVERY:]) / _LOG_EVERY
             _log.info("%s: step %d, %.0f %%, loss %.4f", training.name, self._step, 100 * self._progress, mean)
+        return True
 
     def _zero_gradients(self) -> None:
         for optimizer in self._optimizers:
