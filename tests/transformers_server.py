@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -66,6 +67,19 @@ class TransformersServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.communicate()
             self._process = None
+
+    @contextmanager
+    def held_for(self, seconds: float) -> Iterator[None]:
+        """For so long the server does not run: what is sent to it meanwhile waits in its sockets."""
+        assert self._process is not None
+        group = self._process.pid
+        os.killpg(group, signal.SIGSTOP)
+        timer = threading.Timer(seconds, os.killpg, (group, signal.SIGCONT))
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.join()
 
     def _healthy(self) -> bool:
         assert self._process is not None
