@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostensive.chat.limiter import ROUND_TRIPS_TO_RECOVER, AdaptiveLimit, Gate
+from ostensive.chat.limiter import ROUND_TRIPS_TO_RECOVER, AdaptiveLimit, Gate, Sent
 from ostensive.chat.retry import Pressure
 from ostensive.errors import BudgetReached
+
+
+def sent(at: float, ahead: int = 0, answers: int = 0) -> Sent:
+    return Sent(at, ahead, answers)
 
 
 def test_it_starts_at_the_limit_the_user_gave() -> None:
@@ -25,40 +29,40 @@ def test_it_starts_at_the_limit_the_user_gave() -> None:
 def test_one_burst_is_one_cut() -> None:
     limit = AdaptiveLimit(64)
     for k in range(64):  # all were sent at 0 and refused one after the other
-        limit.failed(Pressure.BUSY, sent_at=0.0, now=1.0 + k / 100)
+        limit.failed(Pressure.BUSY, sent(0.0), now=1.0 + k / 100)
     assert limit.limit == 32
-    limit.failed(Pressure.BUSY, sent_at=2.0, now=3.0)
+    limit.failed(Pressure.BUSY, sent(2.0), now=3.0)
     assert limit.limit == 16
 
 
 def test_trouble_cuts_less_than_a_busy_server_and_nothing_cuts_nothing() -> None:
     limit = AdaptiveLimit(100)
-    limit.failed(Pressure.NONE, 0.0, 1.0)
+    limit.failed(Pressure.NONE, sent(0.0), 1.0)
     assert limit.limit == 100
-    limit.failed(Pressure.TROUBLE, 0.0, 1.0)
+    limit.failed(Pressure.TROUBLE, sent(0.0), 1.0)
     assert limit.limit == pytest.approx(90)
 
 
 def test_it_never_falls_below_one() -> None:
     limit = AdaptiveLimit(4)
     for k in range(20):
-        limit.failed(Pressure.BUSY, sent_at=k, now=k + 0.5)
+        limit.failed(Pressure.BUSY, sent(k), now=k + 0.5)
     assert limit.limit == 1
     assert limit.admits(100.0)
 
 
 def test_it_climbs_back_by_the_same_amount_each_round_trip() -> None:
     limit = AdaptiveLimit(64)
-    limit.failed(Pressure.BUSY, 0.0, 1.0)
+    limit.failed(Pressure.BUSY, sent(0.0), 1.0)
     heights = [limit.limit]
     for _ in range(ROUND_TRIPS_TO_RECOVER // 2):
         for _ in range(int(limit.limit)):
-            limit.succeeded()
+            limit.succeeded(sent(1.0), 2.0)
         heights.append(limit.limit)
     gains = [after - before for before, after in itertools.pairwise(heights)]
     assert all(3.3 < gain <= 4.01 for gain in gains)
     for _ in range(200):
-        limit.succeeded()
+        limit.succeeded(sent(1.0), 2.0)
     assert limit.limit == 64
 
 
@@ -70,14 +74,17 @@ def test_a_pause_lets_nobody_in_and_never_shortens_another() -> None:
     assert limit.admits(10.0)
 
 
-@given(st.integers(1, 300), st.lists(st.sampled_from(["busy", "trouble", "ok"]), max_size=200))
+PRESSURES = {"busy": Pressure.BUSY, "trouble": Pressure.TROUBLE, "queued": Pressure.QUEUED, "none": Pressure.NONE}
+
+
+@given(st.integers(1, 300), st.lists(st.sampled_from([*PRESSURES, "ok"]), max_size=200))
 def test_the_limit_stays_between_one_and_the_maximum(most: int, events: list[str]) -> None:
     limit = AdaptiveLimit(most)
     for now, event in enumerate(events):
         if event == "ok":
-            limit.succeeded()
+            limit.succeeded(sent(now), now)
         else:
-            limit.failed(Pressure.BUSY if event == "busy" else Pressure.TROUBLE, now, now)
+            limit.failed(PRESSURES[event], sent(now), now)
         assert 1 <= limit.limit <= most
 
 

@@ -172,9 +172,7 @@ def test_every_fault_that_passes_is_survived(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "reason", "detail"),
     [
-        ("rate_limited", "rate limited", "status 429: slow down; 3 attempts"),
         ("server_error", "server error", "status 500: the server had an error; 3 attempts"),
-        ("unavailable", "server error", "status 503: the server is overloaded; 3 attempts"),
         ("close_midway", "connection failed", "ContentLengthError: 400, message: Not enough data"),
         ("hang", "timeout", "the server was silent for 0.2 s (teacher.read_timeout_s); 3 attempts"),
         ("bad_json", "malformed reply", "not JSON; 3 attempts"),
@@ -192,6 +190,29 @@ def test_a_fault_that_stays_is_a_row_without_reply_and_a_reason(
     assert reply.reason == reason
     assert detail in reply.detail or kind == "close_midway"
     assert server.stats.received == 6
+    assert server.stats.answered == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "detail"),
+    [
+        ("rate_limited", "rate limited", "status 429: slow down; "),
+        ("unavailable", "server error", "status 503: the server is overloaded; "),
+    ],
+)
+def test_a_server_that_stays_busy_uses_up_time_and_no_attempts(
+    kind: str, reason: str, detail: str, tmp_path: Path
+) -> None:
+    faults = replace(Faults(most_per_request=99, retry_after_s=0.1), **{kind: 1.0})  # type: ignore[arg-type]  # names of fields
+    start = time.perf_counter()
+    with ServerThread(echo, ServerSettings(faults=faults)) as server:
+        [exchange, _] = run(server.base_url, tmp_path / "j", talks(2, 3), max_attempts=1, total_timeout_s=1.5)
+    [reply] = exchange.replies
+    assert isinstance(reply, NoReply)
+    assert reply.reason == reason
+    assert detail in reply.detail
+    assert server.stats.received > 2
+    assert time.perf_counter() - start < 10
     assert server.stats.answered == 0
 
 
@@ -367,7 +388,7 @@ def test_calls_from_several_threads_share_the_places(tmp_path: Path) -> None:
 
 
 def test_more_than_a_hundred_are_in_flight_where_the_user_says_so(tmp_path: Path) -> None:
-    with ServerThread(echo, ServerSettings(latency_s=1.0)) as server:  # 100 is the transport's own limit
+    with ServerThread(echo, ServerSettings(latency_s=3.0)) as server:  # 100 is the transport's own limit
         run(server.base_url, tmp_path / "j", talks(150), max_in_flight=150)
     assert server.stats.max_open == 150
 
@@ -485,8 +506,8 @@ def access(settings: ServedTeacherSettings, journal: Journal, budget: Budget) ->
 
 def test_a_wish_to_stop_keeps_what_is_in_flight_and_sends_no_more(tmp_path: Path) -> None:
     stop = threading.Event()
-    with ServerThread(echo, ServerSettings(latency_s=0.4)) as server:
-        threading.Timer(0.2, stop.set).start()
+    with ServerThread(echo, ServerSettings(latency_s=1.0)) as server:
+        threading.Timer(0.8, stop.set).start()  # after the trial
         with pytest.raises(Interrupted, match="stopped while asking a model; the same command continues"):
             run(server.base_url, tmp_path / "j", talks(20, 2), max_in_flight=5, stop=stop)
         with Journal(tmp_path / "j", "r") as journal:
@@ -610,7 +631,7 @@ def test_a_server_that_goes_away_later_costs_only_the_rows_it_owed(
 def test_a_server_may_take_its_time_to_come_back(
     left_alone: Callable[..., tuple[ServedChat, int]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, logger="ostensive.chat.served")
+    caplog.set_level(logging.DEBUG, logger="ostensive.chat.sending")
     chat, port = left_alone(Budget(max_requests=3), max_attempts=2)
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(chat.chat, [talk("late", "later")])

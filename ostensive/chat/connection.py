@@ -34,6 +34,7 @@ class FailedAttempt:
     decision: RetryDecision
     detail: str
     retry_after_s: float | None = None
+    most_attempts: int | None = None  # at a request that fails like this; None is as many as are allowed
 
 
 class Connection:

@@ -46,8 +46,11 @@ class ServedModelSettings(ChatModelSettings):
     read_timeout_s: Operational[Annotated[float, Field(gt=0)]] = 120.0
     """Longest silence of the server within a request."""
     total_timeout_s: Operational[Annotated[float, Field(gt=0)]] = 600.0
-    """Longest time for one request with all its retries."""
+    """Longest time for one request with all its attempts; what it waits for others to be answered is not counted."""
     max_attempts: Operational[Annotated[int, Field(ge=1)]] = 6
+    """Most attempts at a request that fail by a fault that may be its own."""
+    stop_after_refusals: Operational[Annotated[int | None, Field(ge=1)]] = 4
+    """The run stops when the first so many requests are all refused alike; None goes on."""
     price: Operational[PriceSettings | None] = None
     """Overrides the price table for this model."""
 

@@ -136,6 +136,15 @@ class Journal:
                 raise JOURNAL.storage_error(self.path, error) from error
         return None if row is None else str(row[0])
 
+    def has_answers(self, endpoint: str, model: str) -> bool:
+        """Whether this run was ever answered by that model at that endpoint."""
+        query = "SELECT 1 FROM answers WHERE run_id = ? AND endpoint = ? AND model = ? LIMIT 1"
+        with self._reading:
+            try:
+                return self._reader.execute(query, (self.run_id, endpoint, model)).fetchone() is not None
+            except sqlite3.Error as error:
+                raise JOURNAL.storage_error(self.path, error) from error
+
     def totals(self, run_id: str) -> Spend:
         """What the run `run_id` has asked and paid so far, spoiled answers included and those of `FREE_ENDPOINT` not.
 

@@ -1,61 +1,163 @@
 """How many requests may be under way: additive increase, multiplicative decrease (Chiu & Jain 1989), and pauses.
 
-`AdaptiveLimit` is the arithmetic, with the time handed in; `Gate` lets coroutines wait for it. It starts at the limit
-the user gave rather than climbing to it: a client that the server can bear should not lose its first minute, and one
-that it cannot is cut to half within a round trip, as often as needed.
+`AdaptiveLimit` is the arithmetic, with the time handed in; `Gate` lets coroutines wait for it. But for a short trial it
+starts at the limit the user gave rather than climbing to it: a client that the server can bear should not lose its
+first minute, and one that it cannot is cut within a round trip, as often as needed.
 """
 
 import asyncio
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ostensive.chat.retry import Pressure
+from ostensive.chat.retry import Backoff, Pressure
 from ostensive.errors import OstensiveError
 
 ROUND_TRIPS_TO_RECOVER = 16
 """Round trips without trouble in which concurrency climbs by the whole of `max_in_flight`."""
+TRIAL_REQUESTS = 4
+"""Requests under way before the server has shown that it takes them: what it refuses alike is not sent to the end."""
+TRIAL_S = 0.5
+"""The trial ends with the first answer, or after this time without a failure: a refusal comes at once."""
+_TIMES_BELIEVED = 3  # in a row: a server that is busy whenever it said that it would not be is not taken at its word
+_ANSWERS_LOOKED_AT = 4  # one that waited for so many others took as many times as long as one that waited for none
+_ROOM = 0.75  # of the time-out: so long may requests wait for each other
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """When a request was sent, how many were under way then, and how many answers had come to all of them."""
+
+    at: float
+    ahead: int
+    answers: int
 
 
 class AdaptiveLimit:
-    """The present limit, between 1 and `max_in_flight`. Times are seconds of any steady clock."""
+    """The present limit, between 1 and `max_in_flight`. Times are seconds of any steady clock.
 
-    def __init__(self, max_in_flight: int) -> None:
+    With `trial` it is at most `TRIAL_REQUESTS` at first. `timeout_s` is the client's patience with one request. A
+    server that is busy several times in a row, and does not say for how long, is left alone as `backoff` says.
+    """
+
+    def __init__(
+        self,
+        max_in_flight: int,
+        *,
+        trial: bool = False,
+        timeout_s: float = 120.0,
+        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+    ) -> None:
         self.max_in_flight = max_in_flight
-        self.limit = float(max_in_flight)
         self.in_flight = 0
+        self.answers = 0
+        self.last_answer_at = float("-inf")
         self.paused_until = float("-inf")
+        self._limit = float(max_in_flight)
+        self._timeout_s = timeout_s
+        self._backoff = backoff
         self._last_cut_at = float("-inf")
         self._gain = max(1.0, max_in_flight / ROUND_TRIPS_TO_RECOVER)
+        self._shortest_s = float("inf")
+        self._queue_seen = False  # requests wait for each other
+        self._waits_for_answer = False  # since then: a server may go on with requests that were given up
+        self._in_trial = trial
+        self._trial_ends_at: float | None = None  # None until something is sent, and once something failed
+        self._failed = False
+        self._busy_in_a_row = 0
+        self._answered_at: deque[float] = deque(maxlen=max_in_flight)
+
+    @property
+    def limit(self) -> float:
+        """Most requests that may be under way."""
+        if self._waits_for_answer:
+            return 1.0
+        return min(self._limit, float(TRIAL_REQUESTS)) if self._in_trial else self._limit
 
     def admits(self, now: float) -> bool:
         """Whether one more request may be sent at `now`."""
+        if self._trial_ends_at is not None and now >= self._trial_ends_at:
+            self._in_trial, self._trial_ends_at = False, None
         return now >= self.paused_until and self.in_flight < int(self.limit)
 
+    def opens_at(self, now: float) -> float | None:
+        """When more may be admitted though nothing happens until then; None where only an end of a request helps."""
+        times = [when for when in (self.paused_until, self._trial_ends_at) if when is not None and when > now]
+        return min(times, default=None)
+
     def started(self) -> None:
-        """A request is under way."""
+        """A place is taken."""
         self.in_flight += 1
 
+    def sent(self, now: float) -> Sent:
+        """A request that has a place is on its way."""
+        if self._in_trial and self._trial_ends_at is None and not self._failed:
+            self._trial_ends_at = now + TRIAL_S
+        return Sent(now, self.in_flight - 1, self.answers)
+
     def ended(self) -> None:
-        """A request is no longer under way."""
+        """A place is given back."""
         assert self.in_flight > 0, "a request ended that had not started"
         self.in_flight -= 1
 
-    def succeeded(self) -> None:
-        """An answer came: a round trip's worth of them raises the limit by the gain (at least 1)."""
-        self.limit = min(float(self.max_in_flight), self.limit + self._gain / self.limit)
+    def succeeded(self, sent: Sent, now: float) -> None:
+        """An answer came: a round trip's worth of them raises the limit by the gain (at least 1).
 
-    def failed(self, pressure: Pressure, sent_at: float, now: float) -> None:
-        """An attempt sent at `sent_at` met `pressure`.
+        Where requests were seen to wait for each other, more of them bring no more answers, only time-outs: there the
+        limit feels its way, and stays where an answer takes most of the time that there is.
+        """
+        self.answers += 1
+        self._waits_for_answer = False
+        self.last_answer_at = now
+        self._answered_at.append(now)
+        self._in_trial, self._trial_ends_at = False, None
+        self._busy_in_a_row = 0
+        self._shortest_s = min(self._shortest_s, now - sent.at)
+        self._look_ahead(sent, now)
+        gain = self._gain
+        if self._queue_seen:
+            gain = max(1.0, self._limit / ROUND_TRIPS_TO_RECOVER) if now - sent.at < _ROOM * self._timeout_s else 0.0
+        self._limit = min(float(self.max_in_flight), self._limit + gain / self._limit)
+
+    def _look_ahead(self, sent: Sent, now: float) -> None:
+        """Cuts the limit once before any time-out, where those who come last would wait too long.
+
+        Little's law: they wait as long as those under way take at the rate that this request saw. That another took
+        much less tells a queue from a server that is slow with each.
+        """
+        latency_s, seen = now - sent.at, self.answers - sent.answers
+        if self._queue_seen or seen < _ANSWERS_LOOKED_AT or latency_s < _ANSWERS_LOOKED_AT * self._shortest_s:
+            return
+        wait_s, room_s = self.in_flight * latency_s / seen, _ROOM * self._timeout_s
+        if wait_s > room_s:
+            self._limit = max(1.0, min(self._limit, self.in_flight * room_s / wait_s))
+            self._queue_seen, self._last_cut_at = True, now
+
+    def waited(self, sent: Sent) -> bool:
+        """Whether a request that timed out may have waited for others: no more were answered than were before it."""
+        return sent.ahead > 0 and self.answers - sent.answers <= sent.ahead
+
+    def failed(self, pressure: Pressure, sent: Sent, now: float, *, told_to_wait: bool = False) -> None:
+        """An attempt met `pressure`; `told_to_wait` says that the server named a time for the next.
 
         Attempts that were under way when the limit was last cut are consequences of the same burst and cut nothing:
         one burst, one cut.
         """
-        if pressure is Pressure.NONE or sent_at < self._last_cut_at:
+        self._failed, self._trial_ends_at = True, None  # only an answer ends the trial now
+        if pressure is Pressure.NONE or sent.at < self._last_cut_at:
             return
-        self.limit = max(1.0, self.limit * pressure.value)
         self._last_cut_at = now
+        self._limit = max(1.0, self._limit * pressure.factor)
+        if pressure is Pressure.QUEUED:
+            done = sum(1 for when in self._answered_at if when > now - self._timeout_s)
+            self._limit = max(1.0, min(self._limit, _ROOM * done)) if done else self._limit
+            self._queue_seen = self._waits_for_answer = True
+        elif pressure is Pressure.BUSY:
+            self._busy_in_a_row += 1
+            if self._busy_in_a_row > (_TIMES_BELIEVED if told_to_wait else 1):
+                self.pause(now + self._backoff.ceiling_s(self._busy_in_a_row))
 
     def pause(self, until: float) -> None:
         """Nothing is sent before `until`; a pause never shortens another."""
@@ -107,18 +209,23 @@ class Gate:
         self.admit()
 
     def admit(self) -> None:
-        """Lets in whoever may go now, and comes back when a pause ends."""
+        """Lets in whoever may go now, and comes back when a pause or the trial ends."""
         now = self._clock()
         while self._waiters and self.limit.admits(now):
             waiter = heapq.heappop(self._waiters)
             if not waiter.admitted.done():
                 self.limit.started()
                 waiter.admitted.set_result(None)
-        if self._waiters and now < self.limit.paused_until and self._timer is None:
-            delay_s = self.limit.paused_until - now
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._pause_over)
+        opens_at = self.limit.opens_at(now) if self._waiters else None
+        if opens_at is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= opens_at:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(opens_at, self._open)
 
-    def _pause_over(self) -> None:
+    def _open(self) -> None:
         self._timer = None
         self.admit()
 

@@ -18,15 +18,24 @@ class Action(Enum):
 
     RETRY = "retry"
     GIVE_UP = "give up"  # this request only
+    DOUBT = "doubt"  # this request only where others were answered; otherwise as `REFUSE`
     REFUSE = "refuse"  # asking again cannot help, whatever is asked: the run stops
 
 
 class Pressure(Enum):
-    """What an attempt says about the load of the server, as the factor its concurrency is cut by."""
+    """What an attempt says about the load of the server."""
 
-    NONE = 1.0
-    TROUBLE = 0.9  # errors that load may or may not cause: a server that fails one request in a hundred is not full
-    BUSY = 0.5  # the server says so; Chiu & Jain 1989 halve, as TCP does
+    NONE = "none"
+    TROUBLE = (
+        "trouble"  # errors that load may or may not cause: a server that fails one request in a hundred is not full
+    )
+    BUSY = "busy"  # the server says so
+    QUEUED = "queued"  # the request waited for others until the client lost patience
+
+    @property
+    def factor(self) -> float:
+        """What concurrency is cut to. Chiu & Jain 1989 halve, as TCP does."""
+        return {"none": 1.0, "trouble": 0.9}.get(self.value, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +53,19 @@ DISCONNECTED = RetryDecision(Action.RETRY, "connection failed", Pressure.TROUBLE
 UNREACHABLE = RetryDecision(Action.RETRY, "connection failed", Pressure.TROUBLE)
 MALFORMED = RetryDecision(Action.RETRY, "malformed reply", may_be_billed=True)
 
-_REJECTED = RetryDecision(Action.GIVE_UP, "request rejected")
+REJECTED = RetryDecision(Action.GIVE_UP, "request rejected")
 _SERVER_ERROR = RetryDecision(Action.RETRY, "server error", Pressure.TROUBLE)
 _STATUSES: dict[int, RetryDecision] = {
     401: RetryDecision(Action.REFUSE, "key refused"),
     402: RetryDecision(Action.REFUSE, "payment required"),
-    403: RetryDecision(Action.REFUSE, "access refused"),
-    404: RetryDecision(Action.REFUSE, "model or address not found"),
+    # 403 is not here: moderation and web firewalls say it of single prompts.
+    404: RetryDecision(Action.DOUBT, "model or address not found"),
     407: RetryDecision(Action.REFUSE, "the proxy refuses access"),
     408: TIMED_OUT,
     409: RetryDecision(Action.RETRY, "server error"),
     425: RetryDecision(Action.RETRY, "server error"),
     429: RetryDecision(Action.RETRY, "rate limited", Pressure.BUSY),
-    501: RetryDecision(Action.REFUSE, "the server has no such function"),
+    501: RetryDecision(Action.DOUBT, "the server has no such function"),
     503: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),
     529: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),  # "overloaded" in several APIs
 }
@@ -72,7 +81,7 @@ def decide_on_status(status: int, code: str | None = None) -> RetryDecision:
         return RetryDecision(Action.REFUSE, "no credit left")
     if status in _STATUSES:
         return _STATUSES[status]
-    return _SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _REJECTED
+    return _SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else REJECTED
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -105,7 +114,10 @@ def _number(value: str | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential waiting between attempts: `base_s`, twice that, four times that, ... at most `cap_s`."""
+    """Exponential waiting between attempts: `base_s`, twice that, four times that, ... at most `cap_s`.
+
+    Rate limits are per minute as a rule; half a minute at most lets no minute pass unused.
+    """
 
     base_s: float = 0.5
     cap_s: float = 30.0
@@ -116,5 +128,8 @@ class Backoff:
         The spread keeps requests that failed together from coming back together; the lower half is left out so that
         the first retry is not at once.
         """
-        ceiling = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 60))
-        return ceiling * rng.uniform(0.5, 1.0)
+        return self.ceiling_s(failures) * rng.uniform(0.5, 1.0)
+
+    def ceiling_s(self, failures: int) -> float:
+        """The longest of these waits."""
+        return min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 60))

@@ -8,19 +8,17 @@ journal: a process that is killed can lose no more answers than were under way.
 """
 
 import asyncio
-import contextlib
 import functools
 import itertools
 import logging
 import os
-import random
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
 
-from ostensive.chat.budget import Budget, BudgetBusy, BudgetExhausted, Reservation, upper_bound_usd
+from ostensive.chat.budget import Budget, upper_bound_usd
 from ostensive.chat.connection import Connection, FailedAttempt, Received
 from ostensive.chat.endpoint import ServedModelSettings, resolve_endpoint
 from ostensive.chat.journal import Answer, Entry, Journal
@@ -28,7 +26,9 @@ from ostensive.chat.limiter import AdaptiveLimit, Gate, Rank
 from ostensive.chat.pictures import EncodedImage, Picture, SentImageSettings
 from ostensive.chat.prices import Price
 from ostensive.chat.records import Conversation, Exchange, Form, Message, NoReply, Reply
-from ostensive.chat.retry import MALFORMED, TIMED_OUT, UNREACHABLE, Action, Backoff
+from ostensive.chat.refusals import Refusals
+from ostensive.chat.retry import MALFORMED, Backoff
+from ostensive.chat.sending import Exits, Halt, Sender, Taken
 from ostensive.chat.turns import with_pictures
 from ostensive.chat.wire import (
     MalformedReplyError,
@@ -40,14 +40,13 @@ from ostensive.chat.wire import (
     spend_of,
     stored_reply,
 )
-from ostensive.errors import AccessRefusedError, BudgetReached, Interrupted, OstensiveError
+from ostensive.errors import Interrupted, OstensiveError
 
 logger = logging.getLogger(__name__)
 
 STOP_GRACE_S = 30.0
 """Longest wait for requests in flight after the user asked to stop."""
 _STOP_CHECK_S = 0.05
-_BUDGET_CHECK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +94,8 @@ class ServedChat:
         self._backoff = backoff
         self._stop_grace_s = stop_grace_s
         self._threads = threads
-        self._rng = random.Random()  # noqa: S311 - spreads retries in time; no row depends on it
         self._calls = itertools.count()
         self._under_way: dict[str, asyncio.Task[Reply | NoReply]] = {}
-        self._halt: OstensiveError | None = None
-        self._answered = False
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -141,10 +137,25 @@ class ServedChat:
             raise
 
     async def _open(self) -> None:
-        self._connection = Connection(self._endpoint, self._settings)
-        self._connection.open()
-        self._gate = Gate(AdaptiveLimit(self._settings.max_in_flight), self._loop.time)
-        self._halted = asyncio.Event()
+        settings = self._settings
+        connection = self._connection = Connection(self._endpoint, settings)
+        connection.open()
+        timeout_s = min(settings.read_timeout_s, settings.total_timeout_s)
+        limit = AdaptiveLimit(settings.max_in_flight, trial=True, timeout_s=timeout_s, backoff=self._backoff)
+        gate = Gate(limit, self._loop.time)
+        self._halt = Halt(gate)
+        exits = Exits(self._known, self._requests.data, self._bound_usd, connection.post, self._take)
+        answered_before = self._journal.has_answers(self._remembered_as, settings.model)
+        self._sender = Sender(
+            settings,
+            exits,
+            address=self._endpoint.base_url,
+            gate=gate,
+            halt=self._halt,
+            budget=self._budget,
+            refusals=Refusals(settings.stop_after_refusals, answered_before),
+            backoff=self._backoff,
+        )
         self._watcher = asyncio.create_task(self._watch())  # kept: the loop holds tasks weakly
 
     async def _close(self) -> None:
@@ -157,16 +168,10 @@ class ServedChat:
     async def _watch(self) -> None:
         while not self._stop.is_set():
             await asyncio.sleep(_STOP_CHECK_S)
-        self._send_no_more(Interrupted("stopped while asking a model; the same command continues"))
+        self._halt.set(Interrupted("stopped while asking a model; the same command continues"))
         await asyncio.sleep(self._stop_grace_s)
         for task in self._under_way.values():
             task.cancel()
-
-    def _send_no_more(self, error: OstensiveError) -> None:
-        if self._halt is None:
-            self._halt = error
-            self._gate.close(error)
-            self._halted.set()
 
     async def _chat(self, starts: Sequence[_Start], call: int) -> list[Exchange]:
         talks = [self._converse(start, call) for start in starts]
@@ -175,9 +180,10 @@ class ServedChat:
         exchanges = []
         for result in results:
             if isinstance(result, BaseException):
-                if self._halt is None or not isinstance(result, OstensiveError | asyncio.CancelledError):
+                halted = self._halt.error
+                if halted is None or not isinstance(result, OstensiveError | asyncio.CancelledError):
                     raise result
-                raise type(self._halt)(*self._halt.args)  # a copy each: several threads raise it
+                raise type(halted)(*halted.args)  # a copy each: several threads raise it
             exchanges.append(result)
         return exchanges
 
@@ -208,120 +214,25 @@ class ServedChat:
 
     async def _answer(self, request: Request, rank: Rank) -> Reply | NoReply:
         try:
-            return self._known(request) or await self._send(request, rank)
+            return self._known(request) or await self._sender.send(request, rank)
         except OstensiveError as error:  # a broken journal, say: whoever went on would pay and could not keep it
-            self._send_no_more(error)
+            self._halt.set(error)
             raise
 
-    async def _send(self, request: Request, rank: Rank) -> Reply | NoReply:
-        """The reply to a request that is not in the journal, after as many attempts as it takes and is allowed."""
-        deadline, attempts = float("inf"), 0
-        for failures in itertools.count(1):
-            await self._gate.acquire((0 if failures > 1 else 1, *rank))
-            try:
-                known = self._known(request)  # while it waited, another run may have had the same answer
-                if known is not None:
-                    return known
-                deadline = min(deadline, self._loop.time() + self._settings.total_timeout_s)
-                result = await self._attempt(request, deadline)
-            finally:
-                self._gate.release()
-            if not isinstance(result, FailedAttempt):
-                return result
-            # A server that has answered and now takes no connection is being restarted, which may take as long as a
-            # model takes to load. Nothing was sent to it, so that uses up time and no attempt.
-            attempts += not (result.decision is UNREACHABLE and self._answered)
-            spent = attempts >= self._settings.max_attempts
-            end = await self._end_or_wait(request, result, failures, deadline, spent=spent)
-            if end is not None:
-                return end
-        raise AssertionError("attempts are counted without end")
-
-    async def _end_or_wait(
-        self, request: Request, failed: FailedAttempt, failures: int, deadline: float, *, spent: bool
-    ) -> NoReply | None:
-        """The end of a request that failed, or None after the time to wait before it is tried again."""
-        decision = failed.decision
-        attempts = f"{failed.detail}; {failures} attempt{'s' if failures > 1 else ''}"
-        wait_s = max(failed.retry_after_s or 0.0, self._backoff.wait_s(failures, self._rng))
-        late = self._loop.time() + wait_s >= deadline
-        given_up = decision.action is Action.GIVE_UP or spent or late
-        if given_up and decision is UNREACHABLE and not self._answered:
-            self._send_no_more(
-                AccessRefusedError(
-                    f"{self._endpoint.base_url} cannot be reached ({attempts}); check"
-                    f" {self._settings.section}.base_url or OPENAI_BASE_URL, and that the server is up"
-                )
-            )
-        if self._halt is not None:
-            return None  # the gate raises what halted the run
-        if given_up:
-            logger.info("request %s: %s (%s)", request.key[:16], decision.reason, attempts)
-            return NoReply(decision.reason, attempts, request.key)
-        logger.debug("request %s: %s (%s), again in %.1f s", request.key[:16], decision.reason, attempts, wait_s)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._halted.wait(), wait_s)
-        return None
-
-    async def _attempt(self, request: Request, deadline: float) -> Reply | NoReply | FailedAttempt:
-        if self._loop.time() >= deadline:
-            return FailedAttempt(
-                TIMED_OUT, f"no place in flight was free before {self._settings.section}.total_timeout_s"
-            )
-        data = self._requests.data(request)
-        bound_usd = 0.0
-        if self._price is not None:
-            bound_usd = upper_bound_usd(request.messages, request.sampling.max_tokens, self._price)
-        reservation = await self._reserve(bound_usd)
-        usd: float | None = None  # until more is known, it may have cost all that is set aside
-        sent = True
-        sent_at = self._loop.time()
+    async def _take(self, request: Request, received: Received) -> Taken:
+        """Reads and journals a body that came."""
         try:
-            result = await self._connection.post(data, max(0.001, deadline - sent_at))
-            if isinstance(result, FailedAttempt):
-                usd = None if result.decision.may_be_billed else 0.0
-                sent = result.decision is not UNREACHABLE
-                self._react(result, sent_at)
-                return result
-            self._answered = True
-            try:
-                parsed = parse_reply(result.raw)
-            except MalformedReplyError as error:
-                await self._spoil(request, result, bound_usd, str(error))
-                return FailedAttempt(MALFORMED, str(error))
-            usd = self._cost(parsed)
-            self._gate.limit.succeeded()
-            return await self._keep(request, result, parsed, usd)
-        finally:
-            self._budget.settle(reservation, usd, sent=sent)
+            parsed = parse_reply(received.raw)
+        except MalformedReplyError as error:
+            await self._spoil(request, received, self._bound_usd(request), str(error))
+            return Taken(FailedAttempt(MALFORMED, str(error)), None)
+        usd = self._cost(parsed)
+        return Taken(await self._keep(request, received, parsed, usd), usd)
 
-    async def _reserve(self, bound_usd: float) -> Reservation:
-        while True:
-            taken = self._budget.reserve(bound_usd)
-            if isinstance(taken, Reservation):
-                return taken
-            if isinstance(taken, BudgetExhausted):
-                self._send_no_more(BudgetReached(taken.message))
-            if self._halt is not None:
-                raise self._halt
-            assert isinstance(taken, BudgetBusy), "a reservation is had, impossible, or to be waited for"
-            await asyncio.sleep(_BUDGET_CHECK_S)
-
-    def _react(self, failed: FailedAttempt, sent_at: float) -> None:
-        """Draws the consequences for all other requests, before the place of this one is given to the next."""
-        if failed.decision.action is Action.REFUSE:
-            self._send_no_more(
-                AccessRefusedError(
-                    f"{self._endpoint.base_url}, model {self._settings.model!r}: {failed.decision.reason}"
-                    f" ({failed.detail}); check {self._settings.section}.model, {self._settings.section}.base_url and"
-                    f" {self._settings.key_variable}"
-                )
-            )
-        now = self._loop.time()
-        self._gate.limit.failed(failed.decision.pressure, sent_at, now)
-        if failed.retry_after_s is not None:
-            # No pause is longer than a request may take in all: after that the server has to say it again.
-            self._gate.limit.pause(now + min(failed.retry_after_s, self._settings.total_timeout_s))
+    def _bound_usd(self, request: Request) -> float:
+        return (
+            0.0 if self._price is None else upper_bound_usd(request.messages, request.sampling.max_tokens, self._price)
+        )
 
     def _cost(self, parsed: ParsedReply) -> float | None:
         if self._price is None or parsed.prompt_tokens is None or parsed.completion_tokens is None:
