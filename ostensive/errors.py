@@ -29,6 +29,10 @@ class TooManyFailedError(OstensiveError):
     """More rows failed than `run.max_failed_share` allows. The corpus of the others is written."""
 
 
+class EmptyCorpusError(OstensiveError):
+    """No row came through all stages. What was lost, and why, is written beside the corpus without rows."""
+
+
 class AccessRefusedError(OstensiveError):
     """The server refuses the key, the model or the request itself: asking again cannot help, so the run stops."""
 

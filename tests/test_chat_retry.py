@@ -59,8 +59,9 @@ def test_no_header_breaks_it(value: str) -> None:
     [
         (401, None, Action.REFUSE, "key refused", Pressure.NONE),
         (402, None, Action.REFUSE, "payment required", Pressure.NONE),
-        (403, None, Action.REFUSE, "access refused", Pressure.NONE),
-        (404, "model_not_found", Action.REFUSE, "model or address not found", Pressure.NONE),
+        (403, None, Action.GIVE_UP, "request rejected", Pressure.NONE),
+        (404, "model_not_found", Action.DOUBT, "model or address not found", Pressure.NONE),
+        (501, None, Action.DOUBT, "the server has no such function", Pressure.NONE),
         (429, "insufficient_quota", Action.REFUSE, "no credit left", Pressure.NONE),
         (429, "rate_limit_exceeded", Action.RETRY, "rate limited", Pressure.BUSY),
         (429, None, Action.RETRY, "rate limited", Pressure.BUSY),

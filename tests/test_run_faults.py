@@ -12,7 +12,8 @@ from ostensive.chat.faults import FAULT_KINDS, Faults
 from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.errors import TooManyFailedError
 from ostensive.recipe import RunSettings
-from ostensive.run.build import check_failures
+from ostensive.run.endings import check_failures
+from ostensive.run.folder import RunFolder
 from ostensive.run.summary import StageSummary
 
 IMAGES = 4
@@ -73,14 +74,12 @@ def test_a_run_survives_every_fault_at_once(tmp_path: Path) -> None:
 def test_a_fault_that_stays_fails_every_row_by_its_reason(kind: str, reason: str, tmp_path: Path) -> None:
     images = write_scenes(tmp_path / "images", 1)
     with scripted(Faults(**{kind: 1.0}, most_per_request=99, retry_after_s=0.01)) as server:
-        command = build_command(images, tmp_path / "run", server.base_url, read_timeout_s=0.3, max_attempts=1)
-        done = call(*command)
+        limits = {"read_timeout_s": 0.3, "total_timeout_s": 2.0, "max_attempts": 1}
+        done = call(*build_command(images, tmp_path / "run", server.base_url, **limits))
     assert_nothing_is_lost(tmp_path / "run", 1)
     assert stages_of(tmp_path / "run")["candidates"].failed == {reason: TRIPLES_AN_IMAGE}
-    assert (done.returncode, done.complaint.partition(";")[0]) == (
-        1,
-        f"candidates: 18 of 18 rows failed, 18 of them with {reason!r}",
-    )
+    assert done.returncode == 1
+    assert done.complaint.startswith(f"candidates: 18 of 18 rows failed, 18 of them with {reason!r} (the last: ")
 
 
 def test_replies_that_are_all_cut_short_lose_only_what_was_cut(images: Path, tmp_path: Path) -> None:
@@ -96,7 +95,8 @@ def test_replies_that_are_all_cut_short_lose_only_what_was_cut(images: Path, tmp
 
 
 def test_a_run_in_which_every_request_fails_is_mended_by_retrying(images: Path, tmp_path: Path) -> None:
-    run, one_turn = tmp_path / "run", ["--set", "localized.turns=1"]  # no follow-up, which would fail at first too
+    # No follow-up, which would fail at first too, and no end of the run before all have been asked once.
+    run, one_turn = tmp_path / "run", ["--set", "localized.turns=1", "--set", "teacher.stop_after_refusals=null"]
     with scripted(Faults(server_error=1.0, most_per_request=1)) as server:
 
         def build(*arguments: object, out: Path = run) -> Done:
@@ -105,8 +105,9 @@ def test_a_run_in_which_every_request_fails_is_mended_by_retrying(images: Path, 
         done = build()
         assert done.returncode == 1
         assert done.complaint == (
-            "candidates: 24 of 24 rows failed, 24 of them with 'server error'; the corpus holds what is left; mend the"
-            " cause and run the same command with --retry-failed, or allow more with --set run.max_failed_share=1"
+            "candidates: 24 of 24 rows failed, 24 of them with 'server error' (the last: status 500: the server had an"
+            " error; 1 attempt); the corpus holds what is left; mend the cause and run the same command with"
+            " --retry-failed, or allow more with --set run.max_failed_share=1"
         )
         assert "24 failed: server error" in done.stdout
         assert "corpus      0 rows about 0 images" in done.stdout
@@ -195,16 +196,17 @@ def stage(kept: int, **failed: int) -> StageSummary:
     )
 
 
-def test_the_share_of_failures_that_is_borne() -> None:
-    check_failures([], 0)
-    check_failures([StageSummary("unique", 0, 0)], 0)
-    check_failures([stage(2)], 0)
-    check_failures([stage(2, timeout=3)], 0.5)  # exactly half
-    check_failures([stage(0, timeout=9)], 1)
+def test_the_share_of_failures_that_is_borne(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    check_failures(run, [], 0)
+    check_failures(run, [StageSummary("unique", 0, 0)], 0)
+    check_failures(run, [stage(2)], 0)
+    check_failures(run, [stage(2, timeout=3)], 0.5)  # exactly half
+    check_failures(run, [stage(0, timeout=9)], 1)
     with pytest.raises(TooManyFailedError, match=r"^candidates: 1 of 4 rows failed, 1 of them with 'timeout'; "):
-        check_failures([stage(0), stage(2, timeout=1)], 0)
+        check_failures(run, [stage(0), stage(2, timeout=1)], 0)
     with pytest.raises(TooManyFailedError, match=r"candidates: 5 of 6 rows failed, 3 of them with 'server error'; "):
-        check_failures([stage(0, timeout=2, server_error=3)], 0.8)
+        check_failures(run, [stage(0, timeout=2, server_error=3)], 0.8)
     assert RunSettings().max_failed_share == 0.5
 
 
@@ -215,5 +217,9 @@ def test_the_share_is_a_setting_that_redoes_nothing(tmp_path: Path) -> None:
         assert call(*command).returncode == 1
         received = server.stats.received
         done = call(*command, "--set", "run.max_failed_share=1")
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.complaint) == (
+            1,
+            "the corpus is empty: candidates kept none of 18 rows, 18 of them with 'malformed reply' (the last: not"
+            " JSON; 1 attempt); mend the cause and run the same command again",
+        )
         assert server.stats.received == received

@@ -22,7 +22,7 @@ TRIAL_REQUESTS = 4
 TRIAL_S = 0.5
 """The trial ends with the first answer, or after this time without a failure: a refusal comes at once."""
 _TIMES_BELIEVED = 3  # in a row: a server that is busy whenever it said that it would not be is not taken at its word
-_ANSWERS_LOOKED_AT = 4  # one that waited for so many others took as many times as long as one that waited for none
+_ANSWERS_LOOKED_AT = 4  # of a request that waited, and at least
 _ROOM = 0.75  # of the time-out: so long may requests wait for each other
 
 
@@ -64,6 +64,7 @@ class AdaptiveLimit:
         self._queue_seen = False  # requests wait for each other
         self._waits_for_answer = False  # since then: a server may go on with requests that were given up
         self._in_trial = trial
+        self._tried = 0  # requests, and not attempts, that are not given up
         self._trial_ends_at: float | None = None  # None until something is sent, and once something failed
         self._failed = False
         self._busy_in_a_row = 0
@@ -76,10 +77,12 @@ class AdaptiveLimit:
             return 1.0
         return min(self._limit, float(TRIAL_REQUESTS)) if self._in_trial else self._limit
 
-    def admits(self, now: float) -> bool:
-        """Whether one more request may be sent at `now`."""
+    def admits(self, now: float, *, again: bool = False) -> bool:
+        """Whether one more request may be sent at `now`; `again` where it was sent before."""
         if self._trial_ends_at is not None and now >= self._trial_ends_at:
             self._in_trial, self._trial_ends_at = False, None
+        if self._in_trial and not again and self._tried >= TRIAL_REQUESTS:
+            return False
         return now >= self.paused_until and self.in_flight < int(self.limit)
 
     def opens_at(self, now: float) -> float | None:
@@ -87,9 +90,14 @@ class AdaptiveLimit:
         times = [when for when in (self.paused_until, self._trial_ends_at) if when is not None and when > now]
         return min(times, default=None)
 
-    def started(self) -> None:
+    def started(self, *, again: bool = False) -> None:
         """A place is taken."""
         self.in_flight += 1
+        self._tried += not again
+
+    def given_up(self) -> None:
+        """A request has ended without an answer: in the trial, another may be sent in its stead."""
+        self._tried -= 1
 
     def sent(self, now: float) -> Sent:
         """A request that has a place is on its way."""
@@ -128,7 +136,7 @@ class AdaptiveLimit:
         much less tells a queue from a server that is slow with each.
         """
         latency_s, seen = now - sent.at, self.answers - sent.answers
-        if self._queue_seen or seen < _ANSWERS_LOOKED_AT or latency_s < _ANSWERS_LOOKED_AT * self._shortest_s:
+        if self._queue_seen or seen < _ANSWERS_LOOKED_AT or latency_s < 2 * self._shortest_s:
             return
         wait_s, room_s = self.in_flight * latency_s / seen, _ROOM * self._timeout_s
         if wait_s > room_s:
@@ -173,6 +181,7 @@ class _Waiter:
     rank: Rank
     arrival: int
     admitted: "asyncio.Future[None]" = field(compare=False)
+    again: bool = field(compare=False)
 
 
 class Gate:
@@ -186,14 +195,18 @@ class Gate:
         self._timer: asyncio.TimerHandle | None = None
         self._closed: OstensiveError | None = None
 
-    async def acquire(self, rank: Rank) -> None:
-        """Waits for a place; raises the error the gate was closed with. Each place is given back by `release`."""
+    async def acquire(self, rank: Rank, *, again: bool = False) -> None:
+        """Waits for a place; raises the error the gate was closed with. Each place is given back by `release`.
+
+        Whoever comes `again` goes first.
+        """
         if self._closed is not None:
             raise self._closed
-        if not self._waiters and self.limit.admits(self._clock()):
-            self.limit.started()
+        if not self._waiters and self.limit.admits(self._clock(), again=again):
+            self.limit.started(again=again)
             return
-        waiter = _Waiter(rank, next(self._arrivals), asyncio.get_running_loop().create_future())
+        rank = (0 if again else 1, *rank)
+        waiter = _Waiter(rank, next(self._arrivals), asyncio.get_running_loop().create_future(), again)
         heapq.heappush(self._waiters, waiter)
         self.admit()
         try:
@@ -211,10 +224,10 @@ class Gate:
     def admit(self) -> None:
         """Lets in whoever may go now, and comes back when a pause or the trial ends."""
         now = self._clock()
-        while self._waiters and self.limit.admits(now):
+        while self._waiters and self.limit.admits(now, again=self._waiters[0].again):
             waiter = heapq.heappop(self._waiters)
             if not waiter.admitted.done():
-                self.limit.started()
+                self.limit.started(again=waiter.again)
                 waiter.admitted.set_result(None)
         opens_at = self.limit.opens_at(now) if self._waiters else None
         if opens_at is None:
@@ -227,6 +240,11 @@ class Gate:
 
     def _open(self) -> None:
         self._timer = None
+        self.admit()
+
+    def given_up(self) -> None:
+        """See `AdaptiveLimit.given_up`."""
+        self.limit.given_up()
         self.admit()
 
     def close(self, error: OstensiveError) -> None:

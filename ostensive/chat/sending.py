@@ -117,7 +117,7 @@ class Sender:
         trouble = _Trouble()
         while True:
             again = trouble.attempts + trouble.waits > 0
-            await self._gate.acquire((0 if again else 1, *rank))
+            await self._gate.acquire(rank, again=again)
             try:
                 known = self._exits.known(request)  # while it waited, another run may have had the same answer
                 if known is not None:
@@ -233,6 +233,7 @@ class Sender:
             self._refuse(why)
         if self._halt.error is not None:
             return None
+        self._gate.given_up()
         if decision.action is Action.DOUBT:
             decision = REJECTED
         logger.info("request %s: %s (%s)", request.key[:16], decision.reason, attempts)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ostensive.errors import BudgetReached, SettingsError, TooManyFailedError
+from ostensive.errors import BudgetReached, EmptyCorpusError, SettingsError, TooManyFailedError
 
 if TYPE_CHECKING:
     from ostensive.run.reporting import Reporter
@@ -48,7 +48,7 @@ def corpus_shown(out: Path, as_json: bool) -> Iterator[None]:
 
     try:
         yield
-    except (TooManyFailedError, BudgetReached):
+    except (TooManyFailedError, EmptyCorpusError, BudgetReached):
         with contextlib.suppress(SettingsError):  # nothing was whole yet
             show()
         raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from ostensive.errors import BudgetReached, OstensiveError, SettingsError, TooManyFailedError
+from ostensive.errors import BudgetReached, EmptyCorpusError, OstensiveError, SettingsError, TooManyFailedError
 from ostensive.files import storage_errors, write_text
 from ostensive.images.intake import IMAGES, Intake
 from ostensive.images.items import SourceItem
@@ -19,6 +19,7 @@ from ostensive.models.pinning import pin_models
 from ostensive.recipe import Recipe, dump, recipe_hash
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run import partitions
+from ostensive.run.endings import check_emptied, check_failures
 from ostensive.run.engine import LocalEngine
 from ostensive.run.folder import RunFolder, existing_run
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
@@ -33,7 +34,7 @@ from ostensive.stage import AnyStage, Dropped
 from ostensive.version import VERSION
 
 _LOOKED_AT = 8  # images, before a run for the microworld begins
-_FINISHED = ("done", TooManyFailedError.__name__)
+_FINISHED = ("done", TooManyFailedError.__name__, EmptyCorpusError.__name__)
 
 Work = Plan | str
 """What a build does: what is taken in, or the stage from which finished partitions are done again."""
@@ -85,7 +86,7 @@ class Build(Generic[PublishedT]):
         Raises `SettingsError` before any work for anything that is set wrong, `BudgetReached` and `Interrupted` when
         asked to stop, `StorageError` when the disk refuses, `AccessRefusedError` when the teacher's server does; in
         all these cases the same call continues. Raises `TooManyFailedError` after publishing, when a stage failed with
-        more of its rows than `run.max_failed_share`.
+        more of its rows than `run.max_failed_share`, and `EmptyCorpusError` when no row is left.
         """
         given = find_sources(self.recipe, self.kind, images, self.options)
         check_world(given.items, self.recipe.intake)
@@ -156,7 +157,8 @@ class _Started(Generic[PublishedT]):
         self.run.log("start", {**begins, "recipe_hash": recipe_hash(self.recipe)})
         try:
             published = self._stages_and_publishing(work)
-            check_failures(published.stages, self.recipe.run.max_failed_share)
+            check_failures(self.run, published.stages, self.recipe.run.max_failed_share)
+            check_emptied(self.run, published.stages, published.row_count)
         except OstensiveError as error:
             self._remember(error)
             raise
@@ -265,16 +267,3 @@ def intake_stages_of(run: RunFolder, work: Work) -> tuple[str, ...]:
     if not isinstance(work, str):
         return work.intake_stages
     return tuple(name for name in run.stage_names() if name in INTAKE_RECORDS)
-
-
-def check_failures(stages: Sequence[StageSummary], max_failed_share: float) -> None:
-    """Raises `TooManyFailedError` for the first stage of whose rows more than `max_failed_share` (0-1) failed."""
-    for stage in stages:
-        failed = sum(stage.failed.values())
-        if failed > max_failed_share * stage.rows:
-            reason, count = max(stage.failed.items(), key=lambda item: item[1])
-            raise TooManyFailedError(
-                f"{stage.name}: {failed} of {stage.rows} rows failed, {count} of them with {reason!r}; the corpus holds"
-                " what is left; mend the cause and run the same command with --retry-failed, or allow more with"
-                " --set run.max_failed_share=1"
-            )
