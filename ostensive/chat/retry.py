@@ -31,21 +31,27 @@ class Pressure(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RetryDecision:
-    """What to do, the short fixed phrase to count by, the load it tells of, and whether it may have been billed."""
+    """What to do, the short fixed phrase to count by, the load it tells of, and whether it may have been billed.
+
+    `most_attempts` is how many attempts at a request may end so; None leaves it to the settings.
+    """
 
     action: Action
     reason: str
     pressure: Pressure = Pressure.NONE
     may_be_billed: bool = False
+    most_attempts: int | None = None
 
 
 TIMED_OUT = RetryDecision(Action.RETRY, "timeout", Pressure.TROUBLE, may_be_billed=True)
 DISCONNECTED = RetryDecision(Action.RETRY, "connection failed", Pressure.TROUBLE, may_be_billed=True)
 UNREACHABLE = RetryDecision(Action.RETRY, "connection failed", Pressure.TROUBLE)
 MALFORMED = RetryDecision(Action.RETRY, "malformed reply", may_be_billed=True)
+# A model that says nothing when asked the same again says nothing for good, and each time is paid.
+NO_TEXT = RetryDecision(Action.RETRY, "reply without text", may_be_billed=True, most_attempts=2)
+SERVER_ERROR = RetryDecision(Action.RETRY, "server error", Pressure.TROUBLE)
 
 _REJECTED = RetryDecision(Action.GIVE_UP, "request rejected")
-_SERVER_ERROR = RetryDecision(Action.RETRY, "server error", Pressure.TROUBLE)
 _STATUSES: dict[int, RetryDecision] = {
     401: RetryDecision(Action.REFUSE, "key refused"),
     402: RetryDecision(Action.REFUSE, "payment required"),
@@ -60,7 +66,7 @@ _STATUSES: dict[int, RetryDecision] = {
     503: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),
     529: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),  # "overloaded" in several APIs
 }
-_EXHAUSTED_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
+EXHAUSTED_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
 
 
 def decide_on_status(status: int, code: str | None = None) -> RetryDecision:
@@ -68,11 +74,11 @@ def decide_on_status(status: int, code: str | None = None) -> RetryDecision:
 
     OpenAI says 429 both to "slower" and to "no credit left"; only the code tells them apart.
     """
-    if code in _EXHAUSTED_CODES:
+    if code in EXHAUSTED_CODES:
         return RetryDecision(Action.REFUSE, "no credit left")
     if status in _STATUSES:
         return _STATUSES[status]
-    return _SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _REJECTED
+    return SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _REJECTED
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -15,31 +15,34 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import ClassVar, Self
 
-from ostensive.chat.budget import Budget, BudgetBusy, BudgetExhausted, Reservation, upper_bound_usd
-from ostensive.chat.connection import Connection, FailedAttempt, Received
+from ostensive.chat.budget import Budget, BudgetBusy, BudgetExhausted, Reservation, upper_bound_tokens
+from ostensive.chat.connection import Connection, FailedAttempt
 from ostensive.chat.endpoint import ServedModelSettings, resolve_endpoint
 from ostensive.chat.journal import Answer, Entry, Journal
 from ostensive.chat.limiter import AdaptiveLimit, Gate, Rank
 from ostensive.chat.pictures import EncodedImage, Picture, SentImageSettings
-from ostensive.chat.prices import Price
+from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price
 from ostensive.chat.records import Conversation, Exchange, Form, Message, NoReply, Reply
-from ostensive.chat.retry import MALFORMED, TIMED_OUT, UNREACHABLE, Action, Backoff
-from ostensive.chat.turns import with_pictures
-from ostensive.chat.wire import (
-    MalformedReplyError,
-    ParsedReply,
-    Request,
-    RequestMaker,
-    parse_reply,
+from ostensive.chat.replies import (
+    NO_ANSWER,
+    Answered,
+    ServerError,
+    Unusable,
+    read_answer,
     reply_of,
     spend_of,
-    stored_reply,
+    stored_replies,
 )
+from ostensive.chat.retry import TIMED_OUT, UNREACHABLE, Action, Backoff
+from ostensive.chat.turns import with_pictures
+from ostensive.chat.usage import Tokens, booked
+from ostensive.chat.wire import Request, RequestMaker
 from ostensive.errors import AccessRefusedError, BudgetReached, Interrupted, OstensiveError
 
 logger = logging.getLogger(__name__)
@@ -130,9 +133,12 @@ class ServedChat:
     def _hold(self, conversations: Sequence[Conversation]) -> list[Exchange]:
         openings = [self._requests.make(talk.messages, talk.sampling) for talk in conversations]
         # Here and not on the event loop: a resumed run reads thousands of answers at a time.
-        answers = self._journal.lookup([opening.key for opening in openings])
-        replies = [stored_reply(answers[opening.key]) if opening.key in answers else None for opening in openings]
-        starts = list(map(_Start, conversations, openings, replies))
+        known = self._stored(self._journal.lookup([opening.key for opening in openings]).values())
+        replies = {reply.request_key: reply for reply in self._with_spoiled(known.values())}
+        starts = [
+            _Start(talk, opening, replies.get(opening.key))
+            for talk, opening in zip(conversations, openings, strict=True)
+        ]
         future = asyncio.run_coroutine_threadsafe(self._chat(starts, next(self._calls)), self._loop)
         try:
             return future.result()
@@ -201,7 +207,7 @@ class ServedChat:
         if task is None:
             task = self._under_way[request.key] = asyncio.create_task(self._answer(request, rank))
             task.add_done_callback(functools.partial(self._settled, request.key))
-        return await asyncio.shield(task)
+        return self._with_spoiled([await asyncio.shield(task)])[0]
 
     def _settled(self, key: str, _: "asyncio.Task[Reply | NoReply]") -> None:
         del self._under_way[key]
@@ -216,6 +222,7 @@ class ServedChat:
     async def _send(self, request: Request, rank: Rank) -> Reply | NoReply:
         """The reply to a request that is not in the journal, after as many attempts as it takes and is allowed."""
         deadline, attempts = float("inf"), 0
+        ends: Counter[str] = Counter()  # how attempts have ended
         for failures in itertools.count(1):
             await self._gate.acquire((0 if failures > 1 else 1, *rank))
             try:
@@ -231,7 +238,11 @@ class ServedChat:
             # A server that has answered and now takes no connection is being restarted, which may take as long as a
             # model takes to load. Nothing was sent to it, so that uses up time and no attempt.
             attempts += not (result.decision is UNREACHABLE and self._answered)
-            spent = attempts >= self._settings.max_attempts
+            ends[result.decision.reason] += 1
+            most = result.decision.most_attempts
+            spent = attempts >= self._settings.max_attempts or (
+                most is not None and ends[result.decision.reason] >= most
+            )
             end = await self._end_or_wait(request, result, failures, deadline, spent=spent)
             if end is not None:
                 return end
@@ -269,10 +280,8 @@ class ServedChat:
                 TIMED_OUT, f"no place in flight was free before {self._settings.section}.total_timeout_s"
             )
         data = self._requests.data(request)
-        bound_usd = 0.0
-        if self._price is not None:
-            bound_usd = upper_bound_usd(request.messages, request.sampling.max_tokens, self._price)
-        reservation = await self._reserve(bound_usd)
+        bound = self._bound(request)
+        reservation = await self._reserve(self._usd(bound) or 0.0)
         usd: float | None = None  # until more is known, it may have cost all that is set aside
         sent = True
         sent_at = self._loop.time()
@@ -284,14 +293,20 @@ class ServedChat:
                 self._react(result, sent_at)
                 return result
             self._answered = True
-            try:
-                parsed = parse_reply(result.raw)
-            except MalformedReplyError as error:
-                await self._spoil(request, result, bound_usd, str(error))
-                return FailedAttempt(MALFORMED, str(error))
-            usd = self._cost(parsed)
-            self._gate.limit.succeeded()
-            return await self._keep(request, result, parsed, usd)
+            raw = self._endpoint.scrub_answer(result.raw)
+            read = read_answer(raw)
+            answer = self._paid_for(request, raw, read)
+            usd = 0.0 if answer is None else answer.usd
+            if isinstance(read, Answered):
+                assert answer is not None, "an answer is paid for"
+                self._gate.limit.succeeded()
+                return await self._keep(request, answer, read)
+            failed = FailedAttempt(read.decision, self._endpoint.line(read.detail))
+            if answer is not None:
+                await self._spoil(request, answer, f"{read.decision.reason}: {failed.detail}")
+            if isinstance(read, ServerError):
+                self._react(failed, sent_at)
+            return failed
         finally:
             self._budget.settle(reservation, usd, sent=sent)
 
@@ -323,42 +338,66 @@ class ServedChat:
             # No pause is longer than a request may take in all: after that the server has to say it again.
             self._gate.limit.pause(now + min(failed.retry_after_s, self._settings.total_timeout_s))
 
-    def _cost(self, parsed: ParsedReply) -> float | None:
-        if self._price is None or parsed.prompt_tokens is None or parsed.completion_tokens is None:
-            return None
-        return self._price.usd(parsed.prompt_tokens, parsed.completion_tokens, parsed.cached_tokens)
+    def _bound(self, request: Request) -> Tokens:
+        max_image_tokens = DEFAULT_MAX_IMAGE_TOKENS if self._price is None else self._price.max_image_tokens
+        return upper_bound_tokens(request.messages, request.sampling.max_tokens, max_image_tokens)
 
-    async def _keep(
-        self, request: Request, received: Received, parsed: ParsedReply, usd: float | None
-    ) -> Reply | NoReply:
-        """Journals an answer; the reply of the answer that stands, which is an earlier one if there is one."""
-        answer = Answer(
+    def _usd(self, tokens: Tokens) -> float | None:
+        if self._price is None:
+            return None
+        return self._price.usd(tokens.prompt_tokens, tokens.completion_tokens, tokens.cached_tokens)
+
+    def _paid_for(self, request: Request, raw: bytes, read: Answered | Unusable | ServerError) -> Answer | None:
+        """What came with its cost, be it an answer or not; None if it cost nothing."""
+        if isinstance(read, ServerError) and not read.is_billed:
+            return None
+        tokens = booked(read.usage, self._bound(request))
+        return Answer(
             key=request.key,
             endpoint=self._remembered_as,
             model=self._settings.model,
-            response=received.raw.decode("utf-8", "replace"),
-            prompt_tokens=parsed.prompt_tokens or 0,
-            completion_tokens=parsed.completion_tokens or 0,
-            cached_tokens=parsed.cached_tokens,
-            usd=usd,
+            response=raw.decode("utf-8", "replace"),
+            prompt_tokens=tokens.prompt_tokens,
+            completion_tokens=tokens.completion_tokens,
+            cached_tokens=tokens.cached_tokens,
+            usd=self._usd(tokens),
+            estimated=tokens.estimated,
         )
-        entry = Entry(answer, self._requests.journal_form(request))
-        standing = (await asyncio.wrap_future(self._journal.record([entry])))[request.key]
-        if standing is answer:
-            return reply_of(parsed, answer.model, answer.key, spend_of(answer))
-        return stored_reply(standing)
 
-    async def _spoil(self, request: Request, received: Received, bound_usd: float, reason: str) -> None:
-        text = received.raw.decode("utf-8", "replace")
-        usd = None if self._price is None else bound_usd
-        answer = Answer(request.key, self._remembered_as, self._settings.model, text, 0, 0, 0, usd)
+    async def _keep(self, request: Request, answer: Answer, read: Answered) -> Reply | NoReply:
+        """Journals an answer; the reply of the answer that stands, which is an earlier one if there is one."""
+        entry = Entry(answer, self._requests.journal_form(request))
+        while True:
+            standing = (await asyncio.wrap_future(self._journal.record([entry])))[request.key]
+            if standing is answer:
+                return reply_of(read, answer.model, answer.key, spend_of(answer))
+            reply = self._stored([standing]).get(request.key)
+            if reply is not None:
+                return reply
+
+    async def _spoil(self, request: Request, answer: Answer, reason: str) -> None:
         entry = Entry(answer, self._requests.journal_form(request), spoiled=reason)
         await asyncio.wrap_future(self._journal.record([entry]))
 
     def _known(self, request: Request) -> Reply | NoReply | None:
         # On the event loop: one key takes some 20 us, the way to a thread and back a hundred times that under load.
-        answer = self._journal.lookup([request.key]).get(request.key)
-        return None if answer is None else stored_reply(answer)
+        return self._stored(self._journal.lookup([request.key]).values()).get(request.key)
+
+    def _stored(self, answers: Iterable[Answer]) -> dict[str, Reply | NoReply]:
+        """The replies that the journal has, by key; what it has and is no answer is put aside, to be asked again."""
+        replies, refused = stored_replies(answers)
+        if refused:
+            self._journal.discard(refused, NO_ANSWER)
+        return replies
+
+    def _with_spoiled(self, replies: Iterable[Reply | NoReply]) -> list[Reply | NoReply]:
+        """`replies` with all that was paid for them, also for what came before and was of no use."""
+        given = list(replies)
+        spoiled = self._journal.spoiled_spend([reply.request_key for reply in given])
+        return [
+            replace(reply, spend=reply.spend + spoiled[reply.request_key]) if reply.request_key in spoiled else reply
+            for reply in given
+        ]
 
 
 def _encoded(picture: Picture, sent_images: SentImageSettings) -> EncodedImage:
