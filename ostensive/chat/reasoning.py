@@ -7,6 +7,7 @@ model that only mentions its opening tag.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Tags in angle brackets, whatever stands before a colon in them; and what comes as a pair of its own: Command A,
@@ -108,7 +109,7 @@ def _final_channel(text: str) -> Unreasoned:
             within = "between"
         at = token.end()
     take(len(text))
-    return Unreasoned("\n".join(piece for piece in pieces if piece), "<|channel|>")
+    return Unreasoned(_on_lines(pieces), "<|channel|>")
 
 
 def _is_final(header: str) -> bool:
@@ -138,8 +139,17 @@ def _outside_of_tags(text: str) -> Unreasoned:
     if not mark:
         return Unreasoned(text)
     pieces.append(text[at:])
-    # On lines of their own: put side by side, what stood around a block could be a tag itself.
-    return Unreasoned("\n".join(piece for piece in pieces if piece), mark)
+    return Unreasoned(_on_lines(pieces), mark)
+
+
+def _on_lines(pieces: Sequence[str]) -> str:
+    """`pieces` on lines of their own: put side by side, what stood around a block could be a tag itself."""
+    joined: list[str] = []
+    for piece in filter(None, pieces):
+        if joined and not (joined[-1].endswith("\n") or piece.startswith("\n")):
+            joined.append("\n")
+        joined.append(piece)
+    return "".join(joined)
 
 
 def _without_end_tokens(text: str) -> str:
