@@ -15,6 +15,8 @@ from ostensive.chat.usage import Usage
 from ostensive.chat.wire import completion_json, encode
 from ostensive.records import Spend
 
+MORE = "a larger max_tokens leaves room for an answer"
+
 
 def completion(**changes: Any) -> bytes:  # Any: JSON values
     value: dict[str, Any] = completion_json(Completion("Hello.", "stop", 12, 3), "m-1", completion_id="c")
@@ -83,6 +85,10 @@ def test_the_text_of_older_completions_and_of_a_chunk_counts() -> None:
         ("MAX_TOKENS", "length"),
         ("FINISH_REASON_MAX_TOKENS", "length"),
         ("SAFETY", "content_filter"),
+        ("content_filter: RECITATION", "content_filter"),
+        ("length: 1024", "length"),
+        ("something: new", "something: new"),
+        (":", ":"),
         ("tool_calls", "tool_calls"),
         (None, "unknown"),
         ("something new", "something new"),
@@ -95,21 +101,27 @@ def test_a_text_has_its_finish_reason_in_our_words(reason: object, word: str) ->
 @pytest.mark.parametrize(
     ("raw", "reason", "detail"),
     [
-        (choice(None, "length"), "truncated reply", "finish reason length"),
-        (choice(" \n", "length"), "truncated reply", "finish reason length"),
+        (choice(None, "length"), "truncated reply", f"finish reason length; {MORE}"),
+        (choice(" \n", "length"), "truncated reply", f"finish reason length; {MORE}"),
         (
             choice("", "MAX_TOKENS", reasoning_content="hm"),
             "truncated reply",
-            "finish reason length: only reasoning_content; a larger max_tokens leaves room for an answer",
+            f"finish reason length: only reasoning_content; {MORE}",
         ),
         (
             choice("<think>hm", "length"),
             "truncated reply",
-            "finish reason length: only reasoning within <think>; a larger max_tokens leaves room for an answer",
+            f"finish reason length: only reasoning within <think>; {MORE}",
         ),
-        (completion(choices=[{"finish_reason": "length"}]), "truncated reply", "finish reason length"),
+        (completion(choices=[{"finish_reason": "length"}]), "truncated reply", f"finish reason length; {MORE}"),
         (choice(None, "content_filter"), "filtered reply", "finish reason content_filter"),
         (choice("", "PROHIBITED_CONTENT"), "filtered reply", "finish reason content_filter"),
+        (choice(None, "content_filter: SPII"), "filtered reply", "finish reason content_filter: SPII"),
+        (
+            completion(choices=[{"finish_reason": "Content_Filter:  a\nb ", "index": 0}]),
+            "filtered reply",
+            "finish reason content_filter: a b",
+        ),
         (choice(None, "stop", refusal="I can't\nhelp."), "refused by the model", "I can't help."),
         (choice([{"type": "refusal", "refusal": "No."}]), "refused by the model", "No."),
         (choice("I won't do that.", "refusal"), "refused by the model", "I won't do that."),

@@ -46,6 +46,14 @@ def test_the_servers_words_are_found(raw: bytes, message: str) -> None:
     [
         (b'{"error": {"message": "m", "code": "insufficient_quota"}}', 429, "no credit left"),
         (b'{"error": {"message": "m", "type": "insufficient_quota", "code": null}}', 429, "no credit left"),
+        (b'{"error": {"message": "m", "code": "project_spend_limit_exceeded"}}', 429, "no credit left"),
+        (
+            b'{"error": {"message": "m", "details": {"error_code": "enforced_spend_limit_reached"}}}',
+            429,
+            "no credit left",
+        ),
+        (b'{"error": {"type": "rate_limit_error", "details": [{"reason": "x"}, 5]}}', 429, "rate limited"),
+        (b'{"error": {"type": "rate_limit_error", "details": null}}', 429, "rate limited"),
         (b'{"error": {"message": "m", "code": "rate_limit_exceeded"}}', 429, "rate limited"),
         (b'{"error": {"message": "m", "code": 500}}', 400, "request rejected"),
         (b'{"error": {"message": "m", "code": "404"}}', None, "model or address not found"),

@@ -39,22 +39,33 @@ _MAX_WORD_CHARS = 40
 
 @dataclass(frozen=True, slots=True)
 class FinishReason:
-    """A finish reason. `word` is "stop", "length" or "content_filter" for those; otherwise what the server said."""
+    """A finish reason. `word` is "stop", "length" or "content_filter" for those; otherwise what the server said.
+
+    `detail` is what it says beyond the word: Gemini has "content_filter: RECITATION".
+    """
 
     ending: Ending
     word: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.detail}" if self.detail else self.word
 
 
 def finish_reason_of(value: object) -> FinishReason:
-    """What a server's `finish_reason` means: case, `-` for `_` and the name of an enum before it do not count."""
+    """What a server's `finish_reason` means: case, `-` for `_` and the name of an enum before it do not count.
+
+    What follows a colon is a detail where a word that is known stands before it.
+    """
     if not isinstance(value, str) or not value.strip():
         return FinishReason(Ending.UNKNOWN, Ending.UNKNOWN.value)
     said = value.strip()
-    plain = said[:200].lower().replace("-", "_").replace(" ", "_")
+    first, _, rest = said[:200].partition(":")
+    plain = first.strip().lower().replace("-", "_").replace(" ", "_")
     for prefix in _PREFIXES:
         plain = plain.removeprefix(prefix)
     ending = _KNOWN.get(plain, Ending.UNKNOWN)
-    if ending in (Ending.WHOLE, Ending.LENGTH, Ending.FILTERED):
-        return FinishReason(ending, ending.value)
-    word = plain if ending is not Ending.UNKNOWN else " ".join(said.split())
-    return FinishReason(ending, word[:_MAX_WORD_CHARS])
+    if ending is Ending.UNKNOWN:
+        return FinishReason(ending, " ".join(said.split())[:_MAX_WORD_CHARS])
+    word = ending.value if ending in (Ending.WHOLE, Ending.LENGTH, Ending.FILTERED) else plain[:_MAX_WORD_CHARS]
+    return FinishReason(ending, word, " ".join(rest.split())[:_MAX_WORD_CHARS])

@@ -116,7 +116,7 @@ def read_answer(raw: bytes) -> Answered | Unusable | ServerError:
     usage = read_usage(value.get("usage"), has_text=bool(said.text.strip()))
     complaint = _complaint(value, choice, message)
     if complaint is None and finish.ending is Ending.ERROR:
-        complaint = Complaint(f"finish reason {finish.word}", (finish.word,))
+        complaint = Complaint(f"finish reason {finish}", (finish.word,))
     if complaint is not None:
         return _error(complaint, usage, has_text=bool(said.text.strip() or said.reasoning))
     model = value.get("model")
@@ -148,21 +148,23 @@ def _judged(said: _Said, finish: FinishReason, model: str, usage: Usage) -> Answ
     """Whether what was said is an answer, and if there is none, whether that is for good."""
     if said.refusal or finish.ending is Ending.REFUSED:
         words = " ".join((said.refusal or said.text).split())[:_MAX_DETAIL_CHARS]
-        return Answered(None, finish.word, model, usage, REFUSED, words or f"finish reason {finish.word}")
+        return Answered(None, finish.word, model, usage, REFUSED, words or f"finish reason {finish}")
     if said.text.strip():
         return Answered(said.text, finish.word, model, usage)
     if finish.ending is Ending.FILTERED:
-        return Answered(None, finish.word, model, usage, FILTERED, f"finish reason {finish.word}")
+        return Answered(None, finish.word, model, usage, FILTERED, f"finish reason {finish}")
     if finish.ending is Ending.LENGTH:
-        detail = f"finish reason {finish.word}"
+        detail = f"finish reason {finish}"
         if said.reasoning:
-            detail += f": only {said.reasoning}; a larger max_tokens leaves room for an answer"
+            detail += f": only {said.reasoning}"
+        # Where reasoning is not shown, nothing but the tokens tells of it.
+        detail += "; a larger max_tokens leaves room for an answer"
         return Answered(None, finish.word, model, usage, TRUNCATED, detail)
     if said.reasoning:
         return Unusable(NO_TEXT, f"only {said.reasoning}", usage)
     if said.has_tool_calls or finish.ending is Ending.TOOLS:
         return Unusable(NO_TEXT, "only tool calls", usage)
-    return Unusable(NO_TEXT, EMPTY if finish.ending is Ending.WHOLE else f"{EMPTY}, finish reason {finish.word}", usage)
+    return Unusable(NO_TEXT, EMPTY if finish.ending is Ending.WHOLE else f"{EMPTY}, finish reason {finish}", usage)
 
 
 def _said(message: Mapping[str, Any] | None, choice: Mapping[str, Any]) -> _Said:

@@ -66,7 +66,19 @@ _STATUSES: dict[int, RetryDecision] = {
     503: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),
     529: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),  # "overloaded" in several APIs
 }
-EXHAUSTED_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
+EXHAUSTED_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "account_deactivated",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "enforced_spend_limit_reached",
+    }
+)
+"""Of OpenAI (the codes that its type `insufficient_quota` has) and Anthropic: waiting does not help."""
 
 
 def decide_on_status(status: int, code: str | None = None) -> RetryDecision:

@@ -138,7 +138,8 @@ def _complaint(error: object, around: Mapping[str, Any]) -> Complaint:  # Any: a
             inner = inner["error"]
         else:
             break
-    names = [*_names(inner), *_names(around)]
+    details = inner.get("details") if isinstance(inner, dict) else None  # where Anthropic says that money has run out
+    names = [*_names(inner), *_names(details), *_names(around)]
     message = _message(error) or _message(around)
     return Complaint(message[:_MAX_MESSAGE_CHARS], tuple(dict.fromkeys(names)))
 
