@@ -165,13 +165,25 @@ def triples(prompt: str, count: int, seed: str = "") -> str:
     return "\n\n".join(lines)
 
 
+def sound_text(request: Mapping[str, Any]) -> str:
+    """The text that answers a request."""
+    return triples(_prompt(request), TRIPLES)
+
+
+def _is_served(server: str, situations: Sequence[str]) -> bool:
+    return server in shapes() and shapes()[server].situations.keys() >= set(situations)
+
+
+def _prompt(request: Mapping[str, Any]) -> str:
+    return "\n".join(str(message["content"]) for message in request["messages"])
+
+
 def _fillings(request: Mapping[str, Any]) -> dict[str, str]:
-    prompt = "\n".join(str(message["content"]) for message in request["messages"])
-    text = triples(prompt, TRIPLES)
+    text = sound_text(request)
     return {
         "{text}": text,
         "{cut}": text[: text.rindex("Rationale:") + 15],
-        "{drafts}": triples(prompt, 2, seed="drafts"),
+        "{drafts}": triples(_prompt(request), 2, seed="drafts"),
         "{model}": str(request["model"]),
     }
 
@@ -194,6 +206,7 @@ class ShapeServer:
 
     def __init__(self) -> None:
         self.address = ""
+        self.requests: list[dict[str, Any]] = []  # bodies, in the order in which they came
         self._lock = threading.Lock()
         self._given: dict[bytes, str] = {}  # the situation of each request, by its address and body
         self._seen: Counter[bytes] = Counter()
@@ -212,7 +225,9 @@ class ShapeServer:
         """The answer to a request, its texts filled in."""
         address = f"{server}/{','.join(situations)}"
         key = hashlib.sha256(address.encode() + b"\n" + body).digest()
+        request = json.loads(body)
         with self._lock:
+            self.requests.append(request)
             if key not in self._given:
                 self._given[key] = situations[self._asked_of[address] % len(situations)]
                 self._asked_of[address] += 1
@@ -220,7 +235,7 @@ class ShapeServer:
             self._seen[key] += 1
         found = shapes()[server].situations[self._given[key]].answers
         answer = found[min(times, len(found) - 1)]
-        return Answer(answer.status, answer.headers, _filled(answer.body, _fillings(json.loads(body))), answer.text)
+        return Answer(answer.status, answer.headers, _filled(answer.body, _fillings(request)), answer.text)
 
 
 @contextmanager
@@ -261,7 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         match self.path.strip("/").split("/"):
-            case [server, situations, "v1", "chat", "completions"] if server in shapes():
+            case [server, situations, "v1", "chat", "completions"] if _is_served(server, situations.split(",")):
                 self._send(self.shape_server.answer(server, situations.split(","), body))
             case _:
                 self._send(Answer(404, {}, {"error": {"message": f"nothing is served at {self.path}"}}, None))

@@ -8,18 +8,18 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: counts of different types, and pytest keeps the class of its parameters to itself
 from urllib.request import urlopen
 
 import pytest
 from drawing import write_scenes
 from hardship import outcomes, stages_of
 from plain_services import plain_services
-from shape_server import SITUATIONS, TRIPLES, Expected, serving, shapes
+from shape_server import SITUATIONS, TRIPLES, Expected, serving, shapes, sound_text
 
 from builders.localized.records import Qar
 from builders.localized.scripted import make_script
@@ -36,7 +36,24 @@ from ostensive.stage import Dropped, Failed, Kept
 
 PAGE = Path(__file__).parent.parent / "docs" / "teachers.md"
 ATTEMPTS, MAX_TOKENS = 3, 1024
-ALL = [(server, name) for server, found in shapes().items() for name in found.situations]
+
+# To be dropped as soon as a 403 that follows other answers fails its own request: today it stops the run.
+STOPS_YET = pytest.mark.xfail(reason="one 403 stops the run", raises=AccessRefusedError, strict=True)
+QUICK = ("gemini", "mistral", "openrouter")
+"""Whole builds of the default set: a list of parts, errors in lists, errors with status 200. Each takes some 3 s."""
+
+
+def situations_to_ask() -> Iterator[Any]:
+    for kind, found in shapes().items():
+        for name, situation in found.situations.items():
+            yield pytest.param(kind, name, id=f"{kind}-{name}", marks=[STOPS_YET] if situation.after else [])
+
+
+def kinds_to_build() -> Iterator[Any]:
+    for kind, found in shapes().items():
+        stops_yet = any(situation.after for situation in found.situations.values())
+        marks = ([STOPS_YET] if stops_yet else []) + ([] if kind in QUICK else [pytest.mark.slow])
+        yield pytest.param(kind, marks=marks)
 
 
 def scene(number: int) -> Verbalization:
@@ -63,9 +80,9 @@ class Came:
 
 
 class Asked:
-    """A stage that asks a served teacher through a journal of its own, one request an image."""
+    """A stage that asks a served teacher through a journal of its own, one request an image and turn."""
 
-    def __init__(self, base_url: str, folder: Path) -> None:
+    def __init__(self, base_url: str, folder: Path, *, turns: int = 1) -> None:
         self._journal = folder / "journal.sqlite"
         self._settings = ServedTeacherSettings.model_validate(
             {
@@ -76,7 +93,7 @@ class Asked:
                 "max_tokens": MAX_TOKENS,
             }
         )
-        localized = LocalizedSettings(modes=("ids",), turns=1, qars_per_turn=TRIPLES)
+        localized = LocalizedSettings(modes=("ids",), turns=turns, qars_per_turn=TRIPLES)
         self._stage = CandidatesStage(localized, teacher=self._settings, script=make_script(0.0), seed=0)
 
     def ask(self, *rows: Verbalization) -> list[Kept[Qar]]:
@@ -158,7 +175,7 @@ def total(parts: list[Came]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(("kind", "name"), ALL, ids=[f"{kind}-{name}" for kind, name in ALL])
+@pytest.mark.parametrize(("kind", "name"), situations_to_ask())
 def test_a_server_in_a_situation(kind: str, name: str, tmp_path: Path) -> None:
     situations = shapes()[kind].situations
     expected = situations[name].expected
@@ -190,6 +207,19 @@ def test_a_server_in_a_situation(kind: str, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", shapes())
+def test_what_a_model_thought_is_not_sent_back_to_it(kind: str, tmp_path: Path) -> None:
+    names = [name for name in shapes()[kind].situations if name.startswith("reasoning")]
+    for name in names:
+        (tmp_path / name).mkdir()
+        with serving() as alone:
+            Asked(alone.base_url(kind, [name]), tmp_path / name, turns=2).ask(scene(0))
+        first, second = alone.requests
+        answer, follow_up = second["messages"][len(first["messages"]) :]
+        assert (answer["role"], answer["content"].strip()) == ("assistant", sound_text(first))
+        assert follow_up["role"] == "user"
+
+
+@pytest.mark.parametrize("kind", kinds_to_build())
 def test_a_whole_build_in_all_situations(kind: str, tmp_path: Path) -> None:
     import ostensive
     from ostensive.run.options import BuildOptions
