@@ -8,7 +8,7 @@ from cards.reading import CorpusSplit
 from cards.statistics import SMALL_BOX_AREA, CorpusStatistics
 from ostensive.images.intake import DISTINCT, IMAGES
 from ostensive.records import NO_SPEND, Annotation, ImageSplit, Judged, Scored, Verbalization
-from ostensive.run.summary import RunFacts, StageSummary
+from ostensive.run.summary import RunFacts, StageSummary, requests_text
 from ostensive.run.thresholds import ThresholdChoice
 
 # What is known of a stage by its name, or by the class of its records.
@@ -65,7 +65,7 @@ def cost(stages: Sequence[StageSummary]) -> str:
         return "No request was sent to a teacher."
     dollars = "unknown: no price is known for the model" if spend.usd is None else f"{spend.usd:,.4f} US dollars"
     return (
-        f"{spend.requests:,} requests, {spend.prompt_tokens:,} prompt tokens, {spend.completion_tokens:,} completion "
+        f"{requests_text(spend)}, {spend.prompt_tokens:,} prompt tokens, {spend.completion_tokens:,} completion "
         f"tokens. Cost: {dollars}. Answers that came from a journal count with what they cost when they were bought."
     )
 

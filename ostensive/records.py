@@ -260,12 +260,18 @@ class Judged(Generic[CandidateT]):
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """What the answers behind a row cost when they were bought; `usd` is None where the price is not known."""
+    """What the answers behind a row cost when they were bought; `usd` is None where the price is not known.
+
+    All that was paid for is in it: replies of no use too, and replies whose tokens the server did not report, which
+    count with the most they can have taken.
+    """
 
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float | None = 0.0
+    spoiled_requests: int = 0  # those of `requests` whose reply was of no use
+    estimated_requests: int = 0  # those of `requests` whose tokens are estimated from above
 
     def __add__(self, other: "Spend") -> "Spend":
         return Spend(
@@ -273,6 +279,8 @@ class Spend:
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             None if self.usd is None or other.usd is None else self.usd + other.usd,
+            self.spoiled_requests + other.spoiled_requests,
+            self.estimated_requests + other.estimated_requests,
         )
 
 

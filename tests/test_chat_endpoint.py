@@ -79,5 +79,6 @@ def test_unusable_addresses_and_keys_are_refused(environment: dict[str, str], pr
 def test_the_key_is_scrubbed_and_not_shown() -> None:
     endpoint = resolve_endpoint(settings("http://127.0.0.1/v1", KEY), {})
     assert endpoint.scrub(f"Bearer {KEY}, {KEY}") == "Bearer [key], [key]"
-    assert endpoint.scrub_bytes(f"x{KEY}".encode()) == b"x[key]"
+    assert endpoint.scrub_answer(f"x{KEY}".encode()) == b"x[key]"
+    assert endpoint.line(f"a\nb {'x' * 290} {KEY}") == f"a b {'x' * 290} [key]"[:300]
     assert KEY not in repr(endpoint)

@@ -56,7 +56,7 @@ def test_many_keys_at_once(path: Path) -> None:
 def test_totals_are_of_one_run_and_include_what_was_spoiled(path: Path) -> None:
     with Journal(path, "one") as journal:
         journal.record([entry("a"), entry("b"), entry("b", spoiled="not JSON")]).result()
-        assert journal.totals("one") == Spend(3, 30, 9, 0.75)
+        assert journal.totals("one") == Spend(3, 30, 9, 0.75, spoiled_requests=1)
         assert journal.totals("other") == NO_SPEND
     with Journal(path, "other") as journal:
         journal.record([entry("c", usd=None), entry("d")]).result()

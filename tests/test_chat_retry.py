@@ -63,6 +63,7 @@ def test_no_header_breaks_it(value: str) -> None:
         (404, "model_not_found", Action.DOUBT, "model or address not found", Pressure.NONE),
         (501, None, Action.DOUBT, "the server has no such function", Pressure.NONE),
         (429, "insufficient_quota", Action.REFUSE, "no credit left", Pressure.NONE),
+        (429, "credit_balance_exhausted", Action.REFUSE, "no credit left", Pressure.NONE),
         (429, "rate_limit_exceeded", Action.RETRY, "rate limited", Pressure.BUSY),
         (429, None, Action.RETRY, "rate limited", Pressure.BUSY),
         (503, None, Action.RETRY, "server error", Pressure.BUSY),

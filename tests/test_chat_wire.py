@@ -1,4 +1,4 @@
-"""Requests and replies as JSON: bodies, keys, parsing."""
+"""Requests as JSON: bodies, keys, parsing."""
 
 import json
 from dataclasses import replace
@@ -9,19 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostensive.chat.pictures import EncodedImage, picture_reference
-from ostensive.chat.records import Completion, Message, NoReply, Reply, Sampling
+from ostensive.chat.records import Message, Sampling
 from ostensive.chat.wire import (
-    MalformedReplyError,
-    completion_json,
     encode,
     parse_messages,
-    parse_reply,
-    reply_of,
     request_body,
     request_key,
     valid_text,
 )
-from ostensive.records import Spend
 
 IMAGE = EncodedImage(b"\xff\xd8 not really a photograph", "image/jpeg")
 PLAIN = Sampling()
@@ -137,101 +132,3 @@ def test_bad_messages_are_refused(value: object, problem: str) -> None:
     with pytest.raises(ValueError, match="messages") as caught:
         parse_messages(value)
     assert problem in str(caught.value)
-
-
-def completion(**changes: Any) -> dict[str, Any]:  # Any: JSON values
-    value: dict[str, Any] = completion_json(Completion("Hello.", "stop", 12, 3), "m-1", completion_id="c")
-    return value | changes
-
-
-def choice(content: object, finish_reason: object = "stop", **message: object) -> list[dict[str, object]]:
-    return [{"message": {"role": "assistant", "content": content, **message}, "finish_reason": finish_reason}]
-
-
-def test_a_completion_is_read() -> None:
-    parsed = parse_reply(encode(completion()))
-    assert (parsed.text, parsed.finish_reason, parsed.model) == ("Hello.", "stop", "m-1")
-    assert (parsed.prompt_tokens, parsed.completion_tokens, parsed.cached_tokens) == (12, 3, 0)
-
-
-def test_cached_tokens_are_read() -> None:
-    usage = {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 8}}
-    assert parse_reply(encode(completion(usage=usage))).cached_tokens == 8
-
-
-@pytest.mark.parametrize(
-    "usage", [None, {}, {"prompt_tokens": "9"}, {"prompt_tokens": -1}, {"prompt_tokens": True}, [3]]
-)
-def test_usage_that_is_not_reported_is_unknown(usage: object) -> None:
-    assert parse_reply(encode(completion(usage=usage))).prompt_tokens is None
-
-
-def test_a_count_beyond_the_journals_integers_is_unknown() -> None:
-    assert parse_reply(encode(completion(usage={"prompt_tokens": 2**70}))).prompt_tokens is None
-
-
-@pytest.mark.parametrize(
-    ("raw", "problem"),
-    [
-        (b"", "not JSON"),
-        (b'{"choices": [', "not JSON"),
-        (b"\xff\xfe{}", "not JSON"),
-        ('{"choices": []}'.encode("utf-16"), "not JSON"),
-        (b"[" * 100_000, "not JSON"),
-        (b"[]", "not a JSON object"),
-        (b"{}", "no choices"),
-        (b'{"choices": []}', "no choices"),
-        (b'{"choices": {"0": 1}}', "no choices"),
-        (b'{"choices": [3]}', "a choice without a message"),
-        (b'{"choices": [{"message": null}]}', "a choice without a message"),
-        (encode(completion(choices=choice(None))), "no content"),
-        (encode(completion(choices=choice(None, None))), "no content"),
-        (encode(completion(choices=choice(["x"]))), "content that is not text"),
-    ],
-)
-def test_what_is_no_completion_is_malformed(raw: bytes, problem: str) -> None:
-    with pytest.raises(MalformedReplyError) as caught:
-        parse_reply(raw)
-    assert str(caught.value) == problem
-
-
-def test_a_byte_order_mark_is_passed_over() -> None:
-    assert parse_reply(b"\xef\xbb\xbf" + encode(completion())).text == "Hello."
-
-
-@pytest.mark.parametrize(
-    ("choices", "expected"),
-    [
-        (choice("whole"), ("whole", "stop")),
-        (choice("cut of", "length"), ("cut of", "length")),
-        (choice("cut of", "content_filter"), ("cut of", "content_filter")),
-        (choice("what", None), ("what", "unknown")),
-        (choice("", "stop"), ("", "stop")),
-    ],
-)
-def test_replies_say_whether_they_are_whole(choices: object, expected: tuple[str, str]) -> None:
-    reply = reply_of(parse_reply(encode(completion(choices=choices))), "asked", "k", Spend(1))
-    assert isinstance(reply, Reply)
-    assert (reply.text, reply.finish_reason) == expected
-    assert reply.model == "m-1"
-
-
-@pytest.mark.parametrize(
-    ("choices", "reason", "detail"),
-    [
-        (choice(None, "length"), "truncated reply", "finish reason length"),
-        (choice("", "length"), "truncated reply", "finish reason length"),
-        (choice(None, "content_filter"), "filtered reply", "finish reason content_filter"),
-        (choice(None, "tool_calls"), "reply without text", "finish reason tool_calls"),
-        (choice(None, "stop", refusal="I can't\nhelp."), "refused by the model", "I can't help."),
-    ],
-)
-def test_a_completion_without_text_is_no_reply(choices: object, reason: str, detail: str) -> None:
-    result = reply_of(parse_reply(encode(completion(choices=choices))), "asked", "k", Spend(1))
-    assert result == NoReply(reason, detail, "k", Spend(1)), "it is paid for all the same"
-
-
-def test_a_reply_without_a_model_has_the_one_that_was_asked() -> None:
-    reply = reply_of(parse_reply(encode(completion(model=None))), "asked", "k", Spend(1))
-    assert isinstance(reply, Reply)
-    assert reply.model == "asked"

@@ -33,19 +33,16 @@ from cards.samples import PublicForm
 from critics import judge, rules
 from critics.table import CRITICS
 from critics.trained.settings import TrainSettings
-from ostensive.chat import retry
+from ostensive.chat import replies, retry
 from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.faults import FAULT_KINDS
 from ostensive.chat.local import SelfTeacherSettings
 from ostensive.chat.prices import load_prices
-from ostensive.chat.records import NoReply
 from ostensive.chat.scripted import ScriptedTeacherSettings
-from ostensive.chat.wire import ParsedReply, reply_of
 from ostensive.cli import app
 from ostensive.images import annotation_columns, annotations, refusals
 from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.recipe import CorpusSettings, RunSettings, parse_assignments
-from ostensive.records import NO_SPEND
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
 from verbalizers import stage as verbalizing
 from verbalizers.table import VerbalizeSettings
@@ -354,10 +351,7 @@ def teacher_reasons(stops: bool) -> set[str]:
     decisions += [value for value in vars(retry).values() if isinstance(value, retry.RetryDecision)]
     found = {decision.reason for decision in decisions if (decision.action is retry.Action.REFUSE) == stops}
     if not stops:
-        for finish_reason, refusal in (("length", ""), ("content_filter", ""), ("tool_calls", ""), ("stop", "No.")):
-            reply = reply_of(ParsedReply(None, finish_reason, "m", 0, 0, 0, refusal), "m", "key", NO_SPEND)
-            assert isinstance(reply, NoReply)
-            found.add(reply.reason)
+        found |= {replies.REFUSED, replies.TRUNCATED, replies.FILTERED}
     return found
 
 

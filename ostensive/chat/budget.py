@@ -10,8 +10,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ostensive.chat.prices import Price
+from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price
 from ostensive.chat.records import Message
+from ostensive.chat.usage import Tokens
 from ostensive.errors import SettingsError
 from ostensive.records import NO_SPEND, Spend
 
@@ -105,13 +106,21 @@ class Budget:
             self._usd += reservation.usd if usd is None else usd
 
 
-def upper_bound_usd(messages: Sequence[Message], max_tokens: int, price: Price) -> float:
-    """The most that a request can cost, in US dollars.
+def upper_bound_tokens(
+    messages: Sequence[Message], max_tokens: int, max_image_tokens: int = DEFAULT_MAX_IMAGE_TOKENS
+) -> Tokens:
+    """The most tokens that a request and its reply can take.
 
     Prompt: one token a byte of UTF-8 (no byte-level tokenizer makes more), `TOKENS_A_MESSAGE` for each message, and
-    `Price.max_image_tokens` for each image, which is the one estimate in it. Reply: all of `max_tokens`.
+    `max_image_tokens` for each image, which is the one estimate in it. Reply: all of `max_tokens`.
     """
     text_bytes = sum(len(message.text.encode("utf-8", "surrogatepass")) for message in messages)
     images = sum(len(message.images) for message in messages)
-    prompt_tokens = text_bytes + TOKENS_A_MESSAGE * (len(messages) + 1) + price.max_image_tokens * images
-    return price.usd(prompt_tokens, max_tokens, 0)
+    prompt_tokens = text_bytes + TOKENS_A_MESSAGE * (len(messages) + 1) + max_image_tokens * images
+    return Tokens(prompt_tokens, max_tokens, estimated=True)
+
+
+def upper_bound_usd(messages: Sequence[Message], max_tokens: int, price: Price) -> float:
+    """The most that a request can cost, in US dollars."""
+    bound = upper_bound_tokens(messages, max_tokens, price.max_image_tokens)
+    return price.usd(bound.prompt_tokens, bound.completion_tokens, 0)

@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ostensive.chat.endpoint import Endpoint, ServedModelSettings
-from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, RetryDecision, decide_on_status, retry_after_s
+from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, RetryDecision, retry_after_s
+from ostensive.chat.server_errors import read_complaint
 
 if TYPE_CHECKING:
     from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
-_MAX_DETAIL_CHARS = 300
 _KEEPALIVE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The body of a 200 answer, whatever it is, without the key."""
+    """The body of a 200 answer, whatever it is, as it came."""
 
     raw: bytes
 
@@ -34,7 +34,6 @@ class FailedAttempt:
     decision: RetryDecision
     detail: str
     retry_after_s: float | None = None
-    most_attempts: int | None = None  # at a request that fails like this; None is as many as are allowed
 
 
 class Connection:
@@ -93,14 +92,14 @@ class Connection:
         except openai.APIConnectionError as error:
             return self._failed(error)
         except (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError) as error:
-            return FailedAttempt(DISCONNECTED, self._line(f"{type(error).__name__}: {error}"))
-        return Received(self.endpoint.scrub_bytes(response.content))
+            return FailedAttempt(DISCONNECTED, self.endpoint.line(f"{type(error).__name__}: {error}"))
+        return Received(response.content)
 
     def _refused(self, error: "APIStatusError") -> FailedAttempt:
-        decision = decide_on_status(error.status_code, error.code)
+        complaint = read_complaint(error.response.content)
         return FailedAttempt(
-            decision,
-            self._line(f"status {error.status_code}: {_server_message(error.body)}"),
+            complaint.decision(error.status_code),
+            self.endpoint.line(f"status {error.status_code}: {complaint.message or 'no message'}"),
             retry_after_s(error.response.headers, datetime.now(UTC)),
         )
 
@@ -111,7 +110,7 @@ class Connection:
         # The transport calls every broken connection a time-out of the connect phase; the first cause tells.
         text = f"{type(causes[-1]).__name__}: {causes[-1]}"
         if any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes):
-            return FailedAttempt(UNREACHABLE, self._line(text))
+            return FailedAttempt(UNREACHABLE, self.endpoint.line(text))
         if any(isinstance(cause, aiohttp.ConnectionTimeoutError) for cause in causes):
             return FailedAttempt(UNREACHABLE, f"no connection within {self._settings.connect_timeout_s:g} s")
         if any(isinstance(cause, TimeoutError) for cause in causes):
@@ -119,19 +118,7 @@ class Connection:
             return FailedAttempt(
                 TIMED_OUT, f"the server was silent for {silence_s:g} s ({self._settings.section}.read_timeout_s)"
             )
-        return FailedAttempt(DISCONNECTED, self._line(text))
-
-    def _line(self, text: str) -> str:
-        # Scrubbed before it is cut, or the cut could leave half a key.
-        return " ".join(self.endpoint.scrub(text).split())[:_MAX_DETAIL_CHARS]
-
-
-def _server_message(body: object) -> str:
-    if isinstance(body, dict):
-        for name in ("message", "detail", "error"):
-            if isinstance(body.get(name), str):
-                return str(body[name])
-    return body if isinstance(body, str) else "no message"
+        return FailedAttempt(DISCONNECTED, self.endpoint.line(text))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

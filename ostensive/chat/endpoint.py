@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
+from ostensive.chat.key_scrubbing import answer_without_key, without_key
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceSettings, PriceTable
 from ostensive.chat.records import Sampling
 from ostensive.chat.settings import ChatModelSettings
@@ -18,6 +19,7 @@ from ostensive.models.needs import ModelNeed
 from ostensive.settings import SECRET_PROBLEM, Operational
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
+MAX_LINE_CHARS = 300
 _PLACEHOLDER_KEY = "none"  # the package insists on a key; a server on this machine usually does not
 
 
@@ -164,14 +166,18 @@ class Endpoint:
     loopback: bool
 
     def scrub(self, text: str) -> str:
-        """`text` without the key."""
+        """`text`, which is no answer, without the key."""
         secret = self.api_key.get_secret_value()
-        return text if secret == _PLACEHOLDER_KEY else text.replace(secret, "[key]")
+        return text if secret == _PLACEHOLDER_KEY else without_key(text, secret)
 
-    def scrub_bytes(self, data: bytes) -> bytes:
-        """`data` without the key: a server may echo it even in an answer."""
-        secret = self.api_key.get_secret_value()
-        return data if secret == _PLACEHOLDER_KEY else data.replace(secret.encode("utf-8"), b"[key]")
+    def line(self, text: str) -> str:
+        """`text` as one line of at most `MAX_LINE_CHARS` characters without the key."""
+        # Scrubbed before it is cut, or the cut could leave half a key.
+        return " ".join(self.scrub(text).split())[:MAX_LINE_CHARS]
+
+    def scrub_answer(self, raw: bytes) -> bytes:
+        """The body of an answer without the key, where that can be no word of it; see `answer_without_key`."""
+        return answer_without_key(raw, self.api_key.get_secret_value())
 
 
 def resolve_endpoint(settings: ServedModelSettings, environment: Mapping[str, str]) -> Endpoint:

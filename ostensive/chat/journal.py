@@ -17,7 +17,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self  # Any: values of a row
 
 from ostensive.records import Spend
 from ostensive.sqlite_files import FileKind
@@ -32,19 +32,22 @@ _SCHEMA = """
 CREATE TABLE answers (
     key TEXT PRIMARY KEY, endpoint TEXT NOT NULL, model TEXT NOT NULL, response TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, usd REAL,
+    estimated INTEGER NOT NULL,
     run_id TEXT NOT NULL, answered_at TEXT NOT NULL, request TEXT NOT NULL);
 CREATE INDEX answers_by_run ON answers (run_id);
 CREATE TABLE spoiled (
     key TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, response TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, usd REAL,
+    estimated INTEGER NOT NULL,
     run_id TEXT NOT NULL, answered_at TEXT NOT NULL, request TEXT NOT NULL, reason TEXT NOT NULL);
 CREATE INDEX spoiled_by_run ON spoiled (run_id);
+CREATE INDEX spoiled_by_key ON spoiled (key);
 """
 
 JOURNAL = FileKind(
     what="a journal",
     application_id=0x6F737431,  # "ost1"
-    version=1,
+    version=2,
     schema=_SCHEMA,
     instead="name another file with --journal",
     again="run the same command again",
@@ -64,6 +67,7 @@ class Answer:
     completion_tokens: int
     cached_tokens: int  # those of `prompt_tokens` that the server had in its cache
     usd: float | None
+    estimated: bool = False  # tokens and cost are the most they can be, not what the server said
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,10 @@ class Entry:
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Answer))
+_SUMS = (
+    "count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0), coalesce(sum(usd), 0.0),"
+    " count(*) - count(usd), coalesce(sum(spoiled), 0), coalesce(sum(estimated), 0)"
+)
 _CommitFuture = Future[dict[str, Answer]]
 
 
@@ -150,20 +158,53 @@ class Journal:
 
         `usd` is None if any price is not known.
         """
-        columns, condition = "prompt_tokens, completion_tokens, usd", "run_id = :run AND endpoint <> :free"
+        columns, condition = "prompt_tokens, completion_tokens, usd, estimated", "run_id = :run AND endpoint <> :free"
         query = (
-            "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0),"  # noqa: S608 - constants
-            f" coalesce(sum(usd), 0.0), count(*) - count(usd) FROM (SELECT {columns} FROM answers WHERE {condition}"
-            f" UNION ALL SELECT {columns} FROM spoiled WHERE {condition})"
+            f"SELECT {_SUMS} FROM (SELECT {columns}, 0 AS spoiled FROM answers WHERE {condition}"  # noqa: S608 - constants
+            f" UNION ALL SELECT {columns}, 1 FROM spoiled WHERE {condition})"
         )
         with self._reading:
             try:
-                requests, prompt, completion, usd, unknown = self._reader.execute(
-                    query, {"run": run_id, "free": FREE_ENDPOINT}
-                ).fetchone()
+                sums = self._reader.execute(query, {"run": run_id, "free": FREE_ENDPOINT}).fetchone()
             except sqlite3.Error as error:
                 raise JOURNAL.storage_error(self.path, error) from error
-        return Spend(requests, prompt, completion, None if unknown else usd)
+        return _spend(sums)
+
+    def spoiled_spend(self, keys: Sequence[str]) -> dict[str, Spend]:
+        """What was paid for replies of no use to the requests with these keys; those that have none are left out."""
+        found: dict[str, Spend] = {}
+        wanted = list(dict.fromkeys(keys))
+        for start in range(0, len(wanted), _KEYS_A_QUERY):
+            part = wanted[start : start + _KEYS_A_QUERY]
+            query = (
+                f"SELECT key, {_SUMS} FROM (SELECT *, 1 AS spoiled FROM spoiled)"  # noqa: S608 - constants and marks
+                f" WHERE reason <> ? AND key IN ({', '.join('?' * len(part))}) GROUP BY key"
+            )
+            with self._reading:
+                try:
+                    rows = self._reader.execute(query, [_SECOND, *part]).fetchall()
+                except sqlite3.Error as error:
+                    raise JOURNAL.storage_error(self.path, error) from error
+            found.update({key: _spend(sums) for key, *sums in rows})
+        return found
+
+    def discard(self, answers: Sequence[Answer], reason: str) -> None:
+        """Moves `answers` to what is spoiled, for `reason`, where they still stand as they are here."""
+        columns = f"{_COLUMNS}, run_id, answered_at, request"
+        with self._reading:
+            connection = self._reader
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                for answer in answers:
+                    still = "FROM answers WHERE key = ? AND response = ?"
+                    values = (answer.key, answer.response)
+                    connection.execute(f"INSERT INTO spoiled SELECT {columns}, ? {still}", (reason, *values))
+                    connection.execute(f"DELETE {still}", values)
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise JOURNAL.storage_error(self.path, error) from error
 
     def record(self, entries: Sequence[Entry]) -> _CommitFuture:
         """A future that is done when `entries` are on the disk: the answers that stand, by key.
@@ -242,6 +283,11 @@ def _store(connection: sqlite3.Connection, entries: Sequence[Entry], run_id: str
 _SECOND = "answered before"  # by another process, or twice in one call
 
 
+def _spend(sums: Sequence[Any]) -> Spend:
+    requests, prompt, completion, usd, unknown, spoiled, estimated = sums
+    return Spend(requests, prompt, completion, None if unknown else usd, spoiled, estimated)
+
+
 def _row(entry: Entry, run_id: str, answered_at: str) -> tuple[object, ...]:
     return (*astuple(entry.answer), run_id, answered_at, entry.request)
 
@@ -262,5 +308,5 @@ def _select(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, An
         part = keys[start : start + _KEYS_A_QUERY]
         marks = ", ".join("?" * len(part))
         rows = connection.execute(f"SELECT {_COLUMNS} FROM answers WHERE key IN ({marks})", part)  # noqa: S608 - marks
-        answers.update({row[0]: Answer(*row) for row in rows.fetchall()})
+        answers.update({row[0]: Answer(*(*row[:-1], bool(row[-1]))) for row in rows.fetchall()})
     return answers

@@ -7,7 +7,7 @@ that no request can have right and of one prompt that is too long. What tells is
 import re
 from dataclasses import dataclass
 
-from ostensive.chat.retry import Action, RetryDecision
+from ostensive.chat.retry import FILTERED_PROMPT, Action, RetryDecision
 
 MANY_IN_A_ROW = 64
 """So many requests that end alike, with no answer between them, are no chance any more."""
@@ -36,6 +36,8 @@ class Refusals:
 
     def ended(self, decision: RetryDecision, detail: str) -> str | None:
         """Takes note of a request that ended without an answer. Why the run should stop, if it should."""
+        if decision is FILTERED_PROMPT:
+            return None
         kind = f"{decision.reason}: {_DIGITS.sub('#', detail)}"
         self._in_a_row = self._in_a_row + 1 if kind == self._last else 1
         self._last = kind

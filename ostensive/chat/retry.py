@@ -40,21 +40,28 @@ class Pressure(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RetryDecision:
-    """What to do, the short fixed phrase to count by, the load it tells of, and whether it may have been billed."""
+    """What to do, the short fixed phrase to count by, the load it tells of, and whether it may have been billed.
+
+    `most_attempts` is how many attempts at a request may end so; None leaves it to the settings.
+    """
 
     action: Action
     reason: str
     pressure: Pressure = Pressure.NONE
     may_be_billed: bool = False
+    most_attempts: int | None = None
 
 
 TIMED_OUT = RetryDecision(Action.RETRY, "timeout", Pressure.TROUBLE, may_be_billed=True)
 DISCONNECTED = RetryDecision(Action.RETRY, "connection failed", Pressure.TROUBLE, may_be_billed=True)
 UNREACHABLE = RetryDecision(Action.RETRY, "connection failed", Pressure.TROUBLE)
 MALFORMED = RetryDecision(Action.RETRY, "malformed reply", may_be_billed=True)
+# A model that says nothing when asked the same again says nothing for good, and each time is paid.
+NO_TEXT = RetryDecision(Action.RETRY, "reply without text", may_be_billed=True, most_attempts=2)
+SERVER_ERROR = RetryDecision(Action.RETRY, "server error", Pressure.TROUBLE)
 
 REJECTED = RetryDecision(Action.GIVE_UP, "request rejected")
-_SERVER_ERROR = RetryDecision(Action.RETRY, "server error", Pressure.TROUBLE)
+FILTERED_PROMPT = RetryDecision(Action.GIVE_UP, "request rejected")  # it tells nothing of other prompts
 _STATUSES: dict[int, RetryDecision] = {
     401: RetryDecision(Action.REFUSE, "key refused"),
     402: RetryDecision(Action.REFUSE, "payment required"),
@@ -69,7 +76,19 @@ _STATUSES: dict[int, RetryDecision] = {
     503: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),
     529: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),  # "overloaded" in several APIs
 }
-_EXHAUSTED_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
+EXHAUSTED_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "account_deactivated",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "enforced_spend_limit_reached",
+    }
+)
+"""Of OpenAI (the codes that its type `insufficient_quota` has) and Anthropic: waiting does not help."""
 
 
 def decide_on_status(status: int, code: str | None = None) -> RetryDecision:
@@ -77,11 +96,11 @@ def decide_on_status(status: int, code: str | None = None) -> RetryDecision:
 
     OpenAI says 429 both to "slower" and to "no credit left"; only the code tells them apart.
     """
-    if code in _EXHAUSTED_CODES:
+    if code in EXHAUSTED_CODES:
         return RetryDecision(Action.REFUSE, "no credit left")
     if status in _STATUSES:
         return _STATUSES[status]
-    return _SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else REJECTED
+    return SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else REJECTED
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ostensive.chat.budget import Budget, BudgetBusy, BudgetExhausted, Reservation
 from ostensive.chat.connection import FailedAttempt, Received
@@ -85,6 +86,7 @@ class _Trouble:
     attempts: int = 0  # failures that may be its own
     waits: int = 0  # failures that are the server's alone
     waited: bool = False  # whether the last one was
+    by_reason: Counter[str] = field(default_factory=Counter)  # of `attempts`
 
     @property
     def words(self) -> str:
@@ -181,6 +183,7 @@ class Sender:
             trouble.waits += 1
         else:
             trouble.attempts += 1
+            trouble.by_reason[decision.reason] += 1
             trouble.spent_s += now - sent.at
         limit.failed(decision.pressure, sent, now, told_to_wait=failed.retry_after_s is not None)
         if failed.retry_after_s is not None:
@@ -210,9 +213,9 @@ class Sender:
         else:
             trouble.spent_s += wait_s
             late = trouble.spent_s >= self._settings.total_timeout_s
-        spent = trouble.attempts >= min(
-            self._settings.max_attempts, failed.most_attempts or self._settings.max_attempts
-        )
+        most = decision.most_attempts
+        spent = trouble.attempts >= self._settings.max_attempts
+        spent |= most is not None and trouble.by_reason[decision.reason] >= most
         if late or spent or decision.action is not Action.RETRY:
             return self._given_up(request, failed, attempts)
         if self._halt.error is None:

@@ -13,33 +13,35 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import ClassVar, Self
 
-from ostensive.chat.budget import Budget, upper_bound_usd
+from ostensive.chat.budget import Budget, upper_bound_tokens
 from ostensive.chat.connection import Connection, FailedAttempt, Received
 from ostensive.chat.endpoint import ServedModelSettings, resolve_endpoint
 from ostensive.chat.journal import Answer, Entry, Journal
 from ostensive.chat.limiter import AdaptiveLimit, Gate, Rank
 from ostensive.chat.pictures import EncodedImage, Picture, SentImageSettings
-from ostensive.chat.prices import Price
+from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price
 from ostensive.chat.records import Conversation, Exchange, Form, Message, NoReply, Reply
 from ostensive.chat.refusals import Refusals
-from ostensive.chat.retry import MALFORMED, Backoff
-from ostensive.chat.sending import Exits, Halt, Sender, Taken
-from ostensive.chat.turns import with_pictures
-from ostensive.chat.wire import (
-    MalformedReplyError,
-    ParsedReply,
-    Request,
-    RequestMaker,
-    parse_reply,
+from ostensive.chat.replies import (
+    NO_ANSWER,
+    Answered,
+    ServerError,
+    Unusable,
+    read_answer,
     reply_of,
     spend_of,
-    stored_reply,
+    stored_replies,
 )
+from ostensive.chat.retry import Backoff
+from ostensive.chat.sending import Exits, Halt, Sender, Taken
+from ostensive.chat.turns import with_pictures
+from ostensive.chat.usage import Tokens, booked
+from ostensive.chat.wire import Request, RequestMaker
 from ostensive.errors import Interrupted, OstensiveError
 
 logger = logging.getLogger(__name__)
@@ -126,9 +128,12 @@ class ServedChat:
     def _hold(self, conversations: Sequence[Conversation]) -> list[Exchange]:
         openings = [self._requests.make(talk.messages, talk.sampling) for talk in conversations]
         # Here and not on the event loop: a resumed run reads thousands of answers at a time.
-        answers = self._journal.lookup([opening.key for opening in openings])
-        replies = [stored_reply(answers[opening.key]) if opening.key in answers else None for opening in openings]
-        starts = list(map(_Start, conversations, openings, replies))
+        known = self._stored(self._journal.lookup([opening.key for opening in openings]).values())
+        replies = {reply.request_key: reply for reply in self._with_spoiled(known.values())}
+        starts = [
+            _Start(talk, opening, replies.get(opening.key))
+            for talk, opening in zip(conversations, openings, strict=True)
+        ]
         future = asyncio.run_coroutine_threadsafe(self._chat(starts, next(self._calls)), self._loop)
         try:
             return future.result()
@@ -207,7 +212,7 @@ class ServedChat:
         if task is None:
             task = self._under_way[request.key] = asyncio.create_task(self._answer(request, rank))
             task.add_done_callback(functools.partial(self._settled, request.key))
-        return await asyncio.shield(task)
+        return self._with_spoiled([await asyncio.shield(task)])[0]
 
     def _settled(self, key: str, _: "asyncio.Task[Reply | NoReply]") -> None:
         del self._under_way[key]
@@ -221,55 +226,81 @@ class ServedChat:
 
     async def _take(self, request: Request, received: Received) -> Taken:
         """Reads and journals a body that came."""
-        try:
-            parsed = parse_reply(received.raw)
-        except MalformedReplyError as error:
-            await self._spoil(request, received, self._bound_usd(request), str(error))
-            return Taken(FailedAttempt(MALFORMED, str(error)), None)
-        usd = self._cost(parsed)
-        return Taken(await self._keep(request, received, parsed, usd), usd)
+        raw = self._endpoint.scrub_answer(received.raw)
+        read = read_answer(raw)
+        answer = self._paid_for(request, raw, read)
+        usd = 0.0 if answer is None else answer.usd
+        if isinstance(read, Answered):
+            assert answer is not None, "an answer is paid for"
+            return Taken(await self._keep(request, answer, read), usd)
+        failed = FailedAttempt(read.decision, self._endpoint.line(read.detail))
+        if answer is not None:
+            await self._spoil(request, answer, f"{read.decision.reason}: {failed.detail}")
+        return Taken(failed, usd)
 
     def _bound_usd(self, request: Request) -> float:
-        return (
-            0.0 if self._price is None else upper_bound_usd(request.messages, request.sampling.max_tokens, self._price)
-        )
+        return self._usd(self._bound(request)) or 0.0
 
-    def _cost(self, parsed: ParsedReply) -> float | None:
-        if self._price is None or parsed.prompt_tokens is None or parsed.completion_tokens is None:
+    def _bound(self, request: Request) -> Tokens:
+        max_image_tokens = DEFAULT_MAX_IMAGE_TOKENS if self._price is None else self._price.max_image_tokens
+        return upper_bound_tokens(request.messages, request.sampling.max_tokens, max_image_tokens)
+
+    def _usd(self, tokens: Tokens) -> float | None:
+        if self._price is None:
             return None
-        return self._price.usd(parsed.prompt_tokens, parsed.completion_tokens, parsed.cached_tokens)
+        return self._price.usd(tokens.prompt_tokens, tokens.completion_tokens, tokens.cached_tokens)
 
-    async def _keep(
-        self, request: Request, received: Received, parsed: ParsedReply, usd: float | None
-    ) -> Reply | NoReply:
-        """Journals an answer; the reply of the answer that stands, which is an earlier one if there is one."""
-        answer = Answer(
+    def _paid_for(self, request: Request, raw: bytes, read: Answered | Unusable | ServerError) -> Answer | None:
+        """What came with its cost, be it an answer or not; None if it cost nothing."""
+        if isinstance(read, ServerError) and not read.is_billed:
+            return None
+        tokens = booked(read.usage, self._bound(request))
+        return Answer(
             key=request.key,
             endpoint=self._remembered_as,
             model=self._settings.model,
-            response=received.raw.decode("utf-8", "replace"),
-            prompt_tokens=parsed.prompt_tokens or 0,
-            completion_tokens=parsed.completion_tokens or 0,
-            cached_tokens=parsed.cached_tokens,
-            usd=usd,
+            response=raw.decode("utf-8", "replace"),
+            prompt_tokens=tokens.prompt_tokens,
+            completion_tokens=tokens.completion_tokens,
+            cached_tokens=tokens.cached_tokens,
+            usd=self._usd(tokens),
+            estimated=tokens.estimated,
         )
-        entry = Entry(answer, self._requests.journal_form(request))
-        standing = (await asyncio.wrap_future(self._journal.record([entry])))[request.key]
-        if standing is answer:
-            return reply_of(parsed, answer.model, answer.key, spend_of(answer))
-        return stored_reply(standing)
 
-    async def _spoil(self, request: Request, received: Received, bound_usd: float, reason: str) -> None:
-        text = received.raw.decode("utf-8", "replace")
-        usd = None if self._price is None else bound_usd
-        answer = Answer(request.key, self._remembered_as, self._settings.model, text, 0, 0, 0, usd)
+    async def _keep(self, request: Request, answer: Answer, read: Answered) -> Reply | NoReply:
+        """Journals an answer; the reply of the answer that stands, which is an earlier one if there is one."""
+        entry = Entry(answer, self._requests.journal_form(request))
+        while True:
+            standing = (await asyncio.wrap_future(self._journal.record([entry])))[request.key]
+            if standing is answer:
+                return reply_of(read, answer.model, answer.key, spend_of(answer))
+            reply = self._stored([standing]).get(request.key)
+            if reply is not None:
+                return reply
+
+    async def _spoil(self, request: Request, answer: Answer, reason: str) -> None:
         entry = Entry(answer, self._requests.journal_form(request), spoiled=reason)
         await asyncio.wrap_future(self._journal.record([entry]))
 
     def _known(self, request: Request) -> Reply | NoReply | None:
         # On the event loop: one key takes some 20 us, the way to a thread and back a hundred times that under load.
-        answer = self._journal.lookup([request.key]).get(request.key)
-        return None if answer is None else stored_reply(answer)
+        return self._stored(self._journal.lookup([request.key]).values()).get(request.key)
+
+    def _stored(self, answers: Iterable[Answer]) -> dict[str, Reply | NoReply]:
+        """The replies that the journal has, by key; what it has and is no answer is put aside, to be asked again."""
+        replies, refused = stored_replies(answers)
+        if refused:
+            self._journal.discard(refused, NO_ANSWER)
+        return replies
+
+    def _with_spoiled(self, replies: Iterable[Reply | NoReply]) -> list[Reply | NoReply]:
+        """`replies` with all that was paid for them, also for what came before and was of no use."""
+        given = list(replies)
+        spoiled = self._journal.spoiled_spend([reply.request_key for reply in given])
+        return [
+            replace(reply, spend=reply.spend + spoiled[reply.request_key]) if reply.request_key in spoiled else reply
+            for reply in given
+        ]
 
 
 def _encoded(picture: Picture, sent_images: SentImageSettings) -> EncodedImage:

@@ -16,7 +16,8 @@ from ostensive.chat.budget import Budget, BudgetExhausted, Reservation
 from ostensive.chat.journal import Answer, Entry, Journal
 from ostensive.chat.pictures import Picture, SentImageSettings, picture_reference
 from ostensive.chat.records import UNREADABLE_IMAGE, Completion, Conversation, Exchange, Message, NoReply, Reply
-from ostensive.chat.wire import completion_json, encode, request_body, request_key, stored_reply, valid_text
+from ostensive.chat.replies import NO_ANSWER, stored_replies
+from ostensive.chat.wire import completion_json, encode, request_body, request_key, valid_text
 from ostensive.errors import BudgetReached, Interrupted
 
 
@@ -142,8 +143,11 @@ class JournaledModel:
         return KeyedConversation(request_key(self._model.endpoint, data, sampling.draw), data, conversation)
 
     def _ask(self, requests: Sequence[KeyedConversation]) -> list[Reply | NoReply]:
-        answers = self._journal.lookup([request.key for request in requests])
-        fresh = {request.key: request for request in requests if request.key not in answers}
+        known = self._journal.lookup([request.key for request in requests])
+        replies, refused = stored_replies(known.values(), generated=True)
+        if refused:
+            self._journal.discard(refused, NO_ANSWER)
+        fresh = {request.key: request for request in requests if request.key not in replies}
         allowed: list[KeyedConversation] = []
         halt: BudgetExhausted | None = None
         for request in fresh.values():
@@ -154,11 +158,12 @@ class JournaledModel:
             assert isinstance(taken, Reservation), "what is free always fits"
             self._budget.settle(taken, 0.0)
             allowed.append(request)
+        answers: dict[str, Answer] = {}
         failures = self._answer(allowed, answers)
         if halt is not None:
             raise BudgetReached(halt.message)
-        keys = [request.key for request in requests]
-        return [failures[key] if key in failures else stored_reply(answers[key]) for key in keys]
+        replies |= stored_replies(answers.values(), generated=True)[0]
+        return [failures.get(request.key) or replies[request.key] for request in requests]
 
     def _answer(self, requests: Sequence[KeyedConversation], answers: dict[str, Answer]) -> dict[str, NoReply]:
         """Adds what the model says to `answers`, and returns its failures; raises `Interrupted` between batches."""

@@ -1,46 +1,26 @@
-"""Chat requests and replies as JSON in the OpenAI format: what is sent, what it is known by, and what came back.
+"""Chat requests as JSON in the OpenAI format: what is sent, what it is known by, and what a server of ours reads.
 
 Pure functions. The body is encoded once, canonically, and those very bytes are hashed and sent, so that the key of a
 request cannot differ from the request; the alternative, hashing the arguments of a client library, leaves out whatever
-the library adds. Replies are read by hand: building the library's typed models costs several times the parsing itself.
+the library adds. What comes back is read in `replies`.
 """
 
 import base64
 import binascii
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast  # Any: JSON values of any depth
 
 from ostensive.chat.endpoint import ServedModelSettings
-from ostensive.chat.journal import Answer
 from ostensive.chat.pictures import EncodedImage, Picture, picture_reference
-from ostensive.chat.records import Completion, Message, NoReply, Reply, Sampling
+from ostensive.chat.records import Completion, Message, Sampling
 from ostensive.fingerprint import canonical_json, fingerprint
-from ostensive.records import Spend
 
 _SEED_BITS = 0x7FFFFFFF  # servers differ in how large a seed they take
 KEY_VERSION = 1  # of the way keys are made; another number makes every journaled answer unknown
 
 TokenLimitField = Literal["max_tokens", "max_completion_tokens"]
-
-
-class MalformedReplyError(ValueError):
-    """The server's answer is not a chat completion with text in it; the message says what is wrong, in a few words."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedReply:
-    """What a chat completion says. Token counts are None where the server does not report them."""
-
-    text: str | None  # None when the model gave no text, for the reason in `finish_reason`
-    finish_reason: str
-    model: str
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    cached_tokens: int
-    refusal: str = ""
 
 
 def data_url(image: Picture) -> str:
@@ -145,71 +125,6 @@ class RequestMaker:
     def _encode(self, messages: tuple[Message, ...], sampling: Sampling, image_url: Callable[[Picture], str]) -> bytes:
         model, limit_field = self._settings.model, self._settings.token_limit_field
         return encode(request_body(model, messages, sampling, token_limit_field=limit_field, image_url=image_url))
-
-
-def parse_reply(raw: bytes) -> ParsedReply:
-    """What a server's 200 answer says; raises `MalformedReplyError` if it is not a chat completion."""
-    try:
-        value = json.loads(raw.decode("utf-8-sig"))  # not the bytes: `json` would take UTF-16 as well
-    except (ValueError, RecursionError) as error:
-        raise MalformedReplyError("not JSON") from error
-    if not isinstance(value, dict):
-        raise MalformedReplyError("not a JSON object")
-    choices = value.get("choices")
-    if not isinstance(choices, list) or not choices:
-        raise MalformedReplyError("no choices")
-    choice = choices[0]
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict):
-        raise MalformedReplyError("a choice without a message")
-    finish_reason, refusal = choice.get("finish_reason"), message.get("refusal")
-    refusal = valid_text(refusal) if isinstance(refusal, str) else ""
-    finish_reason = finish_reason if isinstance(finish_reason, str) and finish_reason else "unknown"
-    text = message.get("content")
-    if not isinstance(text, str | None):
-        raise MalformedReplyError("content that is not text")
-    if text is None and finish_reason in ("stop", "unknown") and not refusal:
-        raise MalformedReplyError("no content")
-    model, usage = value.get("model"), value.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    details = usage.get("prompt_tokens_details")
-    return ParsedReply(
-        text=None if text is None or (not text and finish_reason != "stop") else valid_text(text),
-        finish_reason=finish_reason,
-        model=valid_text(model) if isinstance(model, str) else "",
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
-        cached_tokens=(_count(details.get("cached_tokens")) or 0) if isinstance(details, dict) else 0,
-        refusal=refusal,
-    )
-
-
-def _count(value: object) -> int | None:
-    # bool is an int to Python; a negative count would earn money; the journal's integers have 64 bits.
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
-
-
-NO_TEXT_REASONS = {"length": "truncated reply", "content_filter": "filtered reply"}
-
-
-def reply_of(parsed: ParsedReply, asked_model: str, key: str, spend: Spend) -> Reply | NoReply:
-    """The reply that an answered request gives; a `NoReply` where the model gave no text at all."""
-    if parsed.text is not None:
-        return Reply(parsed.text, parsed.finish_reason, parsed.model or asked_model, key, spend)
-    if parsed.refusal:
-        return NoReply("refused by the model", " ".join(parsed.refusal.split())[:200], key, spend)
-    reason = NO_TEXT_REASONS.get(parsed.finish_reason, "reply without text")
-    return NoReply(reason, f"finish reason {parsed.finish_reason}", key, spend)
-
-
-def spend_of(answer: Answer) -> Spend:
-    """What an answer cost."""
-    return Spend(1, answer.prompt_tokens, answer.completion_tokens, answer.usd)
-
-
-def stored_reply(answer: Answer) -> Reply | NoReply:
-    """The reply that the journal has."""
-    return reply_of(parse_reply(answer.response.encode("utf-8")), answer.model, answer.key, spend_of(answer))
 
 
 def completion_json(

@@ -10,7 +10,7 @@ from ostensive.models.needs import ModelNeed
 from ostensive.records import Spend
 from ostensive.run.estimate import Estimate
 from ostensive.run.status import RunStatus
-from ostensive.run.summary import StageSummary
+from ostensive.run.summary import StageSummary, requests_text
 
 if TYPE_CHECKING:
     from cards.reading import Corpus
@@ -44,7 +44,7 @@ def money(usd: float | None) -> str:
 def spend_line(spend: Spend) -> str:
     """Requests, tokens and cost."""
     tokens = f"{spend.prompt_tokens:,} prompt and {spend.completion_tokens:,} completion tokens"
-    return f"{spend.requests:,} requests, {tokens}, cost {money(spend.usd)}"
+    return f"{requests_text(spend)}, {tokens}, cost {money(spend.usd)}"
 
 
 def total_spend(stages: Sequence[StageSummary]) -> Spend:
@@ -100,7 +100,7 @@ def status_lines(status: RunStatus) -> Iterator[str]:
         dropped, failed = sum(summary.dropped.values()), sum(summary.failed.values())
         done = f"{stage.partitions_done}/{status.partitions}"
         yield f"{summary.name:<12}{done:>12}{summary.kept:>9}{dropped:>9}{failed:>9}"
-    yield f"cost        {money(status.usd)}"
+    yield f"cost        {money(status.spend.usd)} for {requests_text(status.spend)}"
     if status.outcome != "done":
         yield f"time left   {duration(status.seconds_left)}"
 
@@ -115,7 +115,8 @@ def status_values(status: RunStatus) -> dict[str, Any]:
         "stages": [
             {**stage_values(stage.summary), "partitions_done": stage.partitions_done} for stage in status.stages
         ],
-        "usd": status.usd,
+        "usd": status.spend.usd,
+        "spend": asdict(status.spend),
         "seconds_left": status.seconds_left,
     }
 

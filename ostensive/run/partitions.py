@@ -1,8 +1,8 @@
 """One partition of one stage as an Arrow table: what came in, what became of it, and the records that go on.
 
 Columns: `input_id`, `outcome` (kept, dropped, failed), `outcome_reason`, `outcome_detail`, what the answers behind the
-row cost (`requests`, `prompt_tokens`, `completion_tokens`, `usd`), then the fields of the record, null where there is
-none. The file's metadata carry the stage's summary and a digest of the rows, so that counting and resuming read no row.
+row cost (the fields of `Spend`), then the fields of the record, null where there is none. The file's metadata carry the
+stage's summary and a digest of the rows, so that counting and resuming read no row.
 """
 
 import dataclasses
@@ -36,8 +36,10 @@ _OUTCOME_FIELDS = [
     pa.field("prompt_tokens", pa.int64(), nullable=False),
     pa.field("completion_tokens", pa.int64(), nullable=False),
     pa.field("usd", pa.float64()),
+    pa.field("spoiled_requests", pa.int64(), nullable=False),
+    pa.field("estimated_requests", pa.int64(), nullable=False),
 ]
-_SPEND_COLUMNS = frozenset({"requests", "prompt_tokens", "completion_tokens", "usd"})
+_SPEND_COLUMNS = frozenset(field.name for field in dataclasses.fields(Spend))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,7 @@ def outcome_table(inputs: Sequence[Record], outcomes: Sequence[Outcome[RecordT]]
         "outcome": [line.outcome for line in lines],
         "outcome_reason": [line.reason for line in lines],
         "outcome_detail": [line.detail for line in lines],
-        "requests": [line.spend.requests for line in lines],
-        "prompt_tokens": [line.spend.prompt_tokens for line in lines],
-        "completion_tokens": [line.spend.completion_tokens for line in lines],
-        "usd": [line.spend.usd for line in lines],
+        **{name: [getattr(line.spend, name) for line in lines] for name in _SPEND_COLUMNS},
     }
     make = arrow.plain_maker(record)
     values = [{} if line.record is None else make(line.record) for line in lines]

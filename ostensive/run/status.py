@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ostensive.records import NO_SPEND, Spend
 from ostensive.run.folder import existing_run
 from ostensive.run.summary import StageSummary
 
@@ -27,14 +28,9 @@ class RunStatus:
     seconds_left: float | None  # None when nothing tells
 
     @property
-    def usd(self) -> float | None:
-        """What the answers that the rows are made from cost; None where a price is not known."""
-        total: float = 0.0
-        for stage in self.stages:
-            if stage.summary.spend.usd is None:
-                return None
-            total += stage.summary.spend.usd
-        return total
+    def spend(self) -> Spend:
+        """What the answers that the rows are made from cost."""
+        return sum((stage.summary.spend for stage in self.stages), NO_SPEND)
 
 
 def status(out: Path | str) -> RunStatus:

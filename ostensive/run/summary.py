@@ -39,6 +39,20 @@ def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str,
     return {key: first.get(key, 0) + second.get(key, 0) for key in sorted({*first, *second})}
 
 
+def requests_text(spend: Spend) -> str:
+    """The number of requests, and how many of them had a reply of no use or none that says what it took."""
+    notes = [
+        f"{count:,} {what}"
+        for count, what in (
+            (spend.spoiled_requests, "of them spoiled"),
+            (spend.estimated_requests, "with estimated tokens"),
+        )
+        if count
+    ]
+    requests = "1 request" if spend.requests == 1 else f"{spend.requests:,} requests"
+    return f"{requests} ({', '.join(notes)})" if notes else requests
+
+
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """What the card says of a run; a pure function of the recipe and the partitions, so that it has no dates."""
