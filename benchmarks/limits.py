@@ -186,7 +186,8 @@ async def carry_out(case: Case) -> Outcome:
     loop = asyncio.get_running_loop()
     settings = ServedTeacherSettings(model="m", base_url="http://127.0.0.1/v1", **case.settings)
     timeout_s = min(settings.read_timeout_s, settings.total_timeout_s)
-    limit = AdaptiveLimit(settings.max_in_flight, trial=True, timeout_s=timeout_s, backoff=Backoff())
+    refusals = Refusals(settings.stop_after_refusals)
+    limit = AdaptiveLimit(settings.max_in_flight, trial=refusals.wanted, timeout_s=timeout_s, backoff=Backoff())
     gate, server = Gate(limit, loop.time), case.server()
     attempts, answer_s = Counter[str](), list[float]()
 
@@ -214,7 +215,7 @@ async def carry_out(case: Case) -> Outcome:
         gate=gate,
         halt=Halt(gate),
         budget=Budget(),
-        refusals=Refusals(settings.stop_after_refusals),
+        refusals=refusals,
         backoff=Backoff(),
     )
     requests = [Request(str(n), (Message("user", "?"),), Sampling(), None) for n in range(case.requests)]

@@ -349,7 +349,8 @@ def teacher_reasons(stops: bool) -> set[str]:
     decisions = [retry.decide_on_status(status) for status in range(300, 600)]
     decisions += [retry.decide_on_status(429, "insufficient_quota")]
     decisions += [value for value in vars(retry).values() if isinstance(value, retry.RetryDecision)]
-    found = {decision.reason for decision in decisions if (decision.action is retry.Action.REFUSE) == stops}
+    stopping = (retry.Action.REFUSE, retry.Action.DOUBT)
+    found = {decision.reason for decision in decisions if (decision.action in stopping) == stops}
     if not stops:
         found |= {replies.REFUSED, replies.TRUNCATED, replies.FILTERED}
     return found

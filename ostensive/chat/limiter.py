@@ -17,10 +17,9 @@ from ostensive.errors import OstensiveError
 
 ROUND_TRIPS_TO_RECOVER = 16
 """Round trips without trouble in which concurrency climbs by the whole of `max_in_flight`."""
-TRIAL_REQUESTS = 4
-"""Requests under way before the server has shown that it takes them: what it refuses alike is not sent to the end."""
 TRIAL_S = 0.5
-"""The trial ends with the first answer, or after this time without a failure: a refusal comes at once."""
+"""Before a server has shown that it takes requests, few are under way: what it refuses alike is not sent to the end.
+That ends with the first answer, or after this time without a failure: a refusal comes at once."""
 _TIMES_BELIEVED = 3  # in a row: a server that is busy whenever it said that it would not be is not taken at its word
 _ANSWERS_LOOKED_AT = 4  # of a request that waited, and at least
 _ROOM = 0.75  # of the time-out: so long may requests wait for each other
@@ -38,7 +37,7 @@ class Sent:
 class AdaptiveLimit:
     """The present limit, between 1 and `max_in_flight`. Times are seconds of any steady clock.
 
-    With `trial` it is at most `TRIAL_REQUESTS` at first. `timeout_s` is the client's patience with one request. A
+    At first `trial` requests are tried, where that is not 0. `timeout_s` is the client's patience with one request. A
     server that is busy several times in a row, and does not say for how long, is left alone as `backoff` says.
     """
 
@@ -46,7 +45,7 @@ class AdaptiveLimit:
         self,
         max_in_flight: int,
         *,
-        trial: bool = False,
+        trial: int = 0,
         timeout_s: float = 120.0,
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
     ) -> None:
@@ -63,7 +62,7 @@ class AdaptiveLimit:
         self._shortest_s = float("inf")
         self._queue_seen = False  # requests wait for each other
         self._waits_for_answer = False  # since then: a server may go on with requests that were given up
-        self._in_trial = trial
+        self._in_trial, self._trial = trial > 0, trial
         self._tried = 0  # requests, and not attempts, that are not given up
         self._trial_ends_at: float | None = None  # None until something is sent, and once something failed
         self._failed = False
@@ -75,13 +74,13 @@ class AdaptiveLimit:
         """Most requests that may be under way."""
         if self._waits_for_answer:
             return 1.0
-        return min(self._limit, float(TRIAL_REQUESTS)) if self._in_trial else self._limit
+        return self._limit
 
     def admits(self, now: float, *, again: bool = False) -> bool:
         """Whether one more request may be sent at `now`; `again` where it was sent before."""
         if self._trial_ends_at is not None and now >= self._trial_ends_at:
             self._in_trial, self._trial_ends_at = False, None
-        if self._in_trial and not again and self._tried >= TRIAL_REQUESTS:
+        if self._in_trial and not again and self._tried >= self._trial:
             return False
         return now >= self.paused_until and self.in_flight < int(self.limit)
 
@@ -95,9 +94,10 @@ class AdaptiveLimit:
         self.in_flight += 1
         self._tried += not again
 
-    def given_up(self) -> None:
-        """A request has ended without an answer: in the trial, another may be sent in its stead."""
+    def given_up(self, trial: int) -> None:
+        """A request has ended without an answer; so many are to be tried at a time from now on."""
         self._tried -= 1
+        self._trial = trial
 
     def sent(self, now: float) -> Sent:
         """A request that has a place is on its way."""
@@ -242,9 +242,9 @@ class Gate:
         self._timer = None
         self.admit()
 
-    def given_up(self) -> None:
+    def given_up(self, trial: int) -> None:
         """See `AdaptiveLimit.given_up`."""
-        self.limit.given_up()
+        self.limit.given_up(trial)
         self.admit()
 
     def close(self, error: OstensiveError) -> None:

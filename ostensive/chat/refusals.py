@@ -11,6 +11,7 @@ from ostensive.chat.retry import FILTERED_PROMPT, Action, RetryDecision
 
 MANY_IN_A_ROW = 64
 """So many requests that end alike, with no answer between them, are no chance any more."""
+_TRIED = 4  # at a time, before the server has shown that it takes them
 _DIGITS = re.compile(r"[0-9]+")
 
 
@@ -28,6 +29,11 @@ class Refusals:
     def has_answered(self) -> bool:
         """Whether the server has ever answered this run."""
         return self.answers_now or self.answered_before
+
+    @property
+    def wanted(self) -> int:
+        """How many requests there have to be under way, before anything was answered, to tell."""
+        return _TRIED if self.at_start is None else max(1, min(_TRIED, self.at_start - self._in_a_row))
 
     def answered(self) -> None:
         """A request got an answer."""
@@ -51,5 +57,5 @@ class Refusals:
         return self._words("the last", decision, detail)
 
     def _words(self, which: str, decision: RetryDecision, detail: str) -> str:
-        count = "request was" if self._in_a_row == 1 else f"{self._in_a_row} requests were all"
-        return f"{which} {count} refused alike and none was answered: {decision.reason} ({detail})"
+        count = "request was refused" if self._in_a_row == 1 else f"{self._in_a_row} requests were all refused alike"
+        return f"{which} {count} and none was answered: {decision.reason} ({detail})"

@@ -236,7 +236,7 @@ class Sender:
             self._refuse(why)
         if self._halt.error is not None:
             return None
-        self._gate.given_up()
+        self._gate.given_up(self._refusals.wanted)
         if decision.action is Action.DOUBT:
             decision = REJECTED
         logger.info("request %s: %s (%s)", request.key[:16], decision.reason, attempts)

@@ -146,11 +146,12 @@ class ServedChat:
         connection = self._connection = Connection(self._endpoint, settings)
         connection.open()
         timeout_s = min(settings.read_timeout_s, settings.total_timeout_s)
-        limit = AdaptiveLimit(settings.max_in_flight, trial=True, timeout_s=timeout_s, backoff=self._backoff)
+        answered_before = self._journal.has_answers(self._remembered_as, settings.model)
+        refusals = Refusals(settings.stop_after_refusals, answered_before)
+        limit = AdaptiveLimit(settings.max_in_flight, trial=refusals.wanted, timeout_s=timeout_s, backoff=self._backoff)
         gate = Gate(limit, self._loop.time)
         self._halt = Halt(gate)
         exits = Exits(self._known, self._requests.data, self._bound_usd, connection.post, self._take)
-        answered_before = self._journal.has_answers(self._remembered_as, settings.model)
         self._sender = Sender(
             settings,
             exits,
@@ -158,7 +159,7 @@ class ServedChat:
             gate=gate,
             halt=self._halt,
             budget=self._budget,
-            refusals=Refusals(settings.stop_after_refusals, answered_before),
+            refusals=refusals,
             backoff=self._backoff,
         )
         self._watcher = asyncio.create_task(self._watch())  # kept: the loop holds tasks weakly
