@@ -155,6 +155,21 @@ def test_a_server_that_says_slower_for_long_is_waited_for_without_using_up_attem
     assert came.counted == 30, "what was told to come later counts against no limit of requests"
 
 
+@pytest.mark.parametrize("a_minute", [1, 2, 4, 20])
+def test_a_server_that_counts_what_it_refuses_is_given_the_time_it_wants(a_minute: int) -> None:
+    seen: list[float] = []
+
+    async def behaviour(_name: str, _time: int) -> FailedAttempt | None:
+        now = asyncio.get_running_loop().time()
+        seen.append(now)
+        full = sum(1 for at in seen[:-1] if at > now - 60) >= a_minute
+        await asyncio.sleep(0.2)
+        return refuse(429) if full else None
+
+    came = send(many(40), behaviour)
+    assert Counter(map(came.reason, came.results)) == {"answered": 40}
+
+
 @pytest.mark.parametrize("status", [429, 503, 529])
 def test_a_server_that_never_answers_is_given_up_after_the_total_time(status: int) -> None:
     async def behaviour(_name: str, _time: int) -> FailedAttempt:

@@ -10,7 +10,7 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ostensive.chat.retry import Backoff, Pressure
 from ostensive.errors import OstensiveError
@@ -20,6 +20,7 @@ ROUND_TRIPS_TO_RECOVER = 16
 TRIAL_S = 0.5
 """Before a server has shown that it takes requests, few are under way: what it refuses alike is not sent to the end.
 That ends with the first answer, or after this time without a failure: a refusal comes at once."""
+_PAUSES_OVER_WAITS = 2.2  # a minute and a little: some servers count what they refuse against a limit a minute
 _TIMES_BELIEVED = 3  # in a row: a server that is busy whenever it said that it would not be is not taken at its word
 _ANSWERS_LOOKED_AT = 4  # of a request that waited, and at least
 _ROOM = 0.75  # of the time-out: so long may requests wait for each other
@@ -66,7 +67,8 @@ class AdaptiveLimit:
         self._tried = 0  # requests, and not attempts, that are not given up
         self._trial_ends_at: float | None = None  # None until something is sent, and once something failed
         self._failed = False
-        self._busy_in_a_row = 0
+        self._busy_in_a_row = self._busy_before = 0
+        self._recovered_at = float("-inf")
         self._answered_at: deque[float] = deque(maxlen=max_in_flight)
 
     @property
@@ -121,7 +123,8 @@ class AdaptiveLimit:
         self.last_answer_at = now
         self._answered_at.append(now)
         self._in_trial, self._trial_ends_at = False, None
-        self._busy_in_a_row = 0
+        if self._busy_in_a_row:
+            self._busy_before, self._recovered_at, self._busy_in_a_row = self._busy_in_a_row, now, 0
         self._shortest_s = min(self._shortest_s, now - sent.at)
         self._look_ahead(sent, now)
         gain = self._gain
@@ -163,9 +166,15 @@ class AdaptiveLimit:
             self._limit = max(1.0, min(self._limit, _ROOM * done)) if done else self._limit
             self._queue_seen = self._waits_for_answer = True
         elif pressure is Pressure.BUSY:
-            self._busy_in_a_row += 1
+            if not self._busy_in_a_row and now - self._recovered_at < self._pause_s(self._busy_before):
+                self._busy_in_a_row = self._busy_before - 2  # it needed that long before, and will again
+            self._busy_in_a_row = max(1, self._busy_in_a_row + 1)
             if self._busy_in_a_row > (_TIMES_BELIEVED if told_to_wait else 1):
-                self.pause(now + self._backoff.ceiling_s(self._busy_in_a_row))
+                self.pause(now + self._pause_s(self._busy_in_a_row))
+
+    def _pause_s(self, busy_in_a_row: int) -> float:
+        pauses = replace(self._backoff, cap_s=self._backoff.cap_s * _PAUSES_OVER_WAITS)
+        return pauses.ceiling_s(busy_in_a_row)
 
     def pause(self, until: float) -> None:
         """Nothing is sent before `until`; a pause never shortens another."""

@@ -133,10 +133,7 @@ def _number(value: str | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential waiting between attempts: `base_s`, twice that, four times that, ... at most `cap_s`.
-
-    Rate limits are per minute as a rule; half a minute at most lets no minute pass unused.
-    """
+    """Exponential waiting between attempts: `base_s`, twice that, four times that, ... at most `cap_s`."""
 
     base_s: float = 0.5
     cap_s: float = 30.0
