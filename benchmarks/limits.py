@@ -207,7 +207,7 @@ async def carry_out(case: Case) -> Outcome:
     async def take(request: Request, _received: Received) -> Taken:
         return Taken(Reply("yes", "stop", "m", request.key, Spend()), 0.0)
 
-    exits = Exits(lambda _request: None, lambda _request: b"", lambda _request: 0.0, post, take)
+    exits = Exits(lambda _request: None, lambda _request: None, lambda _request: b"", lambda _request: 0.0, post, take)
     sender = Sender(
         settings,
         exits,

@@ -73,7 +73,10 @@ def send(names: Sequence[str], behaviour: Behaviour, *, answered_before: bool = 
                 return Taken(FailedAttempt(NO_TEXT, "empty"), 0.0)
             return Taken(Reply("yes", "stop", "m", request.key, NO_SPEND), 0.0)
 
-        exits = Exits(lambda _: None, lambda request: request.key.encode(), lambda _: 0.0, post, take)
+        def known(request: Request) -> Reply | None:
+            return Reply("no", "stop", "m", request.key, NO_SPEND) if request.key.startswith("known") else None
+
+        exits = Exits(known, lambda _: None, lambda request: request.key.encode(), lambda _: 0.0, post, take)
         sender = Sender(
             asked,
             exits,
@@ -360,3 +363,12 @@ def test_nothing_more_is_sent_at_a_time_than_the_user_says() -> None:
 
     assert send(many(100), behaviour, max_in_flight=3).most_open == 3
     assert send(many(300), behaviour, max_in_flight=100).most_open == 100
+
+
+def test_what_the_journal_has_by_then_takes_no_place_of_the_first_few() -> None:
+    async def behaviour(_name: str, _time: int) -> None:
+        await asyncio.sleep(1)
+
+    came = send([*many(20, "known"), *many(20)], behaviour)
+    assert Counter(map(came.reason, came.results)) == {"answered": 40}
+    assert sum(came.times.values()) == 20

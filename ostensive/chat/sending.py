@@ -70,7 +70,8 @@ class Taken:
 class Exits:
     """What `Sender` needs of others, each called on the event loop."""
 
-    known: Callable[[Request], Reply | NoReply | None]  # what the journal has by now
+    known: Callable[[Request], Reply | NoReply | None]  # what the journal has by now; otherwise the request is claimed
+    let_go: Callable[[Request], None]  # it is not under way any more
     data: Callable[[Request], bytes]  # the body as it is sent
     bound_usd: Callable[[Request], float]  # the most it can cost
     post: Callable[[bytes, float], Awaitable[Received | FailedAttempt]]  # one attempt, for at most so many seconds
@@ -120,13 +121,18 @@ class Sender:
         while True:
             again = trouble.attempts + trouble.waits > 0
             await self._gate.acquire(rank, again=again)
+            sent = False
             try:
                 known = self._exits.known(request)  # while it waited, another run may have had the same answer
                 if known is not None:
                     return known
+                sent = True
                 trouble.began_at = trouble.began_at if again else self._now()
                 result = await self._attempt(request, trouble)
             finally:
+                self._exits.let_go(request)
+                if not sent and not again:
+                    self._gate.given_up(self._refusals.wanted)
                 self._gate.release()
             if not isinstance(result, FailedAttempt):
                 return result

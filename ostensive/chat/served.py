@@ -151,7 +151,7 @@ class ServedChat:
         limit = AdaptiveLimit(settings.max_in_flight, trial=refusals.wanted, timeout_s=timeout_s, backoff=self._backoff)
         gate = Gate(limit, self._loop.time)
         self._halt = Halt(gate)
-        exits = Exits(self._known, self._requests.data, self._bound_usd, connection.post, self._take)
+        exits = Exits(self._known, self._let_go, self._requests.data, self._bound_usd, connection.post, self._take)
         self._sender = Sender(
             settings,
             exits,
@@ -282,6 +282,9 @@ class ServedChat:
     async def _spoil(self, request: Request, answer: Answer, reason: str) -> None:
         entry = Entry(answer, self._requests.journal_form(request), spoiled=reason)
         await asyncio.wrap_future(self._journal.record([entry]))
+
+    def _let_go(self, request: Request) -> None:
+        """Ends the claim on a request that is not under way any more; who waits its turn again claims it again."""
 
     def _known(self, request: Request) -> Reply | NoReply | None:
         # On the event loop: one key takes some 20 us, the way to a thread and back a hundred times that under load.
