@@ -30,6 +30,7 @@ from ostensive.chat.prices import Price
 from ostensive.chat.records import Conversation, Exchange, Form, Message, NoReply, Reply
 from ostensive.chat.retry import MALFORMED, TIMED_OUT, UNREACHABLE, Action, Backoff
 from ostensive.chat.turns import with_pictures
+from ostensive.chat.waiting import Waiting
 from ostensive.chat.wire import (
     MalformedReplyError,
     ParsedReply,
@@ -48,6 +49,7 @@ STOP_GRACE_S = 30.0
 """Longest wait for requests in flight after the user asked to stop."""
 _STOP_CHECK_S = 0.05
 _BUDGET_CHECK_S = 0.1
+_JOURNALED_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class ServedChat:
         self._rng = random.Random()  # noqa: S311 - spreads retries in time; no row depends on it
         self._calls = itertools.count()
         self._under_way: dict[str, asyncio.Task[Reply | NoReply]] = {}
+        self._claimed: set[str] = set()
         self._halt: OstensiveError | None = None
         self._answered = False
 
@@ -145,6 +148,8 @@ class ServedChat:
         self._connection.open()
         self._gate = Gate(AdaptiveLimit(self._settings.max_in_flight), self._loop.time)
         self._halted = asyncio.Event()
+        # Nothing is sent after `total_timeout_s`, so that an answer that is still to come is in the journal soon after.
+        self._waiting = Waiting(self._journal, self._halted, self._settings.total_timeout_s + _JOURNALED_WITHIN_S)
         self._watcher = asyncio.create_task(self._watch())  # kept: the loop holds tasks weakly
 
     async def _close(self) -> None:
@@ -208,10 +213,21 @@ class ServedChat:
 
     async def _answer(self, request: Request, rank: Rank) -> Reply | NoReply:
         try:
-            return self._known(request) or await self._send(request, rank)
+            while True:
+                stored = self._stored(request)
+                if stored is not None:
+                    return stored
+                with contextlib.suppress(_UnderWayElsewhere):
+                    return await self._send(request, rank)
+                # With no place in flight and nothing set aside of the budget.
+                await self._waiting.until_settled(request.key)
         except OstensiveError as error:  # a broken journal, say: whoever went on would pay and could not keep it
             self._send_no_more(error)
             raise
+        finally:
+            if request.key in self._claimed:
+                self._claimed.discard(request.key)
+                self._journal.release([request.key])
 
     async def _send(self, request: Request, rank: Rank) -> Reply | NoReply:
         """The reply to a request that is not in the journal, after as many attempts as it takes and is allowed."""
@@ -356,9 +372,25 @@ class ServedChat:
         await asyncio.wrap_future(self._journal.record([entry]))
 
     def _known(self, request: Request) -> Reply | NoReply | None:
+        """What the journal has; None means that the request is claimed and is to be sent.
+
+        Claimed when its place in flight is there and not before: of what two processes want alike, each sends what its
+        limits let it. Raises `_UnderWayElsewhere` where another has claimed it.
+        """
+        if request.key not in self._claimed:
+            if not self._journal.claim([request.key]):
+                raise _UnderWayElsewhere
+            self._claimed.add(request.key)
+        return self._stored(request)  # after the claim: an answer that came before it is there now
+
+    def _stored(self, request: Request) -> Reply | NoReply | None:
         # On the event loop: one key takes some 20 us, the way to a thread and back a hundred times that under load.
         answer = self._journal.lookup([request.key]).get(request.key)
         return None if answer is None else stored_reply(answer)
+
+
+class _UnderWayElsewhere(Exception):  # noqa: N818 - it is not an error, and leaves this module never
+    """Another process, or another client of this one, has claimed the request."""
 
 
 def _encoded(picture: Picture, sent_images: SentImageSettings) -> EncodedImage:

@@ -2,7 +2,8 @@
 
 Turn by turn, the open requests of all conversations go to the model together, which forms batches across them; each
 batch reaches the journal before the next is looked at, so that a kill costs one batch. Going on with each conversation
-as soon as its reply is there, as the served client does, would leave a device with batches of one.
+as soon as its reply is there, as the served client does, would leave a device with batches of one. What another
+process is generating at the moment is waited for last.
 """
 
 import threading
@@ -16,6 +17,7 @@ from ostensive.chat.budget import Budget, BudgetExhausted, Reservation
 from ostensive.chat.journal import Answer, Entry, Journal
 from ostensive.chat.pictures import Picture, SentImageSettings, picture_reference
 from ostensive.chat.records import UNREADABLE_IMAGE, Completion, Conversation, Exchange, Message, NoReply, Reply
+from ostensive.chat.waiting import wait_for_others
 from ostensive.chat.wire import completion_json, encode, request_body, request_key, stored_reply, valid_text
 from ostensive.errors import BudgetReached, Interrupted
 
@@ -142,11 +144,32 @@ class JournaledModel:
         return KeyedConversation(request_key(self._model.endpoint, data, sampling.draw), data, conversation)
 
     def _ask(self, requests: Sequence[KeyedConversation]) -> list[Reply | NoReply]:
-        answers = self._journal.lookup([request.key for request in requests])
-        fresh = {request.key: request for request in requests if request.key not in answers}
+        by_key = {request.key: request for request in requests}
+        answers = self._journal.lookup(list(by_key))
+        failures: dict[str, NoReply] = {}
+        while missing := [key for key in by_key if key not in answers and key not in failures]:
+            claimed = self._journal.claim(missing)
+            try:
+                answers.update(self._journal.lookup(missing))  # what came in before the claim
+                fresh = [by_key[key] for key in missing if key in claimed and key not in answers]
+                failures.update(self._answer_within_budget(fresh, answers))
+            finally:
+                self._journal.release(list(claimed))
+            others = [key for key in missing if key not in claimed and key not in answers]
+            if others:
+                wait_for_others(self._journal, others, self._stop)
+                self._check_stop()
+                answers.update(self._journal.lookup(others))
+        keys = [request.key for request in requests]
+        return [failures[key] if key in failures else stored_reply(answers[key]) for key in keys]
+
+    def _answer_within_budget(
+        self, requests: Sequence[KeyedConversation], answers: dict[str, Answer]
+    ) -> dict[str, NoReply]:
+        """As `_answer`, with those that the budget allows; raises `BudgetReached` after that if it was not all."""
         allowed: list[KeyedConversation] = []
         halt: BudgetExhausted | None = None
-        for request in fresh.values():
+        for request in requests:
             taken = self._budget.reserve(0.0)
             if isinstance(taken, BudgetExhausted):
                 halt = taken
@@ -157,8 +180,7 @@ class JournaledModel:
         failures = self._answer(allowed, answers)
         if halt is not None:
             raise BudgetReached(halt.message)
-        keys = [request.key for request in requests]
-        return [failures[key] if key in failures else stored_reply(answers[key]) for key in keys]
+        return failures
 
     def _answer(self, requests: Sequence[KeyedConversation], answers: dict[str, Answer]) -> dict[str, NoReply]:
         """Adds what the model says to `answers`, and returns its failures; raises `Interrupted` between batches."""
