@@ -218,7 +218,9 @@ class ServedChat:
                 if stored is not None:
                     return stored
                 with contextlib.suppress(_UnderWayElsewhere):
-                    return await self._send(request, rank)
+                    sent = await self._send(request, rank)
+                    # While it failed here, one who had passed it over may have had an answer.
+                    return sent if isinstance(sent, Reply) else self._stored(request) or sent
                 # With no place in flight and nothing set aside of the budget.
                 await self._waiting.until_settled(request.key)
         except OstensiveError as error:  # a broken journal, say: whoever went on would pay and could not keep it
