@@ -20,8 +20,9 @@ _POLL_S = 0.2
 """Between two looks at the claims of others."""
 _MOST_A_POLL_S = 1.0
 """What a poll counts at most."""
-_NOTICE_S = 60.0
-_NOTICE = "%s: another process is asking %d of the same requests, and has been for a minute; waiting for its answers"
+NOTICE_S = 60.0
+"""After how long a wait is spoken of."""
+_NOTICE = "%s: another process has asked %d of the same requests for some time; waiting for its answers"
 IDLE_S = 3600.0
 """How long no answer at all may come into a journal until a model in another process counts as stopped."""
 
@@ -35,10 +36,11 @@ class _Waiter:
 class Waiting:
     """Those who wait for claims on keys of `journal`, for `patience_s` at most, and no longer than until `halted`."""
 
-    def __init__(self, journal: Journal, halted: asyncio.Event, patience_s: float) -> None:
+    def __init__(self, journal: Journal, halted: asyncio.Event, patience_s: float, notice_s: float = NOTICE_S) -> None:
         self._journal = journal
         self._halted = halted
         self._patience_s = patience_s
+        self._notice_s = notice_s
         self._waiters: dict[str, _Waiter] = {}
         self._poller: asyncio.Task[None] | None = None
         self._noticed = False
@@ -80,7 +82,7 @@ class Waiting:
         for key in self._waiters.keys() - over:
             waiter = self._waiters[key]
             waiter.waited_s += passed_s
-            late += waiter.waited_s >= _NOTICE_S
+            late += waiter.waited_s >= self._notice_s
             if waiter.waited_s >= self._patience_s:
                 self._journal.pass_over([key])
                 over.add(key)
@@ -98,7 +100,14 @@ class Waiting:
                 waiter.woken.set_exception(error)
 
 
-def wait_for_others(journal: Journal, keys: Sequence[str], stop: threading.Event, idle_s: float = IDLE_S) -> None:
+def wait_for_others(
+    journal: Journal,
+    keys: Sequence[str],
+    stop: threading.Event,
+    *,
+    idle_s: float = IDLE_S,
+    notice_s: float = NOTICE_S,
+) -> None:
     """Returns when one of `keys` is answered or free to be claimed, and when `stop` is set.
 
     A model has claimed all that it was asked at once and may come to `keys` last, hours later. So it is passed over
@@ -111,7 +120,7 @@ def wait_for_others(journal: Journal, keys: Sequence[str], stop: threading.Event
         before, row = row, journal.last_row()
         silent_s = silent_s + _POLL_S if row == before else 0.0
         waited_s += _POLL_S
-        if waited_s - _POLL_S < _NOTICE_S <= waited_s:
+        if waited_s - _POLL_S < notice_s <= waited_s:
             logger.warning(_NOTICE, journal.path, len(keys))
         if silent_s >= idle_s:
             journal.pass_over(keys)
