@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import random
 import signal
 import sqlite3
@@ -19,6 +20,7 @@ from asking import (
     NotingServer,
     Process,
     Processes,
+    SlowModel,
     assert_sent_again_only_after_a_kill,
     conversations,
     settings_of,
@@ -26,8 +28,11 @@ from asking import (
 )
 
 from ostensive.chat.budget import Budget
-from ostensive.chat.journal import Journal
+from ostensive.chat.journal import Answer, Entry, Journal
+from ostensive.chat.records import Completion
 from ostensive.chat.served import ServedChat
+from ostensive.chat.turns import JournaledModel
+from ostensive.chat.wire import completion_json
 from ostensive.errors import BudgetReached, Interrupted
 
 PROCESSES = 4
@@ -308,6 +313,61 @@ def test_a_client_that_is_closed_leaves_no_claim(path: Path, pool: ThreadPoolExe
                 future.result()
         with asking(path, server.url("b")) as other:
             assert ask(other, ["cut off"])["cut off"][0].endswith("time 2")
+
+
+class Overtaken(Journal):
+    """A journal in which another process answers what is claimed here: just before that, or when `answer` is called."""
+
+    def __init__(self, path: Path, *, before: bool) -> None:
+        super().__init__(path, "overtaken")
+        self._before = before
+        self._keys: Sequence[str] = ()
+
+    def claim(self, keys: Sequence[str]) -> set[str]:
+        self._keys = keys
+        if self._before:
+            self.answer()
+        return super().claim(keys)
+
+    def answer(self) -> None:
+        response = json.dumps(completion_json(Completion("theirs", "stop", 1, 1), "m", completion_id="1"))
+        with Journal(self.path, "other") as other:
+            other.record(
+                [Entry(Answer(key, "noting", "m", response, 1, 1, 0, 0.0), "{}") for key in self._keys]
+            ).result()
+
+
+@pytest.mark.parametrize(
+    ("question", "before", "sent", "spoiled"),
+    [("any", True, 0, []), ("any", False, 1, [("answered before",)]), ("refuse", False, 1, [])],
+)
+def test_an_answer_of_another_stands_whenever_it_comes(
+    path: Path, question: str, before: bool, sent: int, spoiled: list[tuple[str]]
+) -> None:
+    """Just before the claim, and, by one who had passed it over, while the request is in flight; if it fails, too."""
+    with Overtaken(path, before=before) as journal:
+
+        def latency_s(_: str) -> float:
+            journal.answer()
+            return 0.0
+
+        with (
+            NotingServer(latency_s) as server,
+            ServedChat(
+                settings_of(server.url("a")), journal=journal, budget=Budget(), stop=threading.Event(), price=None
+            ) as chat,
+        ):
+            assert ask(chat, [question]) == {question: ["theirs"]}
+            assert len(server.receipts) == sent
+    assert rows(path, "SELECT reason FROM spoiled") == spoiled
+
+
+def test_a_model_generates_nothing_that_was_answered_just_before_the_claim(path: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with Overtaken(path, before=True) as journal:
+        model = JournaledModel(SlowModel(log, 4, 0.0), journal=journal, budget=Budget(), stop=threading.Event())
+        assert texts(QUESTIONS, model.chat(conversations(QUESTIONS))) == {key: ["theirs"] for key in QUESTIONS}
+    assert not log.exists()
 
 
 # A process that is stopped (SIGSTOP: Ctrl-Z, a debugger) is not gone.
