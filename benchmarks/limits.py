@@ -207,7 +207,15 @@ async def carry_out(case: Case) -> Outcome:
     async def take(request: Request, _received: Received) -> Taken:
         return Taken(Reply("yes", "stop", "m", request.key, Spend()), 0.0)
 
-    exits = Exits(lambda _request: None, lambda _request: None, lambda _request: b"", lambda _request: 0.0, post, take)
+    exits = Exits(
+        known=lambda _: None,
+        let_go=lambda _: None,
+        settled=lambda _: asyncio.sleep(0),
+        data=lambda _: b"",
+        bound_usd=lambda _: 0.0,
+        post=post,
+        take=take,
+    )
     sender = Sender(
         settings,
         exits,

@@ -88,6 +88,59 @@ def test_the_same_key_twice_in_one_call(path: Path) -> None:
         assert journal.totals("r").requests == 2
 
 
+def test_whether_tokens_and_cost_are_estimated_is_kept(path: Path) -> None:
+    estimated = replace(answer("a"), estimated=True)
+    with Journal(path, "r") as journal:
+        spoiled = Entry(replace(estimated, key="c"), "{}", spoiled="no JSON")
+        journal.record([Entry(estimated, "{}"), entry("b"), spoiled]).result()
+        assert journal.lookup(["a", "b"]) == {"a": estimated, "b": answer("b")}
+        assert journal.lookup(["a"])["a"].estimated is True
+        assert journal.lookup(["b"])["b"].estimated is False
+        assert journal.totals("r") == Spend(3, 30, 9, 0.75, spoiled_requests=1, estimated_requests=2)
+    query = "SELECT key, estimated FROM answers UNION ALL SELECT key, estimated FROM spoiled ORDER BY key"
+    assert sqlite3.connect(path).execute(query).fetchall() == [("a", 1), ("b", 0), ("c", 1)]
+
+
+def test_an_answer_that_is_discarded_is_spoiled_as_it_was(path: Path) -> None:
+    with Journal(path, "one") as journal:
+        journal.record([entry("a", "first"), entry("b")]).result()
+    with Journal(path, "two") as journal:
+        journal.discard([answer("a", "first"), answer("c")], "cannot be read")
+        assert journal.lookup(["a", "b"]) == {"b": answer("b")}
+        assert journal.totals("one") == Spend(2, 20, 6, 0.5, spoiled_requests=1)
+        assert journal.totals("two") == NO_SPEND
+        assert journal.record([entry("a", "second")]).result() == {"a": answer("a", "second")}
+        journal.discard([answer("a", "first")], "cannot be read")
+        assert journal.lookup(["a"]) == {"a": answer("a", "second")}, "it is another answer by now"
+        journal.discard([], "nothing")
+    rows = sqlite3.connect(path).execute("SELECT key, response, run_id, request, reason FROM spoiled").fetchall()
+    assert rows == [("a", "first", "one", '{"model":"m"}', "cannot be read")]
+
+
+def test_discarding_is_all_or_nothing(path: Path) -> None:
+    with Journal(path, "r") as journal:
+        journal.record([entry("a"), entry("b")]).result()
+        with sqlite3.connect(path) as connection:
+            connection.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON spoiled WHEN NEW.key = 'b' BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        connection.close()
+        with pytest.raises(StorageError, match=r"journal\.sqlite: no$"):
+            journal.discard([answer("a"), answer("b")], "cannot be read")
+        assert set(journal.lookup(["a", "b"])) == {"a", "b"}
+
+
+def test_what_spoiled_replies_cost_by_key(path: Path) -> None:
+    with Journal(path, "one") as one, Journal(path, "two") as two:
+        one.record([entry("a", spoiled="no JSON"), entry("a", spoiled="no text"), entry("b")]).result()
+        two.record([entry("b", "second"), entry("c", usd=None, spoiled="no JSON"), entry("c", spoiled="x")]).result()
+        assert one.totals("two").requests == 3
+        expected = {"a": Spend(2, 20, 6, 0.5, spoiled_requests=2), "c": Spend(2, 20, 6, None, spoiled_requests=2)}
+        assert one.spoiled_spend(["a", "b", "c", "d", "a"]) == two.spoiled_spend(["c", "a", "b"]) == expected
+        assert one.spoiled_spend([]) == {}
+        assert one.spoiled_spend([*(str(number) for number in range(2_000)), "a"]) == {"a": expected["a"]}
+
+
 def test_many_threads_record_and_look_up_at_once(path: Path) -> None:
     with Journal(path, "r") as journal, ThreadPoolExecutor(8) as pool:
 

@@ -76,7 +76,15 @@ def send(names: Sequence[str], behaviour: Behaviour, *, answered_before: bool = 
         def known(request: Request) -> Reply | None:
             return Reply("no", "stop", "m", request.key, NO_SPEND) if request.key.startswith("known") else None
 
-        exits = Exits(known, lambda _: None, lambda request: request.key.encode(), lambda _: 0.0, post, take)
+        exits = Exits(
+            known=known,
+            let_go=lambda _: None,
+            settled=lambda _: asyncio.sleep(0),
+            data=lambda request: request.key.encode(),
+            bound_usd=lambda _: 0.0,
+            post=post,
+            take=take,
+        )
         sender = Sender(
             asked,
             exits,

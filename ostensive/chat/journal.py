@@ -5,20 +5,24 @@ One thread commits whatever has queued since its last commit: under load one flu
 an answer was the alternative; it would cap a run at what the disk can flush. Answers to a request that another process
 answered meanwhile are not stored a second time: the first one stands, for everybody. What was paid for and is no answer
 (a malformed reply, a second answer) is kept in a table of its own, so that the sums are right and nothing is lost.
+
+A request is claimed before it is sent, so that no other process sends it too (`claims.py`). The claim ends when the
+answer is on the disk, or when the request ends without one.
 """
 
 import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self  # Any: values of a row
+from typing import Any, Self, TypeVar  # Any: rows of SQLite
 
+from ostensive.chat.claims import Claims
 from ostensive.records import Spend
 from ostensive.sqlite_files import FileKind
 
@@ -26,20 +30,20 @@ FREE_ENDPOINT = "local"
 """Under which the answers of models on this machine stand that verbalize: no limit counts them."""
 _KEYS_A_QUERY = 500
 _ROWS_AN_INSERT = 256
+_SECOND = "answered before"  # why an answer is spoiled: by another process, or twice in one call
 
 # The request is last: SQLite reads a row from its start, so looking up an answer does not touch it.
 _SCHEMA = """
 CREATE TABLE answers (
     key TEXT PRIMARY KEY, endpoint TEXT NOT NULL, model TEXT NOT NULL, response TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, usd REAL,
-    estimated INTEGER NOT NULL,
-    run_id TEXT NOT NULL, answered_at TEXT NOT NULL, request TEXT NOT NULL);
+    estimated INTEGER NOT NULL, run_id TEXT NOT NULL, answered_at TEXT NOT NULL, request TEXT NOT NULL);
 CREATE INDEX answers_by_run ON answers (run_id);
 CREATE TABLE spoiled (
     key TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, response TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, usd REAL,
-    estimated INTEGER NOT NULL,
-    run_id TEXT NOT NULL, answered_at TEXT NOT NULL, request TEXT NOT NULL, reason TEXT NOT NULL);
+    estimated INTEGER NOT NULL, run_id TEXT NOT NULL, answered_at TEXT NOT NULL, request TEXT NOT NULL,
+    reason TEXT NOT NULL);
 CREATE INDEX spoiled_by_run ON spoiled (run_id);
 CREATE INDEX spoiled_by_key ON spoiled (key);
 """
@@ -79,6 +83,7 @@ class Entry:
     spoiled: str = ""  # why it does not count as an answer; empty when it does
 
 
+ResultT = TypeVar("ResultT")
 _COLUMNS = ", ".join(field.name for field in fields(Answer))
 _SUMS = (
     "count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0), coalesce(sum(usd), 0.0),"
@@ -91,6 +96,7 @@ _CommitFuture = Future[dict[str, Answer]]
 class _Order:
     entries: tuple[Entry, ...]
     future: _CommitFuture
+    released: tuple[str, ...] = ()  # keys whose claims end with it
 
 
 class Journal:
@@ -103,16 +109,16 @@ class Journal:
     def __init__(self, path: Path, run_id: str) -> None:
         self.path = path
         self.run_id = run_id
+        self._claims = Claims(path)
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._reading = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._writer = JOURNAL.connect(self.path)
-        try:
-            self._reader = JOURNAL.connect(self.path)
-        except BaseException:
-            self._writer.close()
-            raise
+        with contextlib.ExitStack() as stack:
+            self._writer = stack.enter_context(contextlib.closing(JOURNAL.connect(self.path)))
+            self._reader = stack.enter_context(contextlib.closing(JOURNAL.connect(self.path)))
+            stack.enter_context(self._claims)
+            self._resources = stack.pop_all()
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
         return self
@@ -123,35 +129,72 @@ class Journal:
         self._orders.put(None)
         self._thread.join()
         with self._reading:
-            self._reader.close()
-        self._writer.close()
+            self._resources.close()
 
     def lookup(self, keys: Sequence[str]) -> dict[str, Answer]:
         """The answers there are to the requests with these keys."""
         wanted = list(dict.fromkeys(keys))
-        with self._reading:
-            try:
-                return _select(self._reader, wanted)
-            except sqlite3.Error as error:
-                raise JOURNAL.storage_error(self.path, error) from error
+        return self._read(lambda reader: _select(reader, wanted))
 
     def request(self, key: str) -> str | None:
         """The request with this key as JSON; None if it was not answered."""
+        query = "SELECT request FROM answers WHERE key = ?"
+        row = self._read(lambda reader: reader.execute(query, (key,)).fetchone())
+        return None if row is None else str(row[0])
+
+    def spoiled_spend(self, keys: Sequence[str]) -> dict[str, Spend]:
+        """What was paid, by whomever, for replies to these keys that were no answers; only keys that have any.
+
+        A second answer to an answered request is not among them: it says nothing of what an answer takes.
+        """
+        query = (
+            f"SELECT key, {_SUMS} FROM (SELECT *, 1 AS spoiled FROM spoiled WHERE reason <> '{_SECOND}')"  # noqa: S608 - constants
+            " WHERE key IN ({marks}) GROUP BY key"
+        )
+        wanted = list(dict.fromkeys(keys))
+        return {key: _spend(sums) for key, *sums in self._read(lambda reader: _rows(reader, query, wanted))}
+
+    def _read(self, read: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         with self._reading:
             try:
-                row = self._reader.execute("SELECT request FROM answers WHERE key = ?", (key,)).fetchone()
+                return read(self._reader)
             except sqlite3.Error as error:
                 raise JOURNAL.storage_error(self.path, error) from error
-        return None if row is None else str(row[0])
+
+    def claim(self, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` that nobody had claimed and that are claimed from now on; see `Claims.claim`.
+
+        A claim ends when an answer with its key is recorded, by `release`, and with this process. Whoever holds one
+        must not wait for those of others. For others' claims, see `settled`.
+        """
+        return self._claims.claim(keys)
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Ends claims that are had on `keys`, once all that was recorded before is on the disk."""
+        if self._claims.held(keys):
+            self._orders.put(_Order((), Future(), tuple(keys)))
+
+    def settled(self, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` that are answered or claimed by nobody: what one who waits for a claim need wait for."""
+        free = self._claims.unclaimed(keys)
+        rest = [key for key in keys if key not in free]
+        query = "SELECT key FROM answers WHERE key IN ({marks})"
+        return free | {row[0] for row in self._read(lambda reader: _rows(reader, query, rest))}
+
+    def last_row(self) -> int:
+        """A number that changes whenever somebody's answer comes in."""
+        query = "SELECT coalesce(max(rowid), 0) FROM answers"
+        return int(self._read(lambda reader: reader.execute(query).fetchone())[0])
+
+    def pass_over(self, keys: Sequence[str]) -> None:
+        """Waits no more for those who have claimed `keys`; see `Claims.pass_over`."""
+        self._claims.pass_over(keys)
 
     def has_answers(self, endpoint: str, model: str) -> bool:
         """Whether this run was ever answered by that model at that endpoint."""
         query = "SELECT 1 FROM answers WHERE run_id = ? AND endpoint = ? AND model = ? LIMIT 1"
-        with self._reading:
-            try:
-                return self._reader.execute(query, (self.run_id, endpoint, model)).fetchone() is not None
-            except sqlite3.Error as error:
-                raise JOURNAL.storage_error(self.path, error) from error
+        values = (self.run_id, endpoint, model)
+        return self._read(lambda reader: reader.execute(query, values).fetchone()) is not None
 
     def totals(self, run_id: str) -> Spend:
         """What the run `run_id` has asked and paid so far, spoiled answers included and those of `FREE_ENDPOINT` not.
@@ -163,48 +206,8 @@ class Journal:
             f"SELECT {_SUMS} FROM (SELECT {columns}, 0 AS spoiled FROM answers WHERE {condition}"  # noqa: S608 - constants
             f" UNION ALL SELECT {columns}, 1 FROM spoiled WHERE {condition})"
         )
-        with self._reading:
-            try:
-                sums = self._reader.execute(query, {"run": run_id, "free": FREE_ENDPOINT}).fetchone()
-            except sqlite3.Error as error:
-                raise JOURNAL.storage_error(self.path, error) from error
-        return _spend(sums)
-
-    def spoiled_spend(self, keys: Sequence[str]) -> dict[str, Spend]:
-        """What was paid for replies of no use to the requests with these keys; those that have none are left out."""
-        found: dict[str, Spend] = {}
-        wanted = list(dict.fromkeys(keys))
-        for start in range(0, len(wanted), _KEYS_A_QUERY):
-            part = wanted[start : start + _KEYS_A_QUERY]
-            query = (
-                f"SELECT key, {_SUMS} FROM (SELECT *, 1 AS spoiled FROM spoiled)"  # noqa: S608 - constants and marks
-                f" WHERE reason <> ? AND key IN ({', '.join('?' * len(part))}) GROUP BY key"
-            )
-            with self._reading:
-                try:
-                    rows = self._reader.execute(query, [_SECOND, *part]).fetchall()
-                except sqlite3.Error as error:
-                    raise JOURNAL.storage_error(self.path, error) from error
-            found.update({key: _spend(sums) for key, *sums in rows})
-        return found
-
-    def discard(self, answers: Sequence[Answer], reason: str) -> None:
-        """Moves `answers` to what is spoiled, for `reason`, where they still stand as they are here."""
-        columns = f"{_COLUMNS}, run_id, answered_at, request"
-        with self._reading:
-            connection = self._reader
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                for answer in answers:
-                    still = "FROM answers WHERE key = ? AND response = ?"
-                    values = (answer.key, answer.response)
-                    connection.execute(f"INSERT INTO spoiled SELECT {columns}, ? {still}", (reason, *values))
-                    connection.execute(f"DELETE {still}", values)
-                connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise JOURNAL.storage_error(self.path, error) from error
+        values = {"run": run_id, "free": FREE_ENDPOINT}
+        return _spend(self._read(lambda reader: reader.execute(query, values).fetchone()))
 
     def record(self, entries: Sequence[Entry]) -> _CommitFuture:
         """A future that is done when `entries` are on the disk: the answers that stand, by key.
@@ -216,6 +219,24 @@ class Journal:
         future.set_running_or_notify_cancel()  # what is under way to the disk cannot be called back
         self._orders.put(_Order(tuple(entries), future))
         return future
+
+    def discard(self, answers: Sequence[Answer], reason: str) -> None:
+        """Makes spoiled ones of `answers`, in one transaction: their requests count as not answered any more.
+
+        Where the journal holds another answer by now, that one stands.
+        """
+        columns = f"{_COLUMNS}, run_id, answered_at, request"
+        try:
+            with contextlib.closing(JOURNAL.connect(self.path)) as connection, _transaction(connection):
+                for answer in answers:
+                    which = (answer.key, answer.response)
+                    connection.execute(
+                        f"INSERT INTO spoiled SELECT {columns}, ? FROM answers WHERE key = ? AND response = ?",  # noqa: S608 - constants
+                        (reason, *which),
+                    )
+                    connection.execute("DELETE FROM answers WHERE key = ? AND response = ?", which)
+        except sqlite3.Error as error:
+            raise JOURNAL.storage_error(self.path, error) from error
 
     def _write(self) -> None:
         while (order := self._orders.get()) is not None:
@@ -231,17 +252,22 @@ class Journal:
                 return
 
     def _commit(self, orders: Sequence[_Order]) -> None:
+        standing: dict[str, Answer] = {}
+        problem: Exception | None = None
         try:
-            standing = _store(self._writer, [entry for order in orders for entry in order.entries], self.run_id)
+            try:
+                standing = _store(self._writer, [entry for order in orders for entry in order.entries], self.run_id)
+            finally:
+                self._claims.release([*standing, *(key for order in orders for key in order.released)])
         except Exception as error:  # noqa: BLE001 - whoever waits for the commit has to hear of it, whatever it is
-            problem: Exception = error
+            problem = error
             if isinstance(error, sqlite3.Error):
                 problem = JOURNAL.storage_error(self.path, error)
                 problem.__cause__ = error
-            for order in orders:
-                order.future.set_exception(problem)
-            return
         for order in orders:
+            if problem is not None:
+                order.future.set_exception(problem)
+                continue
             keys = [entry.answer.key for entry in order.entries if not entry.spoiled]
             order.future.set_result({key: standing[key] for key in keys})
 
@@ -263,24 +289,27 @@ def _store(connection: sqlite3.Connection, entries: Sequence[Entry], run_id: str
             spoiled.append(entry)
         elif first.setdefault(entry.answer.key, entry) is not entry:
             spoiled.append(replace(entry, spoiled=_SECOND))
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(connection):
         # Looked up within the transaction, where no other process can write: what is missing now is ours to write.
         standing = _select(connection, list(first))
         spoiled += [replace(first[key], spoiled=_SECOND) for key in standing]
         fresh = [entry for key, entry in first.items() if key not in standing]
         _insert(connection, "answers", [_row(entry, run_id, answered_at) for entry in fresh])
         _insert(connection, "spoiled", [(*_row(entry, run_id, answered_at), entry.spoiled) for entry in spoiled])
+    return standing | {entry.answer.key: entry.answer for entry in fresh}
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         connection.execute("COMMIT")
     except BaseException:
         # A full disk makes SQLite roll back by itself.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return standing | {entry.answer.key: entry.answer for entry in fresh}
-
-
-_SECOND = "answered before"  # by another process, or twice in one call
 
 
 def _spend(sums: Sequence[Any]) -> Spend:
@@ -303,10 +332,18 @@ def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[obj
 
 
 def _select(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Answer]:
-    answers = {}
+    rows = _rows(connection, f"SELECT {_COLUMNS} FROM answers WHERE key IN ({{marks}})", keys)  # noqa: S608 - constants
+    return {row[0]: _answer(row) for row in rows}
+
+
+def _rows(connection: sqlite3.Connection, query: str, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+    rows = []
     for start in range(0, len(keys), _KEYS_A_QUERY):
         part = keys[start : start + _KEYS_A_QUERY]
-        marks = ", ".join("?" * len(part))
-        rows = connection.execute(f"SELECT {_COLUMNS} FROM answers WHERE key IN ({marks})", part)  # noqa: S608 - marks
-        answers.update({row[0]: Answer(*(*row[:-1], bool(row[-1]))) for row in rows.fetchall()})
-    return answers
+        rows += connection.execute(query.format(marks=", ".join("?" * len(part))), part).fetchall()
+    return rows
+
+
+def _answer(row: tuple[Any, ...]) -> Answer:
+    key, endpoint, model, response, prompt, completion, cached, usd, estimated = row
+    return Answer(key, endpoint, model, response, prompt, completion, cached, usd, estimated=bool(estimated))

@@ -38,14 +38,14 @@ class Halt:
     def __init__(self, gate: Gate) -> None:
         self.error: OstensiveError | None = None
         self._gate = gate
-        self._set = asyncio.Event()
+        self.event = asyncio.Event()
 
     def set(self, error: OstensiveError) -> None:
         """Sends everybody home who waits for a place, a turn or money."""
         if self.error is None:
             self.error = error
             self._gate.close(error)
-            self._set.set()
+            self.event.set()
 
     def check(self) -> None:
         """Raises the error, if it is set."""
@@ -55,7 +55,11 @@ class Halt:
     async def wait(self, seconds: float) -> None:
         """Waits for so long, or until it is set."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._set.wait(), seconds)
+            await asyncio.wait_for(self.event.wait(), seconds)
+
+
+class UnderWayElsewhere(Exception):  # noqa: N818 - it is no error
+    """Another process, or another client of this one, has claimed the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Exits:
 
     known: Callable[[Request], Reply | NoReply | None]  # what the journal has by now; otherwise the request is claimed
     let_go: Callable[[Request], None]  # it is not under way any more
+    settled: Callable[[str], Awaitable[None]]  # when who else has claimed the request with this key is done
     data: Callable[[Request], bytes]  # the body as it is sent
     bound_usd: Callable[[Request], float]  # the most it can cost
     post: Callable[[bytes, float], Awaitable[Received | FailedAttempt]]  # one attempt, for at most so many seconds
@@ -121,7 +126,7 @@ class Sender:
         while True:
             again = trouble.attempts + trouble.waits > 0
             await self._gate.acquire(rank, again=again)
-            sent = False
+            sent, result = False, None
             try:
                 known = self._exits.known(request)  # while it waited, another run may have had the same answer
                 if known is not None:
@@ -129,11 +134,16 @@ class Sender:
                 sent = True
                 trouble.began_at = trouble.began_at if again else self._now()
                 result = await self._attempt(request, trouble)
+            except UnderWayElsewhere:
+                result = None
             finally:
                 self._exits.let_go(request)
                 if not sent and not again:
                     self._gate.given_up(self._refusals.wanted)
                 self._gate.release()
+            if result is None:  # waits with no place in flight and nothing set aside of the budget
+                await self._exits.settled(request.key)
+                continue
             if not isinstance(result, FailedAttempt):
                 return result
             end = await self._end_or_wait(request, result, trouble)

@@ -38,9 +38,10 @@ from ostensive.chat.replies import (
     stored_replies,
 )
 from ostensive.chat.retry import Backoff
-from ostensive.chat.sending import Exits, Halt, Sender, Taken
+from ostensive.chat.sending import Exits, Halt, Sender, Taken, UnderWayElsewhere
 from ostensive.chat.turns import with_pictures
 from ostensive.chat.usage import Tokens, booked
+from ostensive.chat.waiting import Waiting
 from ostensive.chat.wire import Request, RequestMaker
 from ostensive.errors import Interrupted, OstensiveError
 
@@ -49,6 +50,7 @@ logger = logging.getLogger(__name__)
 STOP_GRACE_S = 30.0
 """Longest wait for requests in flight after the user asked to stop."""
 _STOP_CHECK_S = 0.05
+_JOURNALED_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class ServedChat:
         self._threads = threads
         self._calls = itertools.count()
         self._under_way: dict[str, asyncio.Task[Reply | NoReply]] = {}
+        self._claimed: set[str] = set()
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -151,7 +154,17 @@ class ServedChat:
         limit = AdaptiveLimit(settings.max_in_flight, trial=refusals.wanted, timeout_s=timeout_s, backoff=self._backoff)
         gate = Gate(limit, self._loop.time)
         self._halt = Halt(gate)
-        exits = Exits(self._known, self._let_go, self._requests.data, self._bound_usd, connection.post, self._take)
+        # No attempt takes longer than `total_timeout_s`: an answer that is still to come is in the journal soon after.
+        self._waiting = Waiting(self._journal, self._halt.event, settings.total_timeout_s + _JOURNALED_WITHIN_S)
+        exits = Exits(
+            known=self._known,
+            let_go=self._let_go,
+            settled=self._waiting.until_settled,
+            data=self._requests.data,
+            bound_usd=self._bound_usd,
+            post=connection.post,
+            take=self._take,
+        )
         self._sender = Sender(
             settings,
             exits,
@@ -220,7 +233,9 @@ class ServedChat:
 
     async def _answer(self, request: Request, rank: Rank) -> Reply | NoReply:
         try:
-            return self._known(request) or await self._sender.send(request, rank)
+            sent = self._stored_reply(request) or await self._sender.send(request, rank)
+            # While it failed here, one who had passed it over may have had an answer.
+            return sent if isinstance(sent, Reply) else self._stored_reply(request) or sent
         except OstensiveError as error:  # a broken journal, say: whoever went on would pay and could not keep it
             self._halt.set(error)
             raise
@@ -284,9 +299,23 @@ class ServedChat:
         await asyncio.wrap_future(self._journal.record([entry]))
 
     def _let_go(self, request: Request) -> None:
-        """Ends the claim on a request that is not under way any more; who waits its turn again claims it again."""
+        """Ends the claim on a request that is not under way any more; one that waits its turn claims it again."""
+        if request.key in self._claimed:
+            self._claimed.discard(request.key)
+            self._journal.release([request.key])
 
     def _known(self, request: Request) -> Reply | NoReply | None:
+        """What the journal has; None means that the request is claimed and is to be sent.
+
+        Claimed when its place in flight is there and not before: of what two processes want alike, each sends what its
+        limits let it. Raises `UnderWayElsewhere` where another has claimed it.
+        """
+        if not self._journal.claim([request.key]):
+            raise UnderWayElsewhere
+        self._claimed.add(request.key)
+        return self._stored_reply(request)  # after the claim: an answer that came before it is there now
+
+    def _stored_reply(self, request: Request) -> Reply | NoReply | None:
         # On the event loop: one key takes some 20 us, the way to a thread and back a hundred times that under load.
         return self._stored(self._journal.lookup([request.key]).values()).get(request.key)
 

@@ -2,7 +2,8 @@
 
 Turn by turn, the open requests of all conversations go to the model together, which forms batches across them; each
 batch reaches the journal before the next is looked at, so that a kill costs one batch. Going on with each conversation
-as soon as its reply is there, as the served client does, would leave a device with batches of one.
+as soon as its reply is there, as the served client does, would leave a device with batches of one. What another
+process is generating at the moment is waited for last.
 """
 
 import threading
@@ -17,6 +18,7 @@ from ostensive.chat.journal import Answer, Entry, Journal
 from ostensive.chat.pictures import Picture, SentImageSettings, picture_reference
 from ostensive.chat.records import UNREADABLE_IMAGE, Completion, Conversation, Exchange, Message, NoReply, Reply
 from ostensive.chat.replies import NO_ANSWER, stored_replies
+from ostensive.chat.waiting import wait_for_others
 from ostensive.chat.wire import completion_json, encode, request_body, request_key, valid_text
 from ostensive.errors import BudgetReached, Interrupted
 
@@ -143,14 +145,38 @@ class JournaledModel:
         return KeyedConversation(request_key(self._model.endpoint, data, sampling.draw), data, conversation)
 
     def _ask(self, requests: Sequence[KeyedConversation]) -> list[Reply | NoReply]:
-        known = self._journal.lookup([request.key for request in requests])
-        replies, refused = stored_replies(known.values(), generated=True)
+        by_key = {request.key: request for request in requests}
+        replies = self._stored(list(by_key))
+        while missing := [key for key in by_key if key not in replies]:
+            claimed = self._journal.claim(missing)
+            try:
+                replies |= self._stored(missing)  # what came in before the claim
+                fresh = [by_key[key] for key in missing if key in claimed and key not in replies]
+                answers: dict[str, Answer] = {}
+                failures = self._answer_within_budget(fresh, answers)
+                replies |= stored_replies(answers.values(), generated=True)[0] | failures
+            finally:
+                self._journal.release(list(claimed))
+            others = [key for key in missing if key not in claimed and key not in replies]
+            if others:
+                wait_for_others(self._journal, others, self._stop)
+                self._check_stop()
+                replies |= self._stored(others)
+        return [replies[request.key] for request in requests]
+
+    def _stored(self, keys: Sequence[str]) -> dict[str, Reply | NoReply]:
+        replies, refused = stored_replies(self._journal.lookup(keys).values(), generated=True)
         if refused:
             self._journal.discard(refused, NO_ANSWER)
-        fresh = {request.key: request for request in requests if request.key not in replies}
+        return replies
+
+    def _answer_within_budget(
+        self, requests: Sequence[KeyedConversation], answers: dict[str, Answer]
+    ) -> dict[str, NoReply]:
+        """As `_answer`, with those that the budget allows; raises `BudgetReached` after that if it was not all."""
         allowed: list[KeyedConversation] = []
         halt: BudgetExhausted | None = None
-        for request in fresh.values():
+        for request in requests:
             taken = self._budget.reserve(0.0)
             if isinstance(taken, BudgetExhausted):
                 halt = taken
@@ -158,12 +184,10 @@ class JournaledModel:
             assert isinstance(taken, Reservation), "what is free always fits"
             self._budget.settle(taken, 0.0)
             allowed.append(request)
-        answers: dict[str, Answer] = {}
         failures = self._answer(allowed, answers)
         if halt is not None:
             raise BudgetReached(halt.message)
-        replies |= stored_replies(answers.values(), generated=True)[0]
-        return [failures.get(request.key) or replies[request.key] for request in requests]
+        return failures
 
     def _answer(self, requests: Sequence[KeyedConversation], answers: dict[str, Answer]) -> dict[str, NoReply]:
         """Adds what the model says to `answers`, and returns its failures; raises `Interrupted` between batches."""
