@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -27,8 +28,17 @@ from PIL import (
 )
 
 from ostensive.images import refusals
-from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, upright
+from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, turned
 from ostensive.images.refusals import ImageRefusedError
+from ostensive.images.sample_bits import (
+    FULL_BITS,
+    from_wide_colours,
+    is_dark,
+    is_wide_grey,
+    told_bits,
+    wide_colour_mode,
+    wide_colours,
+)
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.truncation import is_cut_short
 
@@ -70,40 +80,63 @@ _GENERAL_BRANDS: Final = (b"mif1", b"msf1", b"miaf")
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """Width and height in pixels after EXIF rotation; Pillow's names of the format and of the mode as stored."""
+    """Width and height in pixels after EXIF rotation; Pillow's names of the format and of the mode as stored.
+
+    `sample_bits` are those of 16-bit samples that hold the picture (see `sample_bits.told_bits`); None for all others.
+    """
 
     width: int
     height: int
     format: str
     mode: str
+    sample_bits: int | None = None
 
 
-def examine(data: bytes, settings: IntakeSettings) -> ImageFacts:
-    """Facts about the first picture in `data`, all of whose pixels were decoded; raises `ImageRefusedError`."""
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image all of whose pixels were decoded, as stored, and facts about it."""
+
+    image: ImageFile.ImageFile
+    facts: ImageFacts
+
+
+def load(data: bytes, settings: IntakeSettings) -> LoadedImage:
+    """The first picture in `data`; raises `ImageRefusedError`."""
     image, image_format = _open(data)
     _refuse_size(image, settings)
     if settings.world == "microworld" and MICROWORLD_MARK not in image.info:
         raise ImageRefusedError(refusals.OTHER_WORLD, "it lacks the mark of ostensive microworld render")
-    mode = image.mode
+    mode, wide = image.mode, wide_colour_mode(image)
     _load(image, image_format, data)
     width, height = image.size
     if orientation_of(image) in SIDEWAYS:
         width, height = height, width
-    return ImageFacts(width, height, image_format, mode)
+    bits = _sample_bits(image, image_format, data, wide=wide, asked=settings.sample_bits)
+    return LoadedImage(image, ImageFacts(width, height, image_format, mode, bits))
 
 
-def open_rgb(data: bytes, max_pixels: int | None) -> Image.Image:
+def examine(data: bytes, settings: IntakeSettings) -> ImageFacts:
+    """Facts about the first picture in `data`, all of whose pixels were decoded; raises `ImageRefusedError`."""
+    return load(data, settings).facts
+
+
+def open_rgb(data: bytes, max_pixels: int | None, sample_bits: int | None = None) -> Image.Image:
     """The first picture in `data`, upright, RGB, 8 bits (see `pixels.to_rgb`); raises `ImageRefusedError`.
 
-    `max_pixels` None sets no limit: for bytes that `examine` has passed. Nothing of the file's metadata is in the
-    result.
+    `max_pixels` None sets no limit: for bytes that `examine` has passed. `sample_bits` are those of its facts; None
+    has them told anew. Nothing of the file's metadata is in the result.
     """
     image, image_format = _open(data)
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise ImageRefusedError(refusals.PIXEL_LIMIT, f"{image.width} x {image.height} pixels, limit {max_pixels}")
+    wide = wide_colour_mode(image)
     _load(image, image_format, data)
     try:
-        converted = to_rgb(upright(image))
+        bits = _sample_bits(image, image_format, data, wide=wide, asked=sample_bits)
+        stored: Image.Image = image
+        if wide is not None and bits is not None and bits < FULL_BITS:
+            stored = from_wide_colours(wide_colours(image, lambda: open_lazily(data), wide), bits)
+        converted = to_rgb(turned(stored, orientation_of(image)), bits)
     except (OSError, ValueError) as error:
         raise ImageRefusedError(refusals.UNREADABLE, f"{image_format} of mode {image.mode}: {error}") from error
     # Pillow carries metadata along in `info` and writes it into the next file without being asked.
@@ -158,6 +191,23 @@ def _load(image: ImageFile.ImageFile, image_format: str, data: bytes) -> None:
         image.load()
     except Exception as error:  # as in _open
         raise _refusal(error, image_format, data) from error
+
+
+def _sample_bits(
+    image: ImageFile.ImageFile, image_format: str, data: bytes, *, wide: str | None, asked: int | None
+) -> int | None:
+    """How many bits of the 16-bit samples of a loaded image hold the picture; None where all do, or there are none.
+
+    `wide` is what its 16-bit colours were decoded from. What is `asked` for wins.
+    """
+    if is_wide_grey(image):
+        told = told_bits(np.asarray(image), image, image_format, data)
+        return told if told is None or asked is None else asked
+    if wide is None or asked is not None or not is_dark(image):
+        return None if wide is None else asked
+    samples = wide_colours(image, lambda: open_lazily(data), wide)
+    colours = samples[:, :, : samples.shape[2] - (samples.shape[2] in (2, 4))]
+    return told_bits(colours, image, image_format, data)
 
 
 def _refusal(error: Exception, image_format: str, data: bytes) -> ImageRefusedError:
