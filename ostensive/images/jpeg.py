@@ -151,9 +151,7 @@ def _profile_segments(data: bytes, pieces: JpegPieces) -> bytes:
     cuts = [profile[start : start + _MAX_ICC_PART] for start in range(0, len(profile), _MAX_ICC_PART)]
     headers = [_ICC + bytes([number, len(cuts)]) for number in range(1, len(cuts) + 1)]
     segments = zip(headers, cuts, strict=True)
-    return b"".join(
-        b"\xff\xe2" + (len(head) + len(cut) + 2).to_bytes(2, "big") + head + cut for head, cut in segments
-    )
+    return b"".join(b"\xff\xe2" + (len(head) + len(cut) + 2).to_bytes(2, "big") + head + cut for head, cut in segments)
 
 
 def _is_profile(marker: int, body: bytes) -> bool:

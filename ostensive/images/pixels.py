@@ -55,7 +55,7 @@ def to_rgb(image: Image.Image, sample_bits: int | None = None) -> Image.Image:
     image.load()
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if is_wide_grey(image) or image.mode == "F":
+    if is_wide_grey(image):
         return Image.fromarray(eight_bit(np.asarray(image), sample_bits)).convert("RGB")
     if image.mode in ("CMYK", "LAB"):
         return _through_profile(image)

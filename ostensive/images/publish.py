@@ -46,7 +46,7 @@ _Options = dict[str, Any]
 
 
 def publishable_jpeg(data: bytes, *, jpeg_quality: int, sample_bits: int | None = None) -> bytes:
-    """The image in `data`, which `load` and `try_publishing` have passed, as JPEG bytes that say nothing but the picture.
+    """The image in `data`, which has passed `try_publishing`, as JPEG bytes that say nothing but the picture.
 
     An upright grey or colour JPEG: the original coded bytes, JFIF density, colour profile, Adobe transform, all else
     dropped, including what follows the end (motion photos, second pictures). A turned one: coded again with its own

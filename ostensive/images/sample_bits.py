@@ -26,8 +26,8 @@ Samples = npt.NDArray[Any]  # Any: integers of several widths, `(height, width)`
 
 
 def is_wide_grey(image: Image.Image) -> bool:
-    """Whether the loaded image has one channel of integers that may be 16 bits wide; Pillow widens some to 32."""
-    return image.mode.startswith("I;16") or image.mode == "I"
+    """Whether the loaded image has one channel of numbers wider than a byte; Pillow widens some of 16 bits to 32."""
+    return image.mode.startswith("I;16") or image.mode in ("I", "F")
 
 
 def bits_holding(value: int) -> int:
@@ -36,13 +36,15 @@ def bits_holding(value: int) -> int:
 
 
 def told_bits(samples: Samples, image: ImageFile.ImageFile, image_format: str, data: bytes) -> int | None:
-    """How many bits hold the picture; None for integers outside 0 to 65535, which are scaled by their extremes.
+    """How many of 16 bits hold the picture; None for integers outside 0 to 65535, and for floats outside 0 to 1.
 
-    What the file says (TIFF tags, the sBIT chunk of PNG, the header of PGM and JPEG 2000) counts unless the samples
-    exceed it; then the usual number of bits that holds the brightest sample.
+    Floats within 0 to 1 count as 16-bit samples that were divided by 65535. What the file says (TIFF tags, the sBIT
+    chunk of PNG, the header of PGM and JPEG 2000) counts unless the samples exceed it; then the usual number of bits
+    that holds the brightest sample.
     """
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or high > 0xFFFF:
+    least, greatest = extremes(samples)
+    high = _as_sample(least, greatest, samples)
+    if high is None:
         return None
     if image_format in _SCALED_BY_DECODER:
         return FULL_BITS
@@ -50,8 +52,15 @@ def told_bits(samples: Samples, image: ImageFile.ImageFile, image_format: str, d
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         stated = _bits_in_tags(image)
     elif image_format == "PNG":
-        stated = _bits_in_chunk(samples, high, data)
+        stated = _bits_in_chunk(samples, data)
     return stated if stated is not None and high < 1 << stated else bits_holding(high)
+
+
+def _as_sample(least: float, greatest: float, samples: Samples) -> int | None:
+    """The greatest of samples as a 16-bit one; None where they are outside the range of such."""
+    if np.issubdtype(samples.dtype, np.floating):
+        return round(greatest * 0xFFFF) if least >= 0 and greatest <= 1 else None
+    return int(greatest) if least >= 0 and greatest <= 0xFFFF else None
 
 
 def _bits_in_tags(image: TiffImagePlugin.TiffImageFile) -> int | None:
@@ -74,22 +83,24 @@ def _number(value: object) -> float | None:
     return max(real) if real and len(real) == len(numbers) else None
 
 
-def _bits_in_chunk(samples: Samples, high: int, data: bytes) -> int | None:
+def _bits_in_chunk(samples: Samples, data: bytes) -> int | None:
     """What sBIT says: so many significant bits, the upper ones by the standard, the lower ones as many writers do.
 
     PNG, 11.3.2.7: samples are scaled to the full range, their lower bits zero or a repetition of the upper ones.
-    Samples that are neither, and fit in so many bits, were never scaled.
+    Samples that are neither were never scaled.
     """
     chunk = _chunk_before_pixels(data, b"sBIT")
-    colours = chunk[: len(chunk) - 1] if len(chunk) in (2, 4) else chunk  # without alpha
-    bits = max(colours, default=FULL_BITS)
-    if not 8 <= bits < FULL_BITS or high >= 1 << bits:
-        return FULL_BITS if 0 < bits <= FULL_BITS and chunk else None
-    upper = samples.astype(np.uint32) >> (FULL_BITS - bits)
-    scaled = upper << (FULL_BITS - bits)
-    repeated = scaled | (upper >> (2 * bits - FULL_BITS))
-    is_scaled = bool(((samples == scaled) | (samples == repeated)).all())
-    return FULL_BITS if is_scaled else bits
+    colours = chunk[:-1] if len(chunk) in (2, 4) else chunk  # without alpha
+    bits = max(colours, default=0)
+    if not 8 <= bits < FULL_BITS:
+        return FULL_BITS if bits == FULL_BITS else None
+    for strip in _strips(samples):
+        upper = strip.astype(np.uint32) >> (FULL_BITS - bits)
+        scaled = upper << (FULL_BITS - bits)
+        repeated = scaled | (upper >> (2 * bits - FULL_BITS))
+        if not ((strip == scaled) | (strip == repeated)).all():
+            return bits
+    return FULL_BITS
 
 
 def _chunk_before_pixels(data: bytes, wanted: bytes) -> bytes:
@@ -108,17 +119,18 @@ def eight_bit(values: Samples, bits: int | None = None) -> npt.NDArray[np.uint8]
     """Numbers as uint8.
 
     Integers within 0 to 65535 by the range of `bits`: its greatest number and all above become 255; None takes the
-    usual number of bits that holds the greatest value. Floats within 0 to 1 by that range; all others from their least
-    to their greatest finite value. NaN and minus infinity become 0, infinity 255; an image of one value outside these
-    ranges is black.
+    usual number of bits that holds the greatest value. Floats within 0 to 1 likewise, as if they were multiplied by
+    65535; all others from their least to their greatest finite value. NaN and minus infinity become 0, infinity 255; an
+    image of one value outside these ranges is black.
     """
-    low, high = _extremes(values)
-    if np.issubdtype(values.dtype, np.integer) and low >= 0 and high <= 0xFFFF:
-        top = (1 << (bits or bits_holding(int(high)))) - 1
-        levels = np.minimum(np.arange(0x10000, dtype=np.uint32), top)
-        return _by_strips(((levels * 255 + top // 2) // top).astype(np.uint8).take, values)
-    if np.issubdtype(values.dtype, np.floating) and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
+    low, high = extremes(values)
+    greatest = _as_sample(low, high, values)
+    if greatest is not None:
+        top = (1 << (bits or bits_holding(greatest))) - 1
+        if np.issubdtype(values.dtype, np.integer):
+            levels = np.minimum(np.arange(0x10000, dtype=np.uint32), top)
+            return _by_strips(((levels * 255 + top // 2) // top).astype(np.uint8).take, values)
+        low, high = 0.0, top / 0xFFFF
     span = high - low
     if span == 0:
         return np.zeros(values.shape, np.uint8)
@@ -130,7 +142,7 @@ def eight_bit(values: Samples, bits: int | None = None) -> npt.NDArray[np.uint8]
     return _by_strips(stretched, values)
 
 
-def _extremes(values: Samples) -> tuple[float, float]:
+def extremes(values: Samples) -> tuple[float, float]:
     """The least and the greatest finite number; zeros where there is none."""
     low, high = np.inf, -np.inf
     for strip in _strips(values):
