@@ -29,7 +29,7 @@ from builders.localized import triples
 from builders.localized.recipe import KIND, LocalizedRecipe
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
-from cards.samples import PublicForm
+from cards.samples import IMAGE_UNPUBLISHABLE, IMAGE_UNREADABLE, ROWS_UNWRITABLE, PublicForm
 from critics import judge, rules
 from critics.table import CRITICS
 from critics.trained.settings import TrainSettings
@@ -372,6 +372,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: images failed") == refusals.FAULTS
     assert names_in("reasons: images dropped") == phrases - refusals.FAULTS
     assert names_in("reasons: annotations") == set(annotations.REASONS)
+    assert names_in("reasons: corpus") == {IMAGE_UNREADABLE, IMAGE_UNPUBLISHABLE, ROWS_UNWRITABLE}
     assert names_in("reasons: candidates") == set(triples.REASONS)
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})

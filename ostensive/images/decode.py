@@ -6,6 +6,7 @@ another program (EPS) or guesses without a signature (TGA). Its readers are call
 caller's, compared with the header before a pixel is decoded, and many threads may do so at once.
 """
 
+import contextlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from PIL import (
 
 from ostensive.images import refusals
 from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, turned
+from ostensive.images.png import without_texts
 from ostensive.images.refusals import ImageRefusedError
 from ostensive.images.sample_bits import (
     FULL_BITS,
@@ -107,7 +109,7 @@ def load(data: bytes, settings: IntakeSettings) -> LoadedImage:
     if settings.world == "microworld" and MICROWORLD_MARK not in image.info:
         raise ImageRefusedError(refusals.OTHER_WORLD, "it lacks the mark of ostensive microworld render")
     mode, wide = image.mode, wide_colour_mode(image)
-    _load(image, image_format, data)
+    image = _loaded(image, image_format, data)
     width, height = image.size
     if orientation_of(image) in SIDEWAYS:
         width, height = height, width
@@ -130,7 +132,7 @@ def open_rgb(data: bytes, max_pixels: int | None, sample_bits: int | None = None
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise ImageRefusedError(refusals.PIXEL_LIMIT, f"{image.width} x {image.height} pixels, limit {max_pixels}")
     wide = wide_colour_mode(image)
-    _load(image, image_format, data)
+    image = _loaded(image, image_format, data)
     try:
         bits = _sample_bits(image, image_format, data, wide=wide, asked=sample_bits)
         stored: Image.Image = image
@@ -173,10 +175,19 @@ def _open(data: bytes) -> tuple[ImageFile.ImageFile, str]:
     if image_format is None:
         raise ImageRefusedError(refusals.NOT_AN_IMAGE, f"starts with {data[:16]!r}")
     try:
-        image = _READERS[image_format](io.BytesIO(data))
+        return _READERS[image_format](io.BytesIO(data)), image_format
     except Exception as error:  # a reader fails with whatever error the bytes lead to
+        plain = _without_texts(image_format, data)
+        if plain is not None:
+            with contextlib.suppress(Exception):
+                return _READERS[image_format](io.BytesIO(plain)), image_format
         raise _refusal(error, image_format, data) from error
-    return image, image_format
+
+
+def _without_texts(image_format: str, data: bytes) -> bytes | None:
+    """A PNG less its texts and profile, which Pillow takes for a fault where they are large; None for all others."""
+    plain = without_texts(data) if image_format == "PNG" else data
+    return None if len(plain) == len(data) else plain
 
 
 def _is_heic(data: bytes) -> bool:
@@ -186,11 +197,19 @@ def _is_heic(data: bytes) -> bool:
     return data[8:12] in _HEIC_BRANDS or (data[8:12] in _GENERAL_BRANDS and b"avi" not in brands)
 
 
-def _load(image: ImageFile.ImageFile, image_format: str, data: bytes) -> None:
+def _loaded(image: ImageFile.ImageFile, image_format: str, data: bytes) -> ImageFile.ImageFile:
+    """`image` with its pixels decoded, opened anew where it is not them that fail."""
     try:
         image.load()
     except Exception as error:  # as in _open
+        plain = _without_texts(image_format, data)
+        if plain is not None:
+            with contextlib.suppress(Exception):
+                again = _READERS[image_format](io.BytesIO(plain))
+                again.load()
+                return again
         raise _refusal(error, image_format, data) from error
+    return image
 
 
 def _sample_bits(

@@ -4,7 +4,6 @@ X-ray detectors, microscopes and depth cameras give 10, 12 or 14 bits and are st
 brightest white would come out black. What a file says of its bits goes first; else the pixels of this one image tell.
 """
 
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -12,6 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, TiffImagePlugin
+
+from ostensive.images.png import chunk_before_pixels
 
 FULL_BITS: Final = 16
 _USUAL_BITS: Final = (8, 10, 12, 14, FULL_BITS)  # what detectors and files have
@@ -89,7 +90,7 @@ def _bits_in_chunk(samples: Samples, data: bytes) -> int | None:
     PNG, 11.3.2.7: samples are scaled to the full range, their lower bits zero or a repetition of the upper ones.
     Samples that are neither were never scaled.
     """
-    chunk = _chunk_before_pixels(data, b"sBIT")
+    chunk = chunk_before_pixels(data, b"sBIT")
     colours = chunk[:-1] if len(chunk) in (2, 4) else chunk  # without alpha
     bits = max(colours, default=0)
     if not 8 <= bits < FULL_BITS:
@@ -101,18 +102,6 @@ def _bits_in_chunk(samples: Samples, data: bytes) -> int | None:
         if not ((strip == scaled) | (strip == repeated)).all():
             return bits
     return FULL_BITS
-
-
-def _chunk_before_pixels(data: bytes, wanted: bytes) -> bytes:
-    position = 8
-    while position + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        if kind == wanted:
-            return data[position + 8 : position + 8 + length]
-        if kind in (b"IDAT", b"IEND"):
-            break
-        position += 12 + length
-    return b""
 
 
 def eight_bit(values: Samples, bits: int | None = None) -> npt.NDArray[np.uint8]:
