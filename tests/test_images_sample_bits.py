@@ -130,6 +130,13 @@ def test_what_the_tags_of_a_tiff_say_goes_first(tags: dict[int, Any], top: int, 
     assert told(grey_tiff(ramp(top), tags)) == bits
 
 
+@pytest.mark.parametrize(("most", "bits"), [(1.0, 16), (0.06, 12), (4095.0, 10), (0.0, 10)])
+def test_what_the_tags_of_a_tiff_of_floats_say_is_in_its_unit(most: float, bits: int) -> None:
+    samples = (ramp(700) / 65535).astype("<f4")
+    tags = {258: ("H", [32]), 339: ("H", [3]), 341: ("f", [most])}
+    assert told(tiff_file(samples.tobytes(), (64, 16), tags)) == bits
+
+
 @pytest.mark.parametrize(
     ("samples", "chunk", "bits"),
     [
@@ -173,6 +180,17 @@ def test_a_number_of_bits_for_all_wins() -> None:
             assert abs(int(np.asarray(open_rgb(data, None, bits)).max()) - top) <= 1
     plain = encoded(np.zeros((16, 16), np.uint8), "PNG")
     assert examine(plain, IntakeSettings(sample_bits=12)).sample_bits is None
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 5])
+def test_numbers_that_are_none_tell_nothing(odd: float, place: int) -> None:
+    samples = (ramp(4095) / 65535).astype(np.float32)
+    samples[0, place] = odd
+    data = encoded(samples, "TIFF")
+    assert told(data) == 12
+    assert np.asarray(open_rgb(data, None))[0, place, 0] == (255 if odd > 0 else 0)
+    assert brightest(data) == 255
 
 
 def test_other_numbers_are_scaled_by_their_extremes() -> None:

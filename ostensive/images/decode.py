@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -35,6 +34,7 @@ from ostensive.images.refusals import ImageRefusedError
 from ostensive.images.sample_bits import (
     FULL_BITS,
     from_wide_colours,
+    grey_bits,
     is_dark,
     is_wide_grey,
     told_bits,
@@ -220,7 +220,7 @@ def _sample_bits(
     `wide` is what its 16-bit colours were decoded from. What is `asked` for wins.
     """
     if is_wide_grey(image):
-        told = told_bits(np.asarray(image), image, image_format, data)
+        told = grey_bits(image, image_format, data)
         return told if told is None or asked is None else asked
     if wide is None or asked is not None or not is_dark(image):
         return None if wide is None else asked

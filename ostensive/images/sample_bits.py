@@ -6,6 +6,7 @@ brightest white would come out black. What a file says of its bits goes first; e
 
 import sys
 from collections.abc import Callable, Iterator
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +37,16 @@ def bits_holding(value: int) -> int:
     return next(bits for bits in _USUAL_BITS if value < 1 << bits)
 
 
+def grey_bits(image: ImageFile.ImageFile, image_format: str, data: bytes) -> int | None:
+    """`told_bits` of a loaded image of one channel of wide numbers."""
+    if image.mode in ("I;16", "I", "F"):  # those of which Pillow tells without a copy
+        least, greatest = image.getextrema()
+        if isinstance(least, int | float) and isinstance(greatest, int | float) and isfinite(least + greatest):
+            high = _as_sample(least, greatest, is_float=image.mode == "F")
+            return None if high is None else _bits(high, image, image_format, data, lambda: np.asarray(image))
+    return told_bits(np.asarray(image), image, image_format, data)
+
+
 def told_bits(samples: Samples, image: ImageFile.ImageFile, image_format: str, data: bytes) -> int | None:
     """How many of 16 bits hold the picture; None for integers outside 0 to 65535, and for floats outside 0 to 1.
 
@@ -43,10 +54,12 @@ def told_bits(samples: Samples, image: ImageFile.ImageFile, image_format: str, d
     chunk of PNG, the header of PGM and JPEG 2000) counts unless the samples exceed it; then the usual number of bits
     that holds the brightest sample.
     """
-    least, greatest = extremes(samples)
-    high = _as_sample(least, greatest, samples)
-    if high is None:
-        return None
+    high = _as_sample(*extremes(samples), is_float=np.issubdtype(samples.dtype, np.floating))
+    return None if high is None else _bits(high, image, image_format, data, lambda: samples)
+
+
+def _bits(high: int, image: ImageFile.ImageFile, image_format: str, data: bytes, samples: Callable[[], Samples]) -> int:
+    """Of which `high` is the brightest sample."""
     if image_format in _SCALED_BY_DECODER:
         return FULL_BITS
     stated = None
@@ -57,9 +70,9 @@ def told_bits(samples: Samples, image: ImageFile.ImageFile, image_format: str, d
     return stated if stated is not None and high < 1 << stated else bits_holding(high)
 
 
-def _as_sample(least: float, greatest: float, samples: Samples) -> int | None:
+def _as_sample(least: float, greatest: float, *, is_float: bool) -> int | None:
     """The greatest of samples as a 16-bit one; None where they are outside the range of such."""
-    if np.issubdtype(samples.dtype, np.floating):
+    if is_float:
         return round(greatest * 0xFFFF) if least >= 0 and greatest <= 1 else None
     return int(greatest) if least >= 0 and greatest <= 0xFFFF else None
 
@@ -73,7 +86,8 @@ def _bits_in_tags(image: TiffImagePlugin.TiffImageFile) -> int | None:
         return None
     if bits is not None and 8 <= bits < FULL_BITS:
         return int(bits)
-    known = [value for value in maxima if value is not None and 0 < value <= 0xFFFF]
+    unit = 0xFFFF if image.mode == "F" else 1  # floats are within 0 to 1 here
+    known = [value * unit for value in maxima if value is not None and 0 < value * unit <= 0xFFFF]
     return bits_holding(int(max(known))) if known else None
 
 
@@ -84,7 +98,7 @@ def _number(value: object) -> float | None:
     return max(real) if real and len(real) == len(numbers) else None
 
 
-def _bits_in_chunk(samples: Samples, data: bytes) -> int | None:
+def _bits_in_chunk(samples: Callable[[], Samples], data: bytes) -> int | None:
     """What sBIT says: so many significant bits, the upper ones by the standard, the lower ones as many writers do.
 
     PNG, 11.3.2.7: samples are scaled to the full range, their lower bits zero or a repetition of the upper ones.
@@ -95,7 +109,7 @@ def _bits_in_chunk(samples: Samples, data: bytes) -> int | None:
     bits = max(colours, default=0)
     if not 8 <= bits < FULL_BITS:
         return FULL_BITS if bits == FULL_BITS else None
-    for strip in _strips(samples):
+    for strip in _strips(samples()):
         upper = strip.astype(np.uint32) >> (FULL_BITS - bits)
         scaled = upper << (FULL_BITS - bits)
         repeated = scaled | (upper >> (2 * bits - FULL_BITS))
@@ -113,7 +127,7 @@ def eight_bit(values: Samples, bits: int | None = None) -> npt.NDArray[np.uint8]
     image of one value outside these ranges is black.
     """
     low, high = extremes(values)
-    greatest = _as_sample(low, high, values)
+    greatest = _as_sample(low, high, is_float=np.issubdtype(values.dtype, np.floating))
     if greatest is not None:
         top = (1 << (bits or bits_holding(greatest))) - 1
         if np.issubdtype(values.dtype, np.integer):
