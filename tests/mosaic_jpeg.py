@@ -17,15 +17,22 @@ def orientation_segment(orientation: int) -> bytes:
 
 
 def mosaic_jpeg(
-    cells: npt.NDArray[np.uint8], *, orientation: int = 1, late: bool = False, steps: tuple[int, ...] = (8, 8)
+    cells: npt.NDArray[np.uint8],
+    *,
+    orientation: int = 1,
+    late: bool = False,
+    steps: tuple[int, ...] = (8, 8),
+    changed: int | None = None,
 ) -> bytes:
     """`cells` (rows, columns, 3) in YCbCr, 16 to 240, as blocks of 8 x 8 pixels.
 
     The quantisation tables are flat, `steps` each; with `late` all but the first stand behind the first scan, where the
-    standard allows them: a table has to be there when the scan that needs it begins.
+    standard allows them: a table has to be there when the scan that needs it begins. With `changed` the one table of
+    all components is given anew there, with that step, for the two chromas.
     """
     tables = [segment(0xDB, bytes([number]) + bytes([step] * 64)) for number, step in enumerate(steps)]
     used = (0, 1 % len(steps), 2 % len(steps) or 1 % len(steps))
+    steps_used = tuple(steps[table] if changed is None or not place else changed for place, table in enumerate(used))
     rows, columns = cells.shape[:2]
     components = b"".join(bytes((number + 1, 0x11, table)) for number, table in enumerate(used))
     frame = struct.pack(">BHHB", 8, rows * 8, columns * 8, 3) + components
@@ -35,7 +42,7 @@ def mosaic_jpeg(
     def scan(component: int) -> bytes:
         bits, before = "", 0
         for value in cells[:, :, component].ravel().astype(int):
-            now = round((int(value) - 128) * 8 / steps[used[component]])  # of a flat block: eight times its level
+            now = round((int(value) - 128) * 8 / steps_used[component])  # of a flat block: eight times its level
             step, before = now - before, now
             size = abs(step).bit_length()
             bits += f"{size:05b}"
@@ -48,5 +55,7 @@ def mosaic_jpeg(
     head = b"\xff\xd8" + orientation_segment(orientation) + tables[0]
     others = b"".join(tables[1:])
     early, later = (b"", others) if late else (others, b"")
+    if changed is not None:
+        later += segment(0xDB, b"\x00" + bytes([changed] * 64))
     scans = scan(0) + later + scan(1) + scan(2)
     return head + early + segment(0xC0, frame) + dc + ac + scans + b"\xff\xd9"
