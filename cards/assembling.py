@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final  # Any: record classes, candidates of any recipe, JSON values
@@ -13,10 +14,11 @@ import pyarrow.parquet as pq
 
 from cards.card import CARD_NAME
 from cards.reading import Corpus, read_corpus, read_manifest
-from cards.samples import CorpusSample
+from cards.samples import IMAGE_UNPUBLISHABLE, IMAGE_UNREADABLE, CorpusSample, LostSample
 from cards.writing import write_corpus
-from ostensive.errors import Interrupted
+from ostensive.errors import Interrupted, OstensiveError
 from ostensive.fingerprint import fingerprint
+from ostensive.images.paths import shown_name
 from ostensive.images.publish import publishable_jpeg
 from ostensive.recipe import Recipe, recipe_hash
 from ostensive.records import Annotation, ImageRecord, ImageSplit, Judged, Scored, Verbalization
@@ -38,7 +40,8 @@ _OF_SAMPLES: Final = (ImageRecord, Verbalization, Annotation, ImageSplit, Judged
 def publish(finished: FinishedStages) -> Corpus:
     """Writes `corpus/` from the partitions that are whole; does nothing where it is there already.
 
-    Raises `Interrupted`, `StorageError`, and `ImageChangedError` when an image is no longer what was taken in.
+    An image that cannot be read any more, or not be published, costs its own rows, which are counted and logged; the
+    next call tries it again. Raises `Interrupted`, `StorageError`, and `OstensiveError` when no row is left.
     """
     run, recipe = finished.run, finished.recipe
     records = {name: record_name(INTAKE_RECORDS[name]) for name in finished.intake_stages}
@@ -55,15 +58,23 @@ def publish(finished: FinishedStages) -> Corpus:
     is_whole = read_manifest(run.corpus_path) is not None and (run.corpus_path / CARD_NAME).exists()
     if not is_whole or run.read_state().get("corpus") != made_from:
         sources = _Sources.of(run, records)
-        write_corpus(
+        manifest = write_corpus(
             _samples(finished, sources),
             run.corpus_path,
             kind=finished.kind,
             settings=recipe.corpus,
             facts=_facts(finished, sources, records, infos),
+            tell=partial(_log_loss, run),
         )
-        run.write_state(corpus=made_from)
+        # What was lost may be there again at the next call, so this one is then not the last word.
+        lost = dict(manifest.lost)
+        run.write_state(corpus=None if lost else made_from, published=manifest.rows, unpublished=lost)
     return read_corpus(run)
+
+
+def _log_loss(run: RunFolder, lost: LostSample) -> None:
+    values = {"source": lost.image.source, "image_id": lost.image.image_id, "rows": lost.row_count}
+    run.log("not published", {**values, "reason": lost.reason, "detail": lost.detail})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +184,23 @@ def _lineage(judged: Iterable[Path]) -> _Lineage:
     return _Lineage(*(tuple(sorted(found)) for found in (teachers, prompt_hashes, critics)))
 
 
-def _samples(finished: FinishedStages, sources: _Sources) -> Iterator[CorpusSample]:
+def _samples(finished: FinishedStages, sources: _Sources) -> Iterator[CorpusSample | LostSample]:
     """The images that have accepted rows, in order; a few of them are worked out in threads ahead of need."""
 
-    def with_picture(sample: CorpusSample) -> CorpusSample:
-        data = finished.services.images.read(sample.image)
-        return replace(sample, jpeg=publishable_jpeg(data, jpeg_quality=finished.recipe.corpus.jpeg_quality))
+    def with_picture(sample: CorpusSample) -> CorpusSample | LostSample:
+        image, reason = sample.image, IMAGE_UNREADABLE
+        try:
+            data = finished.services.images.read(image)
+            reason = IMAGE_UNPUBLISHABLE
+            quality = finished.recipe.corpus.jpeg_quality
+            jpeg = publishable_jpeg(data, jpeg_quality=quality, sample_bits=image.sample_bits)
+        except Exception as error:  # noqa: BLE001 - the boundary of one image: its rows are lost, the others are not
+            detail = str(error) if isinstance(error, OstensiveError) else f"{type(error).__name__}: {error}"
+            return LostSample(image, len(sample.rows), reason, shown_name(detail[:300]))
+        return replace(sample, jpeg=jpeg)
 
     with ThreadPoolExecutor(finished.services.threads) as pool:
-        waiting: deque[Future[CorpusSample]] = deque()
+        waiting: deque[Future[CorpusSample | LostSample]] = deque()
         try:
             for sample in chain.from_iterable(_without_pictures(finished, sources, index) for index in sources.whole):
                 if finished.stop.is_set():

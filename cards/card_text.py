@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cards.markdown import inline, table
-from cards.reading import CorpusSplit
+from cards.reading import PUBLISHING, CorpusSplit
 from cards.statistics import SMALL_BOX_AREA, CorpusStatistics
 from ostensive.images.intake import DISTINCT, IMAGES
 from ostensive.records import NO_SPEND, Annotation, ImageSplit, Judged, Scored, Verbalization
@@ -12,7 +12,7 @@ from ostensive.run.summary import RunFacts, StageSummary, requests_text
 from ostensive.run.thresholds import ThresholdChoice
 
 # What is known of a stage by its name, or by the class of its records.
-_STEPS: Final = {IMAGES: "found and taken in", DISTINCT: "repeats in other partitions removed"}
+_STEPS: Final = {IMAGES: "found and taken in", DISTINCT: "repeats in other partitions removed", PUBLISHING: "published"}
 _STEPS_BY_RECORD: Final = {
     Verbalization.__name__: "images put into words",
     Annotation.__name__: "items that came in beside images",

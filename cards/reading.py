@@ -7,7 +7,7 @@ is of the machine or the day, so that equal corpora have equal manifests.
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal  # Any: JSON values, a row's fields of different types
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 MANIFEST_NAME: Final = "manifest.json"
+PUBLISHING: Final = "corpus"
+"""The step from accepted rows to the files, beside the names of the stages."""
 _FORM: Final = {"kind": "ostensive-corpus", "version": 2}
 
 
@@ -57,6 +59,14 @@ class CorpusManifest:
     splits: tuple[CorpusSplit, ...]
     files: tuple[CorpusFile, ...]
     statistics: CorpusStatistics
+    lost: Mapping[str, int] = field(default_factory=dict)
+    """Accepted rows that could not be written, by reason."""
+
+    @property
+    def publishing(self) -> tuple[StageSummary, ...]:
+        """What became of the accepted rows where not all of them are here; nothing where they are."""
+        accepted = self.rows + sum(self.lost.values())
+        return (StageSummary(PUBLISHING, accepted, self.rows, failed=self.lost),) if self.lost else ()
 
     @property
     def filled_splits(self) -> tuple[CorpusSplit, ...]:
@@ -154,7 +164,8 @@ def read_corpus(run: RunFolder) -> Corpus:
     manifest = read_manifest(run.corpus_path)
     if manifest is None:
         raise SettingsError(f"{run.path} has no corpus yet; run `ostensive build` with this folder as --out")
-    return Corpus(run, tuple(run.summary(name) for name in run.read_state().get("stages", [])), manifest)
+    stages = (run.summary(name) for name in run.read_state().get("stages", []))
+    return Corpus(run, (*stages, *manifest.publishing), manifest)
 
 
 def open_corpus(out: Path | str) -> Corpus:

@@ -78,6 +78,22 @@ class CorpusSample:
     split: str = DEFAULT_SPLIT
 
 
+# Why an accepted row is not in the corpus.
+IMAGE_UNREADABLE: Final = "image cannot be read"
+IMAGE_UNPUBLISHABLE: Final = "image cannot be published"
+ROWS_UNWRITABLE: Final = "rows cannot be written"
+
+
+@dataclass(frozen=True, slots=True)
+class LostSample:
+    """An image that was to be published and cannot be, with how many accepted rows it takes along."""
+
+    image: ImageRecord
+    row_count: int
+    reason: str  # one of the phrases above
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class FieldNote:
     """A line of the table of fields."""

@@ -6,9 +6,10 @@ machine or the day: the same samples give the same bytes.
 """
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +17,13 @@ from cards.card import CARD_NAME, CardEdits, read_edits, render_card
 from cards.files import write_text
 from cards.parquet import ParquetFolder, features_of
 from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest, CorpusSplit
-from cards.samples import CorpusSample, PublicForm, sample_key, to_json
+from cards.samples import ROWS_UNWRITABLE, CorpusSample, LostSample, PublicForm, Row, sample_key, to_json
 from cards.shards import ShardWriter, write_shard_index
 from cards.statistics import StatisticsGatherer
 from ostensive.errors import OstensiveError
 from ostensive.files import TEMPORARY, flush_to_disk, storage_errors
 from ostensive.recipe import CorpusSettings
-from ostensive.recipe_kind import RecipeKind
+from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.run.summary import RunFacts
 
@@ -40,14 +41,25 @@ _OWN_FILES: Final = {
 }
 
 
+Told = Callable[[LostSample], None]
+
+
 def write_corpus(
-    samples: Iterable[CorpusSample], folder: Path, *, kind: RecipeKind, settings: CorpusSettings, facts: RunFacts
+    samples: Iterable[CorpusSample | LostSample],
+    folder: Path,
+    *,
+    kind: RecipeKind,
+    settings: CorpusSettings,
+    facts: RunFacts,
+    tell: Told = lambda _lost: None,
 ) -> CorpusManifest:
     """Write the corpus of `samples`, in their order, into `folder`; samples without rows are passed over.
 
-    With no row at all there is a card that says so and a manifest without files, and nothing to load. Raises
-    `StorageError` when the disk is full or read-only, `OstensiveError` when the rows are not those that the critics
-    accepted or when the header of an earlier card was broken by hand, `ValueError` for two samples of one image.
+    What is lost is counted in the manifest and on the card, and each is told. With no row at all there is a card that
+    says so and a manifest without files, and nothing to load. Raises `StorageError` when the disk is full or
+    read-only, `OstensiveError` when all rows are lost (an earlier corpus then stays), when the rows are not those that
+    the critics accepted or when the header of an earlier card was broken by hand, `ValueError` for two samples of one
+    image.
     """
     form = PublicForm(kind, facts.recipe_hash, record_names=facts.records.values(), has_splits=bool(facts.splits))
     work = folder / WORK_NAME
@@ -57,8 +69,9 @@ def write_corpus(
         for name in _OWN_FILES:
             (work / name).mkdir(parents=True)
     try:
-        manifest = _write_samples(samples, work, form, settings, facts.splits or (DEFAULT_SPLIT,))
+        manifest = _write_samples(samples, work, form, settings, facts.splits or (DEFAULT_SPLIT,), tell)
         _check_counts(manifest, facts)
+        facts = replace(facts, stages=(*facts.stages, *manifest.publishing))
         with storage_errors(folder):
             card = render_card(manifest, form, settings=settings, facts=facts, edits=_edits(folder / CARD_NAME))
             write_text(work / CARD_NAME, card)
@@ -117,46 +130,76 @@ class _SplitWriter:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _PublicSample:
+    """A sample in its public form, before anything of it is written."""
+
+    sample: CorpusSample
+    key: str
+    row: Row
+    shown: Sequence[Sequence[ShownText]]
+    text: bytes  # of `row`, as the shards have it
+
+
 class _Writer:
     """Puts samples into the files of their splits."""
 
     def __init__(self, form: PublicForm, by_split: Mapping[str, _SplitWriter]) -> None:
         self.statistics = StatisticsGatherer(form.kind)
+        self.lost = Counter[str]()
         self._form = form
         self._by_split = by_split
         self._keys: set[int] = set()
 
-    def add(self, sample: CorpusSample) -> None:
+    def public(self, sample: CorpusSample) -> _PublicSample | LostSample:
+        """The public form of a sample, or the sample as lost where it cannot be had."""
+        try:
+            row = self._form.sample_row(sample)
+            shown = [self._form.kind.shown(judged.candidate) for judged in sample.rows]
+            return _PublicSample(sample, sample_key(sample.image.image_id), row, shown, to_json(row))
+        except Exception as error:  # noqa: BLE001 - the boundary of one image: its rows are lost, the others are not
+            detail = f"{type(error).__name__}: {error}"[:200]
+            return LostSample(sample.image, len(sample.rows), ROWS_UNWRITABLE, detail)
+
+    def add(self, public: _PublicSample) -> None:
         """Raises `ValueError` for an image that was there before, in whatever split."""
-        key = sample_key(sample.image.image_id)
-        number = int(key, 16)  # a third of the memory of the text
+        number = int(public.key, 16)  # a third of the memory of the text
         if number in self._keys:
-            raise ValueError(f"two samples of the corpus have the key {key}")
+            raise ValueError(f"two samples of the corpus have the key {public.key}")
         self._keys.add(number)
+        sample, row, text = public.sample, public.row, public.text
         files = self._by_split[sample.split]
-        row = self._form.sample_row(sample)
-        shown = [self._form.kind.shown(judged.candidate) for judged in sample.rows]
-        text = to_json(row)
-        shard = files.shards.add(key, sample.jpeg, text)
-        picture = {"bytes": sample.jpeg, "path": f"{key}.jpg"}
+        shard = files.shards.add(public.key, sample.jpeg, text)
+        picture = {"bytes": sample.jpeg, "path": f"{public.key}.jpg"}
         files.samples.add({"image": picture, **row}, len(sample.jpeg) + len(text))
-        for flat_row in self._form.flat_rows(row, shown, shard):
+        for flat_row in self._form.flat_rows(row, public.shown, shard):
             files.rows.add(flat_row, len(text) // len(sample.rows))
         files.image_count += 1
         files.row_count += len(sample.rows)
-        self.statistics.add(sample, shown, row)
+        self.statistics.add(sample, public.shown, row)
 
 
 def _write_samples(
-    samples: Iterable[CorpusSample], work: Path, form: PublicForm, settings: CorpusSettings, splits: Iterable[str]
+    samples: Iterable[CorpusSample | LostSample],
+    work: Path,
+    form: PublicForm,
+    settings: CorpusSettings,
+    splits: Iterable[str],
+    tell: Told,
 ) -> CorpusManifest:
     with ExitStack() as stack:
         by_split = {split: _SplitWriter.opened(split, work, form, settings, stack) for split in splits}
         writer = _Writer(form, by_split)
         for sample in samples:  # its errors are not those of the corpus' disk
-            if sample.rows:
-                with storage_errors(work.parent):
-                    writer.add(sample)
+            if isinstance(sample, CorpusSample) and not sample.rows:
+                continue
+            public = sample if isinstance(sample, LostSample) else writer.public(sample)
+            if isinstance(public, LostSample):
+                writer.lost[public.reason] += public.row_count
+                tell(public)
+                continue
+            with storage_errors(work.parent):
+                writer.add(public)
         with storage_errors(work.parent):
             files = tuple(file for one in by_split.values() for file in one.finish(work, settings.name))
     figures = writer.statistics.result()
@@ -168,14 +211,22 @@ def _write_samples(
         splits=tuple(one.counts for one in by_split.values()),
         files=files,
         statistics=figures,
+        lost=dict(sorted(writer.lost.items())),
     )
 
 
 def _check_counts(manifest: CorpusManifest, facts: RunFacts) -> None:
-    if facts.accepted != manifest.rows:
+    lost = sum(manifest.lost.values())
+    if facts.accepted != manifest.rows + lost:
         raise OstensiveError(
             f"the corpus would hold {manifest.rows} rows, but the critics accepted {facts.accepted}: files of the run"
             " were changed; run the same command again"
+        )
+    if lost and not manifest.rows:
+        reason, count = max(manifest.lost.items(), key=lambda item: item[1])
+        raise OstensiveError(
+            f"none of the {lost} accepted rows can be published, {count} of them with {reason!r}: are the images still"
+            " where they were? log.jsonl of the run names each; mend the cause and run the same command again"
         )
 
 

@@ -48,6 +48,8 @@ class ImageRecord:
     byte_count: int
     source: str  # the name shown to people: path relative to what the user gave, `tar!member`, `parquet#row`
     location: Location
+    # Of 16-bit samples, how many bits hold the picture: the same pixels are then looked at and published.
+    sample_bits: int | None = None
 
     @property
     def record_id(self) -> str:

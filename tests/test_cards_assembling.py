@@ -2,6 +2,8 @@
 
 import ast
 import json
+import os
+import shutil
 import threading
 from dataclasses import fields
 from pathlib import Path
@@ -17,13 +19,14 @@ from builders.localized.records import Qar
 from cards.assembling import publish
 from cards.reading import Corpus, open_corpus
 from cards.samples import sample_key
-from ostensive.errors import SettingsError
+from ostensive.errors import OstensiveError, SettingsError, TooManyFailedError
 from ostensive.records import ImageRecord, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run.build import Build, FinishedStages
 from ostensive.run.folder import RunFolder, kept_records
 from ostensive.run.pipeline import stages_of
 from ostensive.run.services import ServiceSettings, open_services
 from ostensive.run.splits import SPLITS, SplitStage
+from ostensive.run.status import status
 from ostensive.run.thresholds import ThresholdChoice, write_choice
 
 IMAGES = 7
@@ -230,6 +233,77 @@ def test_the_manifest_comes_back_as_it_was_written(images: Path, tmp_path: Path)
     assert (again.stages, again.splits) == (corpus.stages, corpus.splits)
     values = json.loads(again.manifest.to_json())
     assert sum(split["rows"] for split in values["splits"]) == values["rows"] == 2 * KEPT
+
+
+def spoilt(path: Path) -> None:
+    """Other bytes of the same length and time, so that nothing but reading them tells."""
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(bytes(data))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def files_of(corpus: Corpus) -> dict[str, bytes]:
+    return {str(path.relative_to(corpus.path)): path.read_bytes() for path in corpus.path.rglob("*") if path.is_file()}
+
+
+def test_an_image_that_cannot_be_read_any_more_costs_its_own_rows(images: Path, tmp_path: Path) -> None:
+    folder, out = Path(shutil.copytree(images, tmp_path / "images")), tmp_path / "run"
+    built(folder, out)
+    lost = folder / "scene 0002.jpg"
+    sound = lost.read_bytes()
+    spoilt(lost)
+    critics = [{"min_accept_probability": 0.0}]  # other rows, so that the corpus is written anew
+    corpus = built(folder, out, critics=critics)
+    assert (corpus.image_count, corpus.row_count) == (IMAGES - 1, 2 * (IMAGES - 1))
+    assert "scene 0002.jpg" not in {row["source"] for row in corpus.rows()}
+    assert len(corpus.to_datasets()) == IMAGES - 1
+    last = corpus.stages[-1]
+    assert (last.name, last.inputs, last.rows, last.kept) == ("corpus", 2 * IMAGES, 2 * IMAGES, 2 * (IMAGES - 1))
+    assert last.failed == corpus.manifest.lost == {"image cannot be read": 2}
+    assert "| corpus: published | 14 | 14 | 12 | 0 | 2 |" in card_of(corpus)
+    assert "| corpus | failed | image cannot be read | 2 |" in card_of(corpus)
+    assert status(out).outcome == "done"
+    assert status(out).stages[-1].summary == last
+    assert open_corpus(out).stages == corpus.stages
+    (event,) = [event for event in RunFolder(out).read_log() if event["event"] == "not published"]
+    assert (event["source"], event["rows"], event["reason"]) == ("scene 0002.jpg", 2, "image cannot be read")
+    assert event["detail"].startswith("scene 0002.jpg: changed since it was taken in as ")
+    again = built(folder, out, critics=critics)
+    assert files_of(again) == files_of(corpus), "it is tried again, and nothing else has changed"
+    times = lost.stat()
+    lost.write_bytes(sound)
+    os.utime(lost, ns=(times.st_atime_ns, times.st_mtime_ns))
+    whole = built(folder, out, critics=critics)
+    assert (whole.row_count, whole.manifest.lost, status(out).stages[-1].summary.name) == (2 * IMAGES, {}, "judged")
+    assert files_of(whole) == files_of(built(folder, tmp_path / "fresh", critics=critics))
+
+
+def test_more_lost_images_than_the_share_end_the_run_after_the_corpus_is_written(images: Path, tmp_path: Path) -> None:
+    folder, out = Path(shutil.copytree(images, tmp_path / "images")), tmp_path / "run"
+    before = built(folder, out)
+    for path in sorted(folder.iterdir())[:4]:
+        spoilt(path)
+    with pytest.raises(TooManyFailedError) as caught:
+        built(folder, out, splits={"train": 1})
+    assert str(caught.value).startswith("corpus: 8 of 12 rows failed, 8 of them with 'image cannot be read'; ")
+    left = open_corpus(out)
+    assert (left.image_count, left.row_count) == (2, 4)
+    for path in sorted(folder.iterdir()):
+        path.with_suffix(".mkdir").mkdir()
+        path.unlink()
+        path.with_suffix(".mkdir").rename(path)  # what is read is no file any more
+    rest = files_of(left)
+    recipe = caption_kind.CaptionRecipe.model_validate(yaml.safe_load((out / "recipe.yaml").read_text("utf-8")))
+    with pytest.raises(OstensiveError) as none:
+        Build(recipe, caption_kind.KIND, publish).from_stage(out, "judged")
+    assert str(none.value) == (
+        "none of the 12 accepted rows can be published, 12 of them with 'image cannot be read': are the images still"
+        " where they were? log.jsonl of the run names each; mend the cause and run the same command again"
+    )
+    assert files_of(left) == rest, "an earlier corpus stays"
+    assert before.row_count == 12
 
 
 def test_a_threshold_that_was_chosen_is_told_while_the_critic_is_the_same(images: Path, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from PIL import Image
 
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
-from cards.reading import CorpusManifest
-from cards.samples import CorpusSample, sample_key
+from cards.reading import CorpusManifest, read_manifest
+from cards.samples import CorpusSample, LostSample, sample_key
 from cards.writing import WORK_NAME, write_corpus
 from ostensive.errors import OstensiveError, StorageError
 from ostensive.recipe import CorpusSettings
@@ -354,6 +354,28 @@ def test_an_earlier_corpus_stays_whole_when_writing_fails(tmp_path: Path) -> Non
     with pytest.raises(RuntimeError, match="partition is gone"):
         write_corpus(broken(), folder, kind=KIND, settings=SETTINGS, facts=facts_for(2))
     assert contents(folder) == before
+
+
+def test_rows_that_have_no_public_form_are_counted_and_cost_no_others(tmp_path: Path) -> None:
+    good, bad = make_sample(1), make_sample(2, rows=3)
+    spoilt = replace(bad.rows[1], judgements=(Judgement("trained", "2", float("nan"), True, ""),))
+    bad = replace(bad, rows=(bad.rows[0], spoilt, bad.rows[2]))
+    gone = LostSample(make_sample(3).image, 4, "image cannot be read", "gone")
+    told: list[LostSample] = []
+    manifest = write_corpus(
+        [gone, bad, good], tmp_path, kind=KIND, settings=SETTINGS, facts=facts_for(9), tell=told.append
+    )
+    assert (manifest.images, manifest.rows) == (1, 2)
+    assert manifest.lost == {"image cannot be read": 4, "rows cannot be written": 3}
+    assert read_manifest(tmp_path) == replace(manifest, statistics=replace(manifest.statistics, examples=()))
+    assert [(lost.image, lost.row_count, lost.reason) for lost in told] == [
+        (gone.image, 4, "image cannot be read"),
+        (bad.image, 3, "rows cannot be written"),
+    ]
+    assert told[1].detail.startswith("ValueError: Out of range float values are not JSON compliant")
+    (summary,) = manifest.publishing
+    assert (summary.inputs, summary.rows, summary.kept) == (9, 9, 2)
+    assert "| corpus | failed | rows cannot be written | 3 |" in (tmp_path / "README.md").read_text("utf-8")
 
 
 def test_no_row_at_all(tmp_path: Path) -> None:

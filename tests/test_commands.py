@@ -8,8 +8,9 @@ from drawing import write_scenes
 
 import ostensive
 from ostensive.commands.show import duration, money, stage_table
-from ostensive.errors import Interrupted, OstensiveError
+from ostensive.errors import Interrupted
 from ostensive.records import Spend
+from ostensive.run.folder import RunFolder
 from ostensive.run.progress import Lines, counts
 from ostensive.run.status import StageStatus, seconds_left
 from ostensive.run.summary import StageSummary
@@ -103,9 +104,17 @@ def test_an_image_that_changes_while_the_run_is_at_work_is_named(tmp_path: Path)
                 write_scenes(images, 1, first=50)
                 (images / "scene 0050.jpg").rename(images / "scene 0001.jpg")
 
-    with pytest.raises(OstensiveError, match=r"scene 0001\.jpg"):
-        ostensive.build("localized", images=images, out=tmp_path / "run", options=options, reporter=ChangeAnImage())
-    assert ostensive.build("localized", images=images, out=tmp_path / "run", options=options).image_count == 2
+    corpus = ostensive.build(
+        "localized", images=images, out=tmp_path / "run", options=options, reporter=ChangeAnImage()
+    )
+    assert {row["source"] for row in corpus.rows()} == {"scene 0000.jpg"}
+    last = corpus.stages[-1]
+    assert (last.name, last.kept, list(last.failed)) == ("corpus", corpus.row_count, ["image cannot be read"])
+    assert last.rows == corpus.stages[-2].kept
+    (event,) = [event for event in RunFolder(tmp_path / "run").read_log() if event["event"] == "not published"]
+    assert event["source"] == "scene 0001.jpg"
+    again = ostensive.build("localized", images=images, out=tmp_path / "run", options=options)
+    assert (again.image_count, again.manifest.lost) == (2, {})
 
 
 def status(name: str, done: int) -> StageStatus:

@@ -23,18 +23,18 @@ from tiny_models import one_thread, save_llava  # noqa: F401 - a fixture among t
 from builders.localized.records import Qar
 from critics.critic import CriticContext, NoScore, Score
 from critics.labels import read_labels
-from critics.trained.critic import TOO_LONG, UNLIKELY, TrainedCritic
+from critics.trained.critic import TOO_LONG, UNLIKELY, TrainedCritic, score_of
 from critics.trained.folder import TrainedFigures
 from critics.trained.inputs import CriticInput, InputFormat, Pictures
 from critics.trained.model import CriticModel, make_heads
-from critics.trained.scoring import CriticFailedError, Scorer, average_precision
+from critics.trained.scoring import CriticFailedError, Scorer, Unseen, average_precision
 from critics.trained.settings import TrainedSettings, TrainSettings
 from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.errors import SettingsError
 from ostensive.images.loader import ImageLoader
 from ostensive.images.settings import IntakeSettings
 from ostensive.models.batching import BatchSize
-from ostensive.records import ImageRecord, Verbalization
+from ostensive.records import ImageRecord, Location, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.run.services import Services
@@ -389,3 +389,30 @@ def test_batches_halve_when_memory_is_full(place: Path, most: int) -> None:
     with pytest.raises(CriticFailedError) as failed:
         scorer.predict(given)
     assert "out of memory with one row at a time; set precision=bfloat16 or another device" in str(failed.value)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["length known", "length counted"])
+def test_rows_whose_image_is_gone_cost_no_other_row(place: Path, known: bool) -> None:
+    import torch
+
+    backbone: Any = _SmallMemory(3)  # Any: as above
+    if not known:
+        backbone.max_tokens = 1_000_000  # no text is so long, but each is looked at
+        backbone.token_count = lambda _text, _picture: 1
+    heads = make_heads(4, 0, 0, (torch.tensor([[0.0] * 4, [1.0, 0, 0, 0]]), torch.zeros(2)))
+    rows, evidence = rows_of(place)
+    gone = rows[0].image_id
+    inputs = InputFormat("vlm", "So?", settings(place, "vlm").show, 0)
+    given = []
+    for row in rows:
+        image = evidence[row.image_id].image
+        if row.image_id == gone:
+            image = replace(image, location=Location("/no/such/picture.jpg"))
+        given.append(inputs.input_of(row.row_id, tiny_critics.shown(row), image, ()))
+    pictures = Pictures(ImageLoader(IntakeSettings()).load, 56)
+    found = Scorer(CriticModel(backbone, heads, (), "cpu", "float32"), pictures, BatchSize(8, "a model")).predict(given)
+    assert [isinstance(one, Unseen) for one in found] == [row.image_id == gone for row in rows]
+    lost = next(one for one in found if isinstance(one, Unseen))
+    assert "cannot be read any more (missing file: No such file or directory)" in lost.detail
+    no_file: Any = None  # Any: what is in it does not matter
+    assert score_of(lost, no_file) == NoScore("image cannot be read", lost.detail)

@@ -29,7 +29,7 @@ from builders.localized import triples
 from builders.localized.recipe import KIND, LocalizedRecipe
 from builders.localized.settings import LocalizedSettings
 from builders.table import load
-from cards.samples import PublicForm
+from cards.samples import IMAGE_UNPUBLISHABLE, IMAGE_UNREADABLE, ROWS_UNWRITABLE, PublicForm
 from critics import judge, rules
 from critics.table import CRITICS
 from critics.trained.settings import TrainSettings
@@ -367,6 +367,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: images failed") == refusals.FAULTS
     assert names_in("reasons: images dropped") == phrases - refusals.FAULTS
     assert names_in("reasons: annotations") == set(annotations.REASONS)
+    assert names_in("reasons: corpus") == {IMAGE_UNREADABLE, IMAGE_UNPUBLISHABLE, ROWS_UNWRITABLE}
     assert names_in("reasons: candidates") == set(triples.REASONS)
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})
@@ -395,7 +396,8 @@ def test_the_tables_of_fields_are_those_of_the_corpus() -> None:
 def test_errors_that_are_named_are_in_the_code() -> None:
     said = "\n".join(
         node.value
-        for path in [*(ROOT / "ostensive").rglob("*.py"), *(ROOT / "builders").rglob("*.py")]
+        for room in ("ostensive", "builders", "cards")
+        for path in (ROOT / room).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )

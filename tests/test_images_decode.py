@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from ostensive.images.decode import MAX_SIDE_PX, ImageFacts, examine, format_of, open_rgb
-from ostensive.images.pixels import eight_bit
 from ostensive.images.refusals import ImageRefusedError
+from ostensive.images.sample_bits import eight_bit
 from ostensive.images.settings import IntakeSettings
 
 SETTINGS = IntakeSettings()
@@ -221,7 +221,7 @@ def test_eight_bits_of_anything_keep_the_order(values: list[float]) -> None:
 
 @given(st.integers(0, 65535))
 def test_sixteen_bit_values_are_rounded_to_the_nearest(value: int) -> None:
-    assert int(eight_bit(np.array([[value]], np.uint16))[0, 0]) == int(value / 257 + 0.5)
+    assert int(eight_bit(np.array([[value]], np.uint16), 16)[0, 0]) == int(value / 257 + 0.5)
 
 
 def test_eight_bits_of_nothing_and_of_no_number() -> None:

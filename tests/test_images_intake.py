@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, JpegImagePlugin
 
 from ostensive.arrow import from_table, to_table
 from ostensive.images.files import read_file
@@ -113,6 +113,19 @@ def test_what_an_earlier_partition_has_is_dropped_from_a_later_one(tmp_path: Pat
     ]
     assert distinct_stage(frozenset()).process(rows, {}) == [Kept((rows[0],)), Kept((rows[1],))]
     assert distinct_stage(frozenset()).identity != stage.identity
+
+
+def test_what_cannot_be_published_is_refused_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a library that codes no colour, for no file is known that this one cannot code."""
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    Image.new("RGB", (32, 20), "red").save(tmp_path / "b.png")
+    monkeypatch.delitem(JpegImagePlugin.RAWMODE, "RGB")
+    kept, failed = Intake(SETTINGS, 1).process(list_items(tmp_path, SETTINGS), {})
+    assert isinstance(kept, Kept), "its bytes stay as they are"
+    detail = "PNG of mode RGB: OSError: cannot write mode RGB as JPEG"
+    assert failed == Failed("cannot be published", detail)
 
 
 def test_of_equal_broken_files_each_is_refused(tmp_path: Path) -> None:

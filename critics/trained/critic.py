@@ -9,7 +9,7 @@ from typing import Final, Self
 from critics.critic import Critic, CriticContext, NoScore, Score
 from critics.trained.folder import CriticFile, critic_version, load_critic, read_critic
 from critics.trained.inputs import CriticInput, Pictures
-from critics.trained.scoring import Prediction, Scorer, TooLong
+from critics.trained.scoring import Prediction, Scorer, TooLong, Unseen
 from critics.trained.settings import TrainedSettings
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
@@ -21,6 +21,7 @@ from ostensive.stage import Evidence
 
 UNLIKELY: Final = "unlikely to be accepted by people"
 TOO_LONG: Final = "too long for the critic"
+IMAGE_UNREADABLE: Final = "image cannot be read"
 CODE_VERSION: Final = 1
 """Goes up when the same critic would give other scores."""
 
@@ -61,10 +62,9 @@ class TrainedCritic(Critic[TrainedSettings]):
             give_back_memory()
 
     def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score | NoScore]:
-        """One score for each row, in order, and none for a text that the model cannot take.
+        """One score for each row, in order; none for a text that the model cannot take, or an image that is gone.
 
-        Raises `CriticFailedError` when the model fails with a row alone, `ImageChangedError` for an image that is no
-        longer what was taken in.
+        Raises `CriticFailedError` when the model fails with a row alone.
         """
         assert self._scorer is not None, "a critic is opened before it is asked"
         inputs, shown = self._file.inputs, self.context.kind.shown
@@ -102,8 +102,10 @@ class TrainedCritic(Critic[TrainedSettings]):
         )
 
 
-def score_of(found: Prediction | TooLong, file: CriticFile) -> Score | NoScore:
+def score_of(found: Prediction | TooLong | Unseen, file: CriticFile) -> Score | NoScore:
     """The score that follows from what the model found."""
+    if isinstance(found, Unseen):
+        return NoScore(IMAGE_UNREADABLE, found.detail)
     if isinstance(found, TooLong):
         return NoScore(TOO_LONG, f"{found.tokens} tokens; the model takes {found.max_tokens}")
     ratings = [f"{name} {rating:.2f}" for name, rating in zip(file.criteria, found.ratings, strict=True)]

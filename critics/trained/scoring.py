@@ -21,6 +21,7 @@ from critics.labels import Label
 from critics.trained.inputs import CriticInput, Pictures
 from critics.trained.model import CriticModel
 from ostensive.errors import OstensiveError
+from ostensive.images.refusals import ImageChangedError, ImageRefusedError
 from ostensive.models.batching import BatchSize, Steps, in_batches
 from ostensive.models.devices import is_out_of_memory
 
@@ -52,6 +53,13 @@ class TooLong:
     max_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A row whose image cannot be read any more."""
+
+    detail: str
+
+
 class CriticFailedError(OstensiveError):
     """The model of a critic cannot score a row, whatever the row: the run stops instead of losing every row to it."""
 
@@ -66,17 +74,16 @@ class Scorer:
 
     def predict(
         self, rows: Sequence[CriticInput], tell: Callable[[int], None] = lambda _done: None
-    ) -> list[Prediction | TooLong]:
+    ) -> list[Prediction | TooLong | Unseen]:
         """What is found of each row, in order; `tell` is told how many are done now and then.
 
-        Raises `CriticFailedError` when the model fails with a single row, `ImageChangedError` for an image that is no
-        longer there.
+        Raises `CriticFailedError` when the model fails with a single row.
         """
-        found: dict[int, Prediction | TooLong] = {}
+        found: dict[int, Prediction | TooLong | Unseen] = {}
         for window in _windows(rows):
             fitting = []
             for place in window:
-                over = self.too_long(rows[place])
+                over = self._kept_from_model(rows[place])
                 if over is None:
                     fitting.append(place)
                 else:
@@ -86,14 +93,23 @@ class Scorer:
             tell(len(found))
         return [found[place] for place in range(len(rows))]
 
+    def _kept_from_model(self, row: CriticInput) -> TooLong | Unseen | None:
+        try:
+            return self.too_long(row)
+        except (ImageChangedError, ImageRefusedError) as error:
+            return Unseen(str(error))
+
     def _predict_window(
-        self, rows: Sequence[CriticInput], places: Sequence[int], found: dict[int, Prediction | TooLong]
+        self, rows: Sequence[CriticInput], places: Sequence[int], found: dict[int, Prediction | TooLong | Unseen]
     ) -> None:
         def prepare(batch: Sequence[int]) -> Any:
             pictures = [self._pictures.drawn(rows[place]) for place in batch]
             return self._model.backbone.prepare(pictures, [rows[place].text for place in batch])
 
         for done in in_batches([places], self._size, Steps(prepare, self._work)):
+            if isinstance(done.error, ImageChangedError | ImageRefusedError):
+                found[done.rows[0]] = Unseen(str(done.error))
+                continue
             if done.error is not None:
                 raise _failure(rows[done.rows[0]], done.error) from done.error
             assert done.result is not None, "a batch has results or an error"

@@ -53,7 +53,7 @@ from critics.trained.scoring import (
     Calibration,
     Prediction,
     Scorer,
-    TooLong,
+    Unseen,
     average_precision,
     counts_of,
     cross_entropy,
@@ -64,6 +64,7 @@ from critics.trained.settings import TrainSettings
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors
 from ostensive.fingerprint import fingerprint
+from ostensive.images.refusals import ImageChangedError
 from ostensive.models.batching import BatchSize
 from ostensive.models.checkpoints import Evaluation, load_weights, put_weights, save_weights
 from ostensive.models.devices import give_back_memory, resolve_device
@@ -267,9 +268,11 @@ class _CriticTraining:
         return fit_temperature(logits, [label.accepted for label in _labels(self.splits.held_out)], self._logit_offset)
 
     def predict(self, examples: Sequence[Example]) -> list[Prediction]:
-        """What the model finds of each example."""
+        """What the model finds of each example; raises `ImageChangedError` for an image that is no longer there."""
         found = self._scorer.predict([self._input_of(example) for example in examples])
-        fitting = [one for one in found if not isinstance(one, TooLong)]
+        if unseen := next((one for one in found if isinstance(one, Unseen)), None):
+            raise ImageChangedError(unseen.detail)
+        fitting = [one for one in found if isinstance(one, Prediction)]
         assert len(fitting) == len(examples), "texts that are too long were left out before"
         return fitting
 

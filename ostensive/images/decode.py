@@ -6,6 +6,7 @@ another program (EPS) or guesses without a signature (TGA). Its readers are call
 caller's, compared with the header before a pixel is decoded, and many threads may do so at once.
 """
 
+import contextlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +28,19 @@ from PIL import (
 )
 
 from ostensive.images import refusals
-from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, upright
+from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, turned
+from ostensive.images.png import without_texts
 from ostensive.images.refusals import ImageRefusedError
+from ostensive.images.sample_bits import (
+    FULL_BITS,
+    from_wide_colours,
+    grey_bits,
+    is_dark,
+    is_wide_grey,
+    told_bits,
+    wide_colour_mode,
+    wide_colours,
+)
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.truncation import is_cut_short
 
@@ -70,40 +82,63 @@ _GENERAL_BRANDS: Final = (b"mif1", b"msf1", b"miaf")
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """Width and height in pixels after EXIF rotation; Pillow's names of the format and of the mode as stored."""
+    """Width and height in pixels after EXIF rotation; Pillow's names of the format and of the mode as stored.
+
+    `sample_bits` are those of 16-bit samples that hold the picture (see `sample_bits.told_bits`); None for all others.
+    """
 
     width: int
     height: int
     format: str
     mode: str
+    sample_bits: int | None = None
 
 
-def examine(data: bytes, settings: IntakeSettings) -> ImageFacts:
-    """Facts about the first picture in `data`, all of whose pixels were decoded; raises `ImageRefusedError`."""
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image all of whose pixels were decoded, as stored, and facts about it."""
+
+    image: ImageFile.ImageFile
+    facts: ImageFacts
+
+
+def load(data: bytes, settings: IntakeSettings) -> LoadedImage:
+    """The first picture in `data`; raises `ImageRefusedError`."""
     image, image_format = _open(data)
     _refuse_size(image, settings)
     if settings.world == "microworld" and MICROWORLD_MARK not in image.info:
         raise ImageRefusedError(refusals.OTHER_WORLD, "it lacks the mark of ostensive microworld render")
-    mode = image.mode
-    _load(image, image_format, data)
+    mode, wide = image.mode, wide_colour_mode(image)
+    image = _loaded(image, image_format, data)
     width, height = image.size
     if orientation_of(image) in SIDEWAYS:
         width, height = height, width
-    return ImageFacts(width, height, image_format, mode)
+    bits = _sample_bits(image, image_format, data, wide=wide, asked=settings.sample_bits)
+    return LoadedImage(image, ImageFacts(width, height, image_format, mode, bits))
 
 
-def open_rgb(data: bytes, max_pixels: int | None) -> Image.Image:
+def examine(data: bytes, settings: IntakeSettings) -> ImageFacts:
+    """Facts about the first picture in `data`, all of whose pixels were decoded; raises `ImageRefusedError`."""
+    return load(data, settings).facts
+
+
+def open_rgb(data: bytes, max_pixels: int | None, sample_bits: int | None = None) -> Image.Image:
     """The first picture in `data`, upright, RGB, 8 bits (see `pixels.to_rgb`); raises `ImageRefusedError`.
 
-    `max_pixels` None sets no limit: for bytes that `examine` has passed. Nothing of the file's metadata is in the
-    result.
+    `max_pixels` None sets no limit: for bytes that `examine` has passed. `sample_bits` are those of its facts; None
+    has them told anew. Nothing of the file's metadata is in the result.
     """
     image, image_format = _open(data)
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise ImageRefusedError(refusals.PIXEL_LIMIT, f"{image.width} x {image.height} pixels, limit {max_pixels}")
-    _load(image, image_format, data)
+    wide = wide_colour_mode(image)
+    image = _loaded(image, image_format, data)
     try:
-        converted = to_rgb(upright(image))
+        bits = _sample_bits(image, image_format, data, wide=wide, asked=sample_bits)
+        stored: Image.Image = image
+        if wide is not None and bits is not None and bits < FULL_BITS:
+            stored = from_wide_colours(wide_colours(image, lambda: open_lazily(data), wide), bits)
+        converted = to_rgb(turned(stored, orientation_of(image)), bits)
     except (OSError, ValueError) as error:
         raise ImageRefusedError(refusals.UNREADABLE, f"{image_format} of mode {image.mode}: {error}") from error
     # Pillow carries metadata along in `info` and writes it into the next file without being asked.
@@ -140,10 +175,19 @@ def _open(data: bytes) -> tuple[ImageFile.ImageFile, str]:
     if image_format is None:
         raise ImageRefusedError(refusals.NOT_AN_IMAGE, f"starts with {data[:16]!r}")
     try:
-        image = _READERS[image_format](io.BytesIO(data))
+        return _READERS[image_format](io.BytesIO(data)), image_format
     except Exception as error:  # a reader fails with whatever error the bytes lead to
+        plain = _without_texts(image_format, data)
+        if plain is not None:
+            with contextlib.suppress(Exception):
+                return _READERS[image_format](io.BytesIO(plain)), image_format
         raise _refusal(error, image_format, data) from error
-    return image, image_format
+
+
+def _without_texts(image_format: str, data: bytes) -> bytes | None:
+    """A PNG less its texts and profile, which Pillow takes for a fault where they are large; None for all others."""
+    plain = without_texts(data) if image_format == "PNG" else data
+    return None if len(plain) == len(data) else plain
 
 
 def _is_heic(data: bytes) -> bool:
@@ -153,11 +197,36 @@ def _is_heic(data: bytes) -> bool:
     return data[8:12] in _HEIC_BRANDS or (data[8:12] in _GENERAL_BRANDS and b"avi" not in brands)
 
 
-def _load(image: ImageFile.ImageFile, image_format: str, data: bytes) -> None:
+def _loaded(image: ImageFile.ImageFile, image_format: str, data: bytes) -> ImageFile.ImageFile:
+    """`image` with its pixels decoded, opened anew where it is not them that fail."""
     try:
         image.load()
     except Exception as error:  # as in _open
+        plain = _without_texts(image_format, data)
+        if plain is not None:
+            with contextlib.suppress(Exception):
+                again = _READERS[image_format](io.BytesIO(plain))
+                again.load()
+                return again
         raise _refusal(error, image_format, data) from error
+    return image
+
+
+def _sample_bits(
+    image: ImageFile.ImageFile, image_format: str, data: bytes, *, wide: str | None, asked: int | None
+) -> int | None:
+    """How many bits of the 16-bit samples of a loaded image hold the picture; None where all do, or there are none.
+
+    `wide` is what its 16-bit colours were decoded from. What is `asked` for wins.
+    """
+    if is_wide_grey(image):
+        told = grey_bits(image, image_format, data)
+        return told if told is None or asked is None else asked
+    if wide is None or asked is not None or not is_dark(image):
+        return None if wide is None else asked
+    samples = wide_colours(image, lambda: open_lazily(data), wide)
+    colours = samples[:, :, : samples.shape[2] - (samples.shape[2] in (2, 4))]
+    return told_bits(colours, image, image_format, data)
 
 
 def _refusal(error: Exception, image_format: str, data: bytes) -> ImageRefusedError:

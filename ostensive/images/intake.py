@@ -13,10 +13,11 @@ from functools import partial
 from typing import Any, Final  # Any: JSON values of any depth
 
 from ostensive.images import refusals
-from ostensive.images.decode import ImageFacts, examine
+from ostensive.images.decode import ImageFacts, load
 from ostensive.images.items import SourceItem
 from ostensive.images.loader import ImageLoader
 from ostensive.images.paths import shown_name
+from ostensive.images.publish import try_publishing
 from ostensive.images.refusals import ImageRefusedError
 from ostensive.images.settings import IntakeSettings
 from ostensive.records import ImageRecord
@@ -24,7 +25,7 @@ from ostensive.stage import Dropped, Evidence, Failed, FunctionStage, Kept, Outc
 
 IMAGES: Final = "images"
 DISTINCT: Final = "distinct"
-VERSION: Final = 2  # raise it when the same bytes would be taken in otherwise than before
+VERSION: Final = 3  # raise it when the same bytes would be taken in otherwise than before
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ def _examine(settings: IntakeSettings, loader: ImageLoader, item: SourceItem) ->
         return ImageRefusedError(item.problem, item.detail)
     try:
         data = loader.read_location(item.location)
-        return _Examined(hashlib.sha256(data).hexdigest(), len(data), examine(data, settings))
+        loaded = load(data, settings)
+        try_publishing(loaded, data)
+        return _Examined(hashlib.sha256(data).hexdigest(), len(data), loaded.facts)
     except ImageRefusedError as error:
         return error
     except Exception as error:  # noqa: BLE001 - the boundary of one image: whatever it causes, the others go on
@@ -90,6 +93,7 @@ def _outcome(
         byte_count=result.byte_count,
         source=item.source,
         location=item.location,
+        sample_bits=result.facts.sample_bits,
     )
     first = firsts.setdefault(result.image_id, item)
     if first is not item:

@@ -9,7 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_SOI, _EOI, _SOS, _TEM, _COM = 0xD8, 0xD9, 0xDA, 0x01, 0xFE
+from ostensive.images.colour_profile import sound_profile
+
+_SOI, _EOI, _SOS, _DQT, _DNL, _TEM, _COM = 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0x01, 0xFE
 _APP0, _APP1, _APP2, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOFn; the three others are DHT, JPG, DAC
 _KNOWN: Final = _FRAMES | {0xC4, 0xCC, *range(0xDA, 0xF0), _COM}  # decoders refuse all other markers with a length
@@ -17,6 +19,8 @@ _KNOWN: Final = _FRAMES | {0xC4, 0xCC, *range(0xDA, 0xF0), _COM}  # decoders ref
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JFIF_BYTES: Final = 14  # identifier, version, units, two densities, thumbnail size: JFIF 1.02
 _ADOBE_BYTES: Final = 12  # identifier, version, two flag words, transform: Adobe Technical Note 5116
+_ICC: Final = b"ICC_PROFILE\0"  # then the number of the segment, from 1, and how many there are: ICC.1:2022, B.4
+_MAX_ICC_PART: Final = 65_519
 
 
 class JpegDamagedError(ValueError):
@@ -102,22 +106,56 @@ def metadata_segments(data: bytes, pieces: JpegPieces) -> bytes:
     return b"".join(data[piece.start : piece.end] for piece in pieces.segments if piece.marker == _APP1)
 
 
+def has_late_tables(pieces: JpegPieces) -> bool:
+    """Whether a quantisation table stands behind the first scan: its number may then mean two tables, or none yet."""
+    markers = [piece.marker for piece in pieces.segments]
+    return _SOS in markers and _DQT in markers[markers.index(_SOS) :]
+
+
 def without_metadata(data: bytes, pieces: JpegPieces) -> bytes:
     """The file with the tables, frames and scans as they are and, of all else, JFIF, ICC profile and Adobe transform.
 
-    JFIF loses its thumbnail; the Adobe segment all after its transform. What decodes is exactly the same picture.
+    JFIF loses its thumbnail; the Adobe segment all after its transform, DNL all after its number of lines. A profile
+    stays only if it is one, up to its end. What decodes is exactly the same picture.
     """
     parts = [b"\xff\xd8"]
+    profile = _profile_segments(data, pieces)
     for piece in pieces.segments:
         body = data[piece.payload : piece.end]
         if piece.marker == _APP0:
             parts.append(_jfif(body))
         elif piece.marker == _APP14:
             parts.append(_adobe(body))
-        elif _codes_the_picture(piece.marker) or (piece.marker == _APP2 and body.startswith(b"ICC_PROFILE\0")):
+        elif piece.marker == _DNL:
+            parts.append(b"\xff\xdc\x00\x04" + body[:2] if len(body) >= 2 else b"")
+        elif _is_profile(piece.marker, body):
+            parts.append(profile)
+            profile = b""  # all of it stands where its first segment stood
+        elif _codes_the_picture(piece.marker):
             parts.append(data[piece.start : piece.end])
     parts.append(b"\xff\xd9")
     return b"".join(parts)
+
+
+def _profile_segments(data: bytes, pieces: JpegPieces) -> bytes:
+    """The segments of the colour profile; nothing where it is not whole, or is none."""
+    bodies = [data[piece.payload : piece.end] for piece in pieces.segments if piece.marker == _APP2]
+    bodies = [body for body in bodies if _is_profile(_APP2, body) and len(body) > len(_ICC) + 2]
+    numbered = {body[len(_ICC)]: body for body in bodies}
+    count = len(bodies)
+    if sorted(numbered) != list(range(1, count + 1)) or any(body[len(_ICC) + 1] != count for body in bodies):
+        return b""
+    profile = sound_profile(b"".join(numbered[number][len(_ICC) + 2 :] for number in sorted(numbered)))
+    if profile is None:
+        return b""
+    cuts = [profile[start : start + _MAX_ICC_PART] for start in range(0, len(profile), _MAX_ICC_PART)]
+    headers = [_ICC + bytes([number, len(cuts)]) for number in range(1, len(cuts) + 1)]
+    segments = zip(headers, cuts, strict=True)
+    return b"".join(b"\xff\xe2" + (len(head) + len(cut) + 2).to_bytes(2, "big") + head + cut for head, cut in segments)
+
+
+def _is_profile(marker: int, body: bytes) -> bool:
+    return marker == _APP2 and body.startswith(_ICC)
 
 
 def _codes_the_picture(marker: int) -> bool:

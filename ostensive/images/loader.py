@@ -48,7 +48,7 @@ class ImageLoader:
 
     def load(self, image: ImageRecord) -> Image.Image:
         """The pixels of `image`, upright, RGB, 8 bits; raises as `read` does."""
-        return open_rgb(self.read(image), self._max_pixels)
+        return open_rgb(self.read(image), self._max_pixels, image.sample_bits)
 
     def read_location(self, location: Location) -> bytes:
         """The bytes at `location`, unchecked; raises `ImageRefusedError` when there are none to be had."""

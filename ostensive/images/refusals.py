@@ -17,7 +17,8 @@ UNREADABLE: Final = "unreadable"
 MISSING: Final = "missing file"
 NOT_A_FILE: Final = "not a regular file"
 EMPTY_ROW: Final = "no image in the row"
-FAULTS: Final = frozenset({EMPTY, NOT_AN_IMAGE, TRUNCATED, UNREADABLE, MISSING, NOT_A_FILE, EMPTY_ROW})
+UNPUBLISHABLE: Final = "cannot be published"
+FAULTS: Final = frozenset({EMPTY, NOT_AN_IMAGE, TRUNCATED, UNREADABLE, MISSING, NOT_A_FILE, EMPTY_ROW, UNPUBLISHABLE})
 
 # Unwanted: nothing need be wrong with the file.
 PIXEL_LIMIT: Final = "over the pixel limit"

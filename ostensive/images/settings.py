@@ -18,6 +18,9 @@ class IntakeSettings(Settings):
     """Images with more pixels (width x height) are refused, as a guard against decompression bombs."""
     min_side: int = Field(default=16, ge=1)
     """Images with a shorter side, in pixels, are refused."""
+    sample_bits: int | None = Field(default=None, ge=8, le=16)
+    """How many bits of 16-bit samples hold the picture: 16 is their full range; null has each file, or else the
+    brightest of its samples, tell."""
     world: Literal["any", "microworld"] = "any"
     """`microworld` refuses images that `ostensive microworld render` did not make; models of that world know nothing
     else."""

@@ -43,6 +43,9 @@ def status(out: Path | str) -> RunStatus:
         summary = sum((info.summary for info in infos), StageSummary(name, 0, 0))
         stages.append(StageStatus(summary, len(infos)))
     partitions = state.get("partitions", 0)
+    if lost := state.get("unpublished"):  # accepted rows that the corpus lacks, by reason
+        kept = state["published"]
+        stages.append(StageStatus(StageSummary("corpus", kept + sum(lost.values()), kept, failed=lost), partitions))
     left = None if state["outcome"] == "done" else seconds_left(run.read_log(), stages, partitions)
     return RunStatus(
         state["outcome"], state.get("message", ""), state.get("images", 0), partitions, tuple(stages), left
