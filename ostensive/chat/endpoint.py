@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceSettings, PriceTable
+from ostensive.chat.proxies import Proxy, http_options, proxy_for
 from ostensive.chat.records import Sampling
 from ostensive.chat.settings import ChatModelSettings
 from ostensive.errors import AccessRefusedError, SettingsError
@@ -110,7 +111,7 @@ class ServedModelSettings(ChatModelSettings):
 
         One request for the list of models, before any work, which costs nothing. Only a refused key is taken for an
         answer: a server may lack the list, a key may be allowed to chat and not to list, and a server that is not up
-        yet will be asked again later. Raises `SettingsError` if the address is unusable or the key is missing.
+        yet will be asked again later. Raises `SettingsError` as `resolve_endpoint` does.
         """
         import httpx2
         import openai
@@ -121,7 +122,7 @@ class ServedModelSettings(ChatModelSettings):
             api_key=endpoint.api_key.get_secret_value(),
             timeout=self.connect_timeout_s,
             max_retries=0,
-            http_client=openai.DefaultHttpxClient(trust_env=not endpoint.loopback),
+            http_client=openai.DefaultHttpxClient(**http_options(endpoint.base_url, endpoint.proxy)),
         ) as client:
             try:
                 client.get("/models", cast_to=httpx2.Response)
@@ -159,6 +160,7 @@ class Endpoint:
     base_url: str
     api_key: SecretStr
     loopback: bool
+    proxy: Proxy | None = None
 
     def scrub(self, text: str) -> str:
         """`text` without the key."""
@@ -172,7 +174,7 @@ class Endpoint:
 
 
 def resolve_endpoint(settings: ServedModelSettings, environment: Mapping[str, str]) -> Endpoint:
-    """The endpoint of a teacher; raises `SettingsError` if the address is unusable or the key is missing."""
+    """The endpoint of a teacher; raises `SettingsError` if address or proxy are unusable or the key is missing."""
     given = settings.base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
     try:
         parts = urlsplit(given.strip())
@@ -208,7 +210,9 @@ def resolve_endpoint(settings: ServedModelSettings, environment: Mapping[str, st
         raise SettingsError(
             f"the key in {settings.key_variable} or {settings.section}.api_key has characters that no key has"
         )
-    return Endpoint(base_url, SecretStr(key), loopback)
+    # Proxies of the environment are for other machines than this one.
+    proxy = None if loopback else proxy_for(base_url, environment)
+    return Endpoint(base_url, SecretStr(key), loopback, proxy)
 
 
 def _is_loopback(host: str) -> bool:
