@@ -48,6 +48,7 @@ def read_edits(text: str, origin: str) -> CardEdits:
     """What a person wrote into the card `text`; raises `OstensiveError` when its header is not YAML."""
     from huggingface_hub import DatasetCard
 
+    text = text.removeprefix("\ufeff")  # before it the header would be none
     try:
         data: Any = DatasetCard(text, ignore_metadata_errors=False).data
         header = data.to_dict()

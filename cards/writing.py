@@ -183,7 +183,7 @@ def _edits(card: Path) -> CardEdits:
     if not card.exists():
         return CardEdits()
     try:
-        text = card.read_text(encoding="utf-8-sig")
+        text = card.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise OstensiveError(
             f"{card}: not UTF-8 at byte {error.start}; save it as UTF-8 or remove it, and run the same command again"

@@ -243,6 +243,7 @@ def test_what_a_person_wrote_is_kept() -> None:
     assert (header["license"], header["license_link"]) == ("cc-by-4.0", "http://x")
     assert header["tags"].count("street") == header["tags"].count("synthetic") == 1
     assert render(read_edits(again, "README.md")) == again, "writing twice changes nothing more"
+    assert render(read_edits("\ufeff" + again, "README.md")) == again, "some editors put a byte order mark first"
 
 
 def test_a_card_without_markers_or_header() -> None:
