@@ -152,8 +152,10 @@ def show_recipe(name: str, *, full: bool = False, settings: Sequence[str] = ()) 
     """The text of a recipe, or with `full` every setting of it with its default."""
     is_known = name in recipe_names()
     if full:
-        stand_ins = ["corpus.license=YOURS", "corpus.source=YOURS"] if is_known else []
-        return dump(load(name, assignments=[*stand_ins, *settings]))
+        stand_ins = ["corpus.license=unknown", "corpus.source=YOURS"] if is_known else []
+        text = dump(load(name, assignments=[*stand_ins, *settings]))
+        # No licence at all, so that whoever builds with it as it is hears of it.
+        return text.replace("\n  license: unknown\n", "\n  license: YOURS\n") if is_known else text
     if is_known:
         return built_in(name)
     load(name, assignments=settings)  # says what is wrong with the name

@@ -6,7 +6,7 @@ edit cards: what they write between the markers, keys they add to the header and
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final  # Any: YAML values; datasets, huggingface_hub and pyarrow type little
@@ -19,6 +19,7 @@ from cards.parquet import features_of
 from cards.reading import CorpusManifest
 from cards.samples import IMAGE_NOTE, PublicForm
 from ostensive.errors import OstensiveError
+from ostensive.languages import language_code
 from ostensive.recipe import CorpusSettings
 from ostensive.run.summary import RunFacts
 
@@ -28,8 +29,8 @@ _YOURS: Final = re.compile(r"^<!-- yours -->\n(.*?)^<!-- /yours -->", re.DOTALL 
 _YOURS_AT_FIRST: Final = "(Nothing yet.)"
 _OWN_KEYS: Final = frozenset(
     {
-        "language", "license", "pretty_name", "tags", "annotations_creators", "language_creators", "size_categories",
-        "source_datasets", "task_categories", "configs", "dataset_info",
+        "language", "language_bcp47", "license", "pretty_name", "tags", "annotations_creators", "language_creators",
+        "size_categories", "source_datasets", "task_categories", "configs", "dataset_info",
     }
 )  # fmt: skip
 _TAGS: Final = frozenset({"ostensive", "synthetic", "vision", "webdataset"})
@@ -47,6 +48,7 @@ def read_edits(text: str, origin: str) -> CardEdits:
     """What a person wrote into the card `text`; raises `OstensiveError` when its header is not YAML."""
     from huggingface_hub import DatasetCard
 
+    text = text.removeprefix("\ufeff")  # before it the header would be none
     try:
         data: Any = DatasetCard(text, ignore_metadata_errors=False).data
         header = data.to_dict()
@@ -99,7 +101,7 @@ def render_card(
         sample_fields=_field_table(form, list(form.sample_schema), ("`image`", "picture", IMAGE_NOTE)),
         flat_fields=_field_table(form, [field for field in form.flat_schema if field.name not in own_row_fields]),
         limits=limits(kind.limits),
-        licence=f"Licence: {inline(settings.license)}. Source of the images: {inline(settings.source)}",
+        licence=f"Licence: {_licence(settings)}. Source of the images: {inline(settings.source)}",
         citation=fenced(kind.citation, "bibtex") if kind.citation else "",
         recipe_hash=inline(facts.recipe_hash),
         recipe=fenced_yaml(facts.recipe),
@@ -114,7 +116,7 @@ def _header(manifest: CorpusManifest, form: PublicForm, settings: CorpusSettings
 
     own_tags = sorted(_TAGS | set(form.kind.tags))
     data = DatasetCardData(
-        language=settings.language,
+        language=_one_or_all([language_code(tag) for tag in settings.languages]),
         license=settings.license,
         pretty_name=settings.name,
         tags=[*own_tags, *(tag for tag in earlier.get("tags") or [] if isinstance(tag, str) and tag not in own_tags)],
@@ -124,6 +126,13 @@ def _header(manifest: CorpusManifest, form: PublicForm, settings: CorpusSettings
         source_datasets=["original"],
         task_categories=list(form.kind.task_categories),
     )
+    tags = [tag for tag in settings.languages if tag != language_code(tag)]
+    more = {
+        "language_bcp47": tags or None, "license_name": settings.license_name, "license_link": settings.license_link
+    }  # fmt: skip
+    for key, value in more.items():
+        if value is not None:
+            data[key] = value
     if manifest.rows:
         MetadataConfigs(
             {"default": {**_data_files(manifest, "data"), "default": True}, "rows": _data_files(manifest, "rows")}
@@ -132,9 +141,19 @@ def _header(manifest: CorpusManifest, form: PublicForm, settings: CorpusSettings
             {"default": _info(form, manifest, with_image=True), "rows": _info(form, manifest, with_image=False)}
         ).to_dataset_card_data(data)
     for key, value in earlier.items():
-        if key not in _OWN_KEYS:
+        if key not in _OWN_KEYS and more.get(key) is None:
             data[key] = value
     return data
+
+
+def _one_or_all(codes: Sequence[str]) -> str | list[str]:
+    distinct = list(dict.fromkeys(codes))
+    return distinct[0] if len(distinct) == 1 else distinct
+
+
+def _licence(settings: CorpusSettings) -> str:
+    more = [inline(text) for text in (settings.license_name, settings.license_link) if text is not None]
+    return inline(settings.license) + (f" ({', '.join(more)})" if more else "")
 
 
 def _data_files(manifest: CorpusManifest, folder: str) -> dict[str, Any]:

@@ -37,7 +37,8 @@ def read_rows(path: Path | str) -> Iterator[TableRow]:
         yield from _parquet_rows(file)
         return
     try:
-        lines = file.read_text("utf-8").split("\n")  # not splitlines: a text may hold U+2028
+        # Some editors put a byte order mark first. Not splitlines: a text may hold U+2028.
+        lines = file.read_text("utf-8-sig").split("\n")
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -52,9 +53,21 @@ def read_rows(path: Path | str) -> Iterator[TableRow]:
             values = json.loads(line)
         except ValueError as error:
             raise SettingsError(f"{place}: not JSON ({error}); one object a line is expected") from error
+        except RecursionError as error:
+            raise SettingsError(f"{place}: is nested too deeply; one object a line is expected") from error
         if not isinstance(values, dict):
             raise SettingsError(f"{place}: one object a line is expected, not {line.strip()[:40]}")
+        if "\\ud" in line.lower() and not _is_unicode(values):
+            raise SettingsError(f"{place}: holds half of a surrogate pair (\\ud...), which is no character")
         yield TableRow(values, place)
+
+
+def _is_unicode(values: object) -> bool:
+    try:
+        json.dumps(values, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parquet_rows(file: Path) -> Iterator[TableRow]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from builders.localized.records import Qar
 from builders.representatives import annotated_run
 from critics.annotation.export import export, label_judgements
+from critics.annotation.foreign import ForeignJudgement
 from critics.annotation.serving import AnnotateOptions, stock
-from critics.annotation.store import ForeignJudgement, open_store
+from critics.annotation.store import open_store
 from critics.labels import Rating, labels_from
 from microworld.folder import read_truth
 from microworld.grade import regions_in

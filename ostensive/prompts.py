@@ -70,7 +70,7 @@ def load_prompts(
     folder = _folder(name_or_folder, shipped)
     entries = sorted((e for e in folder.iterdir() if e.name.endswith(SUFFIX) and e.is_file()), key=lambda e: e.name)
     try:
-        sources = tuple((entry.name.removesuffix(SUFFIX), entry.read_text("utf-8")) for entry in entries)
+        sources = tuple((entry.name.removesuffix(SUFFIX), entry.read_text("utf-8-sig")) for entry in entries)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name_or_folder}: a template cannot be read as UTF-8 text: {error}") from error
     prompts = Prompts(name_or_folder, sources)

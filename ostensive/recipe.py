@@ -6,18 +6,21 @@ fragment, the recipe, `--set`. A section whose `kind` changes starts afresh, sin
 another.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any  # Any: what YAML gives
+from typing import Annotated, Any, Final  # Any: what YAML gives
 
 import yaml
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from ostensive.chat.access import ChatSettings, TeacherSettings
 from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.images.settings import AnnotationSettings, IntakeSettings
+from ostensive.languages import language_tag, nearest_languages
+from ostensive.licenses import OTHER, license_id, nearest_licenses
 from ostensive.settings import Operational, Settings
 
 
@@ -32,16 +35,25 @@ SPLIT_NAME = r"^[A-Za-z0-9_]{1,64}$"
 SplitName = Annotated[str, Field(pattern=SPLIT_NAME), AfterValidator(_no_keyword)]
 
 
+_LICENSE_FILES: Final = ("LICENSE", "LICENSE.md")
+
+
 class CorpusSettings(Settings):
     """How the corpus is written and what its card says."""
 
     name: str = "ostensive-corpus"
     """The name on the card and of the shards: letters, digits, `-`, `_`, `.`."""
     license: str
-    """Licence of the corpus as the Hub names it (`cc-by-4.0`, `other`, ...). There is no default: you have to know."""
+    """Licence of the corpus by its id on the Hub (`cc-by-4.0`, `other`, ...) or its name. There is no default: you have
+    to know."""
+    license_name: str | None = None
+    """Of `other`, a name for it, as an id: `my-licence-1.0`."""
+    license_link: str | None = None
+    """Of `other`, where its text is: an address, or LICENSE or LICENSE.md, a file that you put into the corpus."""
     source: str
     """Where the images come from and under which terms, in a sentence for the card. There is no default."""
-    language: str = "en"
+    language: str | list[str] = "en"
+    """Of the texts, by code, tag or name (`en`, `pt-BR`, `Polish`); several as a list or with commas between them."""
     splits: dict[SplitName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """Shares of the images by split, as parts of their sum: {train: 0.9, test: 0.1}. A split that came in beside an
     image wins. Empty puts all others into `train`."""
@@ -56,6 +68,77 @@ class CorpusSettings(Settings):
         if not value or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in value) or value.startswith("."):
             raise ValueError("letters, digits, '-', '_' and '.' are expected")
         return value
+
+    @field_validator("license")
+    @classmethod
+    def _licence_of_the_hub(cls, value: str) -> str:
+        known = license_id(value)
+        if known is None:
+            near = _nearest(nearest_licenses(value))
+            raise ValueError(
+                f"an id of the Hub's list is expected{near}, or `{OTHER}` with the name in corpus.license_name"
+            )
+        return known
+
+    @field_validator("license_name")
+    @classmethod
+    def _plain_license_name(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        _check_is_other(info)
+        name = re.sub(r"\s+", "-", value.strip().lower())
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._+-]*", name):
+            raise ValueError("a name of letters, digits, '-', '.', '_' and '+' is expected, such as my-licence-1.0")
+        return name
+
+    @field_validator("license_link")
+    @classmethod
+    def _link(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            _check_is_other(info)
+        if value is not None and value not in _LICENSE_FILES and not re.fullmatch(r"https?://[^\s/]+\S*", value):
+            raise ValueError(f"an address that starts with https://, or {_either(_LICENSE_FILES)} is expected")
+        return value
+
+    @field_validator("language", mode="before")
+    @classmethod
+    def _languages(cls, value: object) -> str | list[str]:
+        given = value if isinstance(value, list | tuple) else [value]
+        # False is what YAML makes of Norwegian.
+        texts = ["no" if one is False else one for one in given if one is False or isinstance(one, str)]
+        names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+        if len(texts) < len(given) or not names:
+            raise ValueError("a language is expected, or a list of them")
+        tags = list(dict.fromkeys(_language(name, is_one_of_several=len(names) > 1) for name in names))
+        return tags[0] if len(tags) == 1 else tags
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages as tags of BCP 47."""
+        return (self.language,) if isinstance(self.language, str) else tuple(self.language)
+
+
+def _check_is_other(info: ValidationInfo) -> None:
+    # Where the licence itself is wrong, that is what the user hears of.
+    if (license_given := info.data.get("license", OTHER)) != OTHER:
+        raise ValueError(f"this is for a corpus.license that is `{OTHER}`, and it is `{license_given}`")
+
+
+def _language(text: str, *, is_one_of_several: bool) -> str:
+    tag = language_tag(text)
+    if tag is None:
+        which = f"{text!r:.60}: " if is_one_of_several else ""
+        near = _nearest(nearest_languages(text))
+        raise ValueError(f"{which}a code of ISO 639, a tag of BCP 47 or a language's name is expected{near}")
+    return tag
+
+
+def _nearest(names: Sequence[str]) -> str:
+    return f" (nearest: {_either(names)})" if names else ""
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 class RunSettings(Settings):

@@ -180,6 +180,9 @@ def test_the_hash_follows_every_source_and_name() -> None:
 def test_a_copied_set_is_the_same_set_and_an_edited_one_is_not(tmp_path: Path) -> None:
     folder = copytree(SHIPPED, tmp_path / "mine")
     assert stage(prompt_set=str(folder)).identity == stage().identity
+    marked = (folder / "rules.j2").read_text("utf-8")
+    (folder / "rules.j2").write_text(marked, "utf-8-sig")  # as some editors save it
+    assert stage(prompt_set=str(folder)).identity == stage().identity, "a byte order mark is no part of a prompt"
     (folder / "system.j2").unlink()
     own = stage(prompt_set=str(folder))
     assert own.identity != stage().identity

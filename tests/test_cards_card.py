@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -82,12 +84,18 @@ def facts_of(*stages: StageSummary) -> RunFacts:
     )
 
 
-def render(edits: CardEdits | None = None, *, usd: float | None = 0.5, text: str = "one two three") -> str:
+def render(
+    edits: CardEdits | None = None,
+    *,
+    usd: float | None = 0.5,
+    text: str = "one two three",
+    corpus: Mapping[str, Any] = MappingProxyType({"license": "cc-by-4.0"}),
+) -> str:
     facts = facts_of(
         StageSummary("images", 4, 2, {"repeats another file": 1}, {EVIL: 1}),
         StageSummary("judged", 5, 2, {"b": 1, "a": 1, "c": 1}, {}, Spend(1234, 5, 6, usd)),
     )
-    settings = CorpusSettings(name="c", license="cc-by-4.0", source=EVIL)
+    settings = CorpusSettings.model_validate({"name": "c", "source": EVIL, **corpus})
     form = PublicForm(KIND, "r" * 64)
     manifest = manifest_of(sample(0, mentions=(0, 1), question=text), sample(1))
     return render_card(manifest, form, settings=settings, facts=facts, edits=edits or CardEdits())
@@ -113,6 +121,29 @@ def test_the_header() -> None:
     assert default["splits"] == [{"name": "train", "num_bytes": 1234, "num_examples": 2}]
     assert (default["download_size"], default["dataset_size"]) == (700, 1234)
     assert (rows["download_size"], rows["dataset_size"]) == (300, 567)
+
+
+def test_the_header_has_ids_as_the_hub_does() -> None:
+    card = render(corpus={"license": "Creative Commons Attribution 4.0 International", "language": "English"})
+    header = header_of(card)
+    assert (header["license"], header["language"]) == ("cc-by-4.0", "en")
+    assert not {"license_name", "license_link", "language_bcp47"} & header.keys()
+
+    several = {"license": "CC0", "language": "pt-BR, Portuguese, en_us, no"}
+    header = header_of(render(corpus=several))
+    assert (header["license"], header["language"]) == ("cc0-1.0", ["pt", "en", "no"])
+    assert header["language_bcp47"] == ["pt-BR", "en-US"]
+
+    link = "https://example.org/terms"
+    other = {"license": "Other", "license_name": "Our Terms 1.0", "license_link": link, "language": "en-GB"}
+    card = render(corpus=other)
+    header = header_of(card)
+    assert (header["license"], header["license_name"], header["license_link"]) == ("other", "our-terms-1.0", link)
+    assert (header["language"], header["language_bcp47"]) == ("en", ["en-GB"])
+    assert "Licence: other (our-terms-1.0, https" in card
+    again = render(read_edits(card, "README.md"), corpus=other)
+    assert again == card, "writing twice changes nothing more"
+    assert "language_bcp47" not in header_of(render(read_edits(card, "README.md")))
 
 
 def test_the_tables_add_up() -> None:
@@ -212,6 +243,7 @@ def test_what_a_person_wrote_is_kept() -> None:
     assert (header["license"], header["license_link"]) == ("cc-by-4.0", "http://x")
     assert header["tags"].count("street") == header["tags"].count("synthetic") == 1
     assert render(read_edits(again, "README.md")) == again, "writing twice changes nothing more"
+    assert render(read_edits("\ufeff" + again, "README.md")) == again, "some editors put a byte order mark first"
 
 
 def test_a_card_without_markers_or_header() -> None:

@@ -120,6 +120,7 @@ def test_recipes_are_listed_shown_copied_and_described(tmp_path: Path) -> None:
     assert yaml.safe_load(call("recipes", "show", "localized").stdout)["recipe"] == "localized"
     full = yaml.safe_load(call("recipes", "show", "localized", "--full").stdout)
     assert full["teacher"] == {"kind": "scripted", "error_rate": 0.0}
+    assert full["corpus"]["license"] == "YOURS", "which no build takes"
     copied = call("recipes", "copy", "localized", tmp_path)
     assert copied.stdout.strip() == str(tmp_path / "localized.yaml")
     again = call("recipes", "copy", "localized", tmp_path)

@@ -201,7 +201,7 @@ def test_label_studio_and_back(run: RunFolder, tmp_path: Path) -> None:
     )
     from_label_studio(other, folder / "tasks.json", on_note=notes.append)
     assert notes[0].endswith("task 1: its item_id is 'unknown', which this run does not have")
-    assert notes[1].endswith("a name of 1 to 40 visible characters is expected")
+    assert notes[1].endswith("a name of 1 to 254 visible characters is expected")
 
 
 def test_an_image_that_is_gone_is_named(run: RunFolder, tmp_path: Path) -> None:

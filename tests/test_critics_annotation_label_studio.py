@@ -10,6 +10,7 @@ from annotated_run import candidate, triple_item
 from hypothesis import given
 from hypothesis import strategies as st
 
+from critics.annotation.foreign import ForeignJudgement
 from critics.annotation.items import Item
 from critics.annotation.label_studio import (
     from_tasks,
@@ -18,7 +19,7 @@ from critics.annotation.label_studio import (
     read_tasks,
     to_tasks,
 )
-from critics.annotation.store import ForeignJudgement, Standing
+from critics.annotation.store import Standing
 from critics.annotation.tasks import TASKS, check_answers
 from ostensive.errors import SettingsError
 from ostensive.recipe_kind import ShownText
@@ -45,7 +46,11 @@ def test_what_goes_there_comes_back(given_: dict[tuple[int, str], dict[str, str]
     assert found.left_out == ()
     key = lambda one: (one.item.item_id, one.annotator)  # noqa: E731 - used twice, here
     assert sorted(found.judgements, key=key) == sorted(
-        (ForeignJudgement(one.item, one.annotator, one.answers) for one in standing), key=key
+        (
+            ForeignJudgement(one.item, one.annotator, one.answers, created_at=one.judged_at)  # no id: it is not theirs
+            for one in standing
+        ),
+        key=key,
     )
 
 
@@ -91,20 +96,40 @@ def annotation(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("by", "name"),
+    ("by", "user_id", "name"),
     [
-        (10, "Label Studio 10"),
-        ({"id": 3, "email": "ada@example.org", "first_name": "Ada"}, "ada@example.org"),
-        ({"id": 3, "email": "", "first_name": "Ada"}, "Ada"),
-        ({"id": 3}, "Label Studio 3"),
-        ("ada", "ada"),
-        (None, "Label Studio"),
+        (10, "10", "Label Studio 10"),
+        ("10", "10", "Label Studio 10"),
+        ({"id": 3, "email": "ada@example.org", "first_name": "Ada"}, "3", "ada@example.org"),
+        ({"id": "3", "email": None, "username": "ada"}, "3", "ada"),
+        ({"id": 3, "email": "", "first_name": "Ada"}, "3", "Ada"),
+        ({"id": 3, "first_name": "Ada", "last_name": "King"}, "3", "Ada King"),
+        ({"id": 3}, "3", "Label Studio 3"),
+        ({"id": True, "email": "ada@example.org"}, None, "ada@example.org"),
+        ("ada", None, "ada"),
+        (None, None, "Label Studio"),
+        ([4], None, "Label Studio"),
     ],
 )
-def test_annotators_of_label_studio(by: object, name: str) -> None:
+def test_annotators_of_label_studio(by: object, user_id: str | None, name: str) -> None:
     task = {"id": 7, "data": {"row_id": ITEMS[0].item_id}, "annotations": [annotation(completed_by=by)]}
     (found,) = from_tasks([task], BY_ID).judgements
-    assert found == ForeignJudgement(ITEMS[0], name, {"qa": "accept", "rationale": "maybe"})
+    answers = {"qa": "accept", "rationale": "maybe"}
+    assert found == ForeignJudgement(ITEMS[0], name, answers, annotation_id="1001", user_id=user_id)
+
+
+def test_ids_and_times_of_annotations() -> None:
+    times = {"created_at": "2021-03-09T22:16:08.728353Z", "updated_at": "2021-03-10T00:16:08.728353+01:00"}
+    task = {"data": {"item_id": ITEMS[0].item_id}, "annotations": [annotation(id="x7", **times)]}
+    (found,) = from_tasks([task], BY_ID).judgements
+    assert (found.annotation_id, found.created_at) == ("x7", 1615328168.728353)
+    assert found.updated_at is not None
+    assert found.updated_at - 1615328168.728353 == 3600
+    odd_times: tuple[object, ...] = (None, "", "yesterday", 3, [], "9999-99-99")
+    for odd in odd_times:
+        task["annotations"] = [annotation(id=None, created_at=odd)]
+        (found,) = from_tasks([task], BY_ID).judgements
+        assert (found.annotation_id, found.created_at, found.updated_at) == (None, None, None)
 
 
 def test_stars_are_ratings() -> None:
@@ -124,6 +149,9 @@ def test_what_is_left_out_is_named() -> None:
         {**known, "annotations": [annotation(was_cancelled=True), annotation(result=[]), annotation(result=[3, {}])]},
         {**known, "annotations": None},
         {**known, "annotations": [annotation()]},
+        {**known, "annotations": 5},
+        {**known, "annotations": {"result": []}},
+        {**known, "annotations": [annotation(result=5), 7, annotation(result={})]},
     ]
     found = from_tasks(tasks, BY_ID)
     assert found.left_out == (
@@ -132,6 +160,11 @@ def test_what_is_left_out_is_named() -> None:
         "task 3, annotation 1: it was skipped",
         "task 3, annotation 2: no answer to qa; one of accept, maybe, reject is expected",
         "task 3, annotation 3: no answer to qa; one of accept, maybe, reject is expected",
+        "task 6: its annotations are 5; a list is expected",
+        "task 7: its annotations are {'result': []}; a list is expected",
+        "task 8, annotation 1: no answer to qa; one of accept, maybe, reject is expected",
+        "task 8, annotation 2: it was skipped",
+        "task 8, annotation 3: no answer to qa; one of accept, maybe, reject is expected",
     )
     assert len(found.judgements) == 1
     assert item_id_of({"data": 3}) is None
@@ -154,5 +187,9 @@ def test_files_that_hold_no_tasks(tmp_path: Path) -> None:
     path.write_text('[{"image": "x", "qa": "accept"}]')
     with pytest.raises(SettingsError, match="no task has data and annotations; export as JSON, not JSON-MIN or CSV"):
         read_tasks(path)
-    path.write_text("[]")
-    assert read_tasks(path) == []
+    path.write_text('[{"data": ' + "[" * 100_000)
+    with pytest.raises(SettingsError, match=r"export\.json is nested too deeply; an export of Label Studio as JSON"):
+        read_tasks(path)
+    for encoding in ("utf-8", "utf-8-sig"):
+        path.write_text("[]", encoding)
+        assert read_tasks(path) == []

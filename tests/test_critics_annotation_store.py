@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from critics.annotation.assignment import is_swapped
+from critics.annotation.foreign import ForeignJudgement
 from critics.annotation.items import Item
-from critics.annotation.store import AnnotationStore, ForeignJudgement, Progress
+from critics.annotation.store import AnnotationStore, Progress
 from critics.annotation.tasks import AnswerError
 from ostensive.errors import SettingsError, StorageError
 from ostensive.recipe_kind import ShownText
@@ -303,7 +304,7 @@ def test_files_that_hold_something_else(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "new")) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(
-        StorageError, match="new: a file of judgements in format 99, this version of ostensive works with format 2"
+        StorageError, match="new: a file of judgements in format 99, this version of ostensive works with format 3"
     ):
         AnnotationStore(tmp_path / "new").__enter__()
     with pytest.raises(

@@ -316,6 +316,14 @@ def test_an_image_under_two_licences_keeps_none_of_them() -> None:
     ]
 
 
+def test_one_licence_written_in_several_ways_is_no_conflict() -> None:
+    settled = settle([item("1", "a", license="CC BY 4.0"), item("2", "b", license="cc-by-4.0"), item("3", "c")])
+    assert settled.losses == ()
+    assert {one.license for one in settled.items} == {"cc-by-4.0"}, "one of the ways, for all"
+    own = settle([item("1", "a", license="Our  terms"), item("2", "b", license="our terms"), item("3", "c")])
+    assert (own.losses, {one.license for one in own.items}) == ((), {"our terms"})
+
+
 def test_items_that_become_the_same_are_counted_as_repeats() -> None:
     settled = settle([item("1", "a"), item("2", "a", split="test"), item("3", "b")])
     assert settled.items == (item("1", "a", split="test"), item("3", "b", split="test"))
@@ -333,7 +341,7 @@ ITEMS = st.builds(
     question=st.sampled_from([None, "a", "b"]),
     split=st.sampled_from([None, "test", "train"]),
     source=st.sampled_from([None, "x", "y"]),
-    license=st.sampled_from([None, "l", "m"]),
+    license=st.sampled_from([None, "l", "L", "m"]),
 )
 
 

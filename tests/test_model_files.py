@@ -225,6 +225,14 @@ def test_why_a_model_cannot_be_had(hub: Hub, machine: Machine) -> None:
         "org/model: is not in the local cache, and http://127.0.0.1:1 does not give it (ConnectError: "
     )
     assert unreachable.endswith("); mend the connection, or bring it there: hf download org/model")
+    for proxy in ("socks4://127.0.0.1:9", "http://127.0.0.1:port"):
+        said = machine.version(HF_ENDPOINT="http://hub.example", http_proxy=proxy)
+        assert said.startswith(
+            f"org/model: is not in the local cache, and http_proxy names the proxy {proxy} for hub.example: "
+        )
+        assert said.endswith(
+            "; or unset it (unset http_proxy), or add hub.example to NO_PROXY; or bring it there: hf download org/model"
+        )
 
 
 def test_folders_are_known_by_content(tmp_path: Path) -> None:

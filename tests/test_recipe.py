@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ostensive.errors import SettingsError
-from ostensive.recipe import Recipe, dump, merge, parse_assignments, parse_yaml, read_yaml, recipe_hash
+from ostensive.recipe import CorpusSettings, Recipe, dump, merge, parse_assignments, parse_yaml, read_yaml, recipe_hash
 from ostensive.settings import validate
 
 
@@ -75,3 +75,77 @@ def test_the_recipe_hash_changes_with_what_rows_depend_on_and_with_nothing_else(
     base = recipe(kind="served", model="m")
     assert recipe_hash(base) == recipe_hash(recipe(kind="served", model="m", max_in_flight=3, api_key="sk"))
     assert recipe_hash(base) != recipe_hash(recipe(kind="served", model="n"))
+
+
+def corpus(**changes: object) -> CorpusSettings:
+    values = {"license": "cc0-1.0", "source": "mine", **changes}
+    return validate(Recipe, {"recipe": "r", "corpus": values}, "r.yaml").corpus
+
+
+def test_licence_and_language_become_what_the_hub_takes() -> None:
+    one = corpus(license="CC-BY-4.0", language="English")
+    assert (one.license, one.language, one.languages) == ("cc-by-4.0", "en", ("en",))
+    several = corpus(language=[False, "Swedish, fi", "FI", "en-us"])  # `[no, Swedish, ...]` in YAML
+    assert several.language == ["no", "sv", "fi", "en-US"]
+    other = corpus(license="OTHER", license_name=" My own Licence 1.0", license_link="LICENSE.md")
+    assert (other.license, other.license_name, other.license_link) == ("other", "my-own-licence-1.0", "LICENSE.md")
+    for made in (one, several, other):
+        whole = Recipe(recipe="r", corpus=made)
+        again = validate(Recipe, parse_yaml(dump(whole), "x"), "x")
+        assert again == whole, "what is written reads back"
+        assert recipe_hash(again) == recipe_hash(whole)
+    assert recipe_hash(Recipe(recipe="r", corpus=one)) == recipe_hash(
+        Recipe(recipe="r", corpus=corpus(license="cc by 4.0", language="en"))
+    ), "two ways of saying the same"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"license": "CC-BY"},
+            "license: an id of the Hub's list is expected (nearest: cc-by-4.0, cc-by-3.0 or cc-by-2.5), or `other` with"
+            " the name in corpus.license_name, not 'CC-BY'",
+        ),
+        (
+            {"license": "Ours"},
+            "license: an id of the Hub's list is expected, or `other` with the name in corpus.license_name, not 'Ours'",
+        ),
+        (
+            {"license_name": "ours"},
+            "license_name: this is for a corpus.license that is `other`, and it is `cc0-1.0`, not 'ours'",
+        ),
+        (
+            {"license_link": "https://x.example"},
+            "license_link: this is for a corpus.license that is `other`, and it is `cc0-1.0`, not 'https://x.example'",
+        ),
+        (
+            {"license": "other", "license_name": "a/b"},
+            "license_name: a name of letters, digits, '-', '.', '_' and '+' is expected, such as my-licence-1.0, not "
+            "'a/b'",
+        ),
+        (
+            {"license": "other", "license_link": "terms.txt"},
+            "license_link: an address that starts with https://, or LICENSE or LICENSE.md is expected, not 'terms.txt'",
+        ),
+        (
+            {"language": "Englsih"},
+            "language: a code of ISO 639, a tag of BCP 47 or a language's name is expected (nearest: en or bn), not "
+            "'Englsih'",
+        ),
+        (
+            {"language": "en, Englsih"},
+            "language: 'Englsih': a code of ISO 639, a tag of BCP 47 or a language's name is expected (nearest: en or "
+            "bn), not 'en, Englsih'",
+        ),
+        ({"language": ["en", 3]}, "language: a language is expected, or a list of them, not ['en', 3]"),
+        ({"language": []}, "language: a language is expected, or a list of them, not []"),
+        ({"language": " , "}, "language: a language is expected, or a list of them, not ' , '"),
+    ],
+)
+def test_a_licence_or_language_that_the_hub_refuses_is_told_with_the_nearest(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        corpus(**changes)
+    assert str(caught.value) == f"r.yaml: corpus.{message}"

@@ -7,8 +7,9 @@ from typing import Final
 from ostensive.sqlite_files import FileKind
 
 # `judgements` only grows. What an annotator thinks of an item now is the last row there is for the two of them, unless
-# that row takes back what was said before (`answers` is null); the view `standing` is that rule. Times are seconds
-# since the epoch.
+# that row takes back what was said before (`answers` is null); the view `standing` is that rule. `imports` has what
+# came from elsewhere as it was last; an annotation without an id there has '' for it, one without a time 0. Times are
+# seconds since the epoch.
 _SCHEMA: Final = """
 CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE annotators (name TEXT PRIMARY KEY, folded TEXT NOT NULL UNIQUE, since REAL NOT NULL);
@@ -23,6 +24,11 @@ CREATE TABLE judgements (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, item_id TEXT NOT NULL, annotator TEXT NOT NULL,
     answers TEXT, takes_back INTEGER, swapped INTEGER NOT NULL, source TEXT NOT NULL, judged_at REAL NOT NULL);
 CREATE INDEX judgements_by_item ON judgements (task, annotator, item_id, sequence);
+CREATE TABLE imports (
+    task TEXT NOT NULL, item_id TEXT NOT NULL, annotation_id TEXT NOT NULL, created_at REAL NOT NULL,
+    annotator TEXT NOT NULL, answers TEXT NOT NULL, updated_at REAL,
+    PRIMARY KEY (task, item_id, annotation_id, created_at, annotator));
+CREATE TABLE foreign_users (user_id TEXT NOT NULL, annotator TEXT NOT NULL, PRIMARY KEY (user_id, annotator));
 CREATE VIEW standing AS SELECT * FROM judgements AS one WHERE answers IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM judgements AS later WHERE later.task = one.task AND later.annotator = one.annotator
     AND later.item_id = one.item_id AND later.sequence > one.sequence);
@@ -36,7 +42,7 @@ def _fill(cursor: sqlite3.Cursor) -> None:
 JUDGEMENTS: Final = FileKind(
     what="a file of judgements",
     application_id=0x6F737461,  # "osta"
-    version=2,
+    version=3,
     schema=_SCHEMA,
     instead="move it away",
     again="save again",
@@ -54,6 +60,18 @@ INSERT INTO items VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (task, item_id) DO UPDAT
 ADD_JUDGEMENT: Final = (
     "INSERT INTO judgements (task, item_id, annotator, answers, takes_back, swapped, source, judged_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+KEEP_IMPORT: Final = "INSERT OR REPLACE INTO imports VALUES (?, ?, ?, ?, ?, ?, ?)"
+IMPORTED: Final = (
+    "SELECT answers, updated_at, annotation_id FROM imports WHERE task = ? AND item_id = ? AND annotator = ?"
+)
+RENAME: Final = (
+    "UPDATE OR IGNORE assignments SET annotator = :new WHERE annotator = :old",
+    "DELETE FROM assignments WHERE annotator = :old",
+    "UPDATE judgements SET annotator = :new WHERE annotator = :old",
+    "UPDATE OR REPLACE imports SET annotator = :new WHERE annotator = :old",
+    "UPDATE OR REPLACE foreign_users SET annotator = :new WHERE annotator = :old",
+    "DELETE FROM annotators WHERE name = :old",
 )
 STANDING_ANSWERS: Final = "SELECT answers FROM standing WHERE task = ?"
 NEXT_ITEM: Final = f"""

@@ -2,8 +2,9 @@
 
 A task has the item in `data` and one annotation for each annotator; each answer is a result of type `choices` whose
 `from_name` is our question. Label Studio knows annotators by numbers of its own, so that the name travels in the `meta`
-of the results, where there is one, and in `completed_by` otherwise. The format is that of its documentation, "Label
-Studio JSON format of annotated tasks"; the flattened JSON-MIN has one annotator a task.
+of the results, where there is one, and in `completed_by` otherwise: a number, or an object with an e-mail address too,
+depending on how one exports (`foreign.py`). The format is that of its documentation, "Label Studio JSON format of
+annotated tasks"; the flattened JSON-MIN has one annotator a task.
 """
 
 import json
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final  # Any: JSON values
 from xml.sax.saxutils import quoteattr
 
+from critics.annotation.foreign import ForeignJudgement, numbered, recognised
 from critics.annotation.items import Item, candidate_item
 from critics.annotation.serving import DEFAULT_OPTIONS, AnnotatedRun, AnnotateOptions, stock
-from critics.annotation.store import MAX_NAME_LENGTH, ForeignJudgement, Standing, open_store
+from critics.annotation.store import AnnotationStore, Standing, open_store
 from critics.annotation.tasks import TASKS, AnswerError, Question, Task, check_answers
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors, write_text
@@ -80,18 +82,35 @@ def from_label_studio(
             rows = (row for path in paths for row in partitions.read_kept(path, run.kind.candidate))
             items = {row.row_id: candidate_item(task, row, run.kind) for row in rows if row.row_id in asked} | items
         found = from_tasks(tasks, items)
-        for line in found.left_out:
-            on_note(f"{file}: {line}")
+        notes = list(found.left_out)
         store.add_items(list({one.item.item_id: one.item for one in found.judgements}.values()))
-        judgements = []
-        for one in found.judgements:
-            try:
-                name = store.enter_annotator(one.annotator[:MAX_NAME_LENGTH])
-            except AnswerError as error:
-                on_note(f"{file}: annotator {one.annotator!r}: {error}")
-                continue
-            judgements.append(replace(one, annotator=name))
-        return store.record_imported(judgements, file.name)
+        judgements = _by_annotators(store, found.judgements, notes.append)
+        added = store.record_imported(judgements, file.name)
+    for line in notes:
+        on_note(f"{file}: {line}")
+    return added
+
+
+def _by_annotators(
+    store: AnnotationStore, given: Sequence[ForeignJudgement], on_note: Callable[[str], None]
+) -> list[ForeignJudgement]:
+    """The judgements by the names of the store's annotators, entered there; those by what is no name are left out."""
+    found = recognised(given, store.taken_in(), store.foreign_users())
+    for line in found.notes:
+        on_note(line)
+    names: dict[str, str | None] = {}
+    for name in {*(one.annotator for one in found.judgements), *found.renamed.values()}:
+        try:
+            names[name] = store.enter_annotator(name, is_foreign=True)
+        except AnswerError as error:
+            names[name] = None
+            on_note(f"annotator {name!r}: {error}")
+    for old, new in found.renamed.items():
+        if (now := names[new]) is not None:
+            store.rename_annotator(old, now)
+            on_note(f"{old}, who judged earlier, is {now}")
+    judgements = ((one, names[one.annotator]) for one in found.judgements)
+    return [replace(one, annotator=name) for one, name in judgements if name is not None]
 
 
 def to_tasks(items: Iterable[Item], standing: Iterable[Standing], image_address: Callable[[Item], str]) -> list[Json]:
@@ -149,9 +168,11 @@ def labeling_config(task: Task, fields: Sequence[str]) -> str:
 def read_tasks(path: Path) -> list[Json]:
     """The tasks in an export of Label Studio; raises `SettingsError` for what is none."""
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(path.read_text("utf-8-sig"))  # some programs put a byte order mark before it
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path} is nested too deeply; an export of Label Studio as JSON is expected") from error
     except ValueError as error:
         raise SettingsError(f"{path} is not JSON ({error}); an export of Label Studio as JSON is expected") from error
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
@@ -170,18 +191,23 @@ def from_tasks(tasks: Sequence[Json], items: Mapping[str, Item]) -> Imported:
         if item is None:
             left_out.append(f"task {number}: its item_id is {item_id_of(task)!r}, which this run does not have")
             continue
-        for place, annotation in enumerate(task.get("annotations") or [], 1):
+        annotations = task.get("annotations") or []
+        if not isinstance(annotations, list):
+            left_out.append(f"task {number}: its annotations are {annotations!r:.40}; a list is expected")
+            continue
+        for place, annotation in enumerate(annotations, 1):
             where = f"task {number}, annotation {place}"
             if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
                 left_out.append(f"{where}: it was skipped")
                 continue
-            results = [result for result in annotation.get("result") or [] if isinstance(result, dict)]
+            given = annotation.get("result")
+            results = [result for result in given if isinstance(result, dict)] if isinstance(given, list) else []
             try:
                 answers = check_answers(TASKS[item.task], dict(_given(TASKS[item.task], results)))
             except AnswerError as error:
                 left_out.append(f"{where}: {error}")
                 continue
-            judgements.append(ForeignJudgement(item, _annotator(annotation, results), answers))
+            judgements.append(_judgement(item, annotation, results, answers))
     return Imported(tuple(judgements), tuple(left_out))
 
 
@@ -208,13 +234,50 @@ def _value(question: Question, given: str) -> str:
     return next((one.value for one in question.options if plain in (one.value, one.text.casefold())), given)
 
 
-def _annotator(annotation: Json, results: Iterable[Json]) -> str:
+def _judgement(item: Item, annotation: Json, results: Iterable[Json], answers: Mapping[str, str]) -> ForeignJudgement:
+    user_id, name = _annotator(annotation, results)
+    return ForeignJudgement(
+        item,
+        name,
+        answers,
+        annotation_id=_id(annotation.get("id")),
+        user_id=user_id,
+        created_at=_moment(annotation.get("created_at")),
+        updated_at=_moment(annotation.get("updated_at")),
+    )
+
+
+def _annotator(annotation: Json, results: Iterable[Json]) -> tuple[str | None, str]:
+    """The user id, where there is one that says who judged, and the name."""
     for result in results:
         meta = result.get("meta")
         if isinstance(meta, dict) and isinstance(meta.get("annotator"), str):
-            return str(meta["annotator"])
+            return None, str(meta["annotator"])
     by = annotation.get("completed_by")
     if isinstance(by, dict):
-        names = [str(by[key]) for key in ("email", "username", "first_name") if by.get(key)]
-        by = names[0] if names else by.get("id")
-    return by if isinstance(by, str) else f"Label Studio {by}" if by is not None else "Label Studio"
+        whole = " ".join(str(by[key]) for key in ("first_name", "last_name") if by.get(key))
+        names = [str(name) for name in (by.get("email"), by.get("username"), whole) if name]
+        user_id = _id(by.get("id"))
+        if names:
+            return user_id, names[0]
+        by = user_id
+    elif isinstance(by, str) and not by.strip().isdecimal():
+        return None, by
+    user_id = _id(by)
+    return user_id, "Label Studio" if user_id is None else numbered(user_id)
+
+
+def _id(value: object) -> str | None:
+    return str(value).strip() or None if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _moment(value: object) -> float | None:
+    """A time of Label Studio's in seconds since the epoch; None for what is none."""
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    except (OverflowError, OSError):
+        return None

@@ -1,8 +1,8 @@
 """The store of a run's judgements: who was given what, what they said, and what they took back.
 
-Each judgement is one row and is never changed or removed; taking one back adds a row that says so. A call returns when
-what it wrote is on the disk. All methods may be called from any thread between `__enter__` and `__exit__`, and several
-processes may have the same file open.
+Each judgement is one row and is never changed or removed, but for the name of somebody who turns out to be another;
+taking one back adds a row that says so. A call returns when what it wrote is on the disk. All methods may be called
+from any thread between `__enter__` and `__exit__`, and several processes may have the same file open.
 """
 
 import json
@@ -19,6 +19,7 @@ from typing import Final, Self
 
 from critics.annotation import database
 from critics.annotation.assignment import Assignment, choose_image, is_swapped
+from critics.annotation.foreign import MAX_FOREIGN_NAME, ForeignJudgement, TakenIn
 from critics.annotation.items import Item
 from critics.annotation.tasks import TASKS, AnswerError, check_answers
 from ostensive.errors import SettingsError
@@ -41,15 +42,6 @@ class Standing:
     swapped: bool  # whether the two sides were shown in the other order; the answers are in the item's own
     source: str  # "page", or the file that was imported
     judged_at: float  # seconds since the epoch
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignJudgement:
-    """What somebody said of an item elsewhere than on the page."""
-
-    item: Item
-    annotator: str
-    answers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +93,16 @@ class AnnotationStore:
         with self._transaction() as db:
             return bytes.fromhex(db.execute("SELECT value FROM secrets WHERE name = 'forms'").fetchone()[0])
 
-    def enter_annotator(self, name: str) -> str:
+    def enter_annotator(self, name: str, *, is_foreign: bool = False) -> str:
         """The annotator of that name as first written, entered if new. Raises `AnswerError` for what is no name.
 
-        Case, width and spaces do not count, so that one person is not taken for two.
+        Case, width and spaces do not count, so that one person is not taken for two. Names that come from elsewhere may
+        be longer.
         """
         shown = " ".join(unicodedata.normalize("NFC", name).split())
-        if not shown or len(shown) > MAX_NAME_LENGTH or any(unicodedata.category(c)[0] == "C" for c in shown):
-            raise AnswerError(f"a name of 1 to {MAX_NAME_LENGTH} visible characters is expected")
+        most = MAX_FOREIGN_NAME if is_foreign else MAX_NAME_LENGTH
+        if not shown or len(shown) > most or any(unicodedata.category(c)[0] == "C" for c in shown):
+            raise AnswerError(f"a name of 1 to {most} visible characters is expected")
         folded = unicodedata.normalize("NFKC", shown).casefold()
         with self._transaction() as db:
             db.execute("INSERT OR IGNORE INTO annotators VALUES (?, ?, ?)", (shown, folded, self._clock()))
@@ -188,16 +182,48 @@ class AnnotationStore:
                 )
             self._insert(db, (task, item_id, annotator), answers, swapped=swapped, source="page")
 
+    def rename_annotator(self, old: str, new: str) -> None:
+        """Files all that was said by `old` under `new`, both of them annotators already; what was said last stands."""
+        with self._transaction() as db:
+            for statement in database.RENAME:
+                db.execute(statement, {"old": old, "new": new})
+
+    def taken_in(self) -> list[TakenIn]:
+        """The annotations that came from elsewhere, of those that have an id there."""
+        query = "SELECT task, item_id, annotation_id, nullif(created_at, 0), annotator FROM imports WHERE annotation_id"
+        with self._transaction() as db:
+            return [TakenIn(*row) for row in db.execute(f"{query} <> ''")]
+
+    def foreign_users(self) -> dict[str, set[str]]:
+        """The annotators that came from elsewhere with each user id."""
+        found: dict[str, set[str]] = {}
+        with self._transaction() as db:
+            for user_id, annotator in db.execute("SELECT user_id, annotator FROM foreign_users"):
+                found.setdefault(user_id, set()).add(annotator)
+        return found
+
     def record_imported(self, judgements: Sequence[ForeignJudgement], source: str) -> int:
-        """Adds judgements of known items by known annotators, all or none; returns how many were not there already."""
+        """Adds judgements of known items by known annotators, all or none; returns how many were not there already.
+
+        What has come in before as it is, or in a later state, changes nothing, whatever has been said since.
+        """
         checked = [(one, check_answers(TASKS[one.item.task], one.answers)) for one in judgements]
         added = 0
         with self._transaction() as db:
             for one, answers in checked:
-                item = one.item
+                item, text = one.item, json.dumps(answers, sort_keys=True)
+                if one.user_id is not None:
+                    db.execute("INSERT OR IGNORE INTO foreign_users VALUES (?, ?)", (one.user_id, one.annotator))
                 assignment = (item.task, item.image_id, one.annotator, self._clock())
                 db.execute("INSERT OR IGNORE INTO assignments VALUES (?, ?, ?, ?)", assignment)
                 key = (item.task, item.item_id, one.annotator)
+                if _is_old(one, text, db.execute(database.IMPORTED, key).fetchall()):
+                    continue
+                annotation = (one.annotation_id or "", one.created_at or 0.0)
+                db.execute(
+                    database.KEEP_IMPORT,
+                    (item.task, item.item_id, *annotation, one.annotator, text, one.updated_at),
+                )
                 added += self._insert(db, key, answers, swapped=False, source=source)
         return added
 
@@ -285,6 +311,17 @@ _IS_GIVEN: Final = (
     "SELECT 1 FROM items JOIN assignments USING (task, image_id) WHERE task = ? AND item_id = ? AND annotator = ?"
 )
 _TEXTS_OF: Final = "SELECT texts FROM items WHERE task = ? AND item_id = ?"
+
+
+def _is_old(one: ForeignJudgement, text: str, earlier: Sequence[tuple[str, float | None, str]]) -> bool:
+    """Whether a judgement has come in as it is, or was overtaken by a later one; `earlier` are those of the person."""
+    for answers, updated_at, annotation_id in earlier:
+        times_known = one.updated_at is not None and updated_at is not None
+        if times_known and one.updated_at < updated_at:  # type: ignore[operator] # both are known
+            return True
+        if annotation_id == (one.annotation_id or "") and answers == text:
+            return True
+    return False
 
 
 def _texts_json(item: Item) -> str:

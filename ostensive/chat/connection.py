@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ostensive.chat.endpoint import Endpoint, ServedModelSettings
-from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, RetryDecision, retry_after_s
+from ostensive.chat.proxies import http_options
+from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, RetryDecision, decide_on_status, retry_after_s
 from ostensive.chat.server_errors import read_complaint
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Connection:
     def open(self) -> None:
         """Makes the client; nothing is sent."""
         import httpx2
-        from openai import AsyncOpenAI, DefaultAioHttpClient
+        from openai import AsyncOpenAI, DefaultAioHttpClient, DefaultAsyncHttpxClient
 
         timeout = httpx2.Timeout(
             connect=self._settings.connect_timeout_s,
@@ -57,13 +58,15 @@ class Connection:
         )
         # None would leave aiohttp its own limit, which is 100.
         limits = httpx2.Limits(max_connections=self._settings.max_in_flight, keepalive_expiry=_KEEPALIVE_S)
+        proxy = self.endpoint.proxy
+        # The transport of aiohttp knows no SOCKS; httpx2's own does, and is slower.
+        make_client = DefaultAsyncHttpxClient if proxy is not None and proxy.is_socks else DefaultAioHttpClient
         self._client = AsyncOpenAI(
             base_url=self.endpoint.base_url,
             api_key=self.endpoint.api_key.get_secret_value(),
             timeout=timeout,
             max_retries=0,
-            # Proxies of the environment are for other machines than this one.
-            http_client=DefaultAioHttpClient(timeout=timeout, limits=limits, trust_env=not self.endpoint.loopback),
+            http_client=make_client(timeout=timeout, limits=limits, **http_options(self.endpoint.base_url, proxy)),
         )
 
     async def close(self) -> None:
@@ -105,20 +108,30 @@ class Connection:
 
     def _failed(self, error: "APIConnectionError") -> FailedAttempt:
         import aiohttp
+        import httpcore2  # what carries requests through a SOCKS proxy
 
         causes = list(_causes(error))
         # The transport calls every broken connection a time-out of the connect phase; the first cause tells.
         text = f"{type(causes[-1]).__name__}: {causes[-1]}"
-        if any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes):
-            return FailedAttempt(UNREACHABLE, self.endpoint.line(text))
-        if any(isinstance(cause, aiohttp.ConnectionTimeoutError) for cause in causes):
-            return FailedAttempt(UNREACHABLE, f"no connection within {self._settings.connect_timeout_s:g} s")
+        refused = next((cause for cause in causes if isinstance(cause, aiohttp.ClientHttpProxyError)), None)
+        if refused is not None:
+            return FailedAttempt(decide_on_status(refused.status, None), f"status {refused.status}{self._way()}")
+        unreachable = (aiohttp.ClientConnectorError, httpcore2.ConnectError, httpcore2.ProxyError)
+        if any(isinstance(cause, unreachable) for cause in causes):
+            return FailedAttempt(UNREACHABLE, self.endpoint.line(text) + self._way())
+        if any(isinstance(cause, aiohttp.ConnectionTimeoutError | httpcore2.ConnectTimeout) for cause in causes):
+            waited_s = self._settings.connect_timeout_s
+            return FailedAttempt(UNREACHABLE, f"no connection within {waited_s:g} s{self._way()}")
         if any(isinstance(cause, TimeoutError) for cause in causes):
             silence_s = self._settings.read_timeout_s
             return FailedAttempt(
                 TIMED_OUT, f"the server was silent for {silence_s:g} s ({self._settings.section}.read_timeout_s)"
             )
         return FailedAttempt(DISCONNECTED, self.endpoint.line(text))
+
+    def _way(self) -> str:
+        proxy = self.endpoint.proxy
+        return "" if proxy is None else f", by the proxy of {proxy.named_by}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from ostensive.chat.key_scrubbing import answer_without_key, without_key
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceSettings, PriceTable
+from ostensive.chat.proxies import Proxy, http_options, proxy_for
 from ostensive.chat.records import Sampling
 from ostensive.chat.settings import ChatModelSettings
 from ostensive.errors import AccessRefusedError, SettingsError
@@ -115,7 +116,7 @@ class ServedModelSettings(ChatModelSettings):
 
         One request for the list of models, before any work, which costs nothing. Only a refused key is taken for an
         answer: a server may lack the list, a key may be allowed to chat and not to list, and a server that is not up
-        yet will be asked again later. Raises `SettingsError` if the address is unusable or the key is missing.
+        yet will be asked again later. Raises `SettingsError` as `resolve_endpoint` does.
         """
         import httpx2
         import openai
@@ -126,7 +127,7 @@ class ServedModelSettings(ChatModelSettings):
             api_key=endpoint.api_key.get_secret_value(),
             timeout=self.connect_timeout_s,
             max_retries=0,
-            http_client=openai.DefaultHttpxClient(trust_env=not endpoint.loopback),
+            http_client=openai.DefaultHttpxClient(**http_options(endpoint.base_url, endpoint.proxy)),
         ) as client:
             try:
                 client.get("/models", cast_to=httpx2.Response)
@@ -164,6 +165,7 @@ class Endpoint:
     base_url: str
     api_key: SecretStr
     loopback: bool
+    proxy: Proxy | None = None
 
     def scrub(self, text: str) -> str:
         """`text`, which is no answer, without the key."""
@@ -181,7 +183,7 @@ class Endpoint:
 
 
 def resolve_endpoint(settings: ServedModelSettings, environment: Mapping[str, str]) -> Endpoint:
-    """The endpoint of a teacher; raises `SettingsError` if the address is unusable or the key is missing."""
+    """The endpoint of a teacher; raises `SettingsError` if address or proxy are unusable or the key is missing."""
     given = settings.base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
     try:
         parts = urlsplit(given.strip())
@@ -217,7 +219,9 @@ def resolve_endpoint(settings: ServedModelSettings, environment: Mapping[str, st
         raise SettingsError(
             f"the key in {settings.key_variable} or {settings.section}.api_key has characters that no key has"
         )
-    return Endpoint(base_url, SecretStr(key), loopback)
+    # Proxies of the environment are for other machines than this one.
+    proxy = None if loopback else proxy_for(base_url, environment)
+    return Endpoint(base_url, SecretStr(key), loopback, proxy)
 
 
 def _is_loopback(host: str) -> bool:

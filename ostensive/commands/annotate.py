@@ -130,13 +130,15 @@ def _label_studio(
 def agreement_lines(found: "Mapping[str, Sequence[QuestionAgreement]]") -> Iterator[str]:
     """A table for each task, and under each question the annotators two by two."""
     for task, questions in found.items():
-        yield f"{task:<24}{'items':>9}{'the same':>10}{'nominal':>9}{'ordinal':>9}{'kappa':>8}"
+        pairs = [f"  {pair.first}, {pair.second}" for one in questions for pair in one.pairs]
+        width = max(24, *(len(names) + 1 for names in pairs)) if pairs else 24
+        yield f"{task:<{width}}{'items':>9}{'the same':>10}{'nominal':>9}{'ordinal':>9}{'kappa':>8}"
         for one in questions:
             alphas = f"{_figure(one.alpha_nominal):>9}{_figure(one.alpha_ordinal):>9}"
-            yield f"{one.question:<24}{one.items:>9,}{_share(one.same_share):>10}{alphas}"
+            yield f"{one.question:<{width}}{one.items:>9,}{_share(one.same_share):>10}{alphas}"
             for pair in one.pairs:
                 names = f"  {pair.first}, {pair.second}"
-                yield f"{names:<24}{pair.items:>9,}{_share(pair.same_share):>10}{'':>18}{_figure(pair.kappa):>8}"
+                yield f"{names:<{width}}{pair.items:>9,}{_share(pair.same_share):>10}{'':>18}{_figure(pair.kappa):>8}"
     yield "nominal, ordinal: Krippendorff's alpha; kappa: Cohen's. 1 is full agreement, 0 is chance, - is undefined."
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from ostensive.fingerprint import fingerprint
 from ostensive.images.paths import shown_name
 from ostensive.images.settings import ANNOTATION_FIELDS
+from ostensive.licenses import license_key
 from ostensive.records import Annotation, NamedText
 
 IMAGE_FIELDS: Final = ("split", "source", "license")
@@ -118,7 +119,9 @@ def settle(items: Sequence[RawAnnotation]) -> Settled:
     image: dict[str, str | None] = {}
     for name, reason in zip(IMAGE_FIELDS, (SPLITS, SOURCES, LICENSES), strict=True):
         values = sorted({value for item in left if (value := getattr(item, name)) is not None})
-        holds = {None} if name == "license" and len(values) > 1 else {None, *values[:1]}
+        holds = {None, *values[:1]}
+        if name == "license":  # one licence may be written in several ways
+            holds = {None} if len({license_key(value) for value in values}) > 1 else {None, *values}
         losses += [
             AnnotationLoss(
                 reason, item.place, f"{getattr(item, name):.60}, another has {_other(values, item, name):.60}"

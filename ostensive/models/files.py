@@ -15,6 +15,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from ostensive.chat.proxies import proxy_problem
 from ostensive.errors import SettingsError
 from ostensive.models.digests import folder_digest
 
@@ -163,6 +164,8 @@ def _why_not(error: Exception, name: str, revision: str, file: str) -> str:
         return f"{name}: has no {file} at revision {revision!r} on the Hugging Face Hub, so it is no model of this kind"
     if isinstance(error, errors.OfflineModeIsEnabled):
         return f"{name}: is not in the local cache, and HF_HUB_OFFLINE is set; unset it, or bring it there: {fetch}"
+    if not isinstance(error, OSError) and (problem := proxy_problem(constants.ENDPOINT)):
+        return f"{name}: is not in the local cache, and {problem}; or bring it there: {fetch}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     problem = f"{type(error).__name__}{f': {lines[0]:.150}' if lines else ''}"
     return (
