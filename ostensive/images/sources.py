@@ -35,7 +35,6 @@ from ostensive.images.refusals import DataSetUnusableError, NoImageColumnError, 
 from ostensive.images.settings import IntakeSettings
 
 _MAX_LIST_BYTES: Final = 1 << 30
-_IN_TARS: Final = "if the images are in tars beside it, give the tar, or a list of the tars"
 
 
 def list_items(path: str | os.PathLike[str], settings: IntakeSettings) -> list[SourceItem]:
@@ -121,7 +120,14 @@ class _DataSets:
         if self._without_images and all(item.problem is not None for item in self.items):
             others = len(self.items) - 1
             more = f" (and {others} more from which nothing can be taken)" if others else ""
-            raise SettingsError(f"{self._without_images[0]}{more}; {_IN_TARS}")
+            raise SettingsError(f"{self._without_images[0]}{more}{_remedy(self._settings)}")
+
+
+def _remedy(settings: IntakeSettings) -> str:
+    """What to do about a table without images, where it is not another `intake.column`."""
+    if settings.column is not None:
+        return ""
+    return "; if the images are in tars beside it, give the tar, or a list of the tars"
 
 
 def _metadata_file(path: str, root: str) -> FoundFile:
@@ -168,7 +174,7 @@ def _file_items(path: str, shown: str, settings: IntakeSettings, sidecars: Sidec
         try:
             return list(IMAGE_FILES[suffix_of(name)].items(path, name, settings, sidecars))
         except NoImageColumnError as error:
-            raise SettingsError(f"{error}; {_IN_TARS}") from error
+            raise SettingsError(f"{error}{_remedy(settings)}") from error
     return _listed_items(path, shown, settings, sidecars)
 
 
