@@ -327,6 +327,8 @@ def test_one_image_among_many_refused_is_a_run_preview_and_estimate(tmp_path: Pa
         "\n=== images ===\nscene 0017.jpg  96 x 72"
     )
     assert "images      40 (estimated from 1)" in call("estimate", "localized", "--images", images).stdout
+    (images / "phone.heic").write_bytes(b"x")  # refused when it is listed
+    assert "images      40 (estimated from 1)" in call("estimate", "localized", "--images", images).stdout
     out = tmp_path / "run"
     sets = ["--set", "run.max_failed_share=1"]
     done = call("build", "localized", "--images", images, "--out", out, "--quiet", *LICENCE, *sets)

@@ -485,7 +485,7 @@ def test_batches_keep_the_rows_of_an_image_together() -> None:
 # ---- a run without images -------------------------------------------------------------------------------------------
 
 
-def broken(folder: Path, count: int) -> Path:
+def write_broken(folder: Path, count: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         (folder / f"broken {number:04d}.jpg").write_bytes(b"GIF no" if number % 3 else b"")
@@ -493,7 +493,7 @@ def broken(folder: Path, count: int) -> Path:
 
 
 def test_a_run_into_which_no_image_came_opens_no_stage_and_says_why(run: RunFolder, tmp_path: Path) -> None:
-    images = broken(tmp_path / "images", 20)  # more partitions than the queues between stages hold
+    images = write_broken(tmp_path / "images", 20)  # more partitions than the queues between stages hold
     stages = [verbalize(), ask()]
     for _again in range(2):
         with pytest.raises(NoImagesError) as caught:
@@ -510,7 +510,7 @@ def test_a_run_into_which_no_image_came_opens_no_stage_and_says_why(run: RunFold
 
 @pytest.mark.parametrize("first", [0, 7, 19])
 def test_partitions_without_images_do_not_hold_up_the_one_with_some(run: RunFolder, tmp_path: Path, first: int) -> None:
-    images = broken(tmp_path / "images", 20)
+    images = write_broken(tmp_path / "images", 20)
     write_scenes(tmp_path / "scenes", 1)
     (tmp_path / "scenes" / "scene 0000.jpg").rename(images / f"broken {first:04d}.jpg")
     stages = [verbalize(partitions_at_once=2), ask()]
@@ -549,7 +549,7 @@ def test_a_run_that_is_stopped_before_any_image_came_is_interrupted(run: RunFold
     stop.set()
     stage = verbalize()
     with pytest.raises(Interrupted):
-        carry_out(run, broken(tmp_path / "images", 4), [stage], stop=stop)
+        carry_out(run, write_broken(tmp_path / "images", 4), [stage], stop=stop)
     assert stage.entered == 0
 
 

@@ -30,7 +30,7 @@ class ModelEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Totals over all images, and what each chat model has of them."""
+    """Totals over all images that were not refused when they were listed, and what each chat model has of them."""
 
     images: int
     sampled_images: int
@@ -47,7 +47,7 @@ def estimate(recipe: Recipe, kind: RecipeKind, given: Sources, options: BuildOpt
     Replies are scripted, so a wordier model costs more; duplicates among the images make it cheaper. Raises
     `NoImagesError` where no image can be taken in.
     """
-    items = given.items
+    items = [item for item in given.items if item.problem is None] or given.items  # others are refused for sure
     step = max(1, len(items) // SAMPLE_IMAGES)
     rehearsal = rehearse(recipe, kind, items[::step][:SAMPLE_IMAGES], given.annotations)
     if not rehearsal.images:
