@@ -548,3 +548,12 @@ def test_names_that_are_no_unicode_are_joined_as_they_are_published(photos: Path
     assert [*read(photos, given).items] == [*parts.values()]
     write_rows(photos / os.fsdecode(b"d\xe9") / "metadata.csv", [{"file_name": "e 50%.jpg", "label": "x"}])
     assert [*read(photos).items] == [sources[1]]
+
+
+def test_the_place_of_a_loss_in_a_tar_is_text_whatever_the_sample_is_called(tmp_path: Path) -> None:
+    names = [os.fsdecode(b"\xe9"), "9\u202fAM", "\x1b"]
+    members = [(f"{name}.{suffix}", body) for name in names for suffix, body in (("jpg", jpeg(1)), ("json", b"[1]"))]
+    found = read(write_tar(tmp_path / "t\u202f.tar", members))
+    places = [place for _, place, _ in losses_of(found)]
+    assert places == ["t\u202f.tar, sample \\xe9", "t\u202f.tar, sample 9\u202fAM", "t\u202f.tar, sample \x1b"]
+    assert pa.array(places).to_pylist() == places

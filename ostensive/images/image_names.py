@@ -34,11 +34,11 @@ class ImageNames:
     def at(self, path: str) -> str | None:
         """The key of the image at exactly this path."""
         for name in (path, posixpath.normpath(path)):
-            for key in (storable_path(name), name):  # it may be written as it is published
-                if key in self._keys:
-                    return key
+            if (key := storable_path(name)) in self._keys:
+                return key
         if self._composed is None:
-            self._composed = defaultdict(list)  # macOS stores an accent as a character of its own
+            # macOS stores an accent as a character of its own. What is no UTF-8 may be written as it is stored.
+            self._composed = defaultdict(list)
             for key in self._keys:
                 self._composed[_composed(key)].append(key)
         keys = self._composed.get(_composed(posixpath.normpath(path.replace("\\", "/"))), [])
