@@ -25,6 +25,10 @@ class BudgetReached(OstensiveError):  # noqa: N818 - it is not an error but a li
     """`--max-cost` or `--max-requests` is reached. The run continues with a larger budget."""
 
 
+class NoImagesError(OstensiveError):
+    """None of the images that were listed could be taken in. Nothing was loaded or asked, and no corpus is written."""
+
+
 class TooManyFailedError(OstensiveError):
     """More rows failed than `run.max_failed_share` allows. The corpus of the others is written."""
 

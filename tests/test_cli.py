@@ -1,15 +1,17 @@
 """The command line as a user meets it: real processes, exit status, one line for what is wrong."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
 import pytest
 import yaml
-from drawing import write_scenes
+from drawing import draw_scene, write_scenes
 from hardship import call
 
 COMMAND = [sys.executable, "-m", "ostensive"]
@@ -255,3 +257,104 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
         process.communicate(timeout=60)
     assert process.returncode == 130
     assert time.monotonic() - started < 5
+
+
+# ---- no image at all ------------------------------------------------------------------------------------------------
+
+
+def refused_folder(folder: Path, kind: str) -> Path:
+    """A folder of which nothing can be taken in, for one reason."""
+    folder.mkdir()
+    match kind:
+        case "links":
+            write_scenes(folder.parent / "elsewhere", 3)
+            for path in (folder.parent / "elsewhere").iterdir():
+                (folder / path.name).symlink_to(path)
+        case "pointers":
+            for number in range(3):
+                (folder / f"{number}.jpg").write_text("version https://git-lfs.github.com/spec/v1\n")
+        case "small":
+            for number in range(3):
+                draw_scene(number, width=40, height=40).resize((8, 8)).save(folder / f"{number}.png")
+        case "tar":
+            with tarfile.open(folder / "a.tar", "w") as tar:
+                for number in range(3):
+                    tar.addfile(tarfile.TarInfo(f"{number}.jpg"))
+        case "broken tar":
+            (folder / "a.tar").write_bytes(b"no tar at all")
+        case "phone":
+            (folder / "a.HEIC").write_bytes(b"x")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            "links",
+            "images: all 3 were refused (3 leads out of the folder); a link is not followed out of the folder: copy the"
+            " files with `cp -RL`, download them with `hf download --local-dir`, or give a list of the files",
+        ),
+        (
+            "pointers",
+            "images: all 3 were refused (3 not an image); look into one of them: pointers of Git LFS (`git lfs pull`)"
+            " and error pages of servers are none",
+        ),
+        ("small", "images: all 3 were refused (3 too small); lower intake.min_side"),
+        ("tar", "images: all 3 were refused (3 empty file); copy or download the files again"),
+        ("broken tar", "images: the only one was refused (1 unreadable); see what is wrong with one of them"),
+        ("phone", "images: the only one was refused (1 format not supported); convert the images to JPEG"),
+    ],
+)
+def test_a_run_into_which_no_image_came_is_a_failure_that_says_what_to_do(
+    tmp_path: Path, kind: str, message: str
+) -> None:
+    images, out = refused_folder(tmp_path / "images", kind), tmp_path / "run"
+    done = call("build", "localized", "--images", images, "--out", out, "--quiet", *LICENCE)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.complaint == f"{message}; the rows of {out}/images have the reason of each"
+    assert not (out / "corpus").exists()
+    assert f"run is NoImagesError: {message}" in call("status", out).stdout
+    for command in ("preview", "estimate"):
+        done = call(command, "localized", "--images", images)
+        assert (done.returncode, done.stdout, done.complaint) == (1, "", message)
+
+
+def test_one_image_among_many_refused_is_a_run_preview_and_estimate(tmp_path: Path) -> None:
+    images = write_scenes(tmp_path / "images", 1, first=17)  # beyond those that an estimate tries first
+    for number in range(40):
+        (images / f"scene {number:04d}.jpg").write_bytes(b"") if number != 17 else None
+    assert call("preview", "localized", "--images", images).stdout.startswith(
+        "\n=== images ===\nscene 0017.jpg  96 x 72"
+    )
+    assert "images      40 (estimated from 1)" in call("estimate", "localized", "--images", images).stdout
+    (images / "phone.heic").write_bytes(b"x")  # refused when it is listed
+    assert "images      40 (estimated from 1)" in call("estimate", "localized", "--images", images).stdout
+    out = tmp_path / "run"
+    sets = ["--set", "run.max_failed_share=1"]
+    done = call("build", "localized", "--images", images, "--out", out, "--quiet", *LICENCE, *sets)
+    assert (done.returncode, "about 1 image\n" in done.stdout) == (0, True)
+
+
+# ---- names of files on a terminal -----------------------------------------------------------------------------------
+
+
+def test_names_of_files_do_not_act_on_the_terminal(tmp_path: Path) -> None:
+    name = "a\x1b[2J\x07\x9b\u202e\n9.41\u202fAM.jpg"
+    shown = "a\\x1b[2J\\x07\\x9b\\u202e"
+    folder = tmp_path / "evil\x1b]0;x\x07"
+    folder.mkdir()
+    draw_scene(1).save(folder / name, "JPEG")
+    done = call("preview", "localized", "--images", folder)
+    assert f"{shown}\n9.41\u202fAM.jpg  96 x 72" in done.stdout
+    text = call("build", "localized", "--images", folder, "--out", tmp_path / "run\x85\x1b[", "--quiet", *LICENCE)
+    as_json = call(
+        "build", "localized", "--images", folder, "--out", tmp_path / "run\x85\x1b[", "--quiet", "--json", *LICENCE
+    )
+    assert "/run\\x85\\x1b[/corpus" in text.stdout
+    assert json.loads(as_json.stdout)["corpus"] == str(tmp_path / "run\x85\x1b[" / "corpus")
+    (folder / "empty").mkdir()
+    refused = call("build", "localized", "--images", folder / "empty", "--out", folder / "other", *LICENCE)
+    assert (refused.returncode, "evil\\x1b]0;x\\x07/empty: no image in this" in refused.complaint) == (2, True)
+    for done_ in (done, text, as_json, refused):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", done_.stdout + done_.stderr)

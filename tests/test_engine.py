@@ -17,7 +17,7 @@ from drawing import write_scenes
 from plain_services import plain_services
 
 from builders.localized.records import Qar
-from ostensive.errors import BudgetReached, Interrupted, RunLockedError, SettingsError, StorageError
+from ostensive.errors import BudgetReached, Interrupted, NoImagesError, RunLockedError, SettingsError, StorageError
 from ostensive.images.intake import Intake
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
@@ -480,3 +480,81 @@ def test_batches_keep_the_rows_of_an_image_together() -> None:
     assert [len({row.image_id for row in batch}) for batch in found] == [2, 2]
     assert list(batches(rows, None)) == [rows]
     assert list(batches([], 2)) == [] == list(batches([], None))
+
+
+# ---- a run without images -------------------------------------------------------------------------------------------
+
+
+def write_broken(folder: Path, count: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        (folder / f"broken {number:04d}.jpg").write_bytes(b"GIF no" if number % 3 else b"")
+    return folder
+
+
+def test_a_run_into_which_no_image_came_opens_no_stage_and_says_why(run: RunFolder, tmp_path: Path) -> None:
+    images = write_broken(tmp_path / "images", 20)  # more partitions than the queues between stages hold
+    stages = [verbalize(), ask()]
+    for _again in range(2):
+        with pytest.raises(NoImagesError) as caught:
+            carry_out(run, images, stages)
+        assert str(caught.value) == (
+            "images: all 20 were refused (13 not an image, 7 empty file); look into one of them: pointers of Git LFS"
+            " (`git lfs pull`) and error pages of servers are none; the rows of"
+            f" {run.path}/images have the reason of each"
+        )
+    assert [(stage.entered, stage.seen) for stage in stages] == [(0, []), (0, [])]
+    assert run.summary("images") == StageSummary("images", 20, 0, {}, {"empty file": 7, "not an image": 13})
+    assert run.all_partitions("verbalized") == {}
+
+
+@pytest.mark.parametrize("first", [0, 7, 19])
+def test_partitions_without_images_do_not_hold_up_the_one_with_some(run: RunFolder, tmp_path: Path, first: int) -> None:
+    images = write_broken(tmp_path / "images", 20)
+    write_scenes(tmp_path / "scenes", 1)
+    (tmp_path / "scenes" / "scene 0000.jpg").rename(images / f"broken {first:04d}.jpg")
+    stages = [verbalize(partitions_at_once=2), ask()]
+    carry_out(run, images, stages, size=1)
+    assert run.summary("images").kept == run.summary("candidates").inputs == 1
+    assert [len(run.partition_paths(name)) for name in ("images", "distinct", "verbalized", "candidates")] == [20] * 4
+    assert [stage.entered for stage in stages] == [1, 1]
+
+
+def test_stages_are_opened_when_the_first_image_is_there_and_before_all_are(run: RunFolder, tmp_path: Path) -> None:
+    images = write_scenes(tmp_path / "images", 9)
+    opened = threading.Event()
+
+    class Slow(TestStage):
+        @contextmanager
+        def opened(self, services: Services) -> Iterator[Self]:
+            opened.set()
+            yield self
+
+    class Waiting(Intake):
+        def process(self, rows: Sequence[Any], evidence: Evidence) -> list[Outcome[ImageRecord]]:
+            if rows[0].key != "scene 0000.jpg":
+                assert opened.wait(20), "the second partition came in before a stage was opened"
+            return super().process(rows, evidence)
+
+    settings = IntakeSettings()
+    plan = Plan(plan_partitions(list_items(images, settings), {}, 3))
+    with run.locked():
+        stages = [Slow("verbalized", ImageRecord, Verbalization, say_size)]
+        LocalEngine(run, stages, services=plain_services(), reporter=Silence()).run(plan, Waiting(settings, 2))
+    assert run.summary("verbalized").kept == 9
+
+
+def test_a_run_that_is_stopped_before_any_image_came_is_interrupted(run: RunFolder, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    stage = verbalize()
+    with pytest.raises(Interrupted):
+        carry_out(run, write_broken(tmp_path / "images", 4), [stage], stop=stop)
+    assert stage.entered == 0
+
+
+def test_a_plan_without_any_item_says_so(run: RunFolder) -> None:
+    with run.locked(), pytest.raises(NoImagesError, match=r"^images: there is none to take in; "):
+        LocalEngine(run, [verbalize()], services=plain_services(), reporter=Silence()).run(
+            Plan({}), Intake(IntakeSettings(), 1)
+        )

@@ -501,3 +501,59 @@ def test_images_that_are_refused_keep_their_items_for_whoever_counts_them(photos
     found = read_annotations(listing, columns, file)
     assert list(found.items) == ["a.jpg", "d.heic"]
     assert [item.key for item in listing.items if item.key not in found.items] == ["b.jpg", "sub/c.jpg"]
+
+
+# ---- names that are not plain ---------------------------------------------------------------------------------------
+
+UNSEEN = (
+    "Screenshot at 9.41\u202fAM.png",
+    "\u0646\u200c\u0647.png",
+    "写真\u3000海.png",
+    "👨\u200d👩.png",
+    "\xa0v.png",
+    "two\nlines\x1b[2J\u2028.png",
+    "bytes:100%.png",
+)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_names_with_what_cannot_be_seen_are_joined_as_they_are(photos: Path, tmp_path: Path, suffix: str) -> None:
+    save_images(photos, *UNSEEN, *(f"sub/{name}" for name in UNSEEN))
+    write_rows(photos / f"metadata.{suffix}", [{"file_name": name, "label": f"of {name!r}"} for name in UNSEEN])
+    sources = [item.source for item in list_items(photos, IntakeSettings())]
+    assert {*UNSEEN} < {*sources}
+    found = read(photos)
+    assert {key: items[0].label for key, items in found.items.items()} == {name: f"of {name!r}" for name in UNSEEN}
+    given = write_rows(tmp_path / f"given.{suffix}", [{"file_name": name, "label": "x"} for name in sources])
+    assert {*read(photos, given, beside=False).items} == {*sources}
+
+
+def test_losses_have_names_and_places_as_they_are(photos: Path) -> None:
+    save_images(photos, "9\u202fAM/a.jpg")
+    write_rows(photos / "9\u202fAM" / "metadata.csv", [{"file_name": "\xa0b.jpg", "label": "x"}])
+    assert losses_of(read(photos)) == [("no such image", "9\u202fAM/metadata.csv, line 2", "\xa0b.jpg")]
+    (photos / "9\u202fAM" / "metadata.csv").write_text('file_name,label\n"a', "utf-8")
+    assert error_of(photos).startswith(r"9\u202fAM/metadata.csv, line 2: ")
+
+
+def test_names_that_are_no_unicode_are_joined_as_they_are_published(photos: Path, tmp_path: Path) -> None:
+    for raw in (b"caf\xe9.jpg", b"d\xe9/e 50%.jpg", b"sub/\xff.jpg"):
+        save_images(photos, os.fsdecode(raw))
+    sources = ["bytes:caf%E9.jpg", "bytes:d%E9/e 50%25.jpg", "bytes:sub/%FF.jpg"]
+    assert {*sources} < {item.source for item in list_items(photos, IntakeSettings())}
+    given = write_rows(tmp_path / "given.csv", [{"file_name": name, "label": name} for name in sources])
+    assert {key: items[0].label for key, items in read(photos, given).items.items()} == {s: s for s in sources}
+    parts = {"bytes:caf%E9.jpg": sources[0], "e 50%.jpg": sources[1], "bytes:%FF.jpg": sources[2]}
+    given = write_rows(tmp_path / "given.csv", [{"file_name": name, "label": "x"} for name in parts])
+    assert [*read(photos, given).items] == [*parts.values()]
+    write_rows(photos / os.fsdecode(b"d\xe9") / "metadata.csv", [{"file_name": "e 50%.jpg", "label": "x"}])
+    assert [*read(photos).items] == [sources[1]]
+
+
+def test_the_place_of_a_loss_in_a_tar_is_text_whatever_the_sample_is_called(tmp_path: Path) -> None:
+    names = [os.fsdecode(b"\xe9"), "9\u202fAM", "\x1b"]
+    members = [(f"{name}.{suffix}", body) for name in names for suffix, body in (("jpg", jpeg(1)), ("json", b"[1]"))]
+    found = read(write_tar(tmp_path / "t\u202f.tar", members))
+    places = [place for _, place, _ in losses_of(found)]
+    assert places == ["t\u202f.tar, sample \\xe9", "t\u202f.tar, sample 9\u202fAM", "t\u202f.tar, sample \x1b"]
+    assert pa.array(places).to_pylist() == places

@@ -93,7 +93,7 @@ def test_members_of_all_kinds_of_names(tmp_path: Path) -> None:
         "t.tar!twice.jpg",
         "t.tar!twice.jpg#2",
     ]
-    assert all(item.source.isprintable() for item in items)
+    assert [item.source for item in items] == [item.key.removesuffix("#2") for item in items]
     assert bytes_of(items) == [jpeg(shade) for shade in range(len(names))]
 
 
@@ -314,7 +314,8 @@ def test_the_image_column_has_to_be_clear(tmp_path: Path) -> None:
     )
     path = write_parquet(tmp_path / "rows.parquet", {"n": one, "m": one})
     assert error_of(path) == (
-        f"{path}: no image column; one of images, of {{bytes, path}} or of bytes is expected, its columns are n, m"
+        f"{path}: no image column; one of images, of {{bytes, path}} or of bytes is expected, its columns are n, m;"
+        " if the images are in tars beside it, give the tar, or a list of the tars"
     )
 
 
@@ -363,3 +364,126 @@ def test_a_file_of_rows_that_was_replaced_is_read_anew(tmp_path: Path, suffix: s
         found.append((path.stat().st_size, bytes_of(list_items(path, SETTINGS))))
     assert found[0][0] == found[1][0]
     assert [values for _, values in found] == [[b"aaaa"], [b"bbbb"]]
+
+
+# ---- what tools leave beside data sets ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    """What img2dataset writes: a tar, a table of metadata and its figures, for each shard."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for number in range(2):
+        members = [(f"{number}.jpg", jpeg(number)), (f"{number}.json", b"{}"), (f"{number}.txt", b"a caption")]
+        write_tar(folder / f"0000{number}.tar", members)
+        table = {"url": pa.array(["http://x"]), "key": pa.array(["0"])}
+        write_parquet(folder / f"0000{number}.parquet", table)
+        (folder / f"0000{number}_stats.json").write_text("{}")
+    return folder
+
+
+NO_COLUMN = "no image column; one of images, of {bytes, path} or of bytes is expected, its columns are url, key"
+
+
+def test_tables_without_images_beside_tars_are_refused_items(shards: Path) -> None:
+    with pa.OSFile(str(shards / "more.arrow"), "wb") as sink, pa.ipc.new_stream(sink, pa.schema([("n", pa.int64())])):
+        pass
+    write_parquet(shards / "metadata.parquet", {"file_name": pa.array(["a"])})
+    items = list_items(shards, SETTINGS)
+    assert summary(items) == [
+        ("00000.parquet", "no image column"),
+        ("00000.tar!0.jpg", None),
+        ("00001.parquet", "no image column"),
+        ("00001.tar!1.jpg", None),
+        ("metadata.parquet", "no image column"),
+        ("more.arrow", "no image column"),
+    ]
+    assert items[0].detail == NO_COLUMN
+    (shards / "list").write_text("00001.parquet\n00001.tar\n")
+    assert summary(list_items(shards / "list", SETTINGS)) == [
+        ("00001.parquet", "no image column"),
+        ("00001.tar!1.jpg", None),
+    ]
+
+
+def test_tables_without_images_beside_parquet_with_images(tmp_path: Path) -> None:
+    image_dataset(1).to_parquet(str(tmp_path / "b.parquet"))
+    write_parquet(tmp_path / "a.parquet", {"n": pa.array([1])})
+    write_parquet(tmp_path / "c.parquet", {"photo": pa.array(["no image"])})
+    assert summary(list_items(tmp_path, SETTINGS)) == [
+        ("a.parquet", "no image column"),
+        ("b.parquet#0", None),
+        ("c.parquet", "no image column"),
+    ]
+    chosen = list_items(tmp_path, IntakeSettings(column="photo"))
+    assert summary(chosen) == summary(list_items(tmp_path, SETTINGS))
+    assert [item.detail for item in chosen if item.problem] == [
+        "no column 'photo' (intake.column); its columns are n",
+        "column 'photo' (intake.column) holds string, not images",
+    ]
+
+
+def test_tables_without_images_alone_are_an_error_that_says_what_to_give(shards: Path) -> None:
+    advice = "; if the images are in tars beside it, give the tar, or a list of the tars"
+    assert error_of(shards / "00000.parquet") == f"{shards}/00000.parquet: {NO_COLUMN}{advice}"
+    for tar in shards.glob("*.tar"):
+        tar.unlink()
+    expected = f"{shards}/00000.parquet: {NO_COLUMN} (and 1 more from which nothing can be taken){advice}"
+    assert error_of(shards) == expected
+    (shards / "00002.tar").write_bytes(b"no tar")
+    assert error_of(shards) == expected.replace("1 more", "2 more")
+    assert error_of(shards, IntakeSettings(column="jpg")).endswith("from which nothing can be taken)")
+
+
+def test_a_data_set_that_cannot_be_read_in_a_list_costs_no_other(shards: Path) -> None:
+    (shards / "00000.tar").write_bytes(b"no tar")
+    with tarfile.open(shards / "z.tar", "w:gz"):
+        pass
+    (shards / "list").write_text("00000.tar\n00001.tar\nz.tar\nphotos.tgz\n")
+    (shards / "photos.tgz").write_bytes(b"")
+    assert summary(list_items(shards / "list", SETTINGS)) == [
+        ("00000.tar", "unreadable"),
+        ("00001.tar!1.jpg", None),
+        ("z.tar", "packed archive"),
+        ("photos.tgz", "packed archive"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["p.tar.gz", "p.TGZ", "p.tar.zst", "p.zip", "p.ZIP", "p.7z", "p.rar"])
+def test_archives_are_told_of_wherever_they_lie(shards: Path, name: str) -> None:
+    (shards / "below").mkdir()
+    (shards / "below" / name).write_bytes(b"PK")
+    for parquet in shards.glob("*.parquet"):
+        parquet.unlink()
+    assert summary(list_items(shards, SETTINGS)) == [
+        ("00000.tar!0.jpg", None),
+        ("00001.tar!1.jpg", None),
+        (f"below/{name}", "packed archive"),
+    ]
+    (shards / "a.jpg").write_bytes(jpeg(9))
+    assert summary(list_items(shards, SETTINGS)) == [
+        ("00000.tar", "data set among images"),
+        ("00001.tar", "data set among images"),
+        ("a.jpg", None),
+        (f"below/{name}", "packed archive"),
+    ]
+    for place in (shards / "below", shards / "below" / name):
+        assert error_of(place).startswith(f"{shards}/below/{name}: a")
+        assert "cannot be read image by image; unpack it to a" in error_of(place)
+
+
+def test_what_our_own_corpus_holds_can_be_taken_in(tmp_path: Path) -> None:
+    for folder in ("data", "rows", "shards"):
+        (tmp_path / folder).mkdir()
+    image_dataset(2).to_parquet(str(tmp_path / "data" / "train-00000-of-00001.parquet"))
+    write_parquet(tmp_path / "rows" / "train-00000-of-00001.parquet", {"question": pa.array(["Who?"])})
+    write_tar(tmp_path / "shards" / "x-train-000000.tar", [("k.jpg", jpeg(7)), ("k.json", b"{}")])
+    assert [item.problem for item in list_items(tmp_path, SETTINGS)] == [None, None, "no image column", None]
+
+
+def test_a_compressed_tar_beside_tars_costs_no_other(shards: Path) -> None:
+    with tarfile.open(shards / "00001.tar", "w:gz"):
+        pass
+    found = {item.key: item.problem for item in list_items(shards, SETTINGS)}
+    assert (found["00000.tar!0.jpg"], found["00001.tar"]) == (None, "packed archive")

@@ -1,13 +1,23 @@
+import io
 import os
+import shutil
 import socket
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hub_server import Hub, serve
 from PIL import Image
 
 from ostensive.images.files import IMAGE_SUFFIXES
 from ostensive.images.items import SourceItem
+from ostensive.images.loader import ImageLoader
 from ostensive.images.paths import openable_path
+from ostensive.images.refusals import ImageRefusedError
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
 
@@ -78,13 +88,15 @@ def test_a_folder_that_is_hidden_itself_is_taken(tmp_path: Path) -> None:
         "100%.jpg",
         "a'b\"c.jpg",
         "#1.jpg",
+        "9.41\u202fAM v\xa01 \u200d\u200c\u3000\u200f\u2028\u202e.jpg",
+        "\x1b[31m\x07\x85.jpg",
+        "bytes:a.jpg",
     ],
 )
 def test_any_name_is_listed_and_opens(photos: Path, name: str) -> None:
     save(photos / name)
     (item,) = list_items(photos, SETTINGS)
-    assert item.key == name
-    assert item.source.isprintable()
+    assert item.key == item.source == name
     assert Path(openable_path(item.location.path)).read_bytes()[:2] == b"\xff\xd8"
 
 
@@ -92,8 +104,7 @@ def test_a_name_that_is_no_unicode_is_listed_and_opens(photos: Path) -> None:
     raw = os.fsencode(photos) + b"/caf\xe9.jpg"
     save(os.fsdecode(raw))
     (item,) = list_items(photos, SETTINGS)
-    assert item.source == r"caf\xe9.jpg"
-    assert item.key == "bytes:caf%E9.jpg"
+    assert item.key == item.source == "bytes:caf%E9.jpg"
     item.location.path.encode()
     assert os.fsencode(openable_path(item.location.path)) == os.path.realpath(raw)
     with Path(openable_path(item.location.path)).open("rb") as file:
@@ -269,3 +280,138 @@ def test_data_sets_among_images_are_refused_items(photos: Path) -> None:
         ("shard.tar", "data set among images"),
     ]
     assert items[1].detail == "give it by itself"
+
+
+# ---- what other tools leave -----------------------------------------------------------------------------------------
+
+LEAVINGS = (
+    *(".DS_Store", "Thumbs.db", "desktop.ini", "._a.jpg", "__MACOSX/._a.jpg", "__MACOSX/a.jpg", "Icon\r"),
+    *("@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "#recycle/old.jpg", "@Recycle/old.jpg", "$RECYCLE.BIN/$R1.jpg"),
+    *("lost+found/a.jpg", ".Trash-1000/files/old.jpg", ".thumbnails/a.png", ".ipynb_checkpoints/a-checkpoint.jpg"),
+    *(".cache/huggingface/download/a.jpg.metadata", ".cache/huggingface/.gitignore", ".git/annex/a.jpg"),
+    *("README.md", ".gitattributes", "labels.txt", "classes.txt", "annotations/instances_train2017.json"),
+    *("labels/a.txt", "data.yaml", "00000_stats.json", "a.json", "a.txt", "a.xml", "dataset_info.json"),
+)
+
+
+def test_what_tools_and_systems_leave_beside_images_is_passed_over(photos: Path) -> None:
+    for name in LEAVINGS:
+        save(photos / name)
+    save(photos / "a.jpg")
+    save(photos / "lost" / "recycle.jpg")
+    assert summary(list_items(photos, SETTINGS)) == [("a.jpg", None), ("lost/recycle.jpg", None)]
+
+
+def test_tables_and_archives_beside_images_are_told_of(photos: Path) -> None:
+    for name in ("a.jpg", "data/train-00000-of-00001.parquet", "photos.zip", "old/photos.tar.gz", "._photos.zip"):
+        save(photos / name)
+    items = list_items(photos, SETTINGS)
+    assert summary(items) == [
+        ("a.jpg", None),
+        ("data/train-00000-of-00001.parquet", "data set among images"),
+        ("old/photos.tar.gz", "packed archive"),
+        ("photos.zip", "packed archive"),
+    ]
+    assert items[2].detail == "a compressed tar cannot be read image by image; unpack it to a plain .tar or a folder"
+    assert items[3].detail == "an archive cannot be read image by image; unpack it to a folder"
+
+
+# ---- snapshots of the Hub -------------------------------------------------------------------------------------------
+
+
+def jpeg(colour: str) -> bytes:
+    sink = io.BytesIO()
+    Image.new("RGB", (20, 20), colour).save(sink, "JPEG")
+    return sink.getvalue()
+
+
+def parquet_of(cells: list[dict[str, object]]) -> bytes:
+    sink = io.BytesIO()
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pq.write_table(pa.table({"image": pa.array(cells, kind)}), sink)
+    return sink.getvalue()
+
+
+def tar_of(name: str, data: bytes) -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as tar:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    return sink.getvalue()
+
+
+CELLS: list[dict[str, object]] = [{"bytes": jpeg("red"), "path": None}, {"bytes": None, "path": "pics/a.jpg"}]
+FILES = {
+    "me/pics": {"README.md": b"x", "c.jpg": jpeg("green"), "train/a.jpg": jpeg("red"), "train/b.jpg": jpeg("blue")},
+    "me/parquet": {"README.md": b"x", "data/train.parquet": parquet_of(CELLS[:1])},
+    "me/tar": {"README.md": b"x", "data/train.tar": tar_of("a.jpg", jpeg("red"))},
+    "me/rows": {"rows.parquet": parquet_of([CELLS[1], {"bytes": None, "path": "out.jpg"}]), "pics/a.jpg": jpeg("red")},
+}
+DOWNLOAD = """
+import sys
+from huggingface_hub import snapshot_download
+for name in sys.argv[2:]:
+    print(snapshot_download(name, cache_dir=sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that the Hub's own library filled."""
+    cache, hub = tmp_path_factory.mktemp("hub") / "cache", Hub()
+    for name, files in FILES.items():
+        hub.add(name, files)
+    with serve(hub):
+        environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1"}
+        subprocess.run(
+            [sys.executable, "-c", DOWNLOAD, cache, *FILES], env=environment, check=True, capture_output=True
+        )
+    return cache
+
+
+@pytest.fixture
+def cache(downloads: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copytree(downloads, tmp_path / "cache", symlinks=True))
+
+
+def snapshot_of(name: str, cache: Path) -> Path:
+    (snapshot,) = (cache / f"models--{name.replace('/', '--')}" / "snapshots").iterdir()
+    files = [path for path in snapshot.rglob("*") if not path.is_dir()]
+    assert len(files) == len(FILES[name])
+    assert all(path.is_symlink() for path in files)
+    return snapshot
+
+
+def test_a_snapshot_of_images_is_taken_whole_and_in_part(cache: Path, tmp_path: Path) -> None:
+    snapshot = snapshot_of("me/pics", cache)
+    assert summary(list_items(snapshot, SETTINGS)) == [("c.jpg", None), ("train/a.jpg", None), ("train/b.jpg", None)]
+    assert summary(list_items(snapshot / "train", SETTINGS)) == [("a.jpg", None), ("b.jpg", None)]
+    assert summary(list_items(snapshot / "train" / "a.jpg", SETTINGS)) == [("a.jpg", None)]
+    assert {item.key for item in list_items(snapshot.parent.parent, SETTINGS)} == {
+        f"snapshots/{snapshot.name}/{name}" for name in FILES["me/pics"] if name.endswith(".jpg")
+    }
+    (tmp_path / "elsewhere").symlink_to(cache)
+    (item, *_) = list_items(tmp_path / "elsewhere" / snapshot.relative_to(cache), SETTINGS)
+    assert ImageLoader(SETTINGS).read_location(item.location) == jpeg("green")
+    (snapshot / "secret.jpg").symlink_to("/etc/hostname")
+    assert summary(list_items(snapshot, SETTINGS))[1] == ("secret.jpg", "leads out of the folder")
+
+
+@pytest.mark.parametrize(("name", "file"), [("me/parquet", "data/train.parquet"), ("me/tar", "data/train.tar")])
+def test_a_snapshot_of_a_data_set_is_taken_whole_and_in_part(cache: Path, name: str, file: str) -> None:
+    snapshot, loader = snapshot_of(name, cache), ImageLoader(SETTINGS)
+    for given in (snapshot, snapshot / "data", snapshot / file, snapshot.parent.parent):
+        (item,) = list_items(given, SETTINGS)
+        assert (item.problem, loader.read_location(item.location)) == (None, jpeg("red"))
+
+
+def test_rows_of_a_snapshot_may_name_the_files_beside_them(cache: Path, tmp_path: Path) -> None:
+    snapshot, loader = snapshot_of("me/rows", cache), ImageLoader(SETTINGS)
+    (snapshot / "out.jpg").symlink_to(tmp_path / "private.jpg")
+    save(tmp_path / "private.jpg")
+    inside, outside = list_items(snapshot / "rows.parquet", SETTINGS)
+    assert loader.read_location(inside.location) == jpeg("red")
+    with pytest.raises(ImageRefusedError, match="leads out of the folder"):
+        loader.read_location(outside.location)

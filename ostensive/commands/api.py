@@ -81,7 +81,7 @@ def demo(
 def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> "Rehearsal":
     """Takes the first image that can be read through a rehearsal of `recipe`; nothing is sent, spent or written.
 
-    Raises `SettingsError` for a recipe, images or annotations that are not right.
+    Raises `SettingsError` for a recipe, images or annotations that are not right, and `NoImagesError`.
     """
     from ostensive.run.preview import preview as rehearse_first
     from ostensive.run.sources import find_sources

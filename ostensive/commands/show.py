@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any  # Any: JSON values
 
+from ostensive.images.paths import shown_json
 from ostensive.models.doctor import Diagnosis
 from ostensive.models.needs import ModelNeed
 from ostensive.records import Spend
@@ -19,8 +20,8 @@ _UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 
 
 def to_json(value: Any) -> str:
-    """`value` as JSON on one line."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    """`value` as JSON on one line, with nothing in it that would act on a terminal."""
+    return shown_json(json.dumps(value, ensure_ascii=False, sort_keys=True))
 
 
 def stage_table(stages: Sequence[StageSummary]) -> Iterator[str]:

@@ -11,28 +11,29 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from ostensive.errors import BudgetReached, EmptyCorpusError, SettingsError, TooManyFailedError
+from ostensive.images.paths import shown_name, shown_text
 
 if TYPE_CHECKING:
     from ostensive.run.reporting import Reporter
 
 
 def complain(message: str) -> None:
-    """An error, on standard error."""
-    say(f"ostensive: {message}")
+    """An error, on standard error and on one line, whatever is in the file names and words of others in it."""
+    say(shown_name(f"ostensive: {message}"))
 
 
 def say(message: str) -> None:
     """A note, on standard error."""
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{shown_text(message)}\n")
     sys.stderr.flush()
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Results, on standard output."""
+    """Results, on standard output; what would act on the terminal is escaped."""
     for line in lines:
         # A file name or a model's text may hold what the terminal's encoding does not.
         encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+        sys.stdout.write(shown_text(line).encode(encoding, "replace").decode(encoding) + "\n")
 
 
 @contextlib.contextmanager

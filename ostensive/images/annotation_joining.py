@@ -31,7 +31,7 @@ from ostensive.images.annotations import (
 from ostensive.images.formats import open_table
 from ostensive.images.image_names import ImageNames
 from ostensive.images.items import FoundFile, SidecarTable, SourceItem, SourceListing
-from ostensive.images.paths import shown_name
+from ostensive.images.paths import openable_path, shown_name, storable_path, unicode_name
 from ostensive.images.rows import BadRow, Row, Table
 
 _LOSSES_KEPT: Final = 1000  # of each reason, with their places; all are counted
@@ -83,12 +83,12 @@ class _Found:
             self.losses[loss.reason].append(loss)
 
     def take_rows(self, table: Table, name: str, find: _Find, *, all_count: bool = False) -> int:
-        """Takes the rows of a table, called `name`, and says how many of them gave an item.
+        """Takes the rows of a table, in the file that is stored as `name`, and says how many of them gave an item.
 
         Rows without any column of ours are passed over unless `all_count`: what lies beside images may be about
         something else.
         """
-        met, fields, taken = dict.fromkeys(table.columns), dict[str, None](), 0
+        met, fields, taken, shown = dict.fromkeys(table.columns), dict[str, None](), 0, shown_name(name)
         for row in table.rows:
             place = f"{name}, {row.place}"
             if isinstance(row, BadRow):
@@ -96,11 +96,11 @@ class _Found:
                 self.lose(AnnotationLoss(UNREADABLE_ROW, place, row.detail))
                 continue
             met.update(dict.fromkeys(row.values))
-            own = self.columns.fields_of(row.values, name)
+            own = self.columns.fields_of(row.values, shown)
             if own or all_count:
                 fields.update(dict.fromkeys(own))
                 taken += self._take(row, own, place, find)
-        self.sources.append(AnnotationSource(name, tuple(met), tuple(fields)))
+        self.sources.append(AnnotationSource(shown, tuple(met), tuple(fields)))
         return taken
 
     def _take(self, row: Row, fields: Mapping[str, tuple[str, ...]], place: str, find: _Find) -> bool:
@@ -154,30 +154,30 @@ def _gathered(sources: list[AnnotationSource]) -> tuple[AnnotationSource, ...]:
 
 def _read_metadata(file: FoundFile, names: ImageNames, found: _Found) -> None:
     """A metadata file in a folder: its rows name images by their path from the folder that it is in."""
-    columns, name = found.columns, shown_name(file.name)
-    table = open_table(file.path, name, columns.settings.encoding, columns.wants)
-    source = AnnotationSource(name, table.columns, ())
-    if table.columns and not columns.fields_of(table.columns, name):
+    columns, shown = found.columns, shown_name(file.name)
+    table = open_table(file.path, shown, columns.settings.encoding, columns.wants)
+    source = AnnotationSource(shown, table.columns, ())
+    if table.columns and not columns.fields_of(table.columns, shown):
         found.sources.append(source)
         return
-    folder = str(PurePosixPath(file.name).parent)
+    folder = str(PurePosixPath(openable_path(file.name)).parent)
 
     def find(row: Row) -> tuple[_Items, str]:
-        column = columns.file_name_in(row.values, name)
+        column = columns.file_name_in(row.values, shown)
         given = None if column is None else row.values[column]
         if not isinstance(given, str) or not given:
             raise ItemLostError(NO_NAME)
         key = names.at(f"{folder}/{given}")
         if key is None:
-            raise ItemLostError(NO_IMAGE, shown_name(given))
+            raise ItemLostError(NO_IMAGE, unicode_name(given))
         return found.items, key
 
-    if table.columns and columns.file_name_in(table.columns, name) is None:
+    if table.columns and columns.file_name_in(table.columns, shown) is None:
         raise SettingsError(
-            f"{name}: no column file_name, its columns are {source.shown_columns}; say which "
+            f"{shown}: no column file_name, its columns are {source.shown_columns}; say which "
             "holds them with annotations.columns.image=COLUMN, or leave this file unread with annotations.beside=false"
         )
-    found.take_rows(table, name, find)
+    found.take_rows(table, file.name, find)
 
 
 def _read_tables(tables: list[SidecarTable], items: list[SourceItem], found: _Found) -> None:
@@ -187,17 +187,15 @@ def _read_tables(tables: list[SidecarTable], items: list[SourceItem], found: _Fo
 
     def find(row: Row) -> tuple[_Items, str]:
         if len(row.images) != 1:
-            raise ItemLostError(
-                SEVERAL_IMAGES if row.images else NO_IMAGE, "; ".join(map(shown_name, row.images))[:200]
-            )
+            raise ItemLostError(SEVERAL_IMAGES if row.images else NO_IMAGE, "; ".join(row.images)[:200])
         return found.items, row.images[0]
 
     for sidecar in tables:
         own, name = images.get(sidecar.file.path, []), sidecar.file.name
         keys = {offset: item.key for item in own if (offset := item.location.offset) is not None}
         table = sidecar.open(keys, found.columns.settings.encoding)
-        if table.columns and not found.columns.fields_of(table.columns, name):
-            found.sources.append(AnnotationSource(name, table.columns, ()))
+        if table.columns and not found.columns.fields_of(table.columns, shown_name(name)):
+            found.sources.append(AnnotationSource(shown_name(name), table.columns, ()))
         else:
             found.take_rows(table, name, find)
 
@@ -220,20 +218,20 @@ def _read_given(file: str, items: list[SourceItem], found: _Found) -> None:
             raise ItemLostError(NO_NAME)
         keys = names.find(text)
         if len(keys) > 1:
-            raise ItemLostError(SEVERAL_IMAGES, f"{shown_name(text):.80}: {'; '.join(map(shown_name, keys[:2])):.160}")
+            raise ItemLostError(SEVERAL_IMAGES, f"{unicode_name(text):.80}: {'; '.join(keys[:2]):.160}")
         if not keys and not _HASH.fullmatch(text.lower()):
-            raise ItemLostError(NO_IMAGE, f"{shown_name(text):.160}")
+            raise ItemLostError(NO_IMAGE, f"{unicode_name(text):.160}")
         return (found.items, keys[0]) if keys else (found.by_image_id, text.lower())
 
     before, lost = found.rows, found.lost.copy()
-    if found.take_rows(table, name, find, all_count=True):
+    if found.take_rows(table, storable_path(file), find, all_count=True):
         return
     if found.rows == before:
         raise SettingsError(f"{name}: holds no row; one row for each item is expected")
     ((reason, _),) = (found.lost - lost).most_common(1)
     if reason in (NO_NAME, EMPTY):
         _check_columns(found.sources.pop(), found)
-    detail = found.losses[reason][-1].detail
+    detail = shown_name(found.losses[reason][-1].detail)
     raise SettingsError(
         f"{name}: none of its {found.rows - before} rows can be used ({reason}{': ' if detail else ''}{detail}); "
         f"images are named by their path as it is listed ({items[0].source!r:.90}), by their file name, or by image_id"

@@ -19,8 +19,8 @@ from ostensive.errors import SettingsError, one_line
 from ostensive.images import refusals
 from ostensive.images.files import read_file, suffix_of
 from ostensive.images.items import FoundFile, Sidecars, SidecarTable, SourceItem
-from ostensive.images.paths import is_inside, shown_name, storable_path
-from ostensive.images.refusals import DataSetUnreadableError, ImageRefusedError
+from ostensive.images.paths import is_inside, shown_name, storable_path, unicode_name
+from ostensive.images.refusals import DataSetUnusableError, ImageRefusedError, NoImageColumnError
 from ostensive.images.rows import BadRow, Row, Table, Wanted, refuse_repeated
 from ostensive.images.settings import IntakeSettings
 from ostensive.records import Location
@@ -35,31 +35,29 @@ ValueT = TypeVar("ValueT")
 def list_rows(path: str, name: str, settings: IntakeSettings, sidecars: Sidecars | None) -> Iterator[SourceItem]:
     """One item for each row of the Parquet or Arrow file at the absolute `path`, called `name`.
 
-    Raises `DataSetUnreadableError` when the file cannot be read as such, `SettingsError` when it has no image column,
-    or several and none is named.
+    Raises `DataSetUnusableError` when the file cannot be read as such, `NoImageColumnError` when it holds no images,
+    `SettingsError` when it has several columns of them and none is named.
     """
     try:
         schema, rows = _schema_and_rows(path)
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no UTF-8
-        message = f"{shown_name(path)}: not a readable Parquet or Arrow file: {one_line(error)}"
-        raise DataSetUnreadableError(message) from error
+        detail = f"not a readable Parquet or Arrow file: {one_line(error)}"
+        raise DataSetUnusableError(shown_name(path), detail) from error
     chosen = image_column(schema, settings.column, path)
     status = Path(path).stat()
     stored = storable_path(path)
     if sidecars is not None and rows:
-        sidecars.tables.append(_columns_beside(path, FoundFile(stored, shown_name(name)), chosen, sidecars.wants))
+        sidecars.tables.append(_columns_beside(path, FoundFile(stored, storable_path(name)), chosen, sidecars.wants))
     for row in range(rows):
         key = storable_path(f"{name}#{row}")
-        shown = shown_name(f"{name}#{row}")
-        location = Location(stored, row, None, chosen)
-        yield SourceItem(key, key if shown == key else shown, location, status.st_size, status.st_mtime_ns)
+        yield SourceItem(key, key, Location(stored, row, None, chosen), status.st_size, status.st_mtime_ns)
 
 
 def _columns_beside(path: str, file: FoundFile, image_column: str, wanted: Wanted) -> SidecarTable:
     """The other columns; each row belongs to the image in it."""
 
     def open_table(keys: Mapping[int, str], encoding: str | None) -> Table:
-        table = arrow_table(path, file.name, encoding, wanted, image_column)
+        table = arrow_table(path, shown_name(file.name), encoding, wanted, image_column)
         return Table(table.columns, (_with_image(row, keys.get(number)) for number, row in enumerate(table.rows)))
 
     return SidecarTable(file, open_table)
@@ -89,15 +87,14 @@ def open_arrow(path: str) -> pa.Table:
 
 
 def image_column(schema: pa.Schema, column: str | None, path: str) -> str:
-    """The column that holds the images; raises `SettingsError` when that is not clear."""
-    shown = shown_name(path)
+    """The column that holds the images; raises `NoImageColumnError`, and `SettingsError` when it is not clear which."""
+    shown, known = shown_name(path), shown_name(", ".join(schema.names))
     if column is not None:
         if column not in schema.names:
-            known = ", ".join(schema.names)
-            raise SettingsError(f"{shown}: no column {column!r} (intake.column); its columns are {known}")
+            raise NoImageColumnError(shown, f"no column {column!r} (intake.column); its columns are {known}")
         if not _holds_images(schema.field(column).type):
             kind = schema.field(column).type
-            raise SettingsError(f"{shown}: column {column!r} (intake.column) holds {kind}, not images")
+            raise NoImageColumnError(shown, f"column {column!r} (intake.column) holds {kind}, not images")
         return column
     for candidates in (_declared_images(schema), _structs(schema), _binaries(schema)):
         if len(candidates) == 1:
@@ -105,9 +102,8 @@ def image_column(schema: pa.Schema, column: str | None, path: str) -> str:
         if candidates:
             names = ", ".join(candidates)
             raise SettingsError(f"{shown}: several image columns ({names}); choose one with intake.column")
-    raise SettingsError(
-        f"{shown}: no image column; one of images, of {{bytes, path}} or of bytes is expected, "
-        f"its columns are {', '.join(schema.names)}"
+    raise NoImageColumnError(
+        shown, f"no image column; one of images, of {{bytes, path}} or of bytes is expected, its columns are {known}"
     )
 
 
@@ -206,7 +202,7 @@ class RowReader:
         folder = str(Path(path).parent)
         target = os.path.join(folder, name)  # noqa: PTH118 - a URL in `name` must stay as it is
         if not is_inside(target, os.path.realpath(folder)):
-            raise ImageRefusedError(refusals.LEADS_OUT, f"the row names {shown_name(name)}")
+            raise ImageRefusedError(refusals.LEADS_OUT, f"the row names {unicode_name(name)}")
         return read_file(target, self._max_bytes)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from ostensive.images import refusals
 from ostensive.images.items import SourceItem
-from ostensive.images.paths import is_inside, shown_name, storable_path
+from ostensive.images.paths import is_inside, storable_path
 from ostensive.images.refusals import ImageRefusedError
 from ostensive.records import Location
 
@@ -33,6 +33,11 @@ UNSUPPORTED_SUFFIXES: Final = frozenset(
 )
 LISTED_SUFFIXES: Final = IMAGE_SUFFIXES | UNSUPPORTED_SUFFIXES
 METADATA_NAMES: Final = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})  # as `datasets` has them
+COMPRESSED_TAR: Final = "a compressed tar cannot be read image by image; unpack it to a plain .tar or a folder"
+_COMPRESSED_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
+_ARCHIVE_SUFFIXES: Final = (".zip", ".7z", ".rar")
+# What systems and disks leave: of macOS, Synology (thumbnails), QNAP and Windows. The bins hold what was thrown away.
+_SET_ASIDE: Final = frozenset({"__MACOSX", "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found"})
 
 
 def suffix_of(name: str) -> str:
@@ -42,16 +47,29 @@ def suffix_of(name: str) -> str:
 
 
 def is_set_aside(name: str) -> bool:
-    """Whether a name is hidden, or is what macOS adds to archives (`._photo.jpg`, `__MACOSX`)."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Whether a name is hidden (`._photo.jpg` of macOS too), or that of a folder that a system keeps for itself."""
+    return name.startswith(".") or name in _SET_ASIDE
+
+
+def is_packed(name: str) -> bool:
+    """Whether a name is that of an archive whose files cannot be read without unpacking it."""
+    return name.lower().endswith((*_COMPRESSED_SUFFIXES, *_ARCHIVE_SUFFIXES))
+
+
+def how_to_unpack(name: str) -> str:
+    """Why nothing is taken from an archive of that name, and what to do."""
+    if name.lower().endswith(_COMPRESSED_SUFFIXES):
+        return COMPRESSED_TAR
+    return "an archive cannot be read image by image; unpack it to a folder"
 
 
 @dataclass(frozen=True, slots=True)
 class FolderListing:
-    """What a folder holds, in the order of the keys: images, and the paths of data sets and of metadata files."""
+    """What a folder holds, in the order of the keys: images, and the paths of what else may matter."""
 
     images: list[SourceItem]
     data_sets: list[str]
+    archives: list[str]
     metadata_files: list[str]
 
 
@@ -62,7 +80,7 @@ def list_folder(root: str, data_set_suffixes: Collection[str]) -> FolderListing:
     lead to is listed at its own place, so that a cycle of links ends at once. Links that lead out are refused items.
     Raises `OSError` when `root` itself cannot be read; a folder below it is then a refused item.
     """
-    listing = FolderListing([], [], [])
+    listing = FolderListing([], [], [], [])
     pending = [root]
     while pending:
         folder = pending.pop()
@@ -81,10 +99,13 @@ def list_folder(root: str, data_set_suffixes: Collection[str]) -> FolderListing:
                 listing.metadata_files.append(entry.path)
             elif suffix_of(entry.name) in data_set_suffixes:
                 listing.data_sets.append(entry.path)
+            elif is_packed(entry.name):
+                listing.archives.append(entry.path)
             else:
                 listing.images.extend(_entry_items(entry, root))
     listing.images.sort(key=lambda item: item.key)
     listing.data_sets.sort()
+    listing.archives.sort()
     listing.metadata_files.sort()
     return listing
 
@@ -124,10 +145,10 @@ def refused_item(path: str, root: str, reason: str, detail: str) -> SourceItem:
 def _item(
     path: str, name: str, status: os.stat_result | None = None, *, problem: str | None = None, detail: str = ""
 ) -> SourceItem:
-    key, shown = storable_path(name), shown_name(name)
+    key = storable_path(name)
     return SourceItem(
         key=key,
-        source=key if shown == key else shown,  # one string for both, where there are a million
+        source=key,
         location=Location(storable_path(path)),
         size_bytes=0 if status is None else status.st_size,
         modified_ns=0 if status is None else status.st_mtime_ns,

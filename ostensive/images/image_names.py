@@ -14,9 +14,12 @@ from typing import Final
 from ostensive.images import refusals
 from ostensive.images.formats import IMAGE_FILES
 from ostensive.images.items import SourceItem
-from ostensive.images.paths import storable_path
+from ostensive.images.paths import openable_path, storable_path
 
-_NO_IMAGES: Final = (refusals.LISTED_TWICE, refusals.DATA_SET_AMONG_IMAGES)
+_NO_IMAGES: Final = (
+    *(refusals.LISTED_TWICE, refusals.DATA_SET_AMONG_IMAGES),
+    *(refusals.NO_IMAGE_COLUMN, refusals.PACKED),
+)
 _IN_FILE: Final = re.compile(f".*?({'|'.join(map(re.escape, IMAGE_FILES))})!", re.IGNORECASE | re.DOTALL)
 
 
@@ -34,7 +37,8 @@ class ImageNames:
             if (key := storable_path(name)) in self._keys:
                 return key
         if self._composed is None:
-            self._composed = defaultdict(list)  # macOS stores an accent as a character of its own
+            # macOS stores an accent as a character of its own. What is no UTF-8 may be written as it is stored.
+            self._composed = defaultdict(list)
             for key in self._keys:
                 self._composed[_composed(key)].append(key)
         keys = self._composed.get(_composed(posixpath.normpath(path.replace("\\", "/"))), [])
@@ -52,7 +56,8 @@ class ImageNames:
                 self._by_end[last.rpartition(".")[0]].append(key)  # a number for `12.jpg`
         wanted = _composed(posixpath.normpath(name.replace("\\", "/")))
         keys = self._by_end.get(_last(wanted), [])
-        whole = [key for key in keys if _composed(key).endswith((f"/{wanted}", f"!{wanted}"))]
+        path = openable_path(wanted)
+        whole = [key for key in keys if _composed(openable_path(key)).endswith((f"/{path}", f"!{path}"))]
         return tuple(sorted(whole or (keys if "/" not in wanted else [])))
 
 
@@ -61,5 +66,5 @@ def _composed(text: str) -> str:
 
 
 def _last(key: str) -> str:
-    """The file name in a key, within the tar, or another file of images, if it is in one."""
-    return _IN_FILE.sub("", key, count=1).rpartition("/")[2]
+    """The file name in a key, within the tar, or another file of images, if it is in one; in its own stored form."""
+    return storable_path(_IN_FILE.sub("", openable_path(key), count=1).rpartition("/")[2])

@@ -12,12 +12,12 @@ from ostensive.records import Location
 class SourceItem:
     """An image that was found, or something that looks like one and is refused already (`problem`).
 
-    `location.path` and `key` are as `paths.storable_path` makes them. The size is that of the file or tar member in
-    bytes, and of the whole file for a row of Parquet or Arrow; the time is that of the file, in nanoseconds.
+    `location.path`, `key` and `source` are as `paths.storable_path` makes them. The size is that of the file or tar
+    member in bytes, and of the whole file for a row of Parquet or Arrow; the time is that of the file, in nanoseconds.
     """
 
     key: str  # stable and unique in the listing: path relative to what was given, `tar!member`, `file#row`
-    source: str  # shown to people, valid Unicode on one line; mostly the same as `key`
+    source: str  # what is published of it: the key without the number that tells it from another of the same name
     location: Location
     size_bytes: int
     modified_ns: int
@@ -40,7 +40,7 @@ class SourceItem:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file and what it is called: its path relative to what was given."""
+    """A file and what it is called: its path relative to what was given, as `paths.storable_path` makes it."""
 
     path: str
     name: str

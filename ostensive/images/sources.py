@@ -4,6 +4,9 @@ A source is a folder, a list file, an image, a WebDataset tar, a Parquet or Arro
 `datasets` wrote. A folder is taken for a data set only when it holds no image file: in a folder with both, the images
 are taken and each tar, Parquet or Arrow file is a refused item, so that thumbnails beside shards, or shards beside
 photographs, are never silently mixed into one corpus.
+
+Of several data sets one that gives no image is a refused item: tools leave tables of metadata beside their tars. It is
+an error where nothing else is left.
 """
 
 import dataclasses
@@ -16,13 +19,20 @@ from typing import Final
 from ostensive.errors import SettingsError
 from ostensive.images import refusals
 from ostensive.images.annotation_columns import AnnotationColumns
-from ostensive.images.files import LISTED_SUFFIXES, file_item, list_folder, refused_item, suffix_of
+from ostensive.images.files import (
+    LISTED_SUFFIXES,
+    file_item,
+    how_to_unpack,
+    is_packed,
+    list_folder,
+    refused_item,
+    suffix_of,
+)
 from ostensive.images.formats import IMAGE_FILES
 from ostensive.images.items import FoundFile, Sidecars, SourceItem, SourceListing
-from ostensive.images.paths import is_inside, shown_name
-from ostensive.images.refusals import DataSetUnreadableError
+from ostensive.images.paths import is_inside, shown_name, storable_path
+from ostensive.images.refusals import DataSetUnusableError, NoImageColumnError, PackedError
 from ostensive.images.settings import IntakeSettings
-from ostensive.images.tars import COMPRESSED_SUFFIXES, refuse_compressed
 
 _MAX_LIST_BYTES: Final = 1 << 30
 
@@ -60,36 +70,71 @@ def list_source(
 def _folder_items(folder: str, shown: str, settings: IntakeSettings, sidecars: Sidecars | None) -> list[SourceItem]:
     root = os.path.realpath(folder)
     listing = list_folder(root, IMAGE_FILES.keys())
+    packed = [refused_item(path, root, refusals.PACKED, how_to_unpack(path)) for path in listing.archives]
     if any(item.problem is None for item in listing.images):
         reason = refusals.DATA_SET_AMONG_IMAGES
         refused = [refused_item(path, root, reason, "give it by itself") for path in listing.data_sets]
         if sidecars is not None:
             sidecars.metadata_files += [_metadata_file(path, root) for path in listing.metadata_files]
-        return sorted([*listing.images, *refused], key=lambda item: item.key)
+        return sorted([*listing.images, *refused, *packed], key=lambda item: item.key)
     # Without an image file beside it, a Parquet file of whatever name is a data set.
     data_sets = sorted([*listing.data_sets, *(p for p in listing.metadata_files if suffix_of(p) in IMAGE_FILES)])
     if not data_sets and not listing.images:
-        _refuse_compressed_tars(root)
+        for path in listing.archives:
+            raise PackedError(shown_name(path), how_to_unpack(path))
         raise SettingsError(f"{shown}: no image in this folder; files such as .jpg, .png or .webp are expected")
-    items = list(listing.images)
+    found = _DataSets(settings, sidecars)
     for path in _without_caches(data_sets):
         if not is_inside(path, root):
-            items.append(refused_item(path, root, refusals.LEADS_OUT, "link"))
+            found.items.append(refused_item(path, root, refusals.LEADS_OUT, "link"))
         elif not Path(path).is_file():
-            items.append(refused_item(path, root, refusals.NOT_A_FILE, "a tar, Parquet or Arrow file is expected"))
+            detail = "a tar, Parquet or Arrow file is expected"
+            found.items.append(refused_item(path, root, refusals.NOT_A_FILE, detail))
         else:
-            try:
-                items.extend(IMAGE_FILES[suffix_of(path)].items(path, os.path.relpath(path, root), settings, sidecars))
-            except DataSetUnreadableError as error:
-                items.append(refused_item(path, root, refusals.UNREADABLE, str(error)))
-    return items
+            found.take(path, os.path.relpath(path, root))
+    if not listing.images:
+        found.check()
+    return [*listing.images, *found.items, *packed]
+
+
+class _DataSets:
+    """The items of several data sets, one after another."""
+
+    def __init__(self, settings: IntakeSettings, sidecars: Sidecars | None) -> None:
+        self.items: list[SourceItem] = []
+        self._settings = settings
+        self._sidecars = sidecars
+        self._without_images: list[NoImageColumnError] = []
+
+    def take(self, path: str, name: str) -> None:
+        """Adds the items of a data set, or one that says why it gives none."""
+        try:
+            self.items.extend(IMAGE_FILES[suffix_of(path)].items(path, name, self._settings, self._sidecars))
+        except DataSetUnusableError as error:
+            self.items.append(dataclasses.replace(file_item(path, name), problem=error.reason, detail=error.detail))
+            if isinstance(error, NoImageColumnError):
+                self._without_images.append(error)
+
+    def check(self) -> None:
+        """Raises `SettingsError` where nothing is left and tables without images are among what was given."""
+        if self._without_images and all(item.problem is not None for item in self.items):
+            others = len(self.items) - 1
+            more = f" (and {others} more from which nothing can be taken)" if others else ""
+            raise SettingsError(f"{self._without_images[0]}{more}{_remedy(self._settings)}")
+
+
+def _remedy(settings: IntakeSettings) -> str:
+    """What to do about a table without images, where it is not another `intake.column`."""
+    if settings.column is not None:
+        return ""
+    return "; if the images are in tars beside it, give the tar, or a list of the tars"
 
 
 def _metadata_file(path: str, root: str) -> FoundFile:
     name = os.path.relpath(path, root)
     if not is_inside(path, root):
         raise SettingsError(f"{shown_name(name)}: a link that leads out of the folder; put the file itself there")
-    return FoundFile(path, name)
+    return FoundFile(path, storable_path(name))
 
 
 def _without_caches(paths: Sequence[str]) -> Iterator[str]:
@@ -117,22 +162,19 @@ def _saved_files(state: Path) -> frozenset[str] | None:
         raise SettingsError(f"{message}: {error!r:.80}; save it again with save_to_disk") from error
 
 
-def _refuse_compressed_tars(root: str) -> None:
-    for file in sorted(Path(root).iterdir()):
-        if file.name.lower().endswith(COMPRESSED_SUFFIXES) and file.is_file():
-            refuse_compressed(str(file))
-
-
 def _file_items(path: str, shown: str, settings: IntakeSettings, sidecars: Sidecars | None) -> list[SourceItem]:
     name = Path(path).name
     if not Path(path).is_file():
         raise SettingsError(f"{shown}: not a regular file; a folder, list, tar or Parquet is expected")
     if suffix_of(name) in LISTED_SUFFIXES:
         return [file_item(path, name)]
-    if name.lower().endswith(COMPRESSED_SUFFIXES):
-        refuse_compressed(path)
+    if is_packed(name):
+        raise PackedError(shown_name(path), how_to_unpack(path))
     if suffix_of(name) in IMAGE_FILES:
-        return list(IMAGE_FILES[suffix_of(name)].items(path, name, settings, sidecars))
+        try:
+            return list(IMAGE_FILES[suffix_of(name)].items(path, name, settings, sidecars))
+        except NoImageColumnError as error:
+            raise SettingsError(f"{error}{_remedy(settings)}") from error
     return _listed_items(path, shown, settings, sidecars)
 
 
@@ -142,15 +184,18 @@ def _listed_items(path: str, shown: str, settings: IntakeSettings, sidecars: Sid
         raise SettingsError(f"{shown}: too large for a list of paths (1 GiB); a tar or Parquet needs its suffix")
     folder = str(Path(path).parent)
     names = list(_lines(Path(path).read_bytes(), shown))
-    items: list[SourceItem] = []
+    found = _DataSets(settings, sidecars)
+    items = found.items
     seen: set[str] = set()
     for name in names:
         target = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - Path cannot end in a space or newline
         item = file_item(target, name)
         if target in seen:
             items.append(dataclasses.replace(item, problem=refusals.LISTED_TWICE, detail=""))
+        elif item.problem is None and is_packed(name):
+            items.append(dataclasses.replace(item, problem=refusals.PACKED, detail=how_to_unpack(name)))
         elif item.problem is None and suffix_of(name) in IMAGE_FILES:
-            items.extend(IMAGE_FILES[suffix_of(name)].items(target, name, settings, sidecars))
+            found.take(target, name)
         else:
             items.append(item)
         seen.add(target)
@@ -159,6 +204,7 @@ def _listed_items(path: str, shown: str, settings: IntakeSettings, sidecars: Sid
             f"{shown}: none of its {len(items)} lines names a file (the first is {items[0].source!r:.80}); "
             "one path a line is expected, relative to the list"
         )
+    found.check()
     return items
 
 

@@ -14,20 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final  # Any: JSON values
 
-from ostensive.errors import SettingsError
 from ostensive.images import refusals
-from ostensive.images.files import LISTED_SUFFIXES, UNSUPPORTED_SUFFIXES, is_set_aside, read_file, suffix_of
+from ostensive.images.files import (
+    COMPRESSED_TAR,
+    LISTED_SUFFIXES,
+    UNSUPPORTED_SUFFIXES,
+    is_set_aside,
+    read_file,
+    suffix_of,
+)
 from ostensive.images.items import FoundFile, Sidecars, SidecarTable, SourceItem
 from ostensive.images.json_rows import parse_json
-from ostensive.images.paths import shown_name, storable_path
-from ostensive.images.refusals import DataSetUnreadableError, ImageRefusedError
+from ostensive.images.paths import shown_name, storable_path, unicode_name
+from ostensive.images.refusals import DataSetUnusableError, ImageRefusedError, PackedError
 from ostensive.images.rows import BadRow, Row, Table, Wanted
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.text_files import decode
 from ostensive.records import Location
 
 _MAX_MEMBER_BYTES: Final = 16 << 20  # of a text
-COMPRESSED_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
 _SAMPLE: Final = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)  # as `webdataset.tariterators` has it
 _COMPRESSED_STARTS: Final = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 
@@ -44,30 +49,28 @@ class _Member:
 _Samples = dict[str, list[_Member]]  # by the members' name up to the first dot of its last part
 
 
-def refuse_compressed(path: str) -> None:
-    """Raises `SettingsError` if the file at `path` is a compressed tar, by its name or by how it starts."""
+def _refuse_compressed(path: str) -> None:
+    """Raises `PackedError` if the file at `path` is compressed, whatever it is called."""
     try:
         with Path(path).open("rb") as file:
             start = file.read(6)
     except OSError as error:
-        raise DataSetUnreadableError(f"{shown_name(path)}: cannot be read: {error.strerror}") from error
-    if path.lower().endswith(COMPRESSED_SUFFIXES) or start.startswith(_COMPRESSED_STARTS):
-        raise SettingsError(
-            f"{shown_name(path)}: a compressed tar cannot be read image by image; unpack it to a plain .tar or a folder"
-        )
+        raise DataSetUnusableError(shown_name(path), f"cannot be read: {error.strerror}") from error
+    if start.startswith(_COMPRESSED_STARTS):
+        raise PackedError(shown_name(path), COMPRESSED_TAR)
 
 
 def list_tar(path: str, name: str, _settings: IntakeSettings, sidecars: Sidecars | None) -> Iterator[SourceItem]:
     """The image members of the tar at the absolute `path`, called `name`, in their order; texts go to `sidecars`.
 
     A tar that is cut gives the members that are whole and one refused item for the rest. Raises
-    `DataSetUnreadableError` when it gives none at all, `SettingsError` when it is compressed.
+    `DataSetUnusableError` when it gives none at all, `PackedError` when it is compressed.
     """
-    refuse_compressed(path)
+    _refuse_compressed(path)
     status = Path(path).stat()
     samples: _Samples = {}
     if sidecars is not None:
-        sidecars.tables.append(_texts_beside(path, FoundFile(storable_path(path), shown_name(name)), samples))
+        sidecars.tables.append(_texts_beside(path, FoundFile(storable_path(path), storable_path(name)), samples))
     end = 0
     try:
         with tarfile.open(path, "r:") as tar:
@@ -85,7 +88,7 @@ def list_tar(path: str, name: str, _settings: IntakeSettings, sidecars: Sidecars
                     return
     except (tarfile.TarError, OSError, ValueError) as error:  # ValueError: a header field that is no number
         if not end:
-            raise DataSetUnreadableError(f"{shown_name(path)}: not a readable tar: {error}") from error
+            raise DataSetUnusableError(shown_name(path), f"not a readable tar: {error}") from error
         yield _rest(path, name, str(error))
         return
     if not _ends_with_zeros(path, end):
@@ -104,9 +107,10 @@ def _member_item(path: str, name: str, member: tarfile.TarInfo, status: os.stat_
         problem, detail = refusals.UNREADABLE, "a sparse member"
     elif suffix_of(member.name) in UNSUPPORTED_SUFFIXES:
         problem, detail = refusals.UNSUPPORTED, f"{suffix_of(member.name)}; convert it to JPEG"
+    key = storable_path(f"{name}!{member.name}")
     return SourceItem(
-        key=storable_path(f"{name}!{member.name}"),
-        source=shown_name(f"{name}!{member.name}"),
+        key=key,
+        source=key,
         location=Location(storable_path(path), member.offset_data, member.size),
         size_bytes=member.size,
         modified_ns=status.st_mtime_ns,
@@ -128,9 +132,10 @@ def _put_to_sample(samples: _Samples, member: tarfile.TarInfo, wants: Wanted, *,
 
 def _rest(path: str, name: str, detail: str) -> SourceItem:
     """What stands for the members of a damaged tar that cannot be listed."""
+    key = storable_path(f"{name}!")
     return SourceItem(
-        key=storable_path(f"{name}!"),
-        source=shown_name(f"{name}!"),
+        key=key,
+        source=key,
         location=Location(storable_path(path)),
         size_bytes=0,
         modified_ns=0,
@@ -169,7 +174,7 @@ def _texts_beside(path: str, file: FoundFile, samples: _Samples) -> SidecarTable
 def _sample_rows(path: str, samples: _Samples, keys: Mapping[int, str], encoding: str | None) -> Iterator[Row | BadRow]:
     for sample, parts in samples.items():
         texts = [part for part in parts if part.column]
-        place = f"sample {shown_name(sample)}"
+        place = f"sample {unicode_name(sample)}"
         try:
             rows = _rows_of_sample(path, texts, encoding) if texts else []
         except (OSError, ValueError, ImageRefusedError) as error:

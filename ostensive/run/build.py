@@ -83,10 +83,11 @@ class Build(Generic[PublishedT]):
     def from_images(self, images: Path | str, out: Path | str) -> PublishedT:
         """Carries the recipe out from `images` in the folder `out`; running again does only what is missing.
 
-        Raises `SettingsError` before any work for anything that is set wrong, `BudgetReached` and `Interrupted` when
-        asked to stop, `StorageError` when the disk refuses, `AccessRefusedError` when the teacher's server does; in
-        all these cases the same call continues. Raises `TooManyFailedError` after publishing, when a stage failed with
-        more of its rows than `run.max_failed_share`, and `EmptyCorpusError` when no row is left.
+        Raises `SettingsError` before any work for anything that is set wrong, `NoImagesError` before any model is
+        loaded where no image can be taken in, `BudgetReached` and `Interrupted` when asked to stop, `StorageError` when
+        the disk refuses, `AccessRefusedError` when the teacher's server does; in all these cases the same call
+        continues. Raises `TooManyFailedError` after publishing, when a stage failed with more of its rows than
+        `run.max_failed_share`, and `EmptyCorpusError` when no row is left.
         """
         given = find_sources(self.recipe, self.kind, images, self.options)
         check_world(given.items, self.recipe.intake)

@@ -15,15 +15,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final  # Any: a pipeline's stages have different records; each is checked where it is made
 
-from ostensive.errors import BudgetReached, Interrupted
+from ostensive.errors import BudgetReached, Interrupted, NoImagesError
 from ostensive.files import storage_errors
 from ostensive.images.intake import IMAGES, FirstMet, Intake, distinct_stage
+from ostensive.images.paths import shown_name
+from ostensive.images.refusals import why_none
 from ostensive.run import partitions
 from ostensive.run.annotating import annotation_stage, rows_by_partition
 from ostensive.run.folder import RunFolder
 from ostensive.run.planning import Plan, PlannedAnnotations
 from ostensive.run.reporting import Reporter
 from ostensive.run.services import Services
+from ostensive.run.summary import StageSummary, add_counts
 from ostensive.run.worker import PartitionTask, StageWorker, Stopped, applied, decide, summarise
 from ostensive.stage import AnyStage, RunWideStage, Stage
 
@@ -46,12 +49,14 @@ class LocalEngine:
         self._failures: list[tuple[int, BaseException]] = []  # by stage index, in the order they happened
         self._found: dict[str, dict[int, list[Path]]] = {}  # partitions that were there before, by stage and index
         self._sure_of_work: dict[str, bool] = {}  # by stage: whether some partition of it is missing
+        self._has_images = threading.Event()  # set, too, when it is clear that there are none
 
     def run(self, plan: Plan, intake: Intake) -> None:
         """Finishes every partition of `plan` in every stage.
 
-        Raises the first failure after all stages have stopped: `Interrupted`, `BudgetReached`, `StorageError` or
-        whatever a stage raised. Finished partitions are on disk; running again continues.
+        No stage is opened before the first image is taken in; raises `NoImagesError` where none can be. Raises the
+        first failure after all stages have stopped: `Interrupted`, `BudgetReached`, `StorageError` or whatever a stage
+        raised. Finished partitions are on disk; running again continues.
         """
         names = [*plan.intake_stages, *(stage.name for stage in self._stages)]
         self._reporter.plan(names, plan.item_count)
@@ -72,6 +77,7 @@ class LocalEngine:
         tasks = self._tasks_before(first)
         self._reporter.plan(names[first:], sum(task.items for task in tasks))
         self._look_up(names[first:], {task.index for task in tasks})
+        self._has_images.set()
         self._drive(first, lambda out: self._hand_out(tasks, out))
 
     def _tasks_before(self, first: int) -> list[PartitionTask]:
@@ -154,24 +160,36 @@ class LocalEngine:
     def _take_in(self, plan: Plan, intake: Intake, out: _Tasks) -> None:
         try:
             tasks = self._images(plan, intake)
+            waiting: list[PartitionTask] = []
             for task in tasks if plan.annotations is None else self._annotated(plan.annotations, list(tasks)):
-                out.put(task)
+                waiting.append(task)
+                while waiting and self._has_images.is_set():
+                    out.put(waiting.pop(0))
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
             self._fail(_INTAKE, error)
         finally:
+            self._has_images.set()
             out.put(_END)
 
     def _images(self, plan: Plan, intake: Intake) -> Iterator[PartitionTask]:
         met = FirstMet()
+        taken_in = StageSummary(IMAGES, 0, 0)
         for index in sorted(plan.items):
             if self._halted(_INTAKE):
                 return
             items = tuple(plan.items[index])
             task = self._carry_out(intake, PartitionTask(self._run.path, index, len(items), sources=items))
+            taken_in += task.done[0].summary
+            if taken_in.kept:
+                self._has_images.set()
             repeated = met.repeated(partitions.read_column(self._taken_in(task), "image_id", kept_only=True))
             yield self._carry_out(distinct_stage(repeated), task)
+        if not taken_in.kept:
+            rows = self._run.path / IMAGES
+            refused = add_counts(taken_in.dropped, taken_in.failed)
+            raise NoImagesError(f"{why_none(refused)}; the rows of {shown_name(str(rows))} have the reason of each")
 
     def _annotated(self, beside: PlannedAnnotations, tasks: Sequence[PartitionTask]) -> Iterator[PartitionTask]:
         if self._halted(_INTAKE) or not tasks:
@@ -210,6 +228,7 @@ class LocalEngine:
         ends.close()
 
     def _apply(self, position: int, stage: Stage[Any, Any], ends: "_Ends") -> None:
+        self._has_images.wait()
         if self._sure_of_work[stage.name] and not self._halted(position):
             # Models load while the stages before are at work, and one that cannot load stops the run before it spends.
             self._worker.open(stage)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, PriceTable, load_prices
 from ostensive.chat.records import Conversation, Exchange, Message, Reply
-from ostensive.errors import SettingsError
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
-from ostensive.run.rehearsal import RehearsedChat, rehearse
+from ostensive.run.rehearsal import RehearsedChat, first_image, rehearse
 from ostensive.run.sources import Sources
 
 SAMPLE_IMAGES = 8
@@ -31,7 +30,7 @@ class ModelEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Totals over all images, and what each chat model has of them."""
+    """Totals over all images that were not refused when they were listed, and what each chat model has of them."""
 
     images: int
     sampled_images: int
@@ -46,14 +45,14 @@ def estimate(recipe: Recipe, kind: RecipeKind, given: Sources, options: BuildOpt
     """Takes a few images, spread over the listing, through a rehearsal and multiplies what their requests hold.
 
     Replies are scripted, so a wordier model costs more; duplicates among the images make it cheaper. Raises
-    `SettingsError` where none of them can be read.
+    `NoImagesError` where no image can be taken in.
     """
-    items = given.items
+    items = [item for item in given.items if item.problem is None] or given.items  # others are refused for sure
     step = max(1, len(items) // SAMPLE_IMAGES)
     rehearsal = rehearse(recipe, kind, items[::step][:SAMPLE_IMAGES], given.annotations)
+    if not rehearsal.images:
+        rehearsal = rehearse(recipe, kind, [first_image(recipe, items)], given.annotations)
     sampled = len(rehearsal.images)
-    if sampled == 0:
-        raise SettingsError(f"none of {len(items[::step][:SAMPLE_IMAGES])} images that were tried can be read")
     share, prices = len(items) / sampled, load_prices(options.prices)
     found = [_of_model(chats, share, prices) for chats in _by_model(rehearsal.chats)]
     priced = [model.usd for model in found if model.usd is not None]

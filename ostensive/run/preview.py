@@ -7,19 +7,14 @@ from typing import Any  # Any: records of any stage
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Annotation, ImageRecord, ImageSplit, Judged, Scored, Verbalization
-from ostensive.run.rehearsal import Rehearsal, RehearsedStage, rehearse
+from ostensive.run.rehearsal import Rehearsal, RehearsedStage, first_image, rehearse
 from ostensive.run.sources import Sources
 from ostensive.stage import Kept
 
 
 def preview(recipe: Recipe, kind: RecipeKind, given: Sources) -> Rehearsal:
-    """Takes the first image that can be read through a rehearsal of `recipe`."""
-    rehearsal = rehearse(recipe, kind, given.items[:1], given.annotations)
-    for item in given.items[1:]:
-        if rehearsal.images:
-            break
-        rehearsal = rehearse(recipe, kind, [item], given.annotations)
-    return rehearsal
+    """Takes the first image that can be read through a rehearsal of `recipe`; raises `NoImagesError`."""
+    return rehearse(recipe, kind, [first_image(recipe, given.items)], given.annotations)
 
 
 def as_text(rehearsal: Rehearsal) -> str:

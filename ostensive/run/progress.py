@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ostensive.images.paths import shown_text
 from ostensive.run.summary import StageSummary
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Bars:
 
     def note(self, text: str) -> None:
         """See `Reporter`."""
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(shown_text(text), markup=False, highlight=False)
 
 
 class Lines:
@@ -99,7 +100,7 @@ class Lines:
 
     def note(self, text: str) -> None:
         """See `Reporter`."""
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{shown_text(text)}\n")
         sys.stderr.flush()
 
 

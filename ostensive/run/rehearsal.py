@@ -5,6 +5,7 @@
 
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +17,10 @@ from ostensive.chat.local import SelfTeacherSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Form, Reply
 from ostensive.chat.scripted import Script, script_seed
 from ostensive.chat.turns import converse
+from ostensive.errors import NoImagesError
 from ostensive.images.intake import Intake
 from ostensive.images.items import SourceItem
+from ostensive.images.refusals import why_none
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
@@ -111,6 +114,17 @@ def rehearse(
             after = stages_of(recipe, kind, with_splits=has_given_splits(annotations))
             stages = [*done, *_rehearsed(after, done, opened)]
     return Rehearsal(kind, tuple(stages), tuple(chats))
+
+
+def first_image(recipe: Recipe, items: Sequence[SourceItem]) -> SourceItem:
+    """The first of `items` that can be taken in; raises `NoImagesError` where there is none."""
+    intake, refused = Intake(recipe.intake, threads=1), Counter[str]()
+    for item in items:
+        (outcome,) = intake.process([item], {})
+        if isinstance(outcome, Kept):
+            return item
+        refused[outcome.reason] += 1
+    raise NoImagesError(why_none(refused))
 
 
 def _intake_rehearsed(
