@@ -15,7 +15,6 @@ _STRUCTURE = re.compile(r'["\\\[\]{}]')
 _STREAM_FIELDS = ("data:", "event:", "id:", "retry:", ":")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _DONE = "[DONE]"
-_MAX_DIGITS = 25
 
 
 class MalformedReplyError(ValueError):
@@ -40,16 +39,12 @@ def read_json(text: str) -> Any:  # Any: as above
     """The JSON value of `text` without what nests deeper than `MAX_DEPTH`; raises `ValueError`."""
     if text.count("[") + text.count("{") > MAX_DEPTH:
         text = _without_depths(text)
-    return json.loads(text, parse_int=_integer)
+    return json.loads(text)
 
 
 def is_deep(text: str) -> bool:
     """Whether objects and lists in `text` nest deeper than `MAX_DEPTH`, as far as it is JSON."""
     return text.count("[") + text.count("{") > MAX_DEPTH and any(depth > MAX_DEPTH for depth, _ in _depths(text))
-
-
-def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
 
 
 def _depths(text: str) -> Iterator[tuple[int, int]]:
