@@ -19,6 +19,7 @@ from pydantic import Field
 from critics.critic import Critic, CriticContext, NoScore, Score, ScoringSettings
 from critics.evidence import NO_EVIDENCE, known_lines, lacking_claims, named
 from ostensive.chat.access import ChatSettings, TeacherSettings
+from ostensive.chat.bodies import read_json
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
 from ostensive.fingerprint import fingerprint
 from ostensive.prompts import PromptValue, load_prompts
@@ -81,8 +82,8 @@ def read_reply(text: str, keys: Sequence[str]) -> dict[str, Any]:
     if fenced := _FENCE.match(plain):
         plain = fenced[1].strip()
     try:
-        values = json.loads(plain)
-    except (ValueError, RecursionError) as error:
+        values = read_json(plain)
+    except ValueError as error:
         raise UnreadableReplyError(f"not one JSON object: {text.strip()[:_SHOWN]}") from error
     if not isinstance(values, dict) or set(values) != {*keys, "why"}:
         raise UnreadableReplyError(f"a JSON object with {', '.join(keys)}, why is expected, not {plain[:_SHOWN]}")

@@ -254,6 +254,15 @@ JUNK = {
 }
 
 
+@pytest.mark.parametrize("depth", [101, 1_200, 100_000])
+def test_a_text_that_nests_deeper_than_any_triple_is_read_line_by_line(depth: int) -> None:
+    brackets = "[" * depth + "]" * depth
+    [hole] = parse_reply(f'{{"question": "Why?", "more": {brackets}}}')
+    assert (hole.answer, hole.rationale) == ("", "")
+    [triple] = parse_reply(f'{{"question": "Why?", "answer": "So.", "more": {brackets[:60]}{brackets[-60:]}}}')
+    assert (triple.question, triple.answer) == ("Why?", "So.")
+
+
 @pytest.mark.parametrize("name", JUNK)
 @pytest.mark.timeout(20)  # milliseconds if linear; minutes if quadratic in the length of the junk
 def test_junk_comes_to_an_end(name: str) -> None:

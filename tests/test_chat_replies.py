@@ -262,6 +262,9 @@ def test_a_stream_that_nobody_asked_for_is_put_together() -> None:
     expected = Answered("Hello", "stop", "m", Usage(3, 2))
     assert read_answer(f": waiting\n\n{stream}data: [DONE]\n\n".encode()) == expected
     assert read_answer(stream.replace("\n", "\r\n").encode()) == expected
+    assert read_answer(stream.replace("\n\n", "\n").encode()) == expected, "without blank lines"
+    odd = stream.replace("llo", "l\u2028\x85lo")
+    assert answered(odd.encode()).text == "Hel\u2028\x85lo"
     cut = stream[: stream.index("llo") - 50].rpartition("data:")[0]
     assert answered(cut.encode()).finish_reason == "unknown", "a stream that breaks off is not whole"
     broken = stream + f"data: {json.dumps({'error': {'message': 'died', 'code': 502}})}\n\n"

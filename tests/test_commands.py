@@ -1,20 +1,31 @@
 """The functions behind the commands, as Python calls them."""
 
+import json
 import threading
 from pathlib import Path
 
 import pytest
 from drawing import write_scenes
+from odd_server import OddServer
 
 import ostensive
-from ostensive.commands.show import duration, money, stage_table
-from ostensive.errors import Interrupted
+from ostensive.commands.show import (
+    corpus_lines,
+    corpus_values,
+    duration,
+    money,
+    stage_table,
+    status_lines,
+    status_values,
+)
+from ostensive.errors import EmptyCorpusError, Interrupted
 from ostensive.records import Spend
 from ostensive.run.folder import RunFolder
 from ostensive.run.progress import Lines, counts
 from ostensive.run.status import StageStatus, seconds_left
-from ostensive.run.summary import StageSummary
+from ostensive.run.summary import StageSummary, requests_text
 
+PARTS = (("Question", "ball"), ("Answer", "box"), ("Rationale", "bird"))
 SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=drawn by a test", "run.partition_size=2")
 
 
@@ -158,6 +169,40 @@ def test_sums_of_money_and_time_are_told_with_sense() -> None:
         "$12.35",
     ]
     assert [duration(s) for s in (None, 0, 59.6, 61, 3661)] == ["unknown", "0 s", "1 min 0 s", "1 min 1 s", "1 h 1 min"]
+
+
+def test_a_build_status_and_card_say_how_many_requests_are_spoiled_or_estimated(tmp_path: Path) -> None:
+    def answer(body: bytes, times: int) -> bytes:
+        lines = "\n".join(f"{label}: The {thing} is near the door of {len(body)}" for label, thing in PARTS)
+        message = {"content": lines if times else ""}  # nothing at first, and no word of what it took
+        return json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+
+    images = write_scenes(tmp_path / "images", 1)
+    with OddServer(answer) as server:
+        served = (f"teacher.base_url={server.base_url}", "teacher.kind=served", "teacher.model=m")
+        priced = ("teacher.price.prompt=1", "teacher.price.completion=1")
+        options = ostensive.BuildOptions(settings=(*SETTINGS, *served, *priced), max_cost_usd=5.0)
+        for _ in "once", "and again":
+            with pytest.raises(EmptyCorpusError, match="judged kept none of 1 rows, 1 of them with 'not a question'"):
+                ostensive.build("localized", images=images, out=tmp_path / "run", options=options)
+    corpus = ostensive.open_corpus(tmp_path / "run")
+    asked = len(server.received)
+    status = ostensive.status(tmp_path / "run")
+    text = f"{asked} requests ({asked // 2} of them spoiled, {asked} with estimated tokens)"
+    assert any(text in line for line in corpus_lines(corpus))
+    assert any(text in line for line in status_lines(status))
+    assert text in (corpus.path / "README.md").read_text("utf-8")
+    assert corpus_values(corpus)["spend"] == status_values(status)["spend"]
+    assert status_values(status)["spend"]["estimated_requests"] == asked
+
+
+def test_requests_are_told_with_what_came_of_them() -> None:
+    assert requests_text(Spend(1)) == "1 request"
+    assert requests_text(Spend(1200)) == "1,200 requests"
+    assert requests_text(Spend(12, estimated_requests=3)) == "12 requests (3 with estimated tokens)"
+    assert requests_text(Spend(12, spoiled_requests=2)) == "12 requests (2 of them spoiled)"
+    both = Spend(12, spoiled_requests=2, estimated_requests=3)
+    assert requests_text(both) == "12 requests (2 of them spoiled, 3 with estimated tokens)"
 
 
 def test_counts_of_stages_add_up_over_partitions() -> None:

@@ -341,11 +341,11 @@ def test_a_model_is_loaded_at_the_commit_it_is_known_by(
     """
     )
     assert repository.refs["main"] != first, "the push has happened"
-    assert cold[0] == f"generator-3:commit:{first}"
+    assert cold[0] == f"generator-4:commit:{first}"
     commit, digest, template = cold[1].split(" ", 2)
     assert commit == first
     assert template == repr(tiny_models.CHAT_TEMPLATE)
-    assert cold[2] == f"generator-3:commit:{newer}"
+    assert cold[2] == f"generator-4:commit:{newer}"
     commit, other_digest, template = cold[3].split(" ", 2)
     assert commit == newer
     assert other_digest != digest

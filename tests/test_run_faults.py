@@ -55,7 +55,10 @@ def test_a_run_survives_every_fault_at_once(tmp_path: Path) -> None:
     assert set(candidates.failed) == {"filtered reply"}
     assert candidates.dropped["truncated reply"] >= stats.faults["length"]
     assert stats.sent_after_answer == 0
-    assert candidates.spend.requests == stats.answered, "all that was answered is in the books"
+    spend = candidates.spend
+    assert spend.requests - spend.spoiled_requests == stats.answered, "all that was answered is in the books"
+    assert spend.spoiled_requests == stats.faults["bad_json"] + stats.faults["no_choices"], "and what was of no use"
+    assert spend.estimated_requests == stats.faults["bad_json"]
 
 
 @pytest.mark.parametrize(

@@ -171,8 +171,9 @@ def test_an_image_whose_request_fails_fails_alone_and_with_its_cost(rows: list[I
         (loss,) = outcome.losses
         assert not outcome.records
         assert isinstance(loss, Failed)
-        assert (loss.reason, loss.detail) == (NOT_VERBALIZED, "narratives: the model said nothing")
-        assert outcome.spend.requests == 2, "the parts after are not asked about an image that is lost"
+        assert loss.reason == NOT_VERBALIZED
+        assert loss.detail == "narratives: reply without text: empty; 2 attempts"
+        assert outcome.spend.requests == outcome.spend.spoiled_requests == 4, "the parts after are not asked about"
 
 
 def test_the_teacher_asks_from_the_text_and_repeats_nothing(rows: list[ImageRecord], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from builders.localized.labels import FIELDS, Field, Segment, cells, field_of_key, segments, table_columns
+from ostensive.chat.bodies import is_deep
 
 _RULE = re.compile(r"[ \t]{0,8}(?:[-=*_~—–]{3,200}|```\w{0,10}|[\[\]{},][\[\]{}, \t]{0,40})[ \t]*$")
 _NOUN = r"(?:triple|triplet|response|qar|set|example|item|entry|pair|number|no\.?)s?"
@@ -174,6 +175,8 @@ def _objects(text: str) -> tuple[list[object], int]:
     """The JSON objects in `text`, outermost first, and where the last ends; of a broken one the whole ones within."""
     decoder = json.JSONDecoder(strict=False)
     values: list[object] = []
+    if is_deep(text):  # how deep `json` reads depends on the version of Python
+        return values, 0
     position, end, broken = 0, 0, 0
     while broken < _MAX_BROKEN_OBJECTS and (match := _OBJECT.search(text, position)):
         try:
@@ -187,10 +190,12 @@ def _objects(text: str) -> tuple[list[object], int]:
 
 
 def _walk(assembler: _Assembler, value: object, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        return
     if isinstance(value, list):
         for item in value:
             _walk(assembler, item, depth + 1)
-    elif isinstance(value, dict) and depth <= _MAX_DEPTH:
+    elif isinstance(value, dict):
         assembler.close()
         for key, item in value.items():
             field = field_of_key(str(key))

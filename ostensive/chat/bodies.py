@@ -13,8 +13,8 @@ MAX_DEPTH = 100
 """Objects and lists within each other that are read; deeper ones count as null. A chat completion has some ten."""
 _STRUCTURE = re.compile(r'["\\\[\]{}]')
 _STREAM_FIELDS = ("data:", "event:", "id:", "retry:", ":")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _DONE = "[DONE]"
-_MAX_DIGITS = 25
 
 
 class MalformedReplyError(ValueError):
@@ -39,57 +39,60 @@ def read_json(text: str) -> Any:  # Any: as above
     """The JSON value of `text` without what nests deeper than `MAX_DEPTH`; raises `ValueError`."""
     if text.count("[") + text.count("{") > MAX_DEPTH:
         text = _without_depths(text)
-    return json.loads(text, parse_int=_integer)
+    return json.loads(text)
 
 
-def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+def is_deep(text: str) -> bool:
+    """Whether objects and lists in `text` nest deeper than `MAX_DEPTH`, as far as it is JSON."""
+    return text.count("[") + text.count("{") > MAX_DEPTH and any(depth > MAX_DEPTH for depth, _ in _depths(text))
+
+
+def _depths(text: str) -> Iterator[tuple[int, int]]:
+    """How deep what follows each bracket stands, and the bracket's place; strings are passed over."""
+    depth, in_string, escaped = 0, False, -1
+    for found in _STRUCTURE.finditer(text):
+        mark, place = found[0], found.start()
+        if place == escaped:
+            continue
+        if mark == "\\":
+            escaped = place + 1
+        elif mark == '"':
+            in_string = not in_string
+        elif not in_string:
+            depth += 1 if mark in "[{" else -1
+            yield depth, place
 
 
 def _without_depths(text: str) -> str:
     kept: list[str] = []
-    depth, at, in_string, skip = 0, 0, False, -1
-    for found in _STRUCTURE.finditer(text):
-        mark, place = found[0], found.start()
-        if place == skip:
-            continue
-        if mark == "\\":
-            skip = place + 1  # whatever is escaped ends nothing
-        elif mark == '"':
-            in_string = not in_string
-        elif in_string:
-            continue
-        elif mark in "[{":
-            depth += 1
-            if depth == MAX_DEPTH + 1:
-                kept += [text[at:place], "null"]
-        else:
-            depth -= 1
-            if depth == MAX_DEPTH:
-                at = place + 1
-    if depth > MAX_DEPTH:  # cut in the middle
+    at, before = 0, 0
+    for depth, place in _depths(text):
+        if depth == MAX_DEPTH + 1 and before == MAX_DEPTH:
+            kept += [text[at:place], "null"]
+        elif depth == MAX_DEPTH and before == MAX_DEPTH + 1:
+            at = place + 1
+        before = depth
+    if before > MAX_DEPTH:  # cut in the middle
         raise ValueError("brackets that do not close")
     return "".join((*kept, text[at:]))
 
 
-def is_stream(text: str) -> bool:
-    """Whether `text`, without white space around it, is a stream of server-sent events."""
-    return text.startswith(_STREAM_FIELDS)
-
-
 def _stream_chunks(text: str) -> Iterator[Any]:  # Any: as above
     event: list[str] = []
-    for line in (*text.splitlines(), ""):
+    for line in (*_LINE_END.split(text), ""):  # `splitlines` knows ends of lines that JSON may hold
         if line.startswith("data:"):
-            event.append(line[len("data:") :].removeprefix(" "))
+            event.append(line[len("data:") :].strip())
         elif not line.strip() and event:
-            data, event = "\n".join(event).strip(), []
-            if data == _DONE:
-                return
-            try:
-                yield read_json(data)
-            except ValueError as error:
-                raise MalformedReplyError("a stream of events that are not JSON") from error
+            # An event of several lines is one value; some gateways leave out the blank lines between events.
+            parts = event if len(event) == 1 or event[0].endswith("}") else ["\n".join(event)]
+            event = []
+            for data in parts:
+                if data == _DONE:
+                    return
+                try:
+                    yield read_json(data)
+                except ValueError as error:
+                    raise MalformedReplyError("a stream of events that are not JSON") from error
 
 
 def _put_together(chunks: Iterator[Any]) -> dict[str, Any]:  # Any: as above

@@ -14,7 +14,7 @@ from ostensive.chat.key_scrubbing import answer_without_key, without_key
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceSettings, PriceTable
 from ostensive.chat.proxies import Proxy, http_options, proxy_for
 from ostensive.chat.records import Sampling
-from ostensive.chat.settings import ChatModelSettings
+from ostensive.chat.settings import READING_VERSION, ChatModelSettings
 from ostensive.errors import AccessRefusedError, SettingsError
 from ostensive.models.needs import ModelNeed
 from ostensive.settings import SECRET_PROBLEM, Operational
@@ -62,6 +62,10 @@ class ServedModelSettings(ChatModelSettings):
         values = super().identity()
         del values["endpoint_name" if self.endpoint_name is None else "base_url"]
         return values
+
+    def reply_identity(self) -> Mapping[str, Any]:
+        """See `ChatModelSettings`; with how replies are read."""
+        return {**super().reply_identity(), "reading": READING_VERSION}
 
     @field_validator("base_url")
     @classmethod

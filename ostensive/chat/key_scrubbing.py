@@ -16,6 +16,8 @@ MIN_ANSWER_KEY_CHARS = 16
 """Shorter keys stay in answers: people type `none`, `EMPTY` or `sk-local` where a server wants any word at all."""
 _MIN_PART_CHARS = 4  # shorter keys are taken out of errors only where they stand alone
 
+_ESCAPED = re.compile(rb"(?:\\u00|%)[2-7]")  # a character of ASCII, as keys have them
+
 
 @functools.lru_cache(maxsize=16)
 def _pattern(key: str, alone: bool) -> re.Pattern[str]:
@@ -55,8 +57,8 @@ def answer_without_key(raw: bytes, key: str) -> bytes:
 
 def _may_hold(raw: bytes, key: str) -> bool:
     # Most bodies are parsed once, for what they say: only escapes, and streams, can hide a key from a plain search.
-    escapes = ["\\u00", "%", *(f"\\{char}" for char in '/"\\' if char in key)]
-    return any(sign.encode() in raw for sign in (key, *escapes)) or raw.lstrip()[:1] != b"{"
+    signs = [key, *(f"\\{char}" for char in '/"\\' if char in key)]
+    return any(sign.encode() in raw for sign in signs) or bool(_ESCAPED.search(raw)) or raw.lstrip()[:1] != b"{"
 
 
 def _replaced(value: Any, pattern: re.Pattern[str]) -> Any:  # Any: as above

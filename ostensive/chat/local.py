@@ -21,6 +21,7 @@ from ostensive.chat.budget import Budget
 from ostensive.chat.journal import FREE_ENDPOINT, Journal
 from ostensive.chat.pictures import Picture, SentImageSettings
 from ostensive.chat.records import Conversation, Exchange, Form, NoReply, Sampling
+from ostensive.chat.settings import READING_VERSION
 from ostensive.chat.turns import Answered, JournaledModel, KeyedConversation, with_pictures
 from ostensive.chat.wire import request_key
 from ostensive.errors import SettingsError
@@ -47,7 +48,7 @@ class SelfTeacherSettings(GeneratorSettings):
 
     def reply_identity(self) -> Mapping[str, Any]:
         """See `ChatModelSettings`; with what its weights are known by."""
-        return {**self.identity(), "weights": model_version(self.model, self.revision)}
+        return {**self.identity(), "reading": READING_VERSION, "weights": model_version(self.model, self.revision)}
 
     def sampling(self, seed: int | None = None) -> Sampling:
         """How replies are drawn."""

@@ -117,6 +117,8 @@ def _is_final(header: str) -> bool:
 
 
 def _outside_of_tags(text: str) -> Unreasoned:
+    if "<" not in text and "◁" not in text and "think]" not in text.lower():
+        return Unreasoned(text)  # nearly always, and in a tenth of the time
     pieces: list[str] = []
     mark, at, within = "", 0, False
     nested, resumed = 0, 0  # openings within the last block, and how many pieces there were when it ended

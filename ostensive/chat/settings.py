@@ -12,6 +12,8 @@ from typing import Any, ClassVar  # Any: JSON values of any depth
 from ostensive.chat.prices import FREE, Price, PriceTable
 from ostensive.settings import Settings
 
+READING_VERSION = 2  # of what is read out of a server's body or a generated text; another number makes rows anew
+
 
 class ChatModelSettings(Settings, ABC):
     """A model that is asked. One that may be the teacher also has `sampling(seed)`: how its replies are drawn."""

@@ -1,6 +1,6 @@
 """How many tokens a reply took, as its server reports them or, where it does not, at most."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 MOST_TOKENS = 100_000_000
@@ -38,13 +38,13 @@ def read_usage(value: object, *, has_text: bool) -> Usage:
     Completion tokens are what there is beyond the prompt: some servers leave the model's thoughts out of
     `completion_tokens` and have them in `total_tokens`, at which they are billed.
     """
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return NO_USAGE
     prompt, completion = _first(value, "prompt_tokens"), _first(value, "completion_tokens", "output_tokens")
     cached = _first(value, "prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_tokens") or 0
     for name in ("prompt_tokens_details", "input_tokens_details"):
         details = value.get(name)
-        if isinstance(details, Mapping):
+        if isinstance(details, dict):
             cached = max(cached, _first(details, "cached_tokens", "cache_read_tokens") or 0)
     if prompt is None:
         prompt = _first(value, "input_tokens")
@@ -78,14 +78,17 @@ def booked(usage: Usage, bound: Tokens) -> Tokens:
 def _thoughts(usage: Mapping[object, object]) -> int:
     for name in ("completion_tokens_details", "output_tokens_details"):
         details = usage.get(name)
-        if isinstance(details, Mapping):
+        if isinstance(details, dict):
             return _first(details, "reasoning_tokens") or 0
     return _first(usage, "reasoning_tokens") or 0
 
 
 def _first(values: Mapping[object, object], *names: str) -> int | None:
-    counts: Sequence[int | None] = [_count(values.get(name)) for name in names]
-    return next((count for count in counts if count is not None), None)
+    for name in names:
+        count = _count(values.get(name))
+        if count is not None:
+            return count
+    return None
 
 
 def _count(value: object) -> int | None:

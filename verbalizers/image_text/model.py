@@ -20,8 +20,8 @@ from ostensive.settings import Settings
 from verbalizers.base import DecodedImage, VerbalizerContext
 from verbalizers.image_text.settings import DrawSettings
 
-GENERATOR_VERSION = "generator-3"
-SERVED_VERSION = "served-2"
+GENERATOR_VERSION = "generator-4"
+SERVED_VERSION = "served-3"
 _SERVED_IMAGES = 64  # keep a server busy
 
 
