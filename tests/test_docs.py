@@ -308,7 +308,7 @@ def operational_keys(settings: Settings, prefix: str = "") -> Iterator[str]:
 
 def test_the_list_of_settings_that_change_no_row() -> None:
     text = (ROOT / "docs/recipes.md").read_text("utf-8").partition("<!-- operational -->")[2]
-    served = load("localized", assignments=[*STAND_INS, "teacher.kind=served", "teacher.model=m"])
+    served = load("localized", stand_ins=STAND_INS, assignments=["teacher.kind=served", "teacher.model=m"])
     assert set(re.findall(r"`([a-z_.]+)`", text)) == set(operational_keys(served))
 
 

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from ostensive.errors import SettingsError
-from ostensive.recipe import Recipe, dump, merge, parse_assignments, parse_yaml, read_yaml, recipe_hash
+from ostensive.recipe import Recipe, dump, merge, parse_assignments, recipe_hash
 from ostensive.settings import validate
+from ostensive.yaml_text import parse_yaml, read_yaml
 
 
 def test_later_values_win_section_by_section() -> None:
@@ -22,9 +23,9 @@ def test_a_section_whose_kind_changes_starts_afresh() -> None:
     }
 
 
-def test_assignments_are_read_as_yaml() -> None:
+def test_the_words_of_assignments_are_texts_and_their_lists_are_yaml() -> None:
     values = parse_assignments(["a.b=3", "a.c=[x, y]", "d=true", "e= a b ", "f=", "g.h.i=x=y"])
-    assert values == {"a": {"b": 3, "c": ["x", "y"]}, "d": True, "e": "a b", "f": None, "g": {"h": {"i": "x=y"}}}
+    assert values == {"a": {"b": "3", "c": ["x", "y"]}, "d": "true", "e": "a b", "f": None, "g": {"h": {"i": "x=y"}}}
 
 
 def test_several_assignments_to_a_section_add_up_whatever_their_order() -> None:
@@ -44,7 +45,7 @@ def test_yaml_that_is_none_names_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"r\.yaml, line 3: not YAML \("):
         read_yaml(path)
     path.write_text("- a\n")
-    with pytest.raises(SettingsError, match=r"r\.yaml: a recipe is a mapping of settings"):
+    with pytest.raises(SettingsError, match=r"r\.yaml: a mapping of settings is expected"):
         read_yaml(path)
     with pytest.raises(SettingsError, match=r"s\.yaml: there is no such file"):
         read_yaml(tmp_path / "s.yaml")
