@@ -89,6 +89,8 @@ def load(
     file = _recipe_file(name)
     values: Values = parse_yaml(built_in(name), f"recipe {name}") if file is None else read_yaml(file, name)
     changes = merge(parse_assignments(stand_ins), parse_assignments(assignments))
+    if profile is not None and changes.get("profile", profile) != profile:
+        raise SettingsError(f"profile: is given twice, as {profile!r} and as {changes['profile']!r}; give it once")
     chosen = profile or changes.get("profile") or values.get("profile", "offline")
     if chosen not in profile_names():
         raise SettingsError(f"profile: there is no profile called {chosen!r}; known are {', '.join(profile_names())}")

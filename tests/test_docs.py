@@ -225,8 +225,8 @@ def test_command_lines_parse(place: str, words: list[str]) -> None:
     if trains_a_critic:
         validate(TrainSettings, {"backbone": "vlm", "model": "m", **parse_assignments(assignments)}, place)
     elif "A.B=C" not in assignments:
-        accepted = [*STAND_INS, *(text for text in assignments if text not in refused)]
-        load("localized", profile=profile, assignments=accepted)
+        accepted = [text for text in assignments if text not in refused]
+        load("localized", profile=profile, assignments=accepted, stand_ins=STAND_INS)
 
 
 def options_of(command: Any) -> set[str]:  # Any: as above

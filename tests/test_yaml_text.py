@@ -178,7 +178,9 @@ def test_other_faults_are_one_line(text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"\xef\xbb\xbfa: b\n", b"a: b\r\n", b"---\na: b\n...\n", b"%YAML 1.2\n---\na: b\n"])
+@pytest.mark.parametrize(
+    "content", [b"\xef\xbb\xbfa: b\n", b"a: b\r\n", b"---\na: b\n...\n", b"%YAML 1.2\n---\na: b\n"]
+)
 def test_marks_and_line_ends_of_editors_are_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "r.yaml").write_bytes(content)
     assert read_yaml(tmp_path / "r.yaml") == {"a": "b"}

@@ -60,11 +60,11 @@ def train(
     from critics.trained.settings import TrainSettings
     from critics.trained.training import train_critic
     from ostensive.commands.show import to_json
-    from ostensive.recipe import merge, parse_assignments
+    from ostensive.recipe import parse_assignments
     from ostensive.run.folder import existing_run
     from ostensive.settings import validate
 
-    asked = merge({"backbone": backbone, "model": model}, parse_assignments(settings or []))
+    asked = parse_assignments([f"backbone={backbone}", f"model={model}", *(settings or ())])
     wanted = validate(TrainSettings, asked, "critic train")
     folder = existing_run(run)
     kind = recipe_kind(load(str(folder.recipe_path)).recipe)

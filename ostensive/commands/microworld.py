@@ -119,10 +119,13 @@ def _plan(
                 return stage
         raise SettingsError(f"{option}: there is no stage {name!r}; there are {', '.join(STAGES)}")
 
-    times = dict(MINUTES)
+    times, told = dict(MINUTES), set[str]()
     for text in minutes:
         name, _, number = text.partition("=")
         stage = known(name.strip(), "--minutes")
+        if stage in told:
+            raise SettingsError(f"--minutes {text}: {stage} is given twice; give it once")
+        told.add(stage)
         try:
             times[stage] = float(number)
         except ValueError:
