@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ostensive.errors import SettingsError
 from ostensive.settings import nearest_key
+from ostensive.user_paths import shown_path
 
 if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
@@ -67,7 +68,7 @@ def load_prompts(
     Raises `SettingsError` when there is none, a `required` template is missing, one is not valid Jinja, or one uses a
     variable that is not among `variables`.
     """
-    folder = _folder(name_or_folder, shipped)
+    folder, name_or_folder = _folder(name_or_folder, shipped), shown_path(Path(name_or_folder))
     entries = sorted((e for e in folder.iterdir() if e.name.endswith(SUFFIX) and e.is_file()), key=lambda e: e.name)
     try:
         sources = tuple((entry.name.removesuffix(SUFFIX), entry.read_text("utf-8")) for entry in entries)

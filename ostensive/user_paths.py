@@ -59,6 +59,12 @@ def shown_path(path: Path) -> str:
         return str(path)
 
 
+def without_folder(text: str) -> str:
+    """The last name of an absolute path; `text` where it is none, such as a model's name on the Hub."""
+    path = PurePath(text)
+    return path.name if path.is_absolute() else text
+
+
 class PlacedText(str):
     """Text out of a file, from whose folder a relative path in it is meant."""
 
@@ -104,10 +110,9 @@ class PathMark:
 
     def without_folder(self, value: str) -> str:
         """`value` less the folders of a path: where a file lies changes no row, and is nobody's business."""
-        path = PurePath(value.removeprefix(self.prefix))
-        if not path.is_absolute():
+        if not value.startswith(self.prefix):
             return value
-        return f"{self.prefix}{path.name}" if value.startswith(self.prefix) else path.name
+        return f"{self.prefix}{without_folder(value.removeprefix(self.prefix))}"
 
 
 UserPath = Annotated[str, PathMark()]

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from builders.table import load
 from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.errors import SettingsError
 from ostensive.recipe import Recipe, dump, merge, parse_assignments, recipe_hash
@@ -52,6 +53,19 @@ def test_a_setting_that_is_given_two_values_is_refused(assignments: list[str], m
     with pytest.raises(SettingsError) as caught:
         parse_assignments(assignments)
     assert str(caught.value) == message
+
+
+def test_the_profile_is_given_once() -> None:
+    sets = ["corpus.license=a", "corpus.source=b"]
+    with pytest.raises(SettingsError, match=r"^profile: is given twice, as 'served' and as 'open'; give it once$"):
+        load("localized", profile="served", assignments=[*sets, "profile=open"])
+    assert load("localized", profile="offline", assignments=[*sets, "profile=offline"]).profile == "offline"
+
+
+def test_a_setting_of_the_user_wins_over_a_commands_stand_in() -> None:
+    stand_ins = ["corpus.license=unknown", "corpus.source=unknown"]
+    made = load("localized", assignments=["corpus.license=mit"], stand_ins=stand_ins)
+    assert (made.corpus.license, made.corpus.source) == ("mit", "unknown")
 
 
 def test_a_setting_may_be_given_the_same_value_twice() -> None:

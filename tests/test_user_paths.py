@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from builders.table import load
 from critics.trained.settings import TrainedSettings
+from ostensive.chat.local import SelfTeacherSettings
 from ostensive.errors import SettingsError
 from ostensive.recipe import Recipe, dump, recipe_hash
 from ostensive.settings import Operational, Settings, validate
@@ -159,6 +160,13 @@ def test_where_a_file_lies_is_no_part_of_the_identity(here: Path) -> None:
     assert str(first) not in str(identity(first))
     assert identity(first)["file"] == "a.txt"
     assert Sample().identity()["model"] == "org/name"
+
+
+def test_a_model_in_a_folder_is_known_by_the_folders_name(here: Path) -> None:
+    (here / "vlm").mkdir()
+    teacher = SelfTeacherSettings(model="vlm")
+    assert (teacher.model, teacher.model_name) == (str(here / "vlm"), "vlm")
+    assert SelfTeacherSettings(model="org/name").model_name == "org/name"
 
 
 def test_text_of_a_file_is_meant_from_its_folder(here: Path) -> None:

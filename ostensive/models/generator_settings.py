@@ -11,7 +11,7 @@ from pydantic import Field
 from ostensive.chat.settings import ChatModelSettings
 from ostensive.models.needs import ModelNeed
 from ostensive.settings import Operational
-from ostensive.user_paths import ModelName
+from ostensive.user_paths import ModelName, without_folder
 
 
 class GeneratorSettings(ChatModelSettings):
@@ -32,7 +32,7 @@ class GeneratorSettings(ChatModelSettings):
 
     @property
     def model_name(self) -> str:
-        return self.model
+        return without_folder(self.model)
 
     @property
     def generator(self) -> "GeneratorSettings":
