@@ -6,6 +6,7 @@ part of all recipes together, and each takes what it has of it.
 
 import importlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -104,7 +105,7 @@ def _recipe_file(name: str) -> Path | None:
     if name in recipe_names():
         return None
     file = user_path(name, "recipe")
-    if file.suffix in (".yaml", ".yml") or file.exists():
+    if file.suffix in (".yaml", ".yml") or os.path.exists(file):  # noqa: PTH110 - that of Path raises for long paths
         return file
     near = nearest_key(name, recipe_names())
     hint = f"; did you mean {near}?" if near else ""

@@ -6,6 +6,7 @@ compiled: captions, answers and other text of models are values, and braces in t
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -93,7 +94,7 @@ def _folder(name_or_folder: str, shipped: Traversable) -> Traversable:
     if name_or_folder in known:
         return shipped / name_or_folder
     folder = Path(name_or_folder)
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112 - that of Path raises for long paths
         return folder
     near = nearest_key(name_or_folder, iter(known))
     hint = f"; did you mean {near}?" if near else ""

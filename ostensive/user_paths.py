@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 from ostensive.errors import SettingsError
 
 HOME = "~"
+MAX_NAME_BYTES = 255  # of all common file systems
 PathLike = str | os.PathLike[str]
 
 
@@ -29,6 +30,8 @@ def absolute_path(given: PathLike, folder: Path | None = None) -> Path:
         raise ValueError("is empty; a path is expected")
     if "\0" in text:
         raise ValueError("has a null character in it, which no path has")
+    if any(len(os.fsencode(name)) > MAX_NAME_BYTES for name in text.split("/")):
+        raise ValueError(f"has a name of more than {MAX_NAME_BYTES} bytes in it, which no file has")
     if text.startswith(HOME):
         home = os.path.expanduser(text)  # noqa: PTH111 - as given: a Path has lost whether it was written ./~
         if home.startswith(HOME):
@@ -103,7 +106,7 @@ class PathMark:
         folder = value.folder if isinstance(value, PlacedText) else None
         if self.or_name is None or text.startswith(HOME):
             return f"{self.prefix}{absolute_path(text, folder)}"
-        is_there = os.path.isfile if self.or_name == "file" else os.path.isdir  # those of Path raise for long names
+        is_there = os.path.isfile if self.or_name == "file" else os.path.isdir  # those of Path raise for long paths
         places = (absolute_path(text, place) for place in dict.fromkeys((folder, None))) if text else ()
         found = next((place for place in places if is_there(place)), None)
         return value if found is None else f"{self.prefix}{found}"

@@ -29,6 +29,9 @@ def everything_in(folder: Path) -> list[str]:
         (("localized.trns=1",), {}, "localized.trns: unknown key"),
         (("localized.turns=0",), {}, "localized.turns: input should be greater than or equal to 1, not 0"),
         (("localized.turns=2", "localized.turns=3"), {}, "--set localized.turns: is given twice"),
+        ((f"localized.prompt_set={'x' * 300}",), {}, "has a name of more than 255 bytes"),
+        ((f"verbalize.regions.choice.frequencies={'x' * 300}",), {}, "has a name of more than 255 bytes"),
+        ((), {"prices": "x" * 300}, "has a name of more than 255 bytes"),
         (("localized.prompt_set=nowhere",), {}, "nowhere: neither a built-in prompt set"),
         (("verbalize.probes.asked_by=teacher", "verbalize.probes.prompt_set=no"), {}, "verbalize.probes.asked_by"),
         (("verbalize.regions.choice.frequencies=no.tsv",), {}, "frequencies: there is no file"),
@@ -77,6 +80,26 @@ def test_a_journal_that_is_none_is_told_before_there_is_a_folder(images: Path, t
     with pytest.raises(StorageError, match=r"photo\.jpg: not a journal"):
         ostensive.build("localized", images=images, out=tmp_path / "run", options=options)
     assert everything_in(tmp_path) == ["photo.jpg"]
+
+
+def test_a_name_that_is_too_long_is_told(images: Path, tmp_path: Path) -> None:
+    """A name, and a path of names that are short enough."""
+    options = ostensive.BuildOptions(settings=SETTINGS)
+    for name, problem in (("x" * 300, "has a name of more than 255 bytes"), ("x/" * 3_000 + "y", "")):
+        with pytest.raises(SettingsError, match=problem or "y: neither a recipe"):
+            ostensive.build(name, images=images, out=tmp_path / "run", options=options)
+        with pytest.raises(SettingsError, match=problem or "y: cannot be read: File name too long"):
+            ostensive.build("localized", images=images, out=tmp_path / name, options=options)
+        with pytest.raises(SettingsError, match=problem or "y: cannot be read: File name too long"):
+            ostensive.status(tmp_path / name)
+        long = ostensive.BuildOptions(settings=SETTINGS, journal=tmp_path / name)
+        with pytest.raises((SettingsError, StorageError), match=problem or "y: File name too long"):
+            ostensive.build("localized", images=images, out=tmp_path / "run", options=long)
+        for setting in ("localized.prompt_set", "dedupe.model", "verbalize.regions.choice.frequencies"):
+            named = ostensive.BuildOptions(settings=(*SETTINGS, f"{setting}={name}"))
+            with pytest.raises(SettingsError, match=problem):
+                ostensive.build("localized", images=images, out=tmp_path / "run", options=named)
+    assert everything_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from ostensive.chat.budget import Budget
 from ostensive.chat.journal import JOURNAL, Journal
 from ostensive.chat.prices import load_prices
 from ostensive.errors import SettingsError
+from ostensive.files import storage_errors
 from ostensive.models.generator import GeneratorPool
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
@@ -48,12 +49,13 @@ def _check_journal(options: BuildOptions) -> None:
     journal = options.journal
     if journal is None:
         return
-    if journal.is_dir():
-        raise SettingsError(f"--journal {journal}: is a folder; a file is expected")
-    if not journal.parent.is_dir():
-        raise SettingsError(f"--journal {journal}: there is no folder {journal.parent}; make it, or name another")
-    if journal.exists():
-        JOURNAL.connect(journal).close()
+    with storage_errors(journal):
+        if journal.is_dir():
+            raise SettingsError(f"--journal {journal}: is a folder; a file is expected")
+        if not journal.parent.is_dir():
+            raise SettingsError(f"--journal {journal}: there is no folder {journal.parent}; make it, or name another")
+        if journal.exists():
+            JOURNAL.connect(journal).close()
 
 
 def _no_script(_messages: object, _seed: int) -> str:
