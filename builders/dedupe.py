@@ -28,6 +28,7 @@ from ostensive.records import Candidate
 from ostensive.run.services import Services
 from ostensive.settings import Operational, Settings
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome, Stage
+from ostensive.user_paths import PathMark
 
 UNIQUE: Final = "unique"
 DISTANCE_STEP = 1e-4
@@ -40,7 +41,7 @@ Labels = npt.NDArray[np.int64]
 class DedupeSettings(Settings):
     """Which candidates of an image count as one."""
 
-    model: str = PACKAGED_MODEL
+    model: Annotated[str, PathMark(or_name="folder", names=(PACKAGED_MODEL,))] = PACKAGED_MODEL
     """`packaged` (all-MiniLM-L6-v2, offline), or a folder or name of a sentence-transformers model."""
     revision: str | None = None
     """Commit, branch or tag of a model on the Hub; None takes its main branch."""

@@ -17,6 +17,7 @@ SCIKIT_IMAGE_PHOTOGRAPHS = (
     "rocket.jpg",
 )
 SCIKIT_LEARN_PHOTOGRAPHS = ("china.jpg", "flower.jpg")
+RECIPE = "localized"
 SETTINGS = (
     "corpus.name=ostensive-demo",
     "corpus.license=other",

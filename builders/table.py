@@ -6,6 +6,7 @@ part of all recipes together, and each takes what it has of it.
 
 import importlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -16,9 +17,11 @@ from builders.dedupe import DedupeSettings
 from critics.table import check_critics
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
-from ostensive.recipe import Recipe, Values, dump, merge, parse_assignments, parse_yaml, read_yaml
+from ostensive.recipe import Recipe, Values, dump, merge, parse_assignments
 from ostensive.recipe_kind import RecipeKind
 from ostensive.settings import Settings, nearest_key, sections_of, validate
+from ostensive.user_paths import shown_path, user_path
+from ostensive.yaml_text import parse_yaml, read_yaml
 from verbalizers.table import VerbalizeSettings
 
 # The module of a recipe has `KIND`; it is imported when it is used.
@@ -76,26 +79,37 @@ def profile_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def load(name: str, *, profile: str | None = None, assignments: Sequence[str] = ()) -> Recipe:
+def load(
+    name: str, *, profile: str | None = None, assignments: Sequence[str] = (), stand_ins: Sequence[str] = ()
+) -> Recipe:
     """The recipe called `name` (there by name, or a YAML file), with its profile under it and `assignments` over it.
 
-    Raises `SettingsError` in one line for anything that is not a whole and valid recipe.
+    `stand_ins` are assignments of a command's own: over the recipe, under the user's. Raises `SettingsError` in one
+    line for anything that is not a whole and valid recipe.
     """
-    if name in recipe_names():
-        values: Values = parse_yaml(built_in(name), f"recipe {name}")
-    elif Path(name).suffix in (".yaml", ".yml") or Path(name).exists():
-        values = read_yaml(Path(name))
-    else:
-        near = nearest_key(name, recipe_names())
-        hint = f"; did you mean {near}?" if near else ""
-        raise SettingsError(f"{name}: neither a recipe ({', '.join(recipe_names())}) nor a YAML file{hint}")
-    changes = parse_assignments(assignments)
+    file = _recipe_file(name)
+    values: Values = parse_yaml(built_in(name), f"recipe {name}") if file is None else read_yaml(file, name)
+    changes = merge(parse_assignments(stand_ins), parse_assignments(assignments))
+    if profile is not None and changes.get("profile", profile) != profile:
+        raise SettingsError(f"profile: is given twice, as {profile!r} and as {changes['profile']!r}; give it once")
     chosen = profile or changes.get("profile") or values.get("profile", "offline")
     if chosen not in profile_names():
         raise SettingsError(f"profile: there is no profile called {chosen!r}; known are {', '.join(profile_names())}")
     kind = recipe_kind(str(changes.get("recipe", values.get("recipe", "(none named)"))))
     merged = merge(merge(merge(profile_for(chosen, kind.recipe), values), changes), {"profile": chosen})
     return _validated(kind, merged, name)
+
+
+def _recipe_file(name: str) -> Path | None:
+    """The file that `name` is; None for a recipe that is there by name. Raises `SettingsError` if it is neither."""
+    if name in recipe_names():
+        return None
+    file = user_path(name, "recipe")
+    if file.suffix in (".yaml", ".yml") or os.path.exists(file):  # noqa: PTH110 - that of Path raises for long paths
+        return file
+    near = nearest_key(name, recipe_names())
+    hint = f"; did you mean {near}?" if near else ""
+    raise SettingsError(f"{name}: neither a recipe ({', '.join(recipe_names())}) nor a YAML file{hint}")
 
 
 def profile_for(name: str, recipe: type[Recipe]) -> dict[str, Any]:
@@ -150,23 +164,24 @@ def recipes_with_titles() -> dict[str, str]:
 
 def show_recipe(name: str, *, full: bool = False, settings: Sequence[str] = ()) -> str:
     """The text of a recipe, or with `full` every setting of it with its default."""
-    is_known = name in recipe_names()
+    file = _recipe_file(name)
     if full:
-        stand_ins = ["corpus.license=unknown", "corpus.source=YOURS"] if is_known else []
-        text = dump(load(name, assignments=[*stand_ins, *settings]))
+        stand_ins = ["corpus.license=unknown", "corpus.source=YOURS"] if file is None else []
+        text = dump(load(name, assignments=settings, stand_ins=stand_ins))
         # No licence at all, so that whoever builds with it as it is hears of it.
-        return text.replace("\n  license: unknown\n", "\n  license: YOURS\n") if is_known else text
-    if is_known:
+        return text.replace("\n  license: unknown\n", "\n  license: YOURS\n") if file is None else text
+    if file is None:
         return built_in(name)
-    load(name, assignments=settings)  # says what is wrong with the name
-    return Path(name).read_text("utf-8")
+    load(name, assignments=settings)  # says what is wrong with the file
+    return file.read_text("utf-8-sig")
 
 
 def copy_recipe(name: str, path: Path) -> Path:
     """Writes a recipe to `path` (a file, or a folder to put it in); refuses to replace a file."""
-    target = path / f"{name}.yaml" if path.is_dir() else path
+    file, path = _recipe_file(name), user_path(path, "recipes copy")
+    target = path / (f"{name}.yaml" if file is None else file.name) if path.is_dir() else path
     if target.exists():
-        raise SettingsError(f"{target} exists already; choose another name")
+        raise SettingsError(f"{shown_path(target)} exists already; choose another name")
     write_text(target, show_recipe(name))
     return target
 

@@ -18,14 +18,16 @@ from cards.markdown import fenced, fenced_json, fenced_yaml, inline, table
 from cards.parquet import features_of
 from cards.reading import CorpusManifest
 from cards.samples import IMAGE_NOTE, PublicForm
-from ostensive.errors import OstensiveError
+from ostensive.errors import OstensiveError, SettingsError
 from ostensive.languages import language_code
 from ostensive.recipe import CorpusSettings
 from ostensive.run.summary import RunFacts
+from ostensive.yaml_text import parse_yaml
 
 CARD_NAME: Final = "README.md"
 _TEMPLATE: Final = Path(__file__).parent / "templates" / "corpus.md.jinja"
 _YOURS: Final = re.compile(r"^<!-- yours -->\n(.*?)^<!-- /yours -->", re.DOTALL | re.MULTILINE)
+_HEADER: Final = re.compile(r"---\n(.*?\n)---(?:\n|\Z)", re.DOTALL)
 _YOURS_AT_FIRST: Final = "(Nothing yet.)"
 _OWN_KEYS: Final = frozenset(
     {
@@ -45,7 +47,10 @@ class CardEdits:
 
 
 def read_edits(text: str, origin: str) -> CardEdits:
-    """What a person wrote into the card `text`; raises `OstensiveError` when its header is not YAML."""
+    """What a person wrote into the card `text`.
+
+    Raises `OstensiveError` when its header is not YAML, or a key stands twice in it.
+    """
     from huggingface_hub import DatasetCard
 
     text = text.removeprefix("\ufeff")  # before it the header would be none
@@ -57,8 +62,19 @@ def read_edits(text: str, origin: str) -> CardEdits:
             f"{origin}: the header between the --- lines is not valid YAML: {str(error).splitlines()[0]}; "
             "mend it or remove the file, and run the same command again"
         ) from error
-    found = _YOURS.search(text.replace("\r\n", "\n"))
+    text = text.replace("\r\n", "\n")
+    if lines := _HEADER.match(text):
+        _refuse_repeated(lines[1], origin)
+    found = _YOURS.search(text)
     return CardEdits(found.group(1).rstrip("\n") if found else _YOURS_AT_FIRST, header)
+
+
+def _refuse_repeated(header: str, origin: str) -> None:
+    """Raises `OstensiveError` for a key that stands twice: the Hub takes no such card."""
+    try:
+        parse_yaml(f"---\n{header}", origin)
+    except SettingsError as error:
+        raise OstensiveError(f"{error}; mend it or remove the file, and run the same command again") from error
 
 
 def size_category(count: int) -> str:

@@ -15,6 +15,7 @@ from cards.statistics import CorpusStatistics
 from ostensive.errors import SettingsError
 from ostensive.run.folder import RunFolder
 from ostensive.run.summary import StageSummary
+from ostensive.user_paths import user_path
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -170,4 +171,4 @@ def read_corpus(run: RunFolder) -> Corpus:
 
 def open_corpus(out: Path | str) -> Corpus:
     """The corpus of the run in the folder `out`; raises `SettingsError` when there is none."""
-    return read_corpus(RunFolder(Path(out)))
+    return read_corpus(RunFolder(user_path(out, "run folder")))

@@ -20,6 +20,7 @@ from ostensive.models.needs import ModelNeed
 from ostensive.records import Candidate
 from ostensive.run.services import Services
 from ostensive.stage import Evidence
+from ostensive.user_paths import UserPath
 
 REJECTED: Final = "rejected by people"
 UNRATED: Final = "not rated"
@@ -35,7 +36,7 @@ class FeedbackSettings(ScoringSettings):
     kind: Literal["feedback"] = "feedback"
     min_accept_probability: float = Field(default=0.75, ge=0, le=1)
     """Ratings 1 to 5 are 1, 0.75, 0.5, 0.25 and 0; ILLUME: 1 and 2 are fitting. A label is 1 or 0."""
-    ratings: str = Field(min_length=1)
+    ratings: UserPath
     """A Parquet or JSON Lines file with `row_id` and `accepted` or `rating`, such as the labels and judgements that
     `ostensive annotate` exports."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from typing import Any, Final, Literal, Self  # Any: JSON values
+from typing import Annotated, Any, Final, Literal, Self  # Any: JSON values
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Candidate
 from ostensive.run.services import Services
 from ostensive.stage import Evidence
+from ostensive.user_paths import PathMark
 
 UNREADABLE: Final = "unreadable judgement"
 CODE_VERSION: Final = 2
@@ -46,7 +47,7 @@ class JudgeSettings(ScoringSettings):
     """Ratings 1 to 5 are 0, 0.25, 0.5, 0.75 and 1; the lowest of a candidate's texts counts."""
     chat: TeacherSettings | None = None
     """The model that judges; None takes the recipe's teacher, which then judges its own work."""
-    prompt_set: str = "judge"
+    prompt_set: Annotated[str, PathMark(or_name="folder", names=("judge",))] = "judge"
     """A built-in rubric, or a folder of your own templates; start from a copy of the built-in one."""
     temperature: float = Field(default=0.0, ge=0, le=2)
     """In place of the model's own: the same candidate should be judged the same way twice."""

@@ -24,6 +24,7 @@ from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Candidate
 from ostensive.run.services import Services
 from ostensive.stage import Evidence
+from ostensive.user_paths import UserPath
 
 UNLIKE: Final = "unlike the references"
 NO_REFERENCE: Final = "no reference"
@@ -39,7 +40,7 @@ class OverlapSettings(ScoringSettings):
     kind: Literal["overlap"] = "overlap"
     min_accept_probability: float = Field(default=0.7, ge=0, le=1)
     """ILLUME, section 4: a rationale from 0.7 on counts as fitting."""
-    references: str = Field(min_length=1)
+    references: UserPath
     """A Parquet or JSON Lines file: `reference` or `references`, and `row_id`, `image_id` with `question`, or
     `image_id` alone."""
     compare: str = "rationale"

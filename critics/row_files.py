@@ -22,6 +22,19 @@ class TableRow:
     place: str
 
 
+class _RepeatedKeyError(ValueError):
+    """A key stands twice in a JSON object, of which `json` would take the last."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise _RepeatedKeyError(f"the key {key!r:.60} stands twice in one object")
+        values[key] = value
+    return values
+
+
 def content_hash(path: str) -> str:
     """What scores by the file depend on: its name and content; raises `SettingsError` where there is none."""
     file = Path(path)
@@ -50,7 +63,9 @@ def read_rows(path: Path | str) -> Iterator[TableRow]:
             continue
         place = f"{path}, line {number}"
         try:
-            values = json.loads(line)
+            values = json.loads(line, object_pairs_hook=_distinct)
+        except _RepeatedKeyError as error:
+            raise SettingsError(f"{place}: {error}; leave one of them") from error
         except ValueError as error:
             raise SettingsError(f"{place}: not JSON ({error}); one object a line is expected") from error
         except RecursionError as error:

@@ -19,10 +19,10 @@ from microworld.folder import read_truth
 from microworld.oracle import judge_qar
 from microworld.scenes import Scene
 from ostensive.errors import SettingsError
-from ostensive.recipe import read_yaml
 from ostensive.records import Judged, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder, existing_run, kept_records
+from ostensive.yaml_text import read_yaml
 
 _REASONS_SHOWN = 3
 

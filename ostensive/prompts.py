@@ -6,6 +6,7 @@ compiled: captions, answers and other text of models are values, and braces in t
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ostensive.errors import SettingsError
 from ostensive.settings import nearest_key
+from ostensive.user_paths import shown_path
 
 if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
@@ -67,7 +69,7 @@ def load_prompts(
     Raises `SettingsError` when there is none, a `required` template is missing, one is not valid Jinja, or one uses a
     variable that is not among `variables`.
     """
-    folder = _folder(name_or_folder, shipped)
+    folder, name_or_folder = _folder(name_or_folder, shipped), shown_path(Path(name_or_folder))
     entries = sorted((e for e in folder.iterdir() if e.name.endswith(SUFFIX) and e.is_file()), key=lambda e: e.name)
     try:
         sources = tuple((entry.name.removesuffix(SUFFIX), entry.read_text("utf-8-sig")) for entry in entries)
@@ -92,7 +94,7 @@ def _folder(name_or_folder: str, shipped: Traversable) -> Traversable:
     if name_or_folder in known:
         return shipped / name_or_folder
     folder = Path(name_or_folder)
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112 - that of Path raises for long paths
         return folder
     near = nearest_key(name_or_folder, iter(known))
     hint = f"; did you mean {near}?" if near else ""

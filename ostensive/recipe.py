@@ -8,7 +8,6 @@ another.
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Final  # Any: what YAML gives
 
 import yaml
@@ -22,6 +21,7 @@ from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.languages import language_tag, nearest_languages
 from ostensive.licenses import OTHER, license_id, nearest_licenses
 from ostensive.settings import Operational, Settings
+from ostensive.yaml_text import parse_value
 
 
 def _no_keyword(name: str) -> str:
@@ -175,31 +175,7 @@ class Recipe(Settings):
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 Values = Mapping[str, Any]
-
-
-def parse_yaml(text: str, origin: str) -> dict[str, Any]:
-    """The mapping that `text` holds; raises `SettingsError` with the line when it is not one."""
-    try:
-        values = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise SettingsError(f"{origin}, line {line}: not YAML ({error.problem})") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{origin}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise SettingsError(f"{origin}: a recipe is a mapping of settings (`key: value` lines)")
-    return values
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds; raises `SettingsError` when it cannot be read."""
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise SettingsError(f"{path}: there is no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    return parse_yaml(text, str(path))
+_SECRET = re.compile(r"key|secret|password|(^|_)token$", re.IGNORECASE)
 
 
 def merge(under: Values, over: Values) -> dict[str, Any]:
@@ -216,22 +192,49 @@ def merge(under: Values, over: Values) -> dict[str, Any]:
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """`["a.b=c", ...]` as nested mappings; values are read as YAML, so that `3`, `true` and `[a, b]` mean that."""
+    """`["a.b=c", ...]` as nested mappings, values as `ostensive.yaml_text.parse_value` reads them.
+
+    Raises `SettingsError` for one that says nothing, and for a setting that is given two values.
+    """
     values: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        keys = path.strip().split(".")
+        keys = [key.strip() for key in path.split(".")]
         if not equals or not all(keys):
             raise SettingsError(f"--set {assignment}: KEY=VALUE is expected, e.g. --set teacher.temperature=0.5")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            # Not repeated in the message: it may be a key.
-            raise SettingsError(f"--set {path.strip()}: the value is not YAML; put it in quotes") from error
+            value = parse_value(text)
+        except ValueError as error:
+            raise SettingsError(f"--set {path.strip()}: {error}") from error
         for key in reversed(keys):
             value = {key: value}
-        values = merge(values, value)
+        values = _joined(values, value, ())
     return values
+
+
+def _joined(first: Values, second: Values, within: tuple[str, ...]) -> dict[str, Any]:
+    """Both together; raises `SettingsError` where they do not say the same of a setting."""
+    joined = dict(first)
+    for key, value in second.items():
+        path, other = (*within, key), first.get(key, value)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            joined[key] = _joined(other, value, path)
+        elif value != other:
+            # A key of a server is not repeated.
+            given = "" if _SECRET.search(key) else f", as {_in_words(other)} and as {_in_words(value)}"
+            raise SettingsError(f"--set {'.'.join(path)}: is given twice{given}; give it once")
+        else:
+            joined[key] = value
+    return joined
+
+
+def _in_words(value: Any) -> str:
+    """A value for a message, less what may hold a key."""
+    if isinstance(value, Mapping):
+        return "a section"
+    if isinstance(value, list) or (isinstance(value, str) and value.startswith(("[", "{"))):
+        return "a list or section"
+    return f"{value!r:.60}"
 
 
 def dump(recipe: Recipe) -> str:

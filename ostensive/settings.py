@@ -10,9 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_args  # Any: JSON values; type annotations, which have no common type
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from ostensive.errors import SettingsError
 from ostensive.models.needs import ModelNeed
+from ostensive.user_paths import PathMark
 
 
 class OperationalMark:
@@ -31,14 +34,22 @@ class Settings(BaseModel):
 
     # What was given may be a key, and pydantic's own message is in the traceback of whoever builds from Python.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,  # JSON has neither, so that `recipe.yaml` would say null
     )
 
     def identity(self) -> dict[str, Any]:
-        """The settings that rows depend on, as plain JSON values: no operational field, thus no secret."""
+        """The settings that rows depend on, as plain JSON values: no operational field, thus no secret.
+
+        Of a path only its last name: what lies there counts by its content, where it lies does not.
+        """
         fields = type(self).model_fields
         return {
-            name: _identity(getattr(self, name))
+            name: _identity(getattr(self, name), _path_mark(field))
             for name, field in fields.items()
             if not any(isinstance(mark, OperationalMark) for mark in field.metadata)
         }
@@ -48,7 +59,22 @@ class Settings(BaseModel):
         return ()
 
 
-def _identity(value: Any) -> Any:
+def _path_mark(field: FieldInfo) -> PathMark | None:
+    """The mark of a field that may be a path, also where it stands within its type (`UserPath | None`)."""
+    found = (mark for part in (*field.metadata, field.annotation) for mark in _marks(part))
+    return next(found, None)
+
+
+def _marks(annotation: Any) -> Iterator[PathMark]:
+    if isinstance(annotation, PathMark):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _marks(part)
+
+
+def _identity(value: Any, mark: PathMark | None = None) -> Any:
+    if isinstance(value, str) and mark is not None:
+        return mark.without_folder(value)
     if isinstance(value, Settings):
         return value.identity()
     if isinstance(value, Mapping):
@@ -89,9 +115,22 @@ def _first_problem(model: type[Settings], error: ValidationError) -> str:
         return f"{path}.kind: {context['tag']!r} is none of {context['expected_tags']}{more}"
     if problem["type"] == "union_tag_not_found":
         return f"{path}.kind: is missing; it says which kind of section this is{more}"
-    given = "" if problem["type"] in {"missing", SECRET_PROBLEM} else f", not {problem['input']!r:.80}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{path or 'recipe'}: {message[:1].lower()}{message[1:]}{given}{more}"
+    return f"{path or 'recipe'}: {message[:1].lower()}{message[1:]}{_given(problem)}{more}"
+
+
+def _given(problem: ErrorDetails) -> str:
+    """What was given in place of what was expected, unless it may hold a key."""
+    given = problem["input"]
+    if problem["type"] in {"missing", SECRET_PROBLEM}:
+        return ""
+    if problem["type"] == "string_type" and isinstance(given, list | dict):
+        return "; what was given is a YAML list or mapping: put text that looks like one in quotes"
+    if problem["type"].endswith("_type") and isinstance(given, str) and given.startswith(("[", "{")):
+        return "; what was given is no YAML list or mapping, so it counts as text"
+    if problem["type"].startswith(("greater_than", "less_than")):
+        return f", not {given!s:.80}"
+    return f", not {given!r:.80}"
 
 
 def _without_kinds(parts: Sequence[str], known: Sequence[str]) -> str:

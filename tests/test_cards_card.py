@@ -250,6 +250,15 @@ def test_a_card_without_markers_or_header() -> None:
     assert read_edits("# mine\n", "README.md") == CardEdits(header={})
 
 
+def test_a_key_that_stands_twice_in_the_header_is_refused() -> None:
+    with pytest.raises(OstensiveError) as caught:
+        read_edits("---\nlicense: cc0-1.0\ntags: [a]\nlicense: mit\n---\n# mine\n", "c/README.md")
+    assert str(caught.value) == (
+        "c/README.md, line 4: the key 'license' stands here and in line 2; leave one of them; mend it or remove the"
+        " file, and run the same command again"
+    )
+
+
 def test_a_broken_header_is_one_line() -> None:
     with pytest.raises(OstensiveError) as caught:
         read_edits("---\nlicense: [\n---\n", "c/README.md")

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostensive.chat.faults import FAULT_KINDS, Faults, choose_fault
+from ostensive.chat.faults import FAULT_KINDS, Faults, choose_fault, parse_faults
 from ostensive.chat.pictures import EncodedImage
 from ostensive.chat.records import Message, Sampling
 from ostensive.chat.scripted import script_seed
@@ -194,3 +194,9 @@ def test_a_taken_port_is_named() -> None:
         assert port is not None
         with pytest.raises(SettingsError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*in use"):
             serve(echo, ServerSettings(), port=port, on_ready=lambda base_url: pytest.fail("it listens"))
+
+
+def test_a_fault_is_given_once() -> None:
+    assert parse_faults(["server_error=0.1"]) == {"server_error": 0.1}
+    with pytest.raises(SettingsError, match=r"--fault server_error=0\.3: server_error is given twice; give it once"):
+        parse_faults(["server_error=0.1", "server_error=0.3"])

@@ -77,7 +77,7 @@ def test_a_stop_while_the_corpus_is_written_leaves_the_stages_whole(tmp_path: Pa
             if summary.name == "judged":
                 stop.set()
 
-    options = ostensive.BuildOptions(settings=(*SETTINGS, "run.partition_size=8"))
+    options = ostensive.BuildOptions(settings=(*SETTINGS[:2], "run.partition_size=8"))
     with pytest.raises(Interrupted):
         ostensive.build(
             "localized", images=images, out=tmp_path / "run", options=options, reporter=StopAtTheEnd(), stop=stop

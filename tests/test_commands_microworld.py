@@ -13,6 +13,7 @@ from ostensive.cli import app
     [
         (["--stage", "vision", "--stage", "dreaming"], "--stage: there is no stage 'dreaming'; there are pool, vision"),
         (["--minutes", "dreaming=3"], "--minutes: there is no stage 'dreaming'; there are pool, vision"),
+        (["--minutes", "vision=1", "--minutes", "vision=2"], "--minutes vision=2: vision is given twice; give it once"),
         (["--minutes", "vision"], "--minutes vision: STAGE=MINUTES is expected, such as vision=16"),
         (["--minutes", "vision=long"], "--minutes vision=long: STAGE=MINUTES is expected, such as vision=16"),
         (["--minutes", "vision=0"], "--minutes vision=0: STAGE=MINUTES is expected, such as vision=16"),

@@ -129,6 +129,10 @@ def test_the_version_follows_the_file_and_the_settings_that_scores_depend_on(tmp
     ("text", "message"),
     [
         ("{", "references.jsonl, line 1: not JSON"),
+        (
+            '{"row_id": "r", "reference": "a"}\n{"row_id": "s", "reference": "a", "row_id": "t"}',
+            "references.jsonl, line 2: the key 'row_id' stands twice in one object; leave one of them",
+        ),
         ("[1]", "references.jsonl, line 1: one object a line is expected, not [1]"),
         ('{"reference": "a"}', "line 1: row_id, or image_id with or without question, is expected"),
         ('{"row_id": 7, "reference": "a"}', "line 1: row_id is 7; text is expected"),

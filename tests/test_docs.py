@@ -222,8 +222,8 @@ def test_command_lines_parse(place: str, words: list[str]) -> None:
     if trains_a_critic:
         validate(TrainSettings, {"backbone": "vlm", "model": "m", **parse_assignments(assignments)}, place)
     elif "A.B=C" not in assignments:
-        accepted = [*STAND_INS, *(text for text in assignments if text not in refused)]
-        load("localized", profile=profile, assignments=accepted)
+        accepted = [text for text in assignments if text not in refused]
+        load("localized", profile=profile, assignments=accepted, stand_ins=STAND_INS)
 
 
 def options_of(command: Any) -> set[str]:  # Any: as above
@@ -305,7 +305,7 @@ def operational_keys(settings: Settings, prefix: str = "") -> Iterator[str]:
 
 def test_the_list_of_settings_that_change_no_row() -> None:
     text = (ROOT / "docs/recipes.md").read_text("utf-8").partition("<!-- operational -->")[2]
-    served = load("localized", assignments=[*STAND_INS, "teacher.kind=served", "teacher.model=m"])
+    served = load("localized", stand_ins=STAND_INS, assignments=["teacher.kind=served", "teacher.model=m"])
     assert set(re.findall(r"`([a-z_.]+)`", text)) == set(operational_keys(served))
 
 

@@ -83,8 +83,8 @@ def test_what_is_refused(assignments: tuple[str, ...], message: str) -> None:
 
 def test_what_they_need() -> None:
     assert clip().needs() == (ModelNeed(role="concepts", kind="open_clip", name="ViT-L-14-336", weights="openai"),)
-    (local,) = clip("model='local-dir:x'", "device=cpu").needs()
-    assert (local.name, local.weights, local.device) == ("local-dir:x", None, "cpu")
+    (local,) = clip("model=local-dir:/x", "device=cpu").needs()
+    assert (local.name, local.weights, local.device) == ("local-dir:/x", None, "cpu")
     made = clip("objects.labels=mine.txt", "places={labels: other.txt, top_k: 0}")
     assert made.objects.needs() == (ModelNeed(role="label list", kind="file", name="mine.txt"),)
     assert made.places.needs() == made.concepts.needs() == ()

@@ -412,7 +412,8 @@ def test_the_version_follows_the_content_of_the_files(ready: Ready, tmp_path: Pa
     assert version(labels=str(write_labels(tmp_path, "a", "c", "b"))) != named
 
 
-def test_settings_say_what_is_needed() -> None:
+def test_settings_say_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
     settings = Detectron2RegionSettings(
         model="projects/x.py",
         config_folder="checkout",
@@ -423,10 +424,10 @@ def test_settings_say_what_is_needed() -> None:
     needs = [*settings.needs(), *settings.choice.needs()]
     assert [(need.kind, need.name) for need in needs] == [
         ("package", "detectron2"),
-        ("file", "w.pkl"),
-        ("file", "checkout/projects/x.py"),
-        ("file", "l.txt"),
-        ("file", "c.tsv"),
+        ("file", "/w.pkl"),
+        ("file", "/checkout/projects/x.py"),
+        ("file", "/l.txt"),
+        ("file", "/c.tsv"),
     ]
     assert len(Detectron2RegionSettings(model="m.py", weights="w.pth").needs()) == 2
     with pytest.raises(SettingsError, match=r"^recipe: regions\.weights: field required$"):

@@ -19,6 +19,7 @@ from pydantic import Field, field_validator
 from ostensive.models.needs import ModelNeed
 from ostensive.records import AREA_LABEL, Box
 from ostensive.settings import Settings
+from ostensive.user_paths import UserPath
 from verbalizers.frequencies import NO_FREQUENCIES, Frequencies, load_frequencies
 from verbalizers.label_lists import folded
 
@@ -69,7 +70,7 @@ class ChoiceSettings(Settings):
     rarity_exponent: float = Field(default=0.5, ge=0, le=2)
     """Worth falls with how often the label was seen before to this power, where `frequencies` says it; 0 ignores it.
     At 0.5, with size at its 0.5, a label seen a quarter as often makes up for a quarter of the size."""
-    frequencies: str | None = None
+    frequencies: UserPath | None = None
     """A file of how often labels were seen, a label, a tab and a count a line; None takes all labels for equally rare.
     `ostensive frequencies` makes one of a pilot run."""
 

@@ -46,7 +46,7 @@ NO_FREQUENCIES = Frequencies()
 
 def load_frequencies(path: str) -> Frequencies:
     """The counts in a file; raises `SettingsError` for one that is missing, not UTF-8 text or not of that form."""
-    file = Path(path).expanduser()
+    file = Path(path)
     try:
         text = file.read_text("utf-8-sig")  # some editors put a byte order mark before the first label
     except FileNotFoundError as error:

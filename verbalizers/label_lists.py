@@ -18,6 +18,7 @@ from pydantic import BeforeValidator
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.settings import nearest_key
+from ostensive.user_paths import PathMark
 
 _MICROWORLD = ("microworld-places", "microworld-shapes", "microworld-looks")
 BUILT_IN = ("places", "imagenet", "concepts", *_MICROWORLD)
@@ -34,7 +35,10 @@ def _check_source(value: Any) -> Any:
     return value
 
 
-LabelSource = Annotated[tuple[str, ...] | str, BeforeValidator(_check_source)]
+_FILE_OR_NAME = PathMark(or_name="file", names=BUILT_IN)
+LabelListName = Annotated[str, _FILE_OR_NAME]
+"""A list that is built in, or a file."""
+LabelSource = Annotated[tuple[str, ...] | str, BeforeValidator(_check_source), _FILE_OR_NAME]
 """Labels as a recipe gives them: one by one, or by a list or file to load."""
 
 
@@ -60,7 +64,7 @@ def load_labels(source: str) -> LabelList:
         return distinct(_imagenet_names())
     if source in BUILT_IN:
         return parse_labels((files("verbalizers") / "labels" / f"{source}.txt").read_text("utf-8"), source)
-    path = Path(source).expanduser()
+    path = Path(source)
     try:
         # utf-8-sig: some editors put a byte order mark first, which would become part of the first label.
         text = path.read_text("utf-8-sig")

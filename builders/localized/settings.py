@@ -2,11 +2,12 @@
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from ostensive.settings import Settings
+from ostensive.user_paths import PathMark
 
 Mode = Literal["ids", "descriptions"]
 MODES: tuple[Mode, ...] = ("ids", "descriptions")
@@ -28,7 +29,7 @@ class LocalizedSettings(Settings):
     """Triples asked for in each request."""
     max_mentions: int = Field(default=5, ge=1)
     """Most different regions that a triple may mention; LSKD, section 2.2: five."""
-    prompt_set: str = "localized"
+    prompt_set: Annotated[str, PathMark(or_name="folder", names=("localized",))] = "localized"
     """A built-in prompt set, or a folder of your own templates; start from a copy of the built-in one."""
 
     @field_validator("modes")

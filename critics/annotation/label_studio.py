@@ -17,7 +17,7 @@ from xml.sax.saxutils import quoteattr
 
 from critics.annotation.foreign import ForeignJudgement, numbered, recognised
 from critics.annotation.items import Item, candidate_item
-from critics.annotation.serving import DEFAULT_OPTIONS, AnnotatedRun, AnnotateOptions, stock
+from critics.annotation.serving import DEFAULT_OPTIONS, AnnotatedRun, AnnotateOptions, check_asked, stock
 from critics.annotation.store import AnnotationStore, Standing, open_store
 from critics.annotation.tasks import TASKS, AnswerError, Question, Task, check_answers
 from ostensive.errors import SettingsError
@@ -44,6 +44,7 @@ def to_label_studio(run: AnnotatedRun, folder: Path, options: AnnotateOptions = 
     Images are addressed as Label Studio's local storage does with `folder` as its document root.
     """
     task = run.task(options.task)
+    check_asked(run, options)  # before there is a store
     with open_store(run.folder) as store:
         stock(run, store, options)
         pictures = run.pictures(store)

@@ -12,7 +12,7 @@ from critics.annotation.access import AccessControl, check_token, is_loopback
 from critics.annotation.app import AnnotationSession, make_app
 from critics.annotation.assignment import shuffled
 from critics.annotation.export import Exported, export
-from critics.annotation.items import candidate_item, read_items
+from critics.annotation.items import Item, candidate_item, read_items
 from critics.annotation.pictures import Pictures, read_subjects
 from critics.annotation.store import AnnotationStore, open_store
 from critics.annotation.tasks import TASKS, Task, task_named
@@ -83,6 +83,7 @@ def annotate(
     if token is None and not is_loopback(options.host):
         token = secrets.token_urlsafe(24)
     check_token(token, options.host)
+    check_asked(run, options)
     with open_store(run.folder) as store:
         for note in stock(run, store, options):
             on_note(note)
@@ -100,17 +101,30 @@ def annotate(
 def stock(run: AnnotatedRun, store: AnnotationStore, options: AnnotateOptions = DEFAULT_OPTIONS) -> list[str]:
     """Puts what is to be judged into the store; returns notes for the user. Raises `SettingsError`."""
     task = run.task(options.task)
+    items = check_asked(run, options)
+    if items is None:
+        return _stock_candidates(run, store, task, options)
+    added = store.add_items(items)
+    return [f"{len(items):,} items of the task {task.name}, {added:,} of them new"]
+
+
+def check_asked(run: AnnotatedRun, options: AnnotateOptions) -> list[Item] | None:
+    """The items of a file, None where the run's own candidates are judged; makes nothing.
+
+    Raises `SettingsError` for a task that does not suit, and for a file of items that cannot be used.
+    """
+    task = run.task(options.task)
     if options.items is not None:
-        return [_stock_file(run, store, task, options.items)]
+        return _items_of(run, task, options.items)
     if not task.suits(run.kind):
         raise SettingsError(
             f"the task {task.name} does not suit the {run.kind.noun}s of the recipe {run.kind.name}; give --items FILE,"
             f" or --task {' or '.join(dict.fromkeys((*run.kind.tasks, 'accept')))}"
         )
-    return _stock_candidates(run, store, task, options)
+    return None
 
 
-def _stock_file(run: AnnotatedRun, store: AnnotationStore, task: Task, file: Path) -> str:
+def _items_of(run: AnnotatedRun, task: Task, file: Path) -> list[Item]:
     if task.makes_labels:
         from_files = ", ".join(name for name, one in TASKS.items() if not one.makes_labels)
         raise SettingsError(
@@ -124,8 +138,7 @@ def _stock_file(run: AnnotatedRun, store: AnnotationStore, task: Task, file: Pat
             f"{file}: {len(missing)} of {len(items)} items are about images that {run.folder.path} does not have,"
             f" {missing[0].image_id[:12]}... first; image_id is the content hash of an image of the run"
         )
-    added = store.add_items(items)
-    return f"{len(items):,} items of the task {task.name}, {added:,} of them new"
+    return items
 
 
 def _stock_candidates(run: AnnotatedRun, store: AnnotationStore, task: Task, options: AnnotateOptions) -> list[str]:

@@ -24,6 +24,7 @@ from ostensive.models.devices import resolve_device
 from ostensive.models.digests import files_digest
 from ostensive.models.files import model_version
 from ostensive.recipe_kind import RecipeKind
+from ostensive.user_paths import without_folder
 
 CRITIC, HEADS, BACKBONE = "critic.json", "heads.safetensors", "backbone"
 CARD, RECORD = "README.md", "training.json"
@@ -191,7 +192,7 @@ def write_record(
     """Writes the card, and last the record of a training that learned of these images; raises `StorageError`."""
     record = {
         "made_from": made_from,
-        "settings": settings.model_dump(mode="json"),
+        "settings": {**settings.model_dump(mode="json"), "model": without_folder(settings.model)},
         "figures": asdict(figures),
         "versions": _versions(),
         _IMAGES: sorted({image_id[:_ID_LENGTH] for image_id in image_ids}),
@@ -250,7 +251,7 @@ def critic_card(settings: TrainSettings, figures: TrainedFigures, file: CriticFi
     test, show = figures.test, settings.show
     read = " and ".join(part for part in (", ".join(file.parts[:-1]), file.parts[-1]) if part)
     weights = "".join(f", rating of {name} {settings.head_weights.of(name):g}" for name in file.criteria)
-    base = f"`{settings.model}`" + (f" at `{settings.revision}`" if settings.revision else "")
+    base = f"`{without_folder(settings.model)}`" + (f" at `{settings.revision}`" if settings.revision else "")
     splits = (("training", figures.train), ("held out", figures.held_out), ("test", test.counts))
     return "\n".join(
         [

@@ -23,12 +23,12 @@ from ostensive.fingerprint import fingerprint
 from ostensive.images.drawing import draw_regions
 from ostensive.images.loader import ImageLoader
 from ostensive.images.settings import IntakeSettings
-from ostensive.recipe import read_yaml
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.records import ImageRecord, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
+from ostensive.yaml_text import read_yaml
 
 TEXT_VERSION: Final = 1
 """Goes up with every change of how texts are put together; a critic says with which it was trained."""

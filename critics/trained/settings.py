@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from critics.critic import ScoringSettings
 from ostensive.models.needs import ModelNeed
 from ostensive.settings import Operational, Settings
+from ostensive.user_paths import ModelName, UserPath
 
 BackboneName = Literal["blip2", "vlm"]
 Weight = Annotated[float, Field(ge=0)]
@@ -51,7 +52,7 @@ class TrainSettings(Settings):
     backbone: BackboneName
     """blip2: an image-text matching model (`Blip2ForImageTextRetrieval`); vlm: any image-text-to-text model that is
     spoken to by a chat template and is a decoder (LLaVA, SmolVLM, Qwen-VL, ...)."""
-    model: str = Field(min_length=1)
+    model: ModelName = Field(min_length=1)
     """The model to start from: a name on the Hugging Face Hub or a folder."""
     revision: str | None = None
     """Branch, tag or commit on the Hub; None takes the main branch."""
@@ -117,7 +118,7 @@ class TrainedSettings(ScoringSettings):
     """A critic that `ostensive critic train` made."""
 
     kind: Literal["trained"] = "trained"
-    model: str = Field(min_length=1)
+    model: UserPath
     """The folder of the critic."""
     min_accept_probability: float = Field(default=0.8, ge=0, le=1)
     """A candidate is accepted from this probability on. LSKD: 0.8, which kept about a fifth."""

@@ -65,6 +65,8 @@ def parse_faults(faults: Sequence[str]) -> dict[str, float]:
             near = nearest_key(kind, FAULT_KINDS)
             hint = f"the nearest known kind is {near}" if near else f"known are {', '.join(FAULT_KINDS)}"
             raise SettingsError(f"--fault {fault}: unknown kind; {hint}")
+        if kind in chances:
+            raise SettingsError(f"--fault {fault}: {kind} is given twice; give it once")
         try:
             chances[kind] = float(chance)
         except ValueError as error:

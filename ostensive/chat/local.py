@@ -70,7 +70,7 @@ class LocalChat:
     ) -> None:
         """`threads` of them decode images that came as files. `budget` counts what is asked of a teacher alone."""
         teaches = isinstance(settings, SelfTeacherSettings)
-        self.name, self.endpoint = settings.model, "self" if teaches else FREE_ENDPOINT
+        self.name, self.endpoint = settings.model_name, "self" if teaches else FREE_ENDPOINT
         self._settings, self._generators, self._threads = settings, generators, threads
         self._model = JournaledModel(self, journal=journal, budget=budget if teaches else Budget(), stop=stop)
         self._resources = ExitStack()

@@ -12,11 +12,10 @@ from datetime import date
 from importlib import resources
 from pathlib import Path
 
-import yaml
 from pydantic import Field
 
-from ostensive.errors import SettingsError
 from ostensive.settings import Settings, validate
+from ostensive.yaml_text import parse_yaml, read_yaml
 
 DEFAULT_MAX_IMAGE_TOKENS = 16_384
 """The most an image is taken to count as where the table does not say: Qwen2-VL's default limit (arXiv:2409.12191)."""
@@ -83,25 +82,12 @@ class PriceTable:
 def load_prices(user_file: Path | None = None) -> PriceTable:
     """The table that ships, and over it that of `user_file`; raises `SettingsError` in one line if that is wrong."""
     shipped_text = resources.files("ostensive.chat").joinpath("prices.yaml").read_text(encoding="utf-8")
-    shipped = _parse(shipped_text, "prices.yaml")
+    shipped = validate(_PriceFile, parse_yaml(shipped_text, "prices.yaml"), "prices.yaml")
     if user_file is None:
         return PriceTable(shipped.as_of, {}, _prices(shipped, "prices.yaml"))
-    try:
-        text = user_file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--prices: {user_file} cannot be read: {error}") from error
     origin = f"--prices {user_file}"
-    return PriceTable(shipped.as_of, _prices(_parse(text, origin), origin), _prices(shipped, "prices.yaml"))
-
-
-def _parse(text: str, origin: str) -> _PriceFile:
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{origin}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise SettingsError(f"{origin}: a mapping with the key `models` is expected")
-    return validate(_PriceFile, values, origin)
+    own = validate(_PriceFile, read_yaml(user_file, origin), origin)
+    return PriceTable(shipped.as_of, _prices(own, origin), _prices(shipped, "prices.yaml"))
 
 
 def _prices(file: _PriceFile, origin: str) -> dict[str, Price]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostensive.commands.options import AsJson, RunFolderPath
+from ostensive.commands.options import AsJson, RunFolderPath, path_given_as
 from ostensive.commands.terminal import print_lines, say
 from ostensive.errors import SettingsError
 
@@ -32,7 +32,13 @@ def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
         ),
     ] = None,
     items: Annotated[
-        Path | None, typer.Option("--items", metavar="FILE", help="JSON Lines or Parquet with what is to be judged.")
+        Path | None,
+        typer.Option(
+            "--items",
+            metavar="FILE",
+            parser=path_given_as("--items"),
+            help="JSON Lines or Parquet with what is to be judged.",
+        ),
     ] = None,
     images: Annotated[int, typer.Option("--images", min=1, metavar="N", help="Judge a sample of N images.")] = 200,
     per_image: Annotated[int, typer.Option("--per-image", min=1, metavar="N", help="Candidates of each image.")] = 5,
@@ -51,10 +57,21 @@ def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
     only_export: Annotated[bool, typer.Option("--export", help="Write judgements and labels, and leave.")] = False,
     to_studio: Annotated[
         Path | None,
-        typer.Option("--to-label-studio", metavar="FOLDER", help="Write tasks for Label Studio, and leave."),
+        typer.Option(
+            "--to-label-studio",
+            metavar="FOLDER",
+            parser=path_given_as("--to-label-studio"),
+            help="Write tasks for Label Studio, and leave.",
+        ),
     ] = None,
     from_studio: Annotated[
-        Path | None, typer.Option("--from-label-studio", metavar="FILE", help="Take its JSON export in, and leave.")
+        Path | None,
+        typer.Option(
+            "--from-label-studio",
+            metavar="FILE",
+            parser=path_given_as("--from-label-studio"),
+            help="Take its JSON export in, and leave.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -116,11 +133,12 @@ def _label_studio(
     from builders.representatives import annotated_run
     from critics.annotation.label_studio import from_label_studio, to_label_studio
     from ostensive.commands.show import to_json
+    from ostensive.user_paths import shown_path
 
     annotated = annotated_run(run)
     if to is not None:
         count = to_label_studio(annotated, to, options)
-        told = f"{count:,} tasks, their images and config.xml in {to}"
+        told = f"{count:,} tasks, their images and config.xml in {shown_path(to)}"
         return to_json({"tasks": count, "folder": str(to)}) if as_json else told
     assert from_file is not None, "one of the two is asked for"
     count = from_label_studio(annotated, from_file, options, on_note=say)
@@ -151,11 +169,13 @@ def _share(value: float | None) -> str:
 
 
 def _export_lines(exported: "Exported") -> Iterator[str]:
+    from ostensive.user_paths import shown_path
+
     judgements = "1 judgement" if exported.judgement_count == 1 else f"{exported.judgement_count:,} judgements"
-    yield f"{judgements} in {exported.judgements}"
+    yield f"{judgements} in {shown_path(exported.judgements)}"
     if exported.labels is not None:
         labels = "1 label" if exported.label_count == 1 else f"{exported.label_count:,} labels"
-        yield f"{labels} in {exported.labels}"
+        yield f"{labels} in {shown_path(exported.labels)}"
 
 
 def _export_values(exported: "Exported") -> dict[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
+from ostensive.user_paths import user_path
 
 if TYPE_CHECKING:
     from cards.reading import Corpus
@@ -35,6 +36,7 @@ def build(
     from ostensive.run.build import Build
     from ostensive.run.reporting import SILENCE
 
+    options, images, out = _with_paths(options), user_path(images, "images"), user_path(out, "out")
     resolved, kind = _resolved(recipe, options)
     return Build(resolved, kind, publish, options, reporter or SILENCE, stop).from_images(images, out)
 
@@ -70,12 +72,13 @@ def demo(
     stop: threading.Event | None = None,
 ) -> "Corpus":
     """Copies the photographs to `out/photographs` and builds the corpus in `out/run`; raises as `build` does."""
-    from builders.demo import SETTINGS, copy_photographs
+    from builders.demo import RECIPE, SETTINGS, copy_photographs
 
-    photographs = Path(out) / "photographs"
+    folder, chosen = user_path(out, "out"), replace(_with_paths(options), stand_ins=(*SETTINGS, *options.stand_ins))
+    _resolved(RECIPE, chosen)  # says what is set wrong before anything is copied
+    photographs = folder / "photographs"
     copy_photographs(photographs)
-    chosen = replace(options, settings=(*SETTINGS, *options.settings))
-    return build("localized", images=photographs, out=Path(out) / "run", options=chosen, reporter=reporter, stop=stop)
+    return build(RECIPE, images=photographs, out=folder / "run", options=chosen, reporter=reporter, stop=stop)
 
 
 def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> "Rehearsal":
@@ -86,6 +89,7 @@ def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_
     from ostensive.run.preview import preview as rehearse_first
     from ostensive.run.sources import find_sources
 
+    options, images = _with_paths(options), user_path(images, "images")
     resolved, kind = _resolved(recipe, options)
     return rehearse_first(resolved, kind, find_sources(resolved, kind, images, options))
 
@@ -95,6 +99,7 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
     from ostensive.run.estimate import estimate as estimate_sources
     from ostensive.run.sources import find_sources
 
+    options, images = _with_paths(options), user_path(images, "images")
     resolved, kind = _resolved(recipe, options)
     return estimate_sources(resolved, kind, find_sources(resolved, kind, images, options), options)
 
@@ -114,5 +119,19 @@ def doctor(
 def _resolved(recipe: str, options: BuildOptions) -> "tuple[Recipe, RecipeKind]":
     from builders.table import load, recipe_kind
 
-    resolved = load(recipe, profile=options.profile, assignments=options.settings)
+    resolved = load(str(recipe), profile=options.profile, assignments=options.settings, stand_ins=options.stand_ins)
     return resolved, recipe_kind(resolved.recipe)
+
+
+def _with_paths(options: BuildOptions) -> BuildOptions:
+    """`options` with absolute paths; raises `SettingsError` for what is no path."""
+
+    def path(given: Path | None, what: str) -> Path | None:
+        return None if given is None else user_path(given, what)
+
+    return replace(
+        options,
+        annotations=path(options.annotations, "annotations"),
+        journal=path(options.journal, "journal"),
+        prices=path(options.prices, "prices"),
+    )

@@ -17,6 +17,7 @@ from ostensive.commands.options import (
     RecipeName,
     RunFolderPath,
     Settings,
+    path_given_as,
     rehearsal_options,
 )
 from ostensive.commands.terminal import at_work, corpus_shown, print_lines
@@ -24,7 +25,13 @@ from ostensive.commands.terminal import at_work, corpus_shown, print_lines
 app = typer.Typer()
 
 JournalPath = Annotated[
-    Path | None, typer.Option("--journal", metavar="PATH", help="Share the answers of this journal with other runs.")
+    Path | None,
+    typer.Option(
+        "--journal",
+        metavar="PATH",
+        parser=path_given_as("--journal"),
+        help="Share the answers of this journal with other runs.",
+    ),
 ]
 MaxCost = Annotated[
     float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Stop before the run has cost more than this.")
@@ -39,7 +46,9 @@ RetryFailed = Annotated[
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to put it.")] = Path("ostensive-demo"),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", parser=path_given_as("--out"), help="Where to put it.")
+    ] = Path("ostensive-demo"),
     settings: Settings = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -56,7 +65,15 @@ def demo(
 def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one record at once
     recipe: RecipeName,
     images: Images,
-    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder; run again to continue in it.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="RUN",
+            parser=path_given_as("--out"),
+            help="The run folder; run again to continue in it.",
+        ),
+    ],
     annotations: AnnotationsFile = None,
     profile: Profile = None,
     settings: Settings = None,
@@ -153,12 +170,19 @@ def doctor(recipe: RecipeName, profile: Profile = None, settings: Settings = Non
 def frequencies(
     run: RunFolderPath,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write them to this file instead of printing them.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            parser=path_given_as("--out"),
+            help="Write them to this file instead of printing them.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Count the labels of a run's regions, for verbalize.regions.choice.frequencies: label, tab, count."""
     from ostensive.commands.show import to_json
+    from ostensive.user_paths import shown_path
     from verbalizers.frequencies import frequency_lines, run_frequencies
 
     found = run_frequencies(run, out=out)
@@ -168,4 +192,4 @@ def frequencies(
         print_lines(frequency_lines(found))
     else:
         labels = "1 label" if len(found.counts) == 1 else f"{len(found.counts):,} labels"
-        print_lines([f"{labels} of {sum(found.counts.values()):,} regions in {out}"])
+        print_lines([f"{labels} of {sum(found.counts.values()):,} regions in {shown_path(out)}"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any  # Any: JSON values
 
 import typer
 
-from ostensive.commands.options import AsJson, Labels, Quiet, RunFolderPath
+from ostensive.commands.options import AsJson, Labels, Quiet, RunFolderPath, path_given_as
 from ostensive.commands.terminal import at_work, corpus_shown, print_lines, say
 
 if TYPE_CHECKING:
@@ -33,7 +33,15 @@ _TABLE_SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 @critic_app.command()
 def train(
     run: RunFolderPath,
-    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="The critic's folder; run again to go on.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="MODEL",
+            parser=path_given_as("--out"),
+            help="The critic's folder; run again to go on.",
+        ),
+    ],
     backbone: Annotated[str, typer.Option("--backbone", metavar="KIND", help="blip2 or vlm.")],
     model: Annotated[
         str, typer.Option("--model", metavar="NAME", help="The model to start from: on the Hub, or here.")
@@ -52,11 +60,11 @@ def train(
     from critics.trained.settings import TrainSettings
     from critics.trained.training import train_critic
     from ostensive.commands.show import to_json
-    from ostensive.recipe import merge, parse_assignments
+    from ostensive.recipe import parse_assignments
     from ostensive.run.folder import existing_run
     from ostensive.settings import validate
 
-    asked = merge({"backbone": backbone, "model": model}, parse_assignments(settings or []))
+    asked = parse_assignments([f"backbone={backbone}", f"model={model}", *(settings or ())])
     wanted = validate(TrainSettings, asked, "critic train")
     folder = existing_run(run)
     kind = recipe_kind(load(str(folder.recipe_path)).recipe)
@@ -68,7 +76,10 @@ def train(
 @critic_app.command()
 def apply(
     run: RunFolderPath,
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder that `critic train` wrote.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", parser=path_given_as("critic"), help="The folder that `critic train` wrote."),
+    ],
     name: Annotated[
         str | None, typer.Option("--name", help="What its scores are called; `trained` by default.")
     ] = None,
@@ -131,18 +142,21 @@ def _rebuild(run: Path, reporter: "Reporter", stop: threading.Event) -> "Rebuild
 
 def trained_lines(figures: "TrainedFigures", out: Path, noun: str) -> Iterator[str]:
     """What a training came to, measured on labels that it did not see."""
+    from ostensive.user_paths import shown_path
+
     test = figures.test
     base = test.counts.accepted / test.counts.rows
-    yield f"critic      {out} (version {figures.version[:12]})"
+    yield f"critic      {shown_path(out)} (version {figures.version[:12]})"
     yield f"tested on   {test.counts.rows:,} {noun}s of {test.counts.images:,} images, {base:.1%} of them accepted"
     yield f"best fifth  {test.accepted_in_best_fifth:.1%} accepted"
     yield f"at 0.5      precision {test.precision:.3f}, recall {test.recall:.3f}, F1 {test.f1:.3f}"
-    yield f"card        {out / 'README.md'}"
+    yield f"card        {shown_path(out / 'README.md')}"
 
 
 def threshold_lines(chosen: "ChosenThreshold", corpus: "Corpus | None") -> Iterator[str]:
     """The curve as a table, the choice marked, and what follows from it; `corpus` is None if it was not applied."""
     from critics.threshold import MIN_KEPT
+    from ostensive.user_paths import shown_path
 
     choice, curve = chosen.choice, chosen.curve
     if chosen.gone:
@@ -173,7 +187,7 @@ def threshold_lines(chosen: "ChosenThreshold", corpus: "Corpus | None") -> Itera
         if found.kept < MIN_KEPT:
             yield f"that is too few to believe: label more, or take a threshold that keeps {MIN_KEPT} of them or more"
     if chosen.picture is not None:
-        yield f"picture     {chosen.picture}"
+        yield f"picture     {shown_path(chosen.picture)}"
     if corpus is None:
         yield "Nothing was changed; --apply puts it in force"
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostensive.commands.options import AsJson, RunFolderPath
+from ostensive.commands.options import AsJson, RunFolderPath, path_given_as
 from ostensive.commands.terminal import print_lines
 from ostensive.errors import SettingsError
 
@@ -20,12 +20,18 @@ microworld_app = typer.Typer(
     help="Render scenes whose truth is known, grade what a run says of them, train models on them.",
     no_args_is_help=True,
 )
-Scenes = Annotated[Path, typer.Option("--images", metavar="FOLDER", help="The folder that was rendered.")]
+Scenes = Annotated[
+    Path,
+    typer.Option("--images", metavar="FOLDER", parser=path_given_as("--images"), help="The folder that was rendered."),
+]
 
 
 @microworld_app.command()
 def render(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the images and their truth go.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", parser=path_given_as("folder"), help="Where the images and their truth go."),
+    ],
     count: Annotated[int, typer.Option("--count", min=1, help="How many scenes.")] = 100,
     first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="The seed of the first scene.")] = 0,
     side_px: Annotated[int, typer.Option("--side", min=32, max=1024, metavar="PIXELS", help="Side of an image.")] = 64,
@@ -35,11 +41,13 @@ def render(
 ) -> None:
     """Render scenes as PNG files, with truth.jsonl beside them. The same seeds give the same bytes."""
     from microworld.folder import LABELS_NAME, TRUTH_NAME, write_scenes, write_specimens
+    from ostensive.user_paths import shown_path
 
     write = write_specimens if species else write_scenes
     made = write(folder, count, first_seed=first_seed, side_px=side_px)
-    labels = f", their labels in {folder / LABELS_NAME}" if species else ""
-    print_lines([f"{len(made):,} scenes in {folder}, their truth in {folder / TRUTH_NAME}{labels}"])
+    place = shown_path(folder)
+    labels = f", their labels in {shown_path(folder / LABELS_NAME)}" if species else ""
+    print_lines([f"{len(made):,} scenes in {place}, their truth in {shown_path(folder / TRUTH_NAME)}{labels}"])
 
 
 @microworld_app.command()
@@ -76,7 +84,10 @@ def annotate(
 
 @microworld_app.command()
 def train(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where the models go; run again to go on.")],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", parser=path_given_as("folder"), help="Where the models go; run again to go on."),
+    ],
     stages: Annotated[
         list[str] | None, typer.Option("--stage", metavar="NAME", help="Only this stage; may be repeated.")
     ] = None,
@@ -108,10 +119,13 @@ def _plan(
                 return stage
         raise SettingsError(f"{option}: there is no stage {name!r}; there are {', '.join(STAGES)}")
 
-    times = dict(MINUTES)
+    times, told = dict(MINUTES), set[str]()
     for text in minutes:
         name, _, number = text.partition("=")
         stage = known(name.strip(), "--minutes")
+        if stage in told:
+            raise SettingsError(f"--minutes {text}: {stage} is given twice; give it once")
+        told.add(stage)
         try:
             times[stage] = float(number)
         except ValueError:

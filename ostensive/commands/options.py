@@ -1,5 +1,6 @@
 """What several commands may be told, as typer takes it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,13 +9,39 @@ import typer
 if TYPE_CHECKING:
     from ostensive.run.options import BuildOptions
 
+
+def path_given_as(what: str) -> Callable[[str], Path]:
+    """A parser of paths for `what`, an option or an argument.
+
+    It reads the text itself: typer's own type makes a `Path` of it, which takes `./~` for `~`.
+    """
+
+    def parse(given: str) -> Path:
+        from ostensive.user_paths import user_path
+
+        return user_path(given, what)
+
+    return parse
+
+
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe (`localized`) or a YAML file.")]
 Images = Annotated[
-    str, typer.Option("--images", metavar="PATH", help="A folder, a list file, a tar, Parquet, or a `datasets` folder.")
+    Path,
+    typer.Option(
+        "--images",
+        metavar="PATH",
+        parser=path_given_as("--images"),
+        help="A folder, a list file, a tar, Parquet, or a `datasets` folder.",
+    ),
 ]
 AnnotationsFile = Annotated[
     Path | None,
-    typer.Option("--annotations", metavar="FILE", help="Items that belong to images: CSV, JSON, JSON Lines, Parquet."),
+    typer.Option(
+        "--annotations",
+        metavar="FILE",
+        parser=path_given_as("--annotations"),
+        help="Items that belong to images: CSV, JSON, JSON Lines, Parquet.",
+    ),
 ]
 Profile = Annotated[
     str | None,
@@ -28,13 +55,26 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting of the recipe; may be repeated.")
 ]
 Prices = Annotated[
-    Path | None, typer.Option("--prices", metavar="FILE", help="YAML price table that overrides the built-in one.")
+    Path | None,
+    typer.Option(
+        "--prices",
+        metavar="FILE",
+        parser=path_given_as("--prices"),
+        help="YAML price table that overrides the built-in one.",
+    ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Take only the first N images.")]
-RunFolderPath = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")]
+RunFolderPath = Annotated[
+    Path, typer.Argument(metavar="RUN", parser=path_given_as("run folder"), help="The run folder.")
+]
 Labels = Annotated[
     Path | None,
-    typer.Option("--labels", metavar="FILE", help="Labels as Parquet; by default those given in the run."),
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        parser=path_given_as("--labels"),
+        help="Labels as Parquet; by default those given in the run.",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print results as one line of JSON.")]
@@ -51,10 +91,10 @@ def rehearsal_options(
     """Options of a rehearsal, which publishes nothing and therefore needs neither licence nor source."""
     from ostensive.run.options import BuildOptions
 
-    stand_ins = ("corpus.license=unknown", "corpus.source=unknown")
     return BuildOptions(
         profile=profile,
-        settings=(*stand_ins, *(settings or ())),
+        settings=tuple(settings or ()),
+        stand_ins=("corpus.license=unknown", "corpus.source=unknown"),
         annotations=annotations,
         prices=prices,
         limit=limit,

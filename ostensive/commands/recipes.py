@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ostensive.commands.options import AsJson, RecipeName
+from ostensive.commands.options import AsJson, RecipeName, path_given_as
 from ostensive.commands.terminal import print_lines
 
 recipes_app = typer.Typer(
@@ -35,11 +35,14 @@ def recipes_show(
 
 
 @recipes_app.command("copy")
-def recipes_copy(name: RecipeName, path: Annotated[Path, typer.Argument(metavar="PATH")]) -> None:
+def recipes_copy(
+    name: RecipeName, path: Annotated[Path, typer.Argument(metavar="PATH", parser=path_given_as("path"))]
+) -> None:
     """Copy a built-in recipe to a file of your own."""
     from builders.table import copy_recipe
+    from ostensive.user_paths import shown_path
 
-    print_lines([str(copy_recipe(name, path))])
+    print_lines([shown_path(copy_recipe(name, path))])
 
 
 @recipes_app.command("schema")

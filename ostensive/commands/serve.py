@@ -30,7 +30,7 @@ def serve_scripted(
     from ostensive.chat.server import ServerSettings, serve
 
     stand_ins = ["corpus.license=unknown", "corpus.source=unknown", f"teacher.error_rate={error_rate}"]
-    script = recipe_kind(recipe).script(load(recipe, assignments=stand_ins))
+    script = recipe_kind(recipe).script(load(recipe, stand_ins=stand_ins))
     chances = parse_faults(faults or [])
     settings = ServerSettings(latency_s=latency, faults=Faults(**chances, most_per_request=max_attempts))
     serve(script, settings, host=host, port=port, on_ready=typer.echo)

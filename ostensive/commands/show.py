@@ -12,6 +12,7 @@ from ostensive.records import Spend
 from ostensive.run.estimate import Estimate
 from ostensive.run.status import RunStatus
 from ostensive.run.summary import StageSummary, requests_text
+from ostensive.user_paths import shown_path
 
 if TYPE_CHECKING:
     from cards.reading import Corpus
@@ -63,10 +64,10 @@ def corpus_lines(corpus: "Corpus") -> Iterator[str]:
     yield f"teacher     {spend_line(total_spend(corpus.stages))}"
     if corpus.row_count == 0:
         yield "empty       no row was accepted; the reasons are above"
-    yield f"card        {corpus.path / 'README.md'}"
-    yield f"shards      {corpus.path / 'shards'}"
-    yield f"Parquet     {corpus.path / 'data'}"
-    yield f"rows        {corpus.path / 'rows'}"
+    yield f"card        {shown_path(corpus.path / 'README.md')}"
+    yield f"shards      {shown_path(corpus.path / 'shards')}"
+    yield f"Parquet     {shown_path(corpus.path / 'data')}"
+    yield f"rows        {shown_path(corpus.path / 'rows')}"
 
 
 def corpus_values(corpus: "Corpus") -> dict[str, Any]:

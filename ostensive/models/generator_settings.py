@@ -11,6 +11,7 @@ from pydantic import Field
 from ostensive.chat.settings import ChatModelSettings
 from ostensive.models.needs import ModelNeed
 from ostensive.settings import Operational
+from ostensive.user_paths import ModelName, without_folder
 
 
 class GeneratorSettings(ChatModelSettings):
@@ -18,7 +19,7 @@ class GeneratorSettings(ChatModelSettings):
 
     role: ClassVar[str] = "image-text model"  # as `ostensive doctor` names it
 
-    model: str = Field(min_length=1)
+    model: ModelName = Field(min_length=1)
     """A name on the Hugging Face Hub or a folder: LLaVA, SmolVLM, Qwen-VL, BLIP-2, InstructBLIP, Florence-2, ..."""
     revision: str | None = None
     """Branch, tag or commit on the Hub; None takes the main branch. A commit keeps a run repeatable."""
@@ -31,7 +32,7 @@ class GeneratorSettings(ChatModelSettings):
 
     @property
     def model_name(self) -> str:
-        return self.model
+        return without_folder(self.model)
 
     @property
     def generator(self) -> "GeneratorSettings":

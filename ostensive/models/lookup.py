@@ -187,7 +187,6 @@ def _torchvision(need: ModelNeed) -> Found:
 
 
 def _file(path: Path) -> Found:
-    path = path.expanduser()
     if not path.is_file():
         return Found(problem=f"there is no file {path}")
     if not os.access(path, os.R_OK):

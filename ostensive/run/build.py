@@ -4,10 +4,10 @@ What becomes of the finished stages is `publish`'s business, which whoever calls
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ostensive.errors import BudgetReached, EmptyCorpusError, OstensiveError, SettingsError, TooManyFailedError
 from ostensive.files import storage_errors, write_text
@@ -25,12 +25,14 @@ from ostensive.run.folder import RunFolder, existing_run
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.run.pipeline import stages_of
 from ostensive.run.planning import INTAKE_RECORDS, Plan, has_given_splits, plan_partitions
+from ostensive.run.preflight import check_before_work
 from ostensive.run.reporting import SILENCE, Reporter
 from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
-from ostensive.run.sources import find_sources
+from ostensive.run.sources import Sources, find_sources
 from ostensive.run.splits import SPLITS
 from ostensive.run.summary import StageSummary
 from ostensive.stage import AnyStage, Dropped
+from ostensive.user_paths import user_path
 from ostensive.version import VERSION
 
 _LOOKED_AT = 8  # images, before a run for the microworld begins
@@ -69,6 +71,12 @@ class FinishedStages:
 Publish = Callable[[FinishedStages], PublishedT]
 
 
+class _Planned(NamedTuple):
+    recipe: Recipe  # with the commits of its models
+    pins: Mapping[str, str]
+    plan: Plan
+
+
 @dataclass(frozen=True, slots=True)
 class Build(Generic[PublishedT]):
     """One carrying out of a recipe."""
@@ -89,14 +97,20 @@ class Build(Generic[PublishedT]):
         continues. Raises `TooManyFailedError` after publishing, when a stage failed with more of its rows than
         `run.max_failed_share`, and `EmptyCorpusError` when no row is left.
         """
+        run = RunFolder(user_path(out, "out"))
+        run.check_place()
         given = find_sources(self.recipe, self.kind, images, self.options)
         check_world(given.items, self.recipe.intake)
-        run = RunFolder(Path(out))
+        recipe, _, plan = self._planned(run, given)
+        check_before_work(run, recipe, self.kind, plan, self.options)
         with run.locked():
-            recipe, pins = pin_models(self.recipe, run.read_state().get("pins", {}))
+            recipe, pins, plan = self._planned(run, given)  # anew, now that nobody else is at work in the folder
             run.write_state(pins=pins)
-            plan = Plan(self._partitions(run, recipe, given.items), given.annotations)
             return self._started(run, recipe).carry_out(plan)
+
+    def _planned(self, run: RunFolder, given: Sources) -> "_Planned":
+        recipe, pins = pin_models(self.recipe, run.read_state().get("pins", {}))
+        return _Planned(recipe, pins, Plan(self._partitions(run, recipe, given.items), given.annotations))
 
     def from_stage(self, out: Path | str, start: str) -> PublishedT:
         """Does the stage `start` and what comes after it again in the finished run `out`.
@@ -191,7 +205,7 @@ class _Started(Generic[PublishedT]):
         with open_services(settings, self.stop) as services:
             if options.retry_failed:
                 self._forget_failed([*before, *(stage.name for stage in stages)])
-            self._prepare(before, stages, services, work)
+            self._prepare(before, stages, work)
             engine = LocalEngine(self.run, stages, services=services, reporter=self.asked.reporter)
             try:
                 if isinstance(work, str):
@@ -216,8 +230,8 @@ class _Started(Generic[PublishedT]):
             return SPLITS in self.run.stage_names()
         return has_given_splits(work.annotations)
 
-    def _prepare(self, before: Sequence[str], stages: Sequence[AnyStage], services: Services, work: Work) -> None:
-        """Finds out what is wrong before hours of work, and says in the run's state what there is to do."""
+    def _prepare(self, before: Sequence[str], stages: Sequence[AnyStage], work: Work) -> None:
+        """Finds out what is wrong with models before hours of work, and says in the run's state what there is to do."""
         names = [stage.name for stage in stages]
         first = names.index(work) if isinstance(work, str) else 0
         for stage in stages[first:]:
@@ -225,16 +239,7 @@ class _Started(Generic[PublishedT]):
         names = [*before, *names]
         self.run.write_state(stages=names)
         if not isinstance(work, str):
-            self._check_access(services, names, len(work.items))
             self.run.write_state(images=work.item_count, partitions=len(work.items))
-
-    def _check_access(self, services: Services, stages: Sequence[str], partition_count: int) -> None:
-        """Finds out what is wrong with a key or an address before hours of other work, if there is work at all."""
-        for settings in self.recipe.chats:
-            services.open_chat(settings, _no_script)  # not entered, so that nothing is sent
-        if any(len(self.run.partition_paths(name)) < partition_count for name in stages):
-            for settings in self.recipe.chats:
-                settings.check_access()
 
     def _forget_failed(self, stages: Sequence[str]) -> None:
         for name in stages:
@@ -242,10 +247,6 @@ class _Started(Generic[PublishedT]):
                 if partitions.read_info(path).summary.failed:
                     with storage_errors(path):
                         path.unlink()
-
-
-def _no_script(_messages: object, _seed: int) -> str:
-    return ""
 
 
 def check_world(items: Sequence[SourceItem], settings: IntakeSettings) -> None:

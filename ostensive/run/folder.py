@@ -20,6 +20,7 @@ from ostensive.run import partitions
 from ostensive.run.partitions import PartitionInfo, RecordT
 from ostensive.run.summary import StageSummary
 from ostensive.stage import record_name
+from ostensive.user_paths import user_path
 
 _PART = re.compile(r"part-(\d{5,})-([0-9a-f]{16})\.parquet")
 
@@ -45,6 +46,21 @@ class RunFolder:
         """Where the corpus is written."""
         return self.path / "corpus"
 
+    def check_place(self) -> None:
+        """Raises `SettingsError` where the path is no folder, or one with other files in it; makes nothing."""
+        try:
+            names = {path.name for path in self.path.iterdir()}
+        except FileNotFoundError:
+            return
+        except NotADirectoryError as error:
+            taken = next(path for path in (self.path, *self.path.parents) if path.exists())
+            raise SettingsError(f"{self.path}: {taken} is a file, not a folder; choose another folder") from error
+        except OSError as error:
+            raise SettingsError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+        foreign = sorted(name for name in names - {".lock"} if not name.startswith(TEMPORARY))
+        if foreign and not names & {"run.json", "recipe.yaml"}:
+            raise SettingsError(f"{self.path} holds other files ({foreign[0]}, ...); choose an empty folder")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the run for this process; raises `RunLockedError` when another has it.
@@ -53,12 +69,9 @@ class RunFolder:
         """
         import filelock
 
+        self.check_place()
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        names = {path.name for path in self.path.iterdir()}
-        foreign = sorted(name for name in names - {".lock"} if not name.startswith(TEMPORARY))
-        if foreign and not names & {"run.json", "recipe.yaml"}:
-            raise SettingsError(f"{self.path} holds other files ({foreign[0]}, ...); choose an empty folder")
         lock = filelock.FileLock(self.path / ".lock", timeout=0)
         with storage_errors(self.path):
             try:
@@ -121,8 +134,10 @@ class RunFolder:
         """What the last command said of the run; empty for a new one."""
         try:
             state: dict[str, Any] = json.loads((self.path / "run.json").read_text("utf-8"))  # Any: as above
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except OSError as error:
+            raise SettingsError(f"{self.path}: cannot be read: {error.strerror or error}") from error
         except ValueError as error:
             raise SettingsError(f"{self.path / 'run.json'} is not JSON; remove it to start counting afresh") from error
         return state
@@ -178,7 +193,7 @@ def kept_records(run: RunFolder, record: type[RecordT]) -> Iterator[RecordT]:
 
 def existing_run(path: Path | str) -> RunFolder:
     """The run in `path`; raises `SettingsError` when there is none."""
-    run = RunFolder(Path(path))
+    run = RunFolder(user_path(path, "run folder"))
     if not run.read_state():
         raise SettingsError(f"{path}: there is no run here; give the folder that was --out of `ostensive build`")
     return run

@@ -126,7 +126,7 @@ class ClipConcepts(Verbalizer):
         labels = self._lists[name].labels
         texts = [self._sections[name].template.replace("{label}", label) for label in labels]
         asked = self._settings.cache_folder
-        folder = Path(asked).expanduser() if asked is not None else cache_folder("text-features")
+        folder = Path(asked) if asked is not None else cache_folder("text-features")
         features = remembered(
             folder,
             self._model.text_identity(texts),

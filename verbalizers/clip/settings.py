@@ -11,9 +11,11 @@ from pydantic import Field, field_validator, model_validator
 from ostensive.models.files import PACKAGED
 from ostensive.models.needs import ModelNeed
 from ostensive.settings import Operational, Settings
-from verbalizers.label_lists import BUILT_IN
+from ostensive.user_paths import PathMark, UserPath
+from verbalizers.label_lists import BUILT_IN, LabelListName
 
-SCHEMES = ("hf-hub:", "local-dir:", PACKAGED)  # of model names that name their weights themselves
+LOCAL = "local-dir:"
+SCHEMES = ("hf-hub:", LOCAL, PACKAGED)  # of model names that name their weights themselves
 _SLOT = "{label}"
 TopK = Annotated[int, Field(ge=0, le=50)]
 
@@ -21,7 +23,7 @@ TopK = Annotated[int, Field(ge=0, le=50)]
 class LabelListSettings(Settings):
     """A list of labels and how it is asked."""
 
-    labels: str
+    labels: LabelListName
     """`places`, `imagenet`, `concepts`, or a UTF-8 text file with a label a line; `#` begins a line of comment."""
     template: str = "a photo of {label}"
     """The text that each label is put into before it is encoded. LSKD does not publish its own."""
@@ -47,21 +49,21 @@ class LabelListSettings(Settings):
 class PlaceListSettings(LabelListSettings):
     """Where it may be."""
 
-    labels: str = "places"
+    labels: LabelListName = "places"
     top_k: TopK = 2
 
 
 class ObjectListSettings(LabelListSettings):
     """What may be in view."""
 
-    labels: str = "imagenet"
+    labels: LabelListName = "imagenet"
     top_k: TopK = 3
 
 
 class IdeaListSettings(LabelListSettings):
     """What it may have to do with."""
 
-    labels: str = "concepts"
+    labels: LabelListName = "concepts"
     top_k: TopK = 3
 
 
@@ -69,9 +71,9 @@ class ClipConceptSettings(Settings):
     """Sentences on place, objects and ideas, by comparing the image with lists of labels (LSKD, section 2.1)."""
 
     kind: Literal["clip"] = "clip"
-    model: str = "ViT-L-14-336"
+    model: Annotated[str, PathMark(prefix=LOCAL)] = "ViT-L-14-336"
     """A model as open_clip names it, `hf-hub:NAME` or `local-dir:FOLDER`. LSKD: CLIP ViT-L/14 at 336 pixels."""
-    pretrained: str | None = None
+    pretrained: Annotated[str, PathMark(or_name="file")] | None = None
     """The weights of a model that open_clip names: one of its tags, or a file; None takes `openai`."""
     places: PlaceListSettings = PlaceListSettings()
     objects: ObjectListSettings = ObjectListSettings()
@@ -84,7 +86,7 @@ class ClipConceptSettings(Settings):
     """auto, cpu, mps, cuda or cuda:1; auto takes the first there is of cuda, mps, cpu."""
     batch_size: Operational[Annotated[int, Field(ge=1, le=4096)]] = 32
     """Images encoded at a time; halved when the device runs out of memory."""
-    cache_folder: Operational[str | None] = None
+    cache_folder: Operational[UserPath | None] = None
     """Where text features are kept; None takes `ostensive/text-features` in the user's cache folder."""
 
     @model_validator(mode="after")

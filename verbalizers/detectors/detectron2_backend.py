@@ -52,7 +52,7 @@ class Detectron2Detector:
         """
         if self._version is None:
             files = [config_path(self._settings), check_weights(self._settings)]
-            labels = [] if self._settings.labels is None else [files_digest([Path(self._settings.labels).expanduser()])]
+            labels = [] if self._settings.labels is None else [files_digest([Path(self._settings.labels)])]
             content = fingerprint([files_digest(files), labels, library_version()])
             self._version = f"{DETECTRON2_VERSION}:{content[:16]}"
         return self._version

@@ -95,10 +95,10 @@ def library_version() -> str | None:
 
 def config_path(settings: Detectron2RegionSettings) -> Path:
     """The config's file; raises `SettingsError` where there is none, and where detectron2 is not installed."""
-    zoo, name = package_folder() / "model_zoo" / "configs", Path(settings.model).expanduser()
+    zoo, name = package_folder() / "model_zoo" / "configs", Path(settings.model)
     places = [name, zoo / name]
     if settings.config_folder is not None:
-        places = [Path(settings.config_folder).expanduser() / name]
+        places = [Path(settings.config_folder) / name]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         looked_for = " or ".join(str(place) for place in places)

@@ -8,13 +8,14 @@ import importlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from ostensive.errors import SettingsError
 from ostensive.models.needs import ModelNeed
 from ostensive.models.pretrained import first_line
+from ostensive.user_paths import PathMark, UserPath
 from verbalizers.detectors.detection import DetectorSettings, Precision
 
 if TYPE_CHECKING:
@@ -31,17 +32,17 @@ class Detectron2RegionSettings(DetectorSettings):
     ViT-H, as a cascade, trained on LVIS. The model zoo's checkpoints are not fetched: they are pickles."""
 
     kind: Literal["detectron2"] = "detectron2"
-    model: str = Field(min_length=1)
+    model: Annotated[str, PathMark(or_name="file")] = Field(min_length=1)
     """A config: a LazyConfig (.py) or a classic one (.yaml), by its path, by a path below `config_folder`, or by its
     name in the model zoo. A .py file is a program, and is run."""
-    config_folder: str | None = None
+    config_folder: UserPath | None = None
     """Where `model` is looked for, such as a checkout of detectron2, which alone has the configs of its projects; None
     takes a path as it is, and names of the model zoo."""
-    weights: str = Field(min_length=1)
+    weights: UserPath
     """A checkpoint of this config: .safetensors, .pth of which only tensors are read, or .pkl with `allow_pickle`."""
     allow_pickle: bool = False
     """Read weights from a pickle as well, as detectron2's own downloads are. Reading a pickle runs what is in it."""
-    labels: str | None = None
+    labels: UserPath | None = None
     """A UTF-8 text file with a class a line, in the order of the model's classes; None takes those that detectron2 has
     for the data set which the config is tested on."""
     dtype: Precision = "float32"
@@ -63,7 +64,7 @@ class Detectron2RegionSettings(DetectorSettings):
 
 def check_weights(settings: Detectron2RegionSettings) -> Path:
     """The checkpoint's file; raises `SettingsError` where there is none, and for a pickle that is not allowed."""
-    file = Path(settings.weights).expanduser()
+    file = Path(settings.weights)
     if not file.is_file():
         raise SettingsError(
             f"{settings.model}: there is no file {settings.weights}; the checkpoint of this config is expected"

@@ -18,6 +18,7 @@ from ostensive.models.devices import resolve_device
 from ostensive.models.files import pinned_commit
 from ostensive.models.needs import ModelNeed
 from ostensive.models.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
+from ostensive.user_paths import ModelName
 from verbalizers.base import Workers
 from verbalizers.detectors.detection import Detection, DetectionError, DetectorSettings, Precision, each_in_threads
 
@@ -35,7 +36,7 @@ _HINTS = {
 class HubDetectorSettings(DetectorSettings):
     """What both kinds of `transformers` have alike."""
 
-    model: str = Field(min_length=1)
+    model: ModelName = Field(min_length=1)
     """A name on the Hugging Face Hub or a folder."""
     revision: str | None = None
     """Branch, tag or commit on the Hub; None takes the main branch. A commit keeps a run repeatable."""

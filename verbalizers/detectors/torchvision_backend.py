@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, Self  # Any: torchvision ships no types
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self  # Any: torchvision ships no types
 
 import PIL.Image
 from pydantic import Field, model_validator
@@ -20,6 +20,7 @@ from ostensive.models.devices import give_back_memory, resolve_device
 from ostensive.models.digests import files_digest
 from ostensive.models.needs import ModelNeed
 from ostensive.models.pretrained import first_line
+from ostensive.user_paths import PathMark
 from verbalizers.base import VerbalizerContext, Workers
 from verbalizers.detectors.detection import DetectedRegions, Detection, DetectorSettings, each_in_threads
 from verbalizers.detectors.models import check_numbers, detections
@@ -39,7 +40,7 @@ class TorchvisionRegionSettings(DetectorSettings):
     kind: Literal["torchvision"] = "torchvision"
     model: str = Field(default="fasterrcnn_resnet50_fpn_v2", min_length=1)
     """A name of `torchvision.models.detection`."""
-    weights: str = Field(default="DEFAULT", min_length=1)
+    weights: Annotated[str, PathMark(or_name="file")] = Field(default="DEFAULT", min_length=1)
     """A tag of torchvision (`COCO_V1`, `DEFAULT`), or a file: .safetensors, or .pth, of which only tensors are read."""
     labels: LabelSource | None = None
     """The classes of a file, from number 1 on (0 is background), or a text file with a class a line; None takes those

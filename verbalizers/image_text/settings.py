@@ -14,6 +14,7 @@ from ostensive.chat.endpoint import ServedModelSettings
 from ostensive.chat.records import Sampling
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.settings import Settings
+from ostensive.user_paths import PathMark
 
 QUESTION_SLOT = "{question}"
 
@@ -82,7 +83,7 @@ class ProbeOptions(Settings):
     asked_by: Literal["list", "teacher"] = "list"
     """`teacher` has the teacher read the concepts, narratives and captions and ask for what is missing, until there are
     `count` questions (LSKD, section 2.1); `list` asks `questions` alone."""
-    prompt_set: str = "probing"
+    prompt_set: Annotated[str, PathMark(or_name="folder", names=("probing",))] = "probing"
     """The prompts for the teacher: a built-in set, or a folder of your own templates."""
     max_overlap: float = Field(default=0.75, ge=0, le=1)
     """A question of the teacher is left out if it has more than this in common with one that is asked already: the
