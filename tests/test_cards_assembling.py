@@ -19,7 +19,7 @@ from builders.localized.records import Qar
 from cards.assembling import publish
 from cards.reading import Corpus, open_corpus
 from cards.samples import sample_key
-from ostensive.errors import OstensiveError, SettingsError, TooManyFailedError
+from ostensive.errors import EmptyCorpusError, OstensiveError, SettingsError, TooManyFailedError
 from ostensive.records import ImageRecord, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run.build import Build, FinishedStages
 from ostensive.run.folder import RunFolder, kept_records
@@ -182,7 +182,9 @@ def test_a_split_that_is_not_there_is_named(images: Path, tmp_path: Path) -> Non
 
 
 def test_an_empty_corpus_says_so(images: Path, tmp_path: Path) -> None:
-    corpus = built(images, tmp_path / "run", critics=[{"min_accept_probability": 1.1}])
+    with pytest.raises(EmptyCorpusError, match=r"^the corpus is empty: judged kept none of 14 rows, 14 of them with"):
+        built(images, tmp_path / "run", critics=[{"min_accept_probability": 1.1}])
+    corpus = open_corpus(tmp_path / "run")
     assert (corpus.row_count, corpus.splits, list(corpus.rows())) == (0, (), [])
     with pytest.raises(SettingsError, match=r"corpus holds no row, so there is nothing to load; its card says why$"):
         corpus.to_datasets()

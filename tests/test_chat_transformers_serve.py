@@ -247,7 +247,8 @@ def test_a_build_whose_teacher_says_nothing_of_use(server: TransformersServer, t
     """Random weights write no triples: each reply is counted as what it is, and the sums are right."""
     pictures, run, before = write_scenes(tmp_path / "images", 1), tmp_path / "run", len(server.log())
     done = call(*build_command(pictures, run, server.base_url, model=server.model, max_tokens=24))
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "the corpus is empty: candidates kept none of 18 rows" in done.stderr
     requests, triples_a_reply = REQUESTS_AN_IMAGE, TRIPLES_AN_IMAGE // REQUESTS_AN_IMAGE
     assert answered(server.log(before)) == received(server.log(before)) == requests
     with closing(sqlite3.connect(run / "journal.sqlite")) as journal:

@@ -56,7 +56,7 @@ def test_a_setting_that_is_given_two_values_is_refused(assignments: list[str], m
 
 
 def test_the_profile_is_given_once() -> None:
-    sets = ["corpus.license=a", "corpus.source=b"]
+    sets = ["corpus.license=mit", "corpus.source=b"]
     with pytest.raises(SettingsError, match=r"^profile: is given twice, as 'served' and as 'open'; give it once$"):
         load("localized", profile="served", assignments=[*sets, "profile=open"])
     assert load("localized", profile="offline", assignments=[*sets, "profile=offline"]).profile == "offline"
@@ -77,7 +77,7 @@ def test_a_setting_may_be_given_the_same_value_twice() -> None:
 )
 def test_a_text_field_takes_text_whatever_it_looks_like(text: str, tmp_path: Path) -> None:
     assigned = validate(
-        Recipe, {"recipe": "r", **parse_assignments(["corpus.license=a", f"corpus.source={text}"])}, "x"
+        Recipe, {"recipe": "r", **parse_assignments(["corpus.license=mit", f"corpus.source={text}"])}, "x"
     )
     assert assigned.corpus.source == text
     path = tmp_path / "r.yaml"
@@ -88,7 +88,7 @@ def test_a_text_field_takes_text_whatever_it_looks_like(text: str, tmp_path: Pat
 def test_other_fields_take_words_for_what_they_are() -> None:
     texts = ["seed=010", "teacher.error_rate=1e-1", "run.threads=null", "corpus.splits={a: .5, b: 1}"]
     values = parse_assignments(
-        ["recipe=r", "corpus.license=a", "corpus.source=b", "annotations.beside=no", "teacher.kind=scripted", *texts]
+        ["recipe=r", "corpus.license=mit", "corpus.source=b", "annotations.beside=no", "teacher.kind=scripted", *texts]
     )
     made = validate(Recipe, values, "x")
     assert (made.seed, made.run.threads, made.annotations.beside) == (10, None, False)
@@ -118,7 +118,7 @@ def test_other_fields_take_words_for_what_they_are() -> None:
     ],
 )
 def test_what_a_field_cannot_take_is_told_with_what_was_given(text: str, message: str) -> None:
-    values = parse_assignments(["recipe=r", "corpus.license=a", "corpus.source=b", "teacher.kind=scripted", text])
+    values = parse_assignments(["recipe=r", "corpus.license=mit", "corpus.source=b", "teacher.kind=scripted", text])
     with pytest.raises(SettingsError) as caught:
         validate(Recipe, values, "x")
     assert str(caught.value) == f"x: {message}"

@@ -24,7 +24,7 @@ from ostensive.chat.pictures import EncodedImage
 from ostensive.chat.records import Conversation, Message, NoReply, Reply
 from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.commands.api import estimate
-from ostensive.errors import AccessRefusedError, BudgetReached, SettingsError
+from ostensive.errors import AccessRefusedError, BudgetReached, EmptyCorpusError, SettingsError
 from ostensive.images.sources import list_items
 from ostensive.records import NO_SPEND, ImageRecord, Location, Verbalization
 from ostensive.settings import validate
@@ -294,6 +294,13 @@ def recipe_values(server: ServerThread, *more: str) -> tuple[str, ...]:
     return (*BUILD, f"teacher.base_url={server.base_url}", "teacher.model=scripted", *more)
 
 
+def fruitless(images: Path, out: Path, options: ostensive.BuildOptions) -> ostensive.Corpus:
+    """The corpus of a teacher that sees and writes no triples."""
+    with pytest.raises(EmptyCorpusError, match="with 'no triples in the reply'"):
+        ostensive.build("localized", images=images, out=out, options=options)
+    return ostensive.open_corpus(out)
+
+
 def test_one_flag_sends_everything_to_a_server(tmp_path: Path) -> None:
     """The profile `served`, whole: what is estimated is what is asked, nothing twice, and the numbers add up."""
     images = write_scenes(tmp_path / "images", 5)
@@ -302,10 +309,10 @@ def test_one_flag_sends_everything_to_a_server(tmp_path: Path) -> None:
         options = ostensive.BuildOptions(profile="served", settings=settings)
         guess = estimate("localized", images=images, options=options)
         assert server.stats.received == 0
-        corpus = ostensive.build("localized", images=images, out=tmp_path / "run", options=options)
+        corpus = fruitless(images, tmp_path / "run", options)
         assert server.stats.sent_after_answer == 5 * 4, "five narratives of each image are sent alike, and nothing else"
         received = server.stats.received
-        ostensive.build("localized", images=images, out=tmp_path / "run", options=options)
+        fruitless(images, tmp_path / "run", options)
         assert server.stats.received == received
     stages = {stage.name: stage for stage in corpus.stages}
     spent = stages["verbalized"].spend.requests + stages["candidates"].spend.requests
@@ -323,7 +330,7 @@ def test_two_servers_may_share_the_work(tmp_path: Path) -> None:
         endpoint = {"model": "scripted", "base_url": sees.base_url}
         settings = recipe_values(teaches, f"verbalize.endpoint={json.dumps(endpoint)}", "teacher.api_key=sk-other")
         options = ostensive.BuildOptions(profile="served", settings=settings)
-        ostensive.build("localized", images=images, out=tmp_path / "run", options=options)
+        fruitless(images, tmp_path / "run", options)
         assert sees.stats.received > 0
         assert teaches.stats.received == 2 * (1 + 6), "one request for questions and six for triples of each image"
     assert "sk-other" not in (tmp_path / "run" / "recipe.yaml").read_text()
