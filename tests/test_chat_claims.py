@@ -167,9 +167,11 @@ def test_claims_outlive_their_file(journal: Path, holder: Holder) -> None:
     with Claims(journal) as claims:
         claims.claim(["a"])
         path.unlink()
+        time.sleep(1.1)  # it is looked for once a second
         assert claims.claim(["b"]) == {"b"}
         assert holder.claim(["a", "b", "c"]) == {"c"}
         path.unlink()
+        time.sleep(1.1)
         assert holder.claim(["d"]) == {"d"}
         assert claims.unclaimed(["c", "d", "e"]) == {"e"}
 
