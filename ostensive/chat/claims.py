@@ -50,7 +50,8 @@ class Claims:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release(list(self._places))
+        with contextlib.suppress(StorageError):  # the folder is gone, and nobody can claim there any more
+            self.release(list(self._places))
         _give_back(self._file)
 
     def claim(self, keys: Collection[str]) -> set[str]:
@@ -174,8 +175,8 @@ class _File:
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(self.path.stat(), os.fstat(self._descriptor)):
                 return
-        os.close(self._descriptor)
-        self._descriptor = self._open()
+        removed, self._descriptor = self._descriptor, self._open()
+        os.close(removed)
         for place in self._locked:
             self._lock(place)
 
