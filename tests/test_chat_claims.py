@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,11 +168,26 @@ def test_claims_outlive_their_file(journal: Path, holder: Holder) -> None:
     with Claims(journal) as claims:
         claims.claim(["a"])
         path.unlink()
+        time.sleep(1.1)  # it is looked for once a second
         assert claims.claim(["b"]) == {"b"}
         assert holder.claim(["a", "b", "c"]) == {"c"}
         path.unlink()
+        time.sleep(1.1)
         assert holder.claim(["d"]) == {"d"}
         assert claims.unclaimed(["c", "d", "e"]) == {"e"}
+
+
+def test_a_folder_that_is_removed_is_named(journal: Path) -> None:
+    with Claims(journal) as claims:
+        claims.claim(["a"])
+        shutil.rmtree(journal.parent)
+        time.sleep(1.1)
+        with pytest.raises(StorageError, match=rf"^cannot write {journal}{SUFFIX}: No such file or directory$"):
+            claims.claim(["b"])
+    journal.parent.mkdir()
+    journal.touch()
+    with Claims(journal) as claims:
+        assert claims.claim(["a"]) == {"a"}
 
 
 def test_a_link_to_the_journal_leads_to_the_same_claims(journal: Path, holder: Holder, tmp_path: Path) -> None:

@@ -16,16 +16,20 @@ import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ostensive.errors import StorageError
 from ostensive.files import storage_errors
 
 SUFFIX = "-claims"
 """Ends the name of the file of claims, which begins with the journal's. It may be removed when nobody is at work."""
 _PLACE_BYTES = 7  # of a hash; a place in a file has 63 bits
+_LOOK_S = 1.0
+"""Between two looks whether someone has removed the file."""
 
 
 class Claims:
@@ -46,7 +50,8 @@ class Claims:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release(list(self._places))
+        with contextlib.suppress(StorageError):  # the folder is gone, and nobody can claim there any more
+            self.release(list(self._places))
         _give_back(self._file)
 
     def claim(self, keys: Collection[str]) -> set[str]:
@@ -55,10 +60,10 @@ class Claims:
         Look for the answer once more after this: it may have come between the last look and the claim.
         """
         claimed = set()
-        with self._file.used():
+        with self._file as file:
             for key in keys:
                 place = self._place(key)
-                if self._file.lock(place):
+                if file.lock(place):
                     self._places[key] = place
                     claimed.add(key)
         return claimed
@@ -71,20 +76,20 @@ class Claims:
         """Ends the claims on `keys`; those that are not claimed here are left alone."""
         if not self.held(keys):
             return
-        with self._file.used():
+        with self._file as file:
             for key in keys:
                 place = self._places.pop(key, None)
                 if place is not None:
-                    self._file.unlock(place)
+                    file.unlock(place)
 
     def unclaimed(self, keys: Collection[str]) -> set[str]:
         """Those of `keys` that nobody claims at this moment."""
         free = set()
-        with self._file.used():
+        with self._file as file:
             for key in keys:
                 place = self._place(key)
-                if self._file.lock(place):
-                    self._file.unlock(place)
+                if file.lock(place):
+                    file.unlock(place)
                     free.add(key)
         return free
 
@@ -103,7 +108,7 @@ class Claims:
 
 
 class _File:
-    """The one descriptor that this process has of a file of claims. `lock` and `unlock` are called within `used`."""
+    """The one descriptor that this process has of a file of claims. Entered by one thread at a time, to use it."""
 
     def __init__(self, path: Path, mode: int) -> None:
         self.path = path
@@ -113,12 +118,25 @@ class _File:
         self._locked: set[int] = set()
         with storage_errors(path):
             self._descriptor = self._open()
+        self._looked_at = time.monotonic()
 
-    @contextlib.contextmanager
-    def used(self) -> Iterator[None]:
-        with self._mutex, storage_errors(self.path):
-            self._follow()
-            yield
+    def __enter__(self) -> Self:
+        self._mutex.acquire()
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_S:
+            try:
+                with storage_errors(self.path):
+                    self._follow()
+            except BaseException:
+                self._mutex.release()
+                raise
+            self._looked_at = now
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._mutex.release()
 
     def lock(self, place: int) -> bool:
         """Whether the lock was to be had."""
@@ -139,6 +157,10 @@ class _File:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
         except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as the system likes: another process has it
             return False
+        except OSError as error:
+            raise StorageError(
+                f"cannot lock {self.path} ({error.strerror}); the journal has to be on a local disk"
+            ) from error
         return True
 
     def _open(self) -> int:
@@ -153,8 +175,8 @@ class _File:
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(self.path.stat(), os.fstat(self._descriptor)):
                 return
-        os.close(self._descriptor)
-        self._descriptor = self._open()
+        removed, self._descriptor = self._descriptor, self._open()
+        os.close(removed)
         for place in self._locked:
             self._lock(place)
 
