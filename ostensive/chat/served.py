@@ -151,7 +151,12 @@ class ServedChat:
         timeout_s = min(settings.read_timeout_s, settings.total_timeout_s)
         answered_before = self._journal.has_answers(self._remembered_as, settings.model)
         refusals = Refusals(settings.stop_after_refusals, answered_before)
-        limit = AdaptiveLimit(settings.max_in_flight, trial=refusals.wanted, timeout_s=timeout_s, backoff=self._backoff)
+        limit = AdaptiveLimit(
+            settings.max_in_flight,
+            trial=0 if answered_before else refusals.wanted,
+            timeout_s=timeout_s,
+            backoff=self._backoff,
+        )
         gate = Gate(limit, self._loop.time)
         self._halt = Halt(gate)
         # No attempt takes longer than `total_timeout_s`: an answer that is still to come is in the journal soon after.
