@@ -97,7 +97,7 @@ def test_a_name_that_is_too_long_is_told(images: Path, tmp_path: Path) -> None:
             ostensive.build("localized", images=images, out=tmp_path / "run", options=long)
         for setting in ("localized.prompt_set", "dedupe.model", "verbalize.regions.choice.frequencies"):
             named = ostensive.BuildOptions(settings=(*SETTINGS, f"{setting}={name}"))
-            with pytest.raises(SettingsError, match=problem):
+            with pytest.raises(SettingsError, match=problem or "x/y"):
                 ostensive.build("localized", images=images, out=tmp_path / "run", options=named)
     assert everything_in(tmp_path) == []
 
