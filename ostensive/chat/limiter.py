@@ -17,7 +17,7 @@ from ostensive.errors import OstensiveError
 
 ROUND_TRIPS_TO_RECOVER = 16
 """Round trips without trouble in which concurrency climbs by the whole of `max_in_flight`."""
-TRIAL_S = 0.5
+TRIAL_S = 0.3
 """Before a server has shown that it takes requests, few are under way: what it refuses alike is not sent to the end.
 That ends with the first answer, or after this time without a failure: a refusal comes at once."""
 _PAUSES_OVER_WAITS = 2.2  # a minute and a little: some servers count what they refuse against a limit a minute
