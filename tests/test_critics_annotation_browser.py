@@ -84,6 +84,7 @@ def open_page(browser: "Browser", address: str, name: str, *, width: int = 1600,
     page.keyboard.press("Enter")
     page.locator("a.task").click()
     page.locator("#judge").wait_for()
+    page.wait_for_load_state("load")  # with style and script, which a page in the making does without
     return page
 
 
