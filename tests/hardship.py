@@ -49,7 +49,10 @@ def call(*arguments: object) -> Done:
 
 
 def build_command(images: Path, run: Path, base_url: str, *arguments: object, **teacher: object) -> list[str]:
-    """The arguments of a quiet build with a served teacher; `teacher` are more of its settings."""
+    """The arguments of a quiet build with a served teacher; `teacher` are more of its settings.
+
+    What `arguments` set wins over what is set here: a setting is given once.
+    """
     settings: dict[str, object] = {
         "teacher.kind": "served",
         "teacher.model": "scripted",
@@ -59,7 +62,8 @@ def build_command(images: Path, run: Path, base_url: str, *arguments: object, **
         "run.partition_size": 2,
         **{f"teacher.{name}": value for name, value in teacher.items()},
     }
-    sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    given = {str(argument).partition("=")[0] for argument in arguments}
+    sets = [part for key, value in settings.items() if key not in given for part in ("--set", f"{key}={value}")]
     return ["build", "localized", "--images", str(images), "--out", str(run), "--quiet", *sets, *map(str, arguments)]
 
 
