@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ostensive.errors import StorageError
 
+_HEADER = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html, section 1.3.1
+
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
@@ -32,6 +34,7 @@ class FileKind:
         May be used from any thread, one at a time. Raises `StorageError` in one line when the file cannot be opened or
         made, holds something else, or was made by another version.
         """
+        self._check_header(path)
         try:
             connection = sqlite3.connect(
                 path,
@@ -52,6 +55,18 @@ class FileKind:
             connection.close()
             raise
         return connection
+
+    def _check_header(self, path: Path) -> None:
+        # SQLite takes a file that is shorter than its own header for a new one, and writes over it.
+        try:
+            if not path.is_file():
+                return
+            with path.open("rb") as file:
+                begins = file.read(len(_HEADER))
+        except OSError:
+            return  # SQLite says what is wrong with it
+        if begins and begins != _HEADER:
+            raise StorageError(f"{path}: {self._problem(sqlite3.SQLITE_NOTADB)}")
 
     def _prepare(self, connection: sqlite3.Connection, path: Path) -> None:
         with closing(connection.cursor()) as cursor:

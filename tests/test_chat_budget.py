@@ -1,6 +1,7 @@
 """Limits of money and requests."""
 
 import threading
+from typing import Any  # Any: arguments
 
 import pytest
 from hypothesis import given
@@ -121,3 +122,9 @@ def test_the_upper_bound_counts_bytes_images_and_the_longest_reply() -> None:
     assert plain == pytest.approx((3 + 2 * 16 + 500) / 1e6)
     assert upper_bound_usd([Message("user", "äöü")], 50, price) == pytest.approx(plain + 3 / 1e6)
     assert upper_bound_usd([Message("user", "abc", (image, image))], 50, price) == pytest.approx(plain + 2000 / 1e6)
+
+
+@pytest.mark.parametrize("limit", [{"max_usd": float("nan")}, {"max_usd": -0.01}, {"max_requests": -1}])
+def test_a_limit_that_would_never_be_reached_is_refused(limit: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"^--max-(cost|requests) \S+: a (sum|number) of 0 or more is expected$"):
+        Budget(**limit)

@@ -23,3 +23,20 @@ def test_a_disk_that_fills_while_tables_are_made(tmp_path: Path) -> None:
     with JOURNAL.connect(tmp_path / "journal.sqlite") as connection:
         assert connection.execute("SELECT count(*) FROM answers").fetchone() == (0,)
     connection.close()
+
+
+@pytest.mark.parametrize("text", [b"\n", b"note", b"SQLite format", b"SQLite format 3 ", b"x" * 99, b"x" * 9_999])
+def test_a_file_of_somebodys_is_left_as_it_is(text: bytes, tmp_path: Path) -> None:
+    """SQLite takes one of a few bytes for new, and writes over it."""
+    path = tmp_path / "notes.txt"
+    path.write_bytes(text)
+    with pytest.raises(StorageError, match=r"notes\.txt: not a journal \(not an SQLite file\); name another file with"):
+        JOURNAL.connect(path)
+    assert path.read_bytes() == text
+
+
+def test_an_empty_file_becomes_what_it_is_opened_as(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.touch()
+    JOURNAL.connect(path).close()
+    JOURNAL.connect(path).close()

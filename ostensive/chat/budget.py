@@ -51,6 +51,10 @@ class Budget:
     def __init__(
         self, *, max_usd: float | None = None, max_requests: int | None = None, spent: Spend = NO_SPEND
     ) -> None:
+        if max_usd is not None and not max_usd >= 0:  # not a number (nan) would never be reached
+            raise SettingsError(f"--max-cost {max_usd}: a sum of 0 or more is expected")
+        if max_requests is not None and max_requests < 0:
+            raise SettingsError(f"--max-requests {max_requests}: a number of 0 or more is expected")
         if max_usd is not None and spent.usd is None:
             raise SettingsError(
                 "--max-cost: this run has paid for answers whose price is not known, so its cost cannot be limited;"
