@@ -23,7 +23,8 @@ from ostensive.images.settings import IntakeSettings
 
 SETTINGS = IntakeSettings(min_side=1, max_pixels=2_000_000)
 PLANTED = b"PLANTED-SECRET"
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SRGB = _SRGB[:24] + bytes(12) + _SRGB[36:]  # without the second in which it was made: every worker has the same tests
 
 
 def grown(profile: bytes, more: int) -> bytes:
@@ -206,7 +207,7 @@ FALSE_PROFILES = [
 ]
 
 
-@pytest.mark.parametrize("false", FALSE_PROFILES)
+@pytest.mark.parametrize("false", FALSE_PROFILES, ids=range(len(FALSE_PROFILES)))
 def test_what_is_no_profile_is_not_published(false: bytes) -> None:
     assert sound_profile(false) is None
     parts = [false[at : at + 60_000] for at in range(0, len(false), 60_000)] or [b""]
