@@ -159,7 +159,7 @@ def test_what_the_chunk_of_a_png_says_goes_first(samples: Samples, chunk: bytes,
     assert told(wide_png(samples)) == bits_holding(int(samples.max()))
 
 
-@pytest.mark.parametrize("maximum", [1023, 4095, 65535])
+@pytest.mark.parametrize("maximum", [1023, 4095, 32767])
 def test_a_pgm_is_scaled_by_the_maximum_in_its_header(maximum: int) -> None:
     samples = ramp(300)
     data = b"P5 64 16 %d\n" % maximum + samples.astype(">u2").tobytes()
@@ -167,9 +167,27 @@ def test_a_pgm_is_scaled_by_the_maximum_in_its_header(maximum: int) -> None:
     assert abs(brightest(data) - 300 * 255 / maximum) <= 1
 
 
+@pytest.mark.parametrize("head", [b"P5 64 16 65535\n", b"P5\n# 12 bits\n64 16\n#\n65535\n"])
+def test_sixteen_bits_in_a_header_say_no_more_than_a_file_without_one(head: bytes) -> None:
+    for data in (head + ramp(4095).astype(">u2").tobytes(), encoded(ramp(4095), "JPEG2000")):
+        assert (told(data), brightest(data)) == (12, 255)
+
+
 def test_a_jpeg_2000_is_scaled_by_its_own_precision() -> None:
-    data = encoded(ramp(300), "JPEG2000")
-    assert (told(data), brightest(data)) == (16, 1)
+    codestream = encoded(ramp(300), "JPEG2000", no_jp2=True)
+    at = codestream.index(b"\xff\x4f\xff\x51") + 42
+    assert codestream[at] == 15
+    twelve = codestream[:at] + b"\x0b" + codestream[at + 1 :]
+    assert told(twelve) == 16
+
+
+@pytest.mark.parametrize("top", [1000, 4095, 65535])
+def test_a_tiff_in_which_white_is_zero_is_turned_round(top: int) -> None:
+    samples = ramp(top)
+    bits = told(grey_tiff(samples, {262: ("H", [0])}))
+    positive = np.asarray(open_rgb(grey_tiff(samples, {262: ("H", [1])}), None))
+    negative = np.asarray(open_rgb(grey_tiff(samples, {262: ("H", [0])}), None, bits))
+    assert np.array_equal(negative, 255 - positive)
 
 
 def test_a_number_of_bits_for_all_wins() -> None:

@@ -17,6 +17,7 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageChops,
     ImageFile,
     Jpeg2KImagePlugin,
     JpegImagePlugin,
@@ -38,6 +39,7 @@ from ostensive.images.sample_bits import (
     is_dark,
     is_wide_grey,
     told_bits,
+    white_is_zero,
     wide_colour_mode,
     wide_colours,
 )
@@ -139,6 +141,8 @@ def open_rgb(data: bytes, max_pixels: int | None, sample_bits: int | None = None
         if wide is not None and bits is not None and bits < FULL_BITS:
             stored = from_wide_colours(wide_colours(image, lambda: open_lazily(data), wide), bits)
         converted = to_rgb(turned(stored, orientation_of(image)), bits)
+        if white_is_zero(image):
+            converted = ImageChops.invert(converted)
     except (OSError, ValueError) as error:
         raise ImageRefusedError(refusals.UNREADABLE, f"{image_format} of mode {image.mode}: {error}") from error
     # Pillow carries metadata along in `info` and writes it into the next file without being asked.

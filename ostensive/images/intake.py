@@ -25,7 +25,7 @@ from ostensive.stage import Dropped, Evidence, Failed, FunctionStage, Kept, Outc
 
 IMAGES: Final = "images"
 DISTINCT: Final = "distinct"
-VERSION: Final = 3  # raise it when the same bytes would be taken in otherwise than before
+VERSION: Final = 4  # raise it when the same bytes would be taken in otherwise than before
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ X-ray detectors, microscopes and depth cameras give 10, 12 or 14 bits and are st
 brightest white would come out black. What a file says of its bits goes first; else the pixels of this one image tell.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from math import isfinite
@@ -17,10 +18,14 @@ from ostensive.images.png import chunk_before_pixels
 
 FULL_BITS: Final = 16
 _USUAL_BITS: Final = (8, 10, 12, 14, FULL_BITS)  # what detectors and files have
-_SCALED_BY_DECODER: Final = frozenset({"JPEG2000", "PPM"})  # their headers say the range, and Pillow scales by it
 _TIFF_BITS, _TIFF_MAXIMA = 258, (281, 341)  # BitsPerSample; MaxSampleValue, SMaxSampleValue: TIFF 6.0
+_TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # PhotometricInterpretation: TIFF 6.0
+_PGM_MAXIMUM: Final = re.compile(rb"P\d(?:\s|#[^\r\n]*[\r\n])+(?:\d+(?:\s|#[^\r\n]*[\r\n])+){2}(\d+)")
+_CODESTREAM: Final = b"\xff\x4f\xff\x51"  # start, and the marker of the image's size: ISO/IEC 15444-1, A.5.1
+_PRECISION_AT: Final = 42  # of the first channel, from the start of the codestream
 # Pillow keeps the upper byte of 16-bit colours. Read with the bytes of each sample exchanged it keeps the lower one.
 _EXCHANGED: Final = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+_HEADER_BYTES: Final = 4_096  # of a PGM, its comments included
 _STRIP_SAMPLES: Final = 1 << 20
 _DARKEST_FULL: Final = 1 << 6  # an upper byte from here on is of 15 or 16 bits
 
@@ -60,7 +65,7 @@ def told_bits(samples: Samples, image: ImageFile.ImageFile, image_format: str, d
 
 def _bits(high: int, image: ImageFile.ImageFile, image_format: str, data: bytes, samples: Callable[[], Samples]) -> int:
     """Of which `high` is the brightest sample."""
-    if image_format in _SCALED_BY_DECODER:
+    if image_format in ("JPEG2000", "PPM") and _is_scaled_by_decoder(image_format, data):
         return FULL_BITS
     stated = None
     if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -68,6 +73,22 @@ def _bits(high: int, image: ImageFile.ImageFile, image_format: str, data: bytes,
     elif image_format == "PNG":
         stated = _bits_in_chunk(samples, data)
     return stated if stated is not None and high < 1 << stated else bits_holding(high)
+
+
+def _is_scaled_by_decoder(image_format: str, data: bytes) -> bool:
+    """Whether a header says another range than that of 16 bits: Pillow scales by it. Those 16 say nothing more."""
+    if image_format == "PPM":
+        found = _PGM_MAXIMUM.match(data[:_HEADER_BYTES])
+        return found is None or int(found[1]) != 0xFFFF
+    at = data.find(_CODESTREAM) + _PRECISION_AT
+    return data[at : at + 1] != bytes([FULL_BITS - 1])
+
+
+def white_is_zero(image: Image.Image) -> bool:
+    """Whether a loaded image of one channel of wide numbers is a negative; of 8 bits Pillow has turned it round."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile) or not is_wide_grey(image):
+        return False
+    return bool(image.tag_v2.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO)
 
 
 def _as_sample(least: float, greatest: float, *, is_float: bool) -> int | None:
