@@ -192,7 +192,10 @@ def _read_tables(tables: list[SidecarTable], items: list[SourceItem], found: _Fo
 
     for sidecar in tables:
         own, name = images.get(sidecar.file.path, []), sidecar.file.name
-        keys = {offset: item.key for item in own if (offset := item.location.offset) is not None}
+        keys: dict[int, str] = {}
+        for item in own:
+            if item.location.offset is not None:
+                keys.setdefault(item.location.offset, item.key)  # links in a tar come after what they lead to
         table = sidecar.open(keys, found.columns.settings.encoding)
         if table.columns and not found.columns.fields_of(table.columns, shown_name(name)):
             found.sources.append(AnnotationSource(shown_name(name), table.columns, ()))

@@ -5,12 +5,17 @@ the middle of a cut tar is made up for here. Compressed tars are refused: their 
 one from the start for each image would take hours.
 """
 
+import contextlib
+import copy
+import dataclasses
 import os
+import posixpath
 import re
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, Final  # Any: JSON values
 
@@ -63,45 +68,100 @@ def _refuse_compressed(path: str) -> None:
 def list_tar(path: str, name: str, _settings: IntakeSettings, sidecars: Sidecars | None) -> Iterator[SourceItem]:
     """The image members of the tar at the absolute `path`, called `name`, in their order; texts go to `sidecars`.
 
-    A tar that is cut gives the members that are whole and one refused item for the rest. Raises
-    `DataSetUnusableError` when it gives none at all, `PackedError` when it is compressed.
+    After them come links that are called like images: a link may stand before what it leads to. A tar that is cut
+    gives the members that are whole and one refused item for the rest. Raises `DataSetUnusableError` when it gives
+    none at all, `PackedError` when it is compressed.
     """
     _refuse_compressed(path)
-    status = Path(path).stat()
     samples: _Samples = {}
     if sidecars is not None:
         sidecars.tables.append(_texts_beside(path, FoundFile(storable_path(path), storable_path(name)), samples))
+    links: list[tarfile.TarInfo] = []
+    for member, item in chain(_listed(path, name, links), _linked(path, name, links)):
+        if sidecars is not None and member is not None:
+            _put_to_sample(samples, member, sidecars.wants, is_image=item is not None)
+        if item is not None:
+            yield item
+
+
+_Listed = tuple[tarfile.TarInfo | None, SourceItem | None]
+
+
+def _listed(path: str, name: str, links: list[tarfile.TarInfo]) -> Iterator[_Listed]:
+    """The members of a tar, with their items if they are images, and what stands for its rest; adds to `links`."""
+    status = Path(path).stat()
     end = 0
     try:
         with tarfile.open(path, "r:") as tar:
-            while (member := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined]  # not in the stubs; else all members are held
+            for member in _members(tar):
                 end = tar.offset
                 item = _member_item(path, name, member, status)
-                if sidecars is not None:
-                    _put_to_sample(samples, member, sidecars.wants, is_image=item is not None)
-                if item is not None:
-                    yield item
+                if item is not None and (member.islnk() or member.issym()):
+                    links.append(member)
+                    continue
+                yield member, item
                 if end > status.st_size:
                     if item is None or item.problem is None:
-                        yield _rest(path, name, "cut within a member")
+                        yield None, _rest(path, name, "cut within a member")
                     return
     except (tarfile.TarError, OSError, ValueError) as error:  # ValueError: a header field that is no number
         if not end:
             raise DataSetUnusableError(shown_name(path), f"not a readable tar: {error}") from error
-        yield _rest(path, name, str(error))
+        yield None, _rest(path, name, str(error))
         return
     if not _ends_with_zeros(path, end):
-        yield _rest(path, name, "no end mark where one is expected")
+        yield None, _rest(path, name, "no end mark where one is expected")
+
+
+def _linked(path: str, name: str, links: list[tarfile.TarInfo]) -> Iterator[_Listed]:
+    """Links to files of the same tar as those files under another name; all others are refused items."""
+    if not links:
+        return
+    status = Path(path).stat()
+    targets = dict.fromkeys(map(_target, links), None)
+    found: dict[str, tarfile.TarInfo] = {}
+    with contextlib.suppress(tarfile.TarError, OSError, ValueError), tarfile.open(path, "r:") as tar:  # told of already
+        for member in _members(tar):
+            if member.isreg() and posixpath.normpath(member.name) in targets:
+                found[posixpath.normpath(member.name)] = member
+    for link in links:
+        target = found.get(_target(link))
+        member = copy.copy(target or link)
+        member.name = link.name
+        item = _member_item(path, name, member, status)
+        if target is None and item is not None:
+            detail = f"a link to {unicode_name(link.linkname):.80}, which is no file in the tar"
+            item = dataclasses.replace(item, problem=refusals.LEADS_OUT, detail=detail)
+        yield member, item
+
+
+def _target(link: tarfile.TarInfo) -> str:
+    """The name of the member that a link leads to: from the top of the tar for a hard one, else from its folder."""
+    folder = "" if link.islnk() else posixpath.dirname(link.name)
+    return posixpath.normpath(posixpath.join(folder, link.linkname))
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """All members; raises `tarfile.ReadError` where a header says that the next one is one before it."""
+    end = -1
+    while (member := tar.next()) is not None:
+        tar.members.clear()  # type: ignore[attr-defined]  # not in the stubs; else all members are held
+        if tar.offset <= end or member.size < 0:
+            raise tarfile.ReadError(f"a member of {member.size} bytes")
+        end = tar.offset
+        yield member
 
 
 def _member_item(path: str, name: str, member: tarfile.TarInfo, status: os.stat_result) -> SourceItem | None:
+    """The item of a member that is called like an image and is no folder; None for all others."""
     parts = PurePosixPath(member.name).parts
     wanted = suffix_of(member.name) in LISTED_SUFFIXES
-    if not wanted or not member.isreg() or any(is_set_aside(part) for part in parts if part not in (".", "..")):
+    if not wanted or member.isdir() or any(is_set_aside(part) for part in parts if part not in (".", "..")):
         return None
     problem, detail = None, ""
-    if member.offset_data + member.size > status.st_size:
+    if not member.isreg():
+        problem, detail = refusals.NOT_A_FILE, "a link" if member.islnk() or member.issym() else "a pipe or device"
+    elif member.offset_data + member.size > status.st_size:
         problem, detail = refusals.TRUNCATED, "the tar ends within it"
     elif member.issparse():
         problem, detail = refusals.UNREADABLE, "a sparse member"
