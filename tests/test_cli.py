@@ -292,8 +292,9 @@ def refused_folder(folder: Path, kind: str) -> Path:
     [
         (
             "links",
-            "images: all 3 were refused (3 leads out of the folder); a link is not followed out of the folder: copy the"
-            " files with `cp -RL`, download them with `hf download --local-dir`, or give a list of the files",
+            "images: all 3 were refused (3 leads out of the folder); neither a link nor a path in a row is"
+            " followed out of the folder: copy the files with `cp -RL`, download them with `hf"
+            " download --local-dir`, or give a list of the files",
         ),
         (
             "pointers",

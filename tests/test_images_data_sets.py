@@ -13,11 +13,13 @@ import webdataset
 from PIL import Image
 
 from ostensive.errors import SettingsError
+from ostensive.images.annotation_columns import AnnotationColumns
+from ostensive.images.annotation_joining import read_annotations
 from ostensive.images.items import SourceItem
 from ostensive.images.loader import ImageLoader
 from ostensive.images.refusals import ImageRefusedError
-from ostensive.images.settings import IntakeSettings
-from ostensive.images.sources import list_items
+from ostensive.images.settings import AnnotationSettings, IntakeSettings
+from ostensive.images.sources import list_items, list_source
 
 SETTINGS = IntakeSettings()
 LOADER = ImageLoader(SETTINGS)
@@ -97,16 +99,86 @@ def test_members_of_all_kinds_of_names(tmp_path: Path) -> None:
     assert bytes_of(items) == [jpeg(shade) for shade in range(len(names))]
 
 
-def test_links_and_folders_in_a_tar_are_no_images(tmp_path: Path) -> None:
+def test_folders_and_links_out_of_a_tar_are_no_images(tmp_path: Path) -> None:
+    kinds = {"link": tarfile.SYMTYPE, "hard": tarfile.LNKTYPE, "dir": tarfile.DIRTYPE, "pipe": tarfile.FIFOTYPE}
     with tarfile.open(tmp_path / "t.tar", "w") as tar:
-        for name, kind in (("link.jpg", tarfile.SYMTYPE), ("hard.jpg", tarfile.LNKTYPE), ("dir.jpg", tarfile.DIRTYPE)):
-            info = tarfile.TarInfo(name)
+        for name, kind in kinds.items():
+            info = tarfile.TarInfo(f"{name}.jpg")
             info.type = kind
             info.linkname = "/etc/passwd"
             tar.addfile(info)
         info = tarfile.TarInfo("a.heic")
         tar.addfile(info)
-    assert summary(list_items(tmp_path / "t.tar", SETTINGS)) == [("t.tar!a.heic", "format not supported")]
+    assert summary(list_items(tmp_path / "t.tar", SETTINGS)) == [
+        ("t.tar!pipe.jpg", "not a regular file"),
+        ("t.tar!a.heic", "format not supported"),
+        ("t.tar!link.jpg", "leads out of the folder"),
+        ("t.tar!hard.jpg", "leads out of the folder"),
+    ]
+
+
+def test_links_within_a_tar_are_what_they_lead_to(tmp_path: Path) -> None:
+    links = {
+        "before.jpg": (tarfile.SYMTYPE, "deep/er/a.jpg"),
+        "b/hard.jpg": (tarfile.LNKTYPE, "./deep/er/a.jpg"),
+        "b/link.jpg": (tarfile.SYMTYPE, "../deep/er/a.jpg"),
+        "b/wrong.jpg": (tarfile.SYMTYPE, "deep/er/a.jpg"),
+        "text.jpg": (tarfile.SYMTYPE, "a.txt"),
+    }
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        for number, (name, (kind, target)) in enumerate(links.items()):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            tar.addfile(info)
+            for member, body in (("deep/er/a.jpg", jpeg(1)), ("a.txt", b"words")):
+                if number == 1:
+                    info = tarfile.TarInfo(member)
+                    info.size = len(body)
+                    tar.addfile(info, io.BytesIO(body))
+    items = list_items(tmp_path / "t.tar", SETTINGS)
+    assert summary(items) == [
+        ("t.tar!deep/er/a.jpg", None),
+        ("t.tar!before.jpg", None),
+        ("t.tar!b/hard.jpg", None),
+        ("t.tar!b/link.jpg", None),
+        ("t.tar!b/wrong.jpg", "leads out of the folder"),
+        ("t.tar!text.jpg", None),
+    ]
+    assert bytes_of([item for item in items if item.problem is None]) == [jpeg(1)] * 4 + [b"words"]
+
+
+def test_texts_beside_a_link_go_to_the_image_that_it_leads_to(tmp_path: Path) -> None:
+    link = tarfile.TarInfo("b.jpg")
+    link.type, link.linkname = tarfile.LNKTYPE, "a.jpg"
+    write_tar(
+        tmp_path / "t.tar", [("a.jpg", jpeg(1)), ("a.json", b'{"label": "one"}'), ("b.json", b'{"label": "two"}')]
+    )
+    with tarfile.open(tmp_path / "t.tar", "a") as tar:
+        tar.addfile(link)
+    columns = AnnotationColumns(AnnotationSettings())
+    found = read_annotations(list_source(tmp_path / "t.tar", SETTINGS, columns), columns)
+    assert {key: [item.label for item in items] for key, items in found.items.items()} == {
+        "t.tar!a.jpg": ["one", "two"]
+    }
+    assert not found.lost
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("size", [-512, -1024, -1])
+def test_a_tar_whose_next_header_lies_before_ends(tmp_path: Path, place: int, size: int) -> None:
+    write_tar(tmp_path / "t.tar", [("a.jpg", jpeg(1)), ("b.jpg", jpeg(2))])
+    whole = (tmp_path / "t.tar").read_bytes()
+    header = bytearray(whole[:512])
+    header[124:136] = size.to_bytes(12, "big", signed=True)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    at = place * 1536
+    assert whole[at : at + 5] == (b"a.jpg", b"b.jpg")[place]
+    (tmp_path / "t.tar").write_bytes(whole[:at] + header + whole[at:])
+    if place == 0:
+        assert "not a readable tar" in error_of(tmp_path / "t.tar")
+    else:
+        assert summary(list_items(tmp_path / "t.tar", SETTINGS)) == [("t.tar!a.jpg", None), ("t.tar!", "truncated")]
 
 
 @pytest.mark.parametrize(
@@ -404,6 +476,21 @@ def test_tables_without_images_beside_tars_are_refused_items(shards: Path) -> No
     assert summary(list_items(shards / "list", SETTINGS)) == [
         ("00001.parquet", "no image column"),
         ("00001.tar!1.jpg", None),
+    ]
+
+
+def test_data_sets_that_are_empty_are_told_of(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", [])
+    write_tar(tmp_path / "b.tar", [("x.json", b"{}")])
+    write_parquet(tmp_path / "c.parquet", {"image": pa.array([], pa.binary())})
+    (tmp_path / "list").write_text("a.tar\nb.tar\nc.parquet\n")
+    for given in (tmp_path, tmp_path / "list"):
+        assert error_of(given).startswith(f"{given}: no image in it")
+    write_tar(tmp_path / "d.tar", [("x.jpg", jpeg(1))])
+    without = "data set without images"
+    assert summary(list_items(tmp_path, SETTINGS)) == [
+        *((name, without) for name in ("a.tar", "b.tar", "c.parquet")),
+        ("d.tar!x.jpg", None),
     ]
 
 

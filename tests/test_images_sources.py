@@ -171,8 +171,9 @@ def test_what_is_no_file_is_refused_without_waiting(photos: Path) -> None:
 def test_formats_that_are_not_decoded_are_not_passed_over_silently(photos: Path) -> None:
     save(photos / "a.jpg")
     save(photos / "b.HEIC")
+    save(photos / "c.dcm")
     items = list_items(photos, SETTINGS)
-    assert summary(items) == [("a.jpg", None), ("b.HEIC", "format not supported")]
+    assert summary(items) == [("a.jpg", None), ("b.HEIC", "format not supported"), ("c.dcm", "format not supported")]
     assert items[1].detail == ".heic; convert it to JPEG"
 
 
@@ -242,6 +243,9 @@ def test_lists_of_other_systems_are_read(photos: Path) -> None:
     for content in (b"a.jpg\r\nb.jpg\r\n", b"\xef\xbb\xbfa.jpg\nb.jpg", b"a.jpg\0b.jpg\0"):
         (photos / "list").write_bytes(content)
         assert summary(list_items(photos / "list", SETTINGS)) == [("a.jpg", None), ("b.jpg", None)]
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"):  # as PowerShell and Notepad write them
+        (photos / "list").write_bytes("\ufeffa.jpg\r\né\u3000.jpg\r\n".encode(encoding))
+        assert [item.key for item in list_items(photos / "list", SETTINGS)] == ["a.jpg", "é\u3000.jpg"]
     (photos / "list").write_bytes(b"two\nlines.jpg\0a.jpg\0")
     assert summary(list_items(photos / "list", SETTINGS)) == [("two\nlines.jpg", None), ("a.jpg", None)]
 
@@ -253,6 +257,15 @@ def test_a_list_may_hold_names_that_are_no_unicode(photos: Path) -> None:
     assert (item.key, item.problem) == ("bytes:%FF.jpg", None)
 
 
+@pytest.mark.parametrize("name", [b"\xff\xfe.jpg", b"\xff\xfea.jpg", b"\xfe\xff.jpg"])
+@pytest.mark.parametrize("end", [b"\n", b"\0"])
+def test_a_name_that_begins_like_a_byte_order_mark_is_one(photos: Path, name: bytes, end: bytes) -> None:
+    save(os.fsdecode(os.fsencode(photos) + b"/" + name))
+    save(photos / "a.jpg")
+    (photos / "list").write_bytes(name + end + b"a.jpg" + end)
+    assert [item.problem for item in list_items(photos / "list", SETTINGS)] == [None, None]
+
+
 def test_lists_that_name_nothing_are_refused(photos: Path) -> None:
     save(photos / "a.jpg")
     listing = photos / "list.txt"
@@ -262,6 +275,8 @@ def test_lists_that_name_nothing_are_refused(photos: Path) -> None:
     assert error_of(listing) == f"{listing}: an empty list; one path a line is expected, relative to the list"
     listing.write_bytes(b"a.jpg\n \na.jpg\n")
     assert error_of(listing) == f"{listing}: line 2 names nothing; one path a line is expected"
+    listing.write_bytes(b"\x89HDF\r\n\x1a\n" + b"x" * 300 + b"\0" + b"y" * 300)  # no name of a file is that long
+    assert "none of its 2 lines names a file (the first is" in error_of(listing)
     listing.write_bytes(b"x.jpg\ny.jpg\n")
     assert error_of(listing) == (
         f"{listing}: none of its 2 lines names a file (the first is 'x.jpg'); "

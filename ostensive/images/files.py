@@ -5,6 +5,7 @@ minutes each time a run continues. Suffixes of formats that are not decoded are 
 of HEIC photographs does not look empty.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Collection, Iterator
@@ -27,8 +28,9 @@ IMAGE_SUFFIXES: Final = frozenset(
 )
 UNSUPPORTED_SUFFIXES: Final = frozenset(
     (
-        *(".heic", ".heif", ".hif", ".jxl", ".svg", ".psd", ".eps", ".tga", ".ico", ".icns", ".exr", ".hdr"),
-        *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),  # camera raw
+        *(".heic", ".heics", ".heif", ".heifs", ".hif", ".jxl", ".jxr", ".svg", ".svgz", ".psd", ".xcf", ".eps"),
+        *(".tga", ".ico", ".icns", ".exr", ".hdr", ".pcx", ".dds", ".dcm", ".dicom", ".svs", ".ndpi"),
+        *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw"),  # camera raw
     )
 )
 LISTED_SUFFIXES: Final = IMAGE_SUFFIXES | UNSUPPORTED_SUFFIXES
@@ -127,7 +129,9 @@ def file_item(path: str, name: str) -> SourceItem:
     try:
         status = os.stat(path)  # noqa: PTH116 - as in suffix_of
     except OSError as error:
-        reason = refusals.MISSING if isinstance(error, FileNotFoundError) else refusals.UNREADABLE
+        # No file has a name that is too long for one, as a line of a binary file may be that is taken for a list.
+        is_missing = error.errno in (errno.ENOENT, errno.ENAMETOOLONG)
+        reason = refusals.MISSING if is_missing else refusals.UNREADABLE
         return _item(path, name, problem=reason, detail=error.strerror or "")
     if not stat.S_ISREG(status.st_mode):
         return _item(path, name, problem=refusals.NOT_A_FILE, detail=_kind(status.st_mode))

@@ -18,7 +18,7 @@ from ostensive.images.paths import openable_path, storable_path
 
 _NO_IMAGES: Final = (
     *(refusals.LISTED_TWICE, refusals.DATA_SET_AMONG_IMAGES),
-    *(refusals.NO_IMAGE_COLUMN, refusals.PACKED),
+    *(refusals.NO_IMAGE_COLUMN, refusals.NO_IMAGES, refusals.PACKED),
 )
 _IN_FILE: Final = re.compile(f".*?({'|'.join(map(re.escape, IMAGE_FILES))})!", re.IGNORECASE | re.DOTALL)
 

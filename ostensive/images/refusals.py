@@ -31,6 +31,7 @@ LISTED_TWICE: Final = "listed twice"
 UNSUPPORTED: Final = "format not supported"
 DATA_SET_AMONG_IMAGES: Final = "data set among images"
 NO_IMAGE_COLUMN: Final = "no image column"
+NO_IMAGES: Final = "data set without images"
 PACKED: Final = "packed archive"
 DUPLICATE: Final = "exact duplicate"
 OTHER_WORLD: Final = "not of the microworld"
@@ -49,11 +50,12 @@ _REMEDIES: Final = {
     BYTE_LIMIT: "raise intake.max_pixels, or make the files smaller",
     TOO_SMALL: "lower intake.min_side",
     LEADS_OUT: (
-        "a link is not followed out of the folder: copy the files with `cp -RL`, download them with "
-        "`hf download --local-dir`, or give a list of the files"
+        "neither a link nor a path in a row is followed out of the folder: copy the files with `cp -RL`, download "
+        "them with `hf download --local-dir`, or give a list of the files"
     ),
     UNSUPPORTED: "convert the images to JPEG",
     DATA_SET_AMONG_IMAGES: "give the data set by itself",
+    NO_IMAGES: "give the files that hold the images",
     NO_IMAGE_COLUMN: "give the tar, or a list of the tars",
     PACKED: "unpack the archives",
     OTHER_WORLD: "take any images with --set intake.world=any",

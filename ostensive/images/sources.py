@@ -33,6 +33,7 @@ from ostensive.images.items import FoundFile, Sidecars, SourceItem, SourceListin
 from ostensive.images.paths import is_inside, shown_name, storable_path
 from ostensive.images.refusals import DataSetUnusableError, NoImageColumnError, PackedError
 from ostensive.images.settings import IntakeSettings
+from ostensive.images.text_files import as_utf8
 
 _MAX_LIST_BYTES: Final = 1 << 30
 
@@ -108,15 +109,23 @@ class _DataSets:
 
     def take(self, path: str, name: str) -> None:
         """Adds the items of a data set, or one that says why it gives none."""
+        before = len(self.items)
         try:
             self.items.extend(IMAGE_FILES[suffix_of(path)].items(path, name, self._settings, self._sidecars))
         except DataSetUnusableError as error:
             self.items.append(dataclasses.replace(file_item(path, name), problem=error.reason, detail=error.detail))
             if isinstance(error, NoImageColumnError):
                 self._without_images.append(error)
+        if len(self.items) == before:
+            self.items.append(dataclasses.replace(file_item(path, name), problem=refusals.NO_IMAGES))
 
     def check(self) -> None:
-        """Raises `SettingsError` where nothing is left and tables without images are among what was given."""
+        """Raises `SettingsError` where nothing is left and tables without images are among what was given.
+
+        Leaves no item where all that was given is without images.
+        """
+        if all(item.problem == refusals.NO_IMAGES for item in self.items):
+            self.items.clear()
         if self._without_images and all(item.problem is not None for item in self.items):
             others = len(self.items) - 1
             more = f" (and {others} more from which nothing can be taken)" if others else ""
@@ -210,7 +219,7 @@ def _listed_items(path: str, shown: str, settings: IntakeSettings, sidecars: Sid
 
 def _lines(content: bytes, shown: str) -> Iterator[str]:
     """The paths in a list: separated by NUL if there is one (for names with line ends), otherwise one a line."""
-    text = content.removeprefix(b"\xef\xbb\xbf")  # the byte order mark of Windows editors
+    text = as_utf8(content)  # editors and shells of Windows write UTF-16, or a mark before UTF-8
     parts = text.split(b"\0") if b"\0" in text else [line.removesuffix(b"\r") for line in text.split(b"\n")]
     while parts and not parts[-1]:
         parts.pop()

@@ -60,6 +60,20 @@ def decode(data: bytes, encoding: str | None) -> str:
     return data.decode(encoding or _marked_encoding(data)).removeprefix("\ufeff")
 
 
+def as_utf8(data: bytes) -> bytes:
+    """The bytes of a file of names as UTF-8 without a mark, where it is UTF-16 or UTF-32 by its mark; all else as is.
+
+    What begins like a mark and is no such text, with a suffix in it, holds a name that is no UTF-8.
+    """
+    if b"\0" not in data or _marked_encoding(data) == "utf-8":
+        return data.removeprefix(codecs.BOM_UTF8)
+    try:
+        text = decode(data, None)
+    except UnicodeDecodeError:
+        return data
+    return text.encode("utf-8") if "." in text and "\0" not in text else data
+
+
 def _marked_encoding(start: bytes) -> str:
     return next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
 
