@@ -7,7 +7,7 @@ from cards.markdown import inline, table
 from cards.reading import PUBLISHING, CorpusSplit
 from cards.statistics import SMALL_BOX_AREA, CorpusStatistics
 from ostensive.images.intake import DISTINCT, IMAGES
-from ostensive.records import NO_SPEND, Annotation, ImageSplit, Judged, Scored, Verbalization
+from ostensive.records import NO_SPEND, Annotation, ImageSplit, Judged, Scored, Verbalization, dollars
 from ostensive.run.summary import RunFacts, StageSummary, requests_text
 from ostensive.run.thresholds import ThresholdChoice
 
@@ -63,10 +63,10 @@ def cost(stages: Sequence[StageSummary]) -> str:
     spend = sum((stage.spend for stage in stages), NO_SPEND)
     if not spend.requests:
         return "No request was sent to a teacher."
-    dollars = "unknown: no price is known for the model" if spend.usd is None else f"{spend.usd:,.4f} US dollars"
+    paid = "unknown: no price is known for the model" if spend.usd is None else f"{dollars(spend.usd)} US dollars"
     return (
         f"{requests_text(spend)}, {spend.prompt_tokens:,} prompt tokens, {spend.completion_tokens:,} completion "
-        f"tokens. Cost: {dollars}. Answers that came from a journal count with what they cost when they were bought."
+        f"tokens. Cost: {paid}. Answers that came from a journal count with what they cost when they were bought."
     )
 
 

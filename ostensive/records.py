@@ -287,3 +287,9 @@ class Spend:
 
 
 NO_SPEND = Spend()
+
+
+def dollars(usd: float) -> str:
+    """A sum in US dollars: four decimals, or as many as it takes to be more than nothing."""
+    decimals = 4 if usd <= 0 or usd >= 0.0001 else min(20, 1 - math.floor(math.log10(usd)))
+    return f"{usd:,.{decimals}f}"

@@ -162,11 +162,13 @@ def test_the_stage_table_names_each_reason_commonest_first() -> None:
 
 
 def test_sums_of_money_and_time_are_told_with_sense() -> None:
-    assert [money(usd) for usd in (None, 0, 0.00123, 12.345)] == [
+    assert [money(usd) for usd in (None, 0, 0.00123, 12.345, 0.0000123, 1e-300)] == [
         "unknown (no price is known for the model)",
         "$0.00",
         "$0.0012",
         "$12.35",
+        "$0.000012",
+        f"${1e-300:.20f}",
     ]
     assert [duration(s) for s in (None, 0, 59.6, 61, 3661)] == ["unknown", "0 s", "1 min 0 s", "1 min 1 s", "1 h 1 min"]
 

@@ -14,7 +14,7 @@ from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price
 from ostensive.chat.records import Message
 from ostensive.chat.usage import Tokens
 from ostensive.errors import SettingsError
-from ostensive.records import NO_SPEND, Spend
+from ostensive.records import NO_SPEND, Spend, dollars
 
 TOKENS_A_MESSAGE = 16
 """For what a chat template puts around a message: role, separators. OpenAI's takes 3 to 5."""
@@ -89,8 +89,8 @@ class Budget:
                 if self._under_way:
                     return BudgetBusy()
                 return BudgetExhausted(
-                    f"--max-cost: ${self._usd:.4f} of ${self.max_usd:.4f} is spent and the next request may cost up to"
-                    f" ${usd:.4f}; run the same command with a larger sum to go on"
+                    f"--max-cost: ${dollars(self._usd)} of ${dollars(self.max_usd)} is spent and the next request"
+                    f" may cost up to ${dollars(usd)}; run the same command with a larger sum to go on"
                 )
             self._requests += 1
             self._under_way += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any  # Any: JSON values
 from ostensive.images.paths import shown_json
 from ostensive.models.doctor import Diagnosis
 from ostensive.models.needs import ModelNeed
-from ostensive.records import Spend
+from ostensive.records import Spend, dollars
 from ostensive.run.estimate import Estimate
 from ostensive.run.status import RunStatus
 from ostensive.run.summary import StageSummary, requests_text
@@ -40,7 +40,7 @@ def money(usd: float | None) -> str:
     """A sum in US dollars, with enough digits to be more than nothing."""
     if usd is None:
         return "unknown (no price is known for the model)"
-    return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
+    return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${dollars(usd)}"
 
 
 def spend_line(spend: Spend) -> str:
