@@ -57,8 +57,8 @@ def read_usage(value: object, *, has_text: bool) -> Usage:
         prompt = total - completion
     if completion is not None and thoughts > completion:  # then they cannot be among them
         completion += thoughts
-    if completion is not None and prompt is not None and total is not None:
-        completion = max(completion, total - prompt)
+    if prompt is not None and total is not None and (completion is not None or total > prompt):
+        completion = max(completion or 0, total - prompt)
     if completion == 0 and has_text:
         completion = None
     return Usage(prompt, completion, min(cached, prompt or 0))
