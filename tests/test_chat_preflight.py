@@ -1,4 +1,7 @@
+import contextlib
 import socket
+import threading
+import time
 
 import pytest
 
@@ -33,6 +36,26 @@ def test_whatever_else_the_server_says_is_no_answer() -> None:
     teacher(f"http://127.0.0.1:{port}/v1").check_access({})  # nobody listens
     with ServerThread(lambda _messages, _seed: "yes") as server:
         teacher(f"{server.base_url}/nowhere").check_access({})  # 404
+
+
+def test_a_list_of_models_that_never_ends_is_not_read() -> None:
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+            for _ in range(400):
+                if over.wait(0.05):
+                    break
+                connection.sendall(b" ")
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        began = time.monotonic()
+        teacher(f"http://127.0.0.1:{listener.getsockname()[1]}/v1").check_access({})
+        over.set()
+    assert time.monotonic() - began < 15
 
 
 def test_what_can_be_known_without_asking() -> None:

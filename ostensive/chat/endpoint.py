@@ -131,10 +131,13 @@ class ServedModelSettings(ChatModelSettings):
             api_key=endpoint.api_key.get_secret_value(),
             timeout=self.connect_timeout_s,
             max_retries=0,
-            http_client=openai.DefaultHttpxClient(**http_options(endpoint.base_url, endpoint.proxy)),
+            http_client=openai.DefaultHttpxClient(
+                follow_redirects=False, **http_options(endpoint.base_url, endpoint.proxy)
+            ),
         ) as client:
             try:
-                client.get("/models", cast_to=httpx2.Response)
+                with client.models.with_streaming_response.list():
+                    pass  # the status is all there is to know; a list may be long, or never end
             except openai.AuthenticationError as error:
                 raise AccessRefusedError(
                     f"{endpoint.base_url} refuses the key ({' '.join(endpoint.scrub(str(error)).split())[:200]}); "
