@@ -236,3 +236,17 @@ def test_a_stream_that_nobody_asked_for_is_an_answer(tmp_path: Path) -> None:
         assert list(ask(server, tmp_path / "j")) == [given]
     assert isinstance(given, Reply)
     assert (given.text, given.finish_reason, given.spend.prompt_tokens) == ("Yes.", "unknown", 10)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_prompts_are_sent_to_no_server_that_nobody_named(status: int, tmp_path: Path) -> None:
+    with OddServer(lambda *_: body()) as elsewhere:
+        there = {"Location": f"{elsewhere.base_url}/chat/completions?session={KEY}"}
+        with (
+            OddServer(lambda *_: Response(b"moved", status, there)) as server,
+            pytest.raises(AccessRefusedError, match=f"status {status}: to {elsewhere.base_url}/chat") as caught,
+        ):
+            ask(server, tmp_path / "j", key=KEY)
+        assert len(server.received) == 1
+        assert elsewhere.received == []
+    assert "0123456789abcdef" not in str(caught.value)

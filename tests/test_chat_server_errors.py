@@ -62,6 +62,18 @@ def test_the_servers_words_are_found(raw: bytes, message: str) -> None:
         (b'{"error": {"message": "m", "status": "NOT_FOUND"}}', None, "model or address not found"),
         (b'{"error": {"message": "m", "code": 40303}}', None, "server error"),
         (b'{"error": {"message": "m", "code": true}}', None, "server error"),
+        (b'{"error": {"message": "m", "code": "TooManyRequests"}}', None, "rate limited"),
+        (b'{"error": {"message": "m", "code": "RateLimitReached"}}', None, "rate limited"),
+        (b'{"error": {"message": "m", "type": "RateLimitError"}}', None, "rate limited"),
+        (b'{"error": {"message": "m", "type": "Not-Found"}}', None, "model or address not found"),
+        (b'{"__type": "ThrottlingException", "message": "m"}', 400, "rate limited"),
+        (b'{"error": {"message": "m", "type": "rate_limit_exceeded"}}', 403, "rate limited"),
+        (b'{"error": {"message": "m", "code": 503}}', 400, "server error"),
+        (b'{"error": {"message": "m", "type": "tokens", "code": "rate_limit_exceeded"}}', 413, "request rejected"),
+        (b'{"error": {"message": "m", "code": "InsufficientQuota"}}', 429, "no credit left"),
+        (b'{"error": {"message": "m", "type": "exceeded_current_quota_error"}}', 429, "no credit left"),
+        (b'{"error": {"message": "m", "code": "AccountOverdueError"}}', 403, "no credit left"),
+        (b'{"error": {"message": "m", "code": "insufficient_user_quota"}}', 403, "no credit left"),
     ],
 )
 def test_what_is_done_about_it(raw: bytes, status: int | None, reason: str) -> None:

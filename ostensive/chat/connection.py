@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from ostensive.chat.endpoint import Endpoint, ServedModelSettings
 from ostensive.chat.proxies import http_options
-from ostensive.chat.retry import DISCONNECTED, TIMED_OUT, UNREACHABLE, RetryDecision, decide_on_status, retry_after_s
+from ostensive.chat.retry import (
+    DISCONNECTED,
+    REDIRECTED,
+    TIMED_OUT,
+    UNREACHABLE,
+    RetryDecision,
+    decide_on_status,
+    retry_after_s,
+)
 from ostensive.chat.server_errors import read_complaint
 
 if TYPE_CHECKING:
@@ -66,7 +74,12 @@ class Connection:
             api_key=self.endpoint.api_key.get_secret_value(),
             timeout=timeout,
             max_retries=0,
-            http_client=make_client(timeout=timeout, limits=limits, **http_options(self.endpoint.base_url, proxy)),
+            http_client=make_client(
+                timeout=timeout,
+                limits=limits,
+                follow_redirects=False,  # who gets the prompts, and whose answers these are, is the user's to say
+                **http_options(self.endpoint.base_url, proxy),
+            ),
         )
 
     async def close(self) -> None:
@@ -100,9 +113,14 @@ class Connection:
 
     def _refused(self, error: "APIStatusError") -> FailedAttempt:
         complaint = read_complaint(error.response.content)
+        decision = complaint.decision(error.status_code)
+        words = complaint.message or "no message"
+        if decision is REDIRECTED:
+            location = error.response.headers.get("location", "").partition("?")[0]  # what follows may be secret
+            words = f"to {location or 'nowhere'}"
         return FailedAttempt(
-            complaint.decision(error.status_code),
-            self.endpoint.line(f"status {error.status_code}: {complaint.message or 'no message'}"),
+            decision,
+            self.endpoint.line(f"status {error.status_code}: {words}"),
             retry_after_s(error.response.headers, datetime.now(UTC)),
         )
 

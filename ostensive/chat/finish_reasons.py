@@ -32,7 +32,7 @@ _WORDS = {
     " connection_error server_error internal_error internal_server_error engine_error model_error upstream_error"
     " overloaded insufficient_system_resource timeout time_limit load unavailable rate_limit error_limit",
 }
-_KNOWN = {word: ending for ending, words in _WORDS.items() for word in words.split()}
+_KNOWN = {word.replace("_", ""): (ending, word) for ending, words in _WORDS.items() for word in words.split()}
 _PREFIXES = ("finishreason.", "finish_reason_", "finishreason_", "stopreason.", "stop_reason_", "chatfinishreason.")
 _MAX_WORD_CHARS = 40
 
@@ -53,7 +53,7 @@ class FinishReason:
 
 
 def finish_reason_of(value: object) -> FinishReason:
-    """What a server's `finish_reason` means: case, `-` for `_` and the name of an enum before it do not count.
+    """What a server's `finish_reason` means: case, `-` and `_` and the name of an enum before it do not count.
 
     What follows a colon is a detail where a word that is known stands before it.
     """
@@ -64,8 +64,8 @@ def finish_reason_of(value: object) -> FinishReason:
     plain = first.strip().lower().replace("-", "_").replace(" ", "_")
     for prefix in _PREFIXES:
         plain = plain.removeprefix(prefix)
-    ending = _KNOWN.get(plain, Ending.UNKNOWN)
+    ending, known = _KNOWN.get(plain.replace("_", ""), (Ending.UNKNOWN, ""))
     if ending is Ending.UNKNOWN:
         return FinishReason(ending, " ".join(said.split())[:_MAX_WORD_CHARS])
-    word = ending.value if ending in (Ending.WHOLE, Ending.LENGTH, Ending.FILTERED) else plain[:_MAX_WORD_CHARS]
+    word = ending.value if ending in (Ending.WHOLE, Ending.LENGTH, Ending.FILTERED) else known
     return FinishReason(ending, word, " ".join(rest.split())[:_MAX_WORD_CHARS])

@@ -61,6 +61,7 @@ NO_TEXT = RetryDecision(Action.RETRY, "reply without text", may_be_billed=True, 
 SERVER_ERROR = RetryDecision(Action.RETRY, "server error", Pressure.TROUBLE)
 
 REJECTED = RetryDecision(Action.GIVE_UP, "request rejected")
+REDIRECTED = RetryDecision(Action.DOUBT, "the server redirects elsewhere")
 FILTERED_PROMPT = RetryDecision(Action.GIVE_UP, "request rejected")  # it tells nothing of other prompts
 _STATUSES: dict[int, RetryDecision] = {
     401: RetryDecision(Action.REFUSE, "key refused"),
@@ -72,8 +73,12 @@ _STATUSES: dict[int, RetryDecision] = {
     409: RetryDecision(Action.RETRY, "server error"),
     425: RetryDecision(Action.RETRY, "server error"),
     429: RetryDecision(Action.RETRY, "rate limited", Pressure.BUSY),
+    498: RetryDecision(Action.RETRY, "rate limited", Pressure.BUSY),  # Groq: no room in the tier just now
     501: RetryDecision(Action.DOUBT, "the server has no such function"),
     503: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),
+    # A gateway lost patience with the server behind it, which may be at work on the request.
+    504: TIMED_OUT,
+    524: TIMED_OUT,  # Cloudflare
     529: RetryDecision(Action.RETRY, "server error", Pressure.BUSY),  # "overloaded" in several APIs
 }
 EXHAUSTED_CODES = frozenset(
@@ -86,9 +91,15 @@ EXHAUSTED_CODES = frozenset(
         "project_spend_limit_exceeded",
         "organization_usage_limit_exceeded",
         "enforced_spend_limit_reached",
+        "billing_not_active",
+        "exceeded_current_quota_error",
+        "insufficient_user_quota",
+        "arrearage",
+        "account_overdue_error",
     }
 )
-"""Of OpenAI (the codes that its type `insufficient_quota` has) and Anthropic: waiting does not help."""
+"""Waiting does not help. Of OpenAI (the codes that its type `insufficient_quota` has, and others), Anthropic, Moonshot,
+the gateways one-api and new-api, DashScope, and Volcengine."""
 
 
 def decide_on_status(status: int, code: str | None = None) -> RetryDecision:
@@ -100,6 +111,8 @@ def decide_on_status(status: int, code: str | None = None) -> RetryDecision:
         return RetryDecision(Action.REFUSE, "no credit left")
     if status in _STATUSES:
         return _STATUSES[status]
+    if status < HTTPStatus.BAD_REQUEST:
+        return REDIRECTED
     return SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else REJECTED
 
 

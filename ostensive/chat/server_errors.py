@@ -1,5 +1,6 @@
 """What a server says has gone wrong, in whatever shape, with a status that tells of it or with 200."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any  # Any: JSON values of any depth
@@ -26,7 +27,7 @@ _MESSAGE_FIELDS = (
 )
 _ERROR_FIELDS = ("status_msg", "error", "errors", "base_resp")
 _NO_CODES = (None, 0, 200, "", "0", "200", "ok", "OK", "success")
-_NAME_FIELDS = ("code", "type", "status", "status_code", "http_code", "error_code", "reason")
+_NAME_FIELDS = ("code", "type", "__type", "status", "status_code", "http_code", "error_code", "reason")
 _MAX_MESSAGE_CHARS = 2000
 
 # Names that APIs give to what HTTP has a number for: google.rpc.Code, Anthropic's and OpenAI's types.
@@ -43,7 +44,7 @@ _STATUS_BY_NAME = {
     413: "request_too_large payload_too_large",
     422: "unprocessable_entity unprocessableentityerror validation",
     429: "resource_exhausted rate_limit_exceeded rate_limit_error rate_limited ratelimiterror too_many_requests"
-    " rate_limit tokens requests engine_overloaded_error",
+    " rate_limit rate_limit_reached tokens requests engine_overloaded_error throttling throttling_rate_quota throttled",
     500: "internal internal_error internal_server_error api_error server_error unknown data_loss generation"
     " internalservererror",
     501: "unimplemented not_implemented",
@@ -63,8 +64,23 @@ _FILTERS = {
     "prompt_blocked",
     "responsibleaipolicyviolation",
     "safety_error",
+    "data_inspection_failed",
+    "sensitive_content_detected",
+    "input_text_sensitive_content_detected",
+    "input_image_sensitive_content_detected",
 }
-_STATUSES = {name: status for status, names in _STATUS_BY_NAME.items() for name in names.split()}
+_BUSY_STATUSES = (429, 503, 529)
+_MISUSED_STATUSES = (400, 403)  # that some servers say of everything; what they mean stands in the body
+
+
+def _plain(name: str) -> str:
+    """`name` however it is spelled: `rate_limit_exceeded`, `RateLimitExceeded`, `rate-limit-exceeded`."""
+    return re.sub(r"[\W_]", "", name).lower().removesuffix("exception")
+
+
+_STATUSES = {_plain(name): status for status, names in _STATUS_BY_NAME.items() for name in names.split()}
+_PLAIN_FILTERS = {_plain(name) for name in _FILTERS}
+_PLAIN_EXHAUSTED = {_plain(code): code for code in sorted(EXHAUSTED_CODES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +93,20 @@ class Complaint:
     def decision(self, status: int | None = None) -> RetryDecision:
         """What to do about it; without a `status` of the answer, or with 200, the server's own code stands for it."""
         words = [name for name in self.names if isinstance(name, str)]
-        code = next((name for name in words if name in EXHAUSTED_CODES), None)
-        if status is None:
-            found = (_status_named(name) for name in self.names)
-            status = next((number for number in found if number is not None), None)
+        code = next((_PLAIN_EXHAUSTED[_plain(word)] for word in words if _plain(word) in _PLAIN_EXHAUSTED), None)
+        named = next(filter(None, map(_status_named, self.names)), None)
+        if status is None or (status in _MISUSED_STATUSES and named in _BUSY_STATUSES):
+            status = named
         if status is None:
             return SERVER_ERROR if code is None else decide_on_status(500, code)
         decision = decide_on_status(status, code)
-        filtered = any(word.lower() in _FILTERS for word in words)
+        filtered = any(_plain(word) in _PLAIN_FILTERS for word in words)
         return FILTERED_PROMPT if decision is REJECTED and filtered else decision
 
 
 def _status_named(name: str | int) -> int | None:
     if isinstance(name, str) and not (name.isascii() and name.isdigit()):
-        return _STATUSES.get(name.lower().replace("-", "_").replace(" ", "_"))
+        return _STATUSES.get(_plain(name))
     number = int(name) if len(str(name)) <= 4 else 0
     return number if 400 <= number < 600 else None
 
