@@ -61,6 +61,6 @@ def test_a_reply_without_text_may_take_no_tokens() -> None:
 
 @given(st.none() | st.integers(1, 50), st.none() | st.integers(1, 50))
 def test_what_is_not_reported_is_booked_at_its_bound(prompt: int | None, completion: int | None) -> None:
-    tokens = booked(Usage(prompt, completion), Tokens(1000, 2000, estimated=True))
+    tokens = booked(Usage(prompt, completion), lambda: Tokens(1000, 2000, estimated=True))
     assert (tokens.prompt_tokens, tokens.completion_tokens) == (prompt or 1000, completion or 2000)
     assert tokens.estimated == (prompt is None or completion is None)

@@ -13,16 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ostensive.chat.retry import Backoff, Pressure
+from ostensive.chat.trial import Trial
 from ostensive.errors import OstensiveError
 
 ROUND_TRIPS_TO_RECOVER = 16
 """Round trips without trouble in which concurrency climbs by the whole of `max_in_flight`."""
-TRIAL_S = 0.3
-"""Before a server has shown that it takes requests, few are under way: what it refuses alike is not sent to the end.
-That ends with the first answer, or after this time without a failure: a refusal comes at once."""
 _PAUSES_OVER_WAITS = 2.2  # a minute and a little: some servers count what they refuse against a limit a minute
 _TIMES_BELIEVED = 3  # in a row: a server that is busy whenever it said that it would not be is not taken at its word
-_ANSWERS_LOOKED_AT = 4  # of a request that waited, and at least
+_LEAST_SEEN = 4  # answers to others, before a request's own time says how fast they come
 _ROOM = 0.75  # of the time-out: so long may requests wait for each other
 
 
@@ -38,7 +36,7 @@ class Sent:
 class AdaptiveLimit:
     """The present limit, between 1 and `max_in_flight`. Times are seconds of any steady clock.
 
-    At first `trial` requests are tried, where that is not 0. `timeout_s` is the client's patience with one request. A
+    At first `trial` requests are tried out, see `Trial`. `timeout_s` is the client's patience with one request. A
     server that is busy several times in a row, and does not say for how long, is left alone as `backoff` says.
     """
 
@@ -63,10 +61,7 @@ class AdaptiveLimit:
         self._shortest_s = float("inf")
         self._queue_seen = False  # requests wait for each other
         self._waits_for_answer = False  # since then: a server may go on with requests that were given up
-        self._in_trial, self._trial = trial > 0, trial
-        self._tried = 0  # requests, and not attempts, that are not given up
-        self._trial_ends_at: float | None = None  # None until something is sent, and once something failed
-        self._failed = False
+        self._trial = Trial(trial)
         self._busy_in_a_row = self._busy_before = 0
         self._recovered_at = float("-inf")
         self._answered_at: deque[float] = deque(maxlen=max_in_flight)
@@ -74,37 +69,30 @@ class AdaptiveLimit:
     @property
     def limit(self) -> float:
         """Most requests that may be under way."""
-        if self._waits_for_answer:
-            return 1.0
-        return self._limit
+        return 1.0 if self._waits_for_answer else self._limit
 
     def admits(self, now: float, *, again: bool = False) -> bool:
         """Whether one more request may be sent at `now`; `again` where it was sent before."""
-        if self._trial_ends_at is not None and now >= self._trial_ends_at:
-            self._in_trial, self._trial_ends_at = False, None
-        if self._in_trial and not again and self._tried >= self._trial:
-            return False
-        return now >= self.paused_until and self.in_flight < int(self.limit)
+        tried_out = self._trial.admits(now, again=again)
+        return tried_out and now >= self.paused_until and self.in_flight < int(self.limit)
 
     def opens_at(self, now: float) -> float | None:
         """When more may be admitted though nothing happens until then; None where only an end of a request helps."""
-        times = [when for when in (self.paused_until, self._trial_ends_at) if when is not None and when > now]
+        times = [when for when in (self.paused_until, self._trial.ends_at) if when is not None and when > now]
         return min(times, default=None)
 
     def started(self, *, again: bool = False) -> None:
         """A place is taken."""
         self.in_flight += 1
-        self._tried += not again
+        self._trial.started(again=again)
 
     def given_up(self, trial: int) -> None:
-        """A request has ended without an answer; so many are to be tried at a time from now on."""
-        self._tried -= 1
-        self._trial = trial
+        """See `Trial.given_up`."""
+        self._trial.given_up(trial)
 
     def sent(self, now: float) -> Sent:
         """A request that has a place is on its way."""
-        if self._in_trial and self._trial_ends_at is None and not self._failed:
-            self._trial_ends_at = now + TRIAL_S
+        self._trial.sent(now)
         return Sent(now, self.in_flight - 1, self.answers)
 
     def ended(self) -> None:
@@ -122,7 +110,7 @@ class AdaptiveLimit:
         self._waits_for_answer = False
         self.last_answer_at = now
         self._answered_at.append(now)
-        self._in_trial, self._trial_ends_at = False, None
+        self._trial.answered()
         if self._busy_in_a_row:
             self._busy_before, self._recovered_at, self._busy_in_a_row = self._busy_in_a_row, now, 0
         self._shortest_s = min(self._shortest_s, now - sent.at)
@@ -139,7 +127,7 @@ class AdaptiveLimit:
         much less tells a queue from a server that is slow with each.
         """
         latency_s, seen = now - sent.at, self.answers - sent.answers
-        if self._queue_seen or seen < _ANSWERS_LOOKED_AT or latency_s < 2 * self._shortest_s:
+        if self._queue_seen or seen < _LEAST_SEEN or latency_s < 2 * self._shortest_s:
             return
         wait_s, room_s = self.in_flight * latency_s / seen, _ROOM * self._timeout_s
         if wait_s > room_s:
@@ -156,7 +144,7 @@ class AdaptiveLimit:
         Attempts that were under way when the limit was last cut are consequences of the same burst and cut nothing:
         one burst, one cut.
         """
-        self._failed, self._trial_ends_at = True, None  # only an answer ends the trial now
+        self._trial.failed()
         if pressure is Pressure.NONE or sent.at < self._last_cut_at:
             return
         self._last_cut_at = now

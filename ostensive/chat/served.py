@@ -260,7 +260,7 @@ class ServedChat:
         return Taken(failed, usd)
 
     def _bound_usd(self, request: Request) -> float:
-        return self._usd(self._bound(request)) or 0.0
+        return 0.0 if self._price is None else self._usd(self._bound(request)) or 0.0
 
     def _bound(self, request: Request) -> Tokens:
         max_image_tokens = DEFAULT_MAX_IMAGE_TOKENS if self._price is None else self._price.max_image_tokens
@@ -275,7 +275,7 @@ class ServedChat:
         """What came with its cost, be it an answer or not; None if it cost nothing."""
         if isinstance(read, ServerError) and not read.is_billed:
             return None
-        tokens = booked(read.usage, self._bound(request))
+        tokens = booked(read.usage, lambda: self._bound(request))
         return Answer(
             key=request.key,
             endpoint=self._remembered_as,

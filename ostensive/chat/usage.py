@@ -1,6 +1,6 @@
 """How many tokens a reply took, as its server reports them or, where it does not, at most."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 MOST_TOKENS = 100_000_000
@@ -64,14 +64,17 @@ def read_usage(value: object, *, has_text: bool) -> Usage:
     return Usage(prompt, completion, min(cached, prompt or 0))
 
 
-def booked(usage: Usage, bound: Tokens) -> Tokens:
+def booked(usage: Usage, bound: Callable[[], Tokens]) -> Tokens:
     """The tokens to book: what was reported and, for each count that was not, the `bound` that was set aside."""
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    if prompt is not None and completion is not None:
+        return Tokens(prompt, completion, usage.cached_tokens)
+    most = bound()
     return Tokens(
-        bound.prompt_tokens if prompt is None else prompt,
-        bound.completion_tokens if completion is None else completion,
+        most.prompt_tokens if prompt is None else prompt,
+        most.completion_tokens if completion is None else completion,
         usage.cached_tokens,
-        prompt is None or completion is None,
+        estimated=True,
     )
 
 
