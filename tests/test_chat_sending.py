@@ -153,6 +153,18 @@ def test_no_server_that_answers_loses_a_row(
     assert Counter(map(came.reason, came.results)) == {"answered": count}
 
 
+@pytest.mark.parametrize(("slots", "service_s", "drops"), [(1, 1.0, True), (2, 1.0, True), (1, 0.5, False)])
+def test_a_time_out_behind_others_uses_up_no_attempt(slots: int, service_s: float, drops: bool) -> None:
+    places: dict[str, Slots] = {}
+
+    async def behaviour(_name: str, _time: int) -> None:
+        await places.setdefault("server", Slots(slots, service_s, drops=drops)).answer()
+
+    came = send(many(192), behaviour, max_attempts=1, read_timeout_s=6.0, total_timeout_s=60.0)
+    assert Counter(map(came.reason, came.results)) == {"answered": 192}
+    assert max(came.times.values()) > 1, "some were given up and sent again"
+
+
 def test_a_server_that_says_slower_for_long_is_waited_for_without_using_up_attempts() -> None:
     server: list[Window] = []
 

@@ -135,8 +135,11 @@ class AdaptiveLimit:
             self._queue_seen, self._last_cut_at = True, now
 
     def waited(self, sent: Sent) -> bool:
-        """Whether a request that timed out may have waited for others: no more were answered than were before it."""
-        return sent.ahead > 0 and self.answers - sent.answers <= sent.ahead
+        """Whether a request that timed out may have waited for others: no more were answered than were before it.
+
+        One that is sent when others have just been given up waits for those, if the server works them off.
+        """
+        return self._waits_for_answer or (sent.ahead > 0 and self.answers - sent.answers <= sent.ahead)
 
     def failed(self, pressure: Pressure, sent: Sent, now: float, *, told_to_wait: bool = False) -> None:
         """An attempt met `pressure`; `told_to_wait` says that the server named a time for the next.
