@@ -12,8 +12,6 @@ from pathlib import Path
 
 from ostensive.errors import StorageError
 
-_HEADER = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html, section 1.3.1
-
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
@@ -34,7 +32,7 @@ class FileKind:
         May be used from any thread, one at a time. Raises `StorageError` in one line when the file cannot be opened or
         made, holds something else, or was made by another version.
         """
-        self._check_header(path)
+        self._check_size(path)
         try:
             connection = sqlite3.connect(
                 path,
@@ -56,16 +54,15 @@ class FileKind:
             raise
         return connection
 
-    def _check_header(self, path: Path) -> None:
-        # SQLite takes a file that is shorter than its own header for a new one, and writes over it.
+    def _check_size(self, path: Path) -> None:
+        # SQLite takes a file of one byte for a new one, and writes over it. Looked at without opening it: a process
+        # that closes any descriptor of a file loses the locks that its connections hold on it
+        # (https://www.sqlite.org/howtocorrupt.html, section 2.2).
         try:
-            if not path.is_file():
-                return
-            with path.open("rb") as file:
-                begins = file.read(len(_HEADER))
+            size = path.stat().st_size
         except OSError:
             return  # SQLite says what is wrong with it
-        if begins and begins != _HEADER:
+        if size == 1:
             raise StorageError(f"{path}: {self._problem(sqlite3.SQLITE_NOTADB)}")
 
     def _prepare(self, connection: sqlite3.Connection, path: Path) -> None:

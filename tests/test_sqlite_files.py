@@ -1,8 +1,13 @@
 """Opening an SQLite file: what goes wrong is told by what went wrong first."""
 
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +32,7 @@ def test_a_disk_that_fills_while_tables_are_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"\n", b"note", b"SQLite format", b"SQLite format 3 ", b"x" * 99, b"x" * 9_999])
 def test_a_file_of_somebodys_is_left_as_it_is(text: bytes, tmp_path: Path) -> None:
-    """SQLite takes one of a few bytes for new, and writes over it."""
+    """SQLite takes one of a single byte for new, and writes over it."""
     path = tmp_path / "notes.txt"
     path.write_bytes(text)
     with pytest.raises(StorageError, match=r"notes\.txt: not a journal \(not an SQLite file\); name another file with"):
@@ -40,3 +45,23 @@ def test_an_empty_file_becomes_what_it_is_opened_as(tmp_path: Path) -> None:
     path.touch()
     JOURNAL.connect(path).close()
     JOURNAL.connect(path).close()
+
+
+def test_opening_a_file_again_keeps_the_locks_that_this_process_has_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locks are lost with any descriptor that is closed. Another process that comes then takes itself for the last one
+    that uses the file, and clears its log away under the feet of those who write to it."""
+    path = tmp_path / "journal.sqlite"
+
+    def connect_after_another_process(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM one_more'); c.close()"
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+        assert path.with_name("journal.sqlite-wal").exists()
+        return connect(*arguments, **options)
+
+    with closing(JOURNAL.connect(path)) as first:
+        first.execute("CREATE TABLE one_more (value)")
+        connect: Callable[..., sqlite3.Connection] = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", connect_after_another_process)
+        JOURNAL.connect(path).close()
