@@ -4,13 +4,18 @@ Write-ahead log and synchronous=FULL: what a statement has confirmed is on the d
 a file that the next one opens.
 """
 
+import random
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from ostensive.errors import StorageError
+
+_RETRY_S = 0.02
+"""Longest pause before a busy file is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +38,29 @@ class FileKind:
         made, holds something else, or was made by another version.
         """
         self._check_size(path)
-        try:
-            connection = sqlite3.connect(
-                path,
-                timeout=self.busy_timeout_s,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=32,
-            )
-        except sqlite3.Error as error:
-            raise self.storage_error(path, error) from error
+        give_up_at = time.monotonic() + self.busy_timeout_s
+        while True:
+            try:
+                return self._connect(path)
+            except sqlite3.Error as error:
+                # Two that make a file, or turn it to a write-ahead log, at the same instant may each stand in the
+                # other's way. SQLite then tells one of them at once, without waiting; by now it has let go.
+                is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() >= give_up_at:
+                    raise self.storage_error(path, error) from error
+                time.sleep(random.uniform(0, _RETRY_S))  # noqa: S311 - so that they do not meet again
+
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path,
+            timeout=self.busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=32,
+        )
         try:
             connection.execute("PRAGMA synchronous = FULL")
             self._prepare(connection, path)
-        except sqlite3.Error as error:
-            connection.close()
-            raise self.storage_error(path, error) from error
         except BaseException:
             connection.close()
             raise

@@ -144,7 +144,9 @@ def test_any_batch_size_gives_the_same_scores(place: Path, tmp_path: Path) -> No
     assert one == pytest.approx(many, abs=1e-5)
     assert probabilities(tmp_path / "critic", place, batch_size=3) == three
     halved = probabilities(tmp_path / "critic", place, precision="bfloat16")
-    assert halved == pytest.approx(one, abs=0.1)
+    # Its eight bits of precision move single scores, where they are undecided, by some 0.1.
+    assert halved == pytest.approx(one, abs=0.2)
+    assert sum(abs(a - b) for a, b in zip(halved, one, strict=True)) / len(one) < 0.05
     assert halved != one
 
 

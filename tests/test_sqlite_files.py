@@ -3,7 +3,9 @@
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -65,3 +67,16 @@ def test_opening_a_file_again_keeps_the_locks_that_this_process_has_on_it(
         connect: Callable[..., sqlite3.Connection] = sqlite3.connect
         monkeypatch.setattr(sqlite3, "connect", connect_after_another_process)
         JOURNAL.connect(path).close()
+
+
+def test_those_who_make_a_file_at_the_same_instant_wait_for_each_other(tmp_path: Path) -> None:
+    """SQLite itself refuses one of them at once, some time in a few hundred pairs."""
+    together = threading.Barrier(8)
+
+    def make(number: int) -> int:
+        together.wait()
+        with closing(JOURNAL.connect(tmp_path / f"{number // 8}.sqlite")) as connection:
+            return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(make, range(8 * 60))) == [0] * (8 * 60)
