@@ -169,7 +169,7 @@ def test_the_settings_reach_the_prompt() -> None:
 
 def test_the_hash_follows_every_source_and_name() -> None:
     prompts = load_prompts(
-        "localized", prompt_sets(), required=(), variables=("context", "mode", "qars", "max_mentions")
+        "localized", prompt_sets(), required=(), variables=("context", "mode", "qars", "max_mentions", "sees_image")
     )
     assert len(prompts.prompt_hash) == 16
     assert prompts.prompt_hash == stage().prompt_hash

@@ -1,12 +1,15 @@
 """The stage on the scripted teacher, in process and through the real journal, and on replies of every other kind."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import PIL.Image
 import pytest
 from plain_services import plain_services
 
@@ -25,8 +28,9 @@ from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.journal import Journal
 from ostensive.chat.records import Chat, Conversation, Exchange, Form, NoReply, Reply
 from ostensive.chat.scripted import Script, ScriptedChat, ScriptedTeacherSettings
-from ostensive.records import Box, Judged, Probe, Region, Spend, Verbalization
-from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome
+from ostensive.images.drawing import draw_regions
+from ostensive.records import Box, ImageRecord, Judged, Location, Probe, Region, Spend, Verbalization
+from ostensive.stage import Dropped, Evidence, Failed, ImageEvidence, Kept, Outcome
 
 NO_EVIDENCE: Evidence = {}
 
@@ -190,6 +194,49 @@ def process(answer: Callable[[Conversation], list[Reply | NoReply]], rows: int =
         found = [kept(outcome) for outcome in stage.process([scene(k) for k in range(rows)], NO_EVIDENCE)]
     assert (chat.entered, chat.left, chat.calls) == (1, 1, [rows])
     return found
+
+
+def drawn(folder: Path, colour: str) -> ImageRecord:
+    """A picture of one colour, as it is taken in."""
+    path = folder / f"{colour}.png"
+    PIL.Image.new("RGB", (320, 240), colour).save(path)
+    image_id = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ImageRecord(image_id, 320, 240, "PNG", "RGB", path.stat().st_size, path.name, Location(str(path)))
+
+
+def test_a_teacher_that_sees_is_sent_each_picture_with_its_own_text(tmp_path: Path) -> None:
+    images = [drawn(tmp_path, colour) for colour in ("red", "green", "blue")]
+    rows = [replace(scene(k), image_id=image.image_id) for k, image in enumerate(images)]
+    sent: list[Conversation] = []
+
+    def answer(conversation: Conversation) -> list[Reply | NoReply]:
+        sent.append(conversation)
+        return [said("nothing", "k")] * 3
+
+    stage = CandidatesStage(
+        LocalizedSettings(), teacher=ScriptedTeacherSettings(sees_image=True), script=make_script(0.0), seed=0
+    )
+    with stage.opened(plain_services(open_chat=lambda _settings, _script: Answers(answer))):
+        gone = replace(images[0], image_id="0" * 64, location=Location(str(tmp_path / "gone.png")))
+        lost = replace(scene(9), image_id=gone.image_id)
+        outcomes = stage.process([*rows, lost], {one.image_id: ImageEvidence(one) for one in (*images, gone)})
+    assert isinstance(outcomes[3], Failed)
+    assert outcomes[3].reason == "image cannot be read"
+    assert [[len(message.images) for message in one.messages] for one in sent] == [[0, 1]] * 6
+    assert all(not message.images for one in sent for message in one.follow_ups)
+    pairs = [pair for pair in zip(rows, images, strict=True) for _mode in range(2)]
+    for conversation, (row, image) in zip(sent, pairs, strict=True):
+        system, opening = conversation.messages
+        plain = PIL.Image.open(image.location.path)
+        numbered = "[0]" in opening.text
+        expected = draw_regions(plain, row.regions) if numbered else plain
+        (picture,) = opening.images
+        assert isinstance(picture, PIL.Image.Image)
+        assert picture.tobytes() == expected.tobytes()
+        assert row.concepts[0] in opening.text
+        assert "are shown one scene" in opening.text
+        assert ("outlined and numbered" in opening.text) == numbered
+        assert "look at the scene" in system.text
 
 
 def test_a_request_without_reply_fails_its_triples_and_those_of_the_turns_after_it() -> None:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self  # Any: JSON values of any depth
 
+from builders.asking import request_seed
 from builders.localized.context import context_text, read_context
 from builders.localized.settings import prompt_sets
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
-from ostensive.fingerprint import fingerprint
 from ostensive.prompts import Prompts, load_prompts
 from ostensive.records import Verbalization
 from ostensive.run.services import Services
@@ -90,7 +90,7 @@ class TeacherAsker:
 
     def _conversation(self, draft: Verbalization, count: int) -> Conversation:
         prompt = probing_prompt(self._prompts, draft, questions=count)
-        seed = int(fingerprint([self._seed, draft.image_id, "probing"])[:8], 16) & 0x7FFFFFFF
+        seed = request_seed(self._seed, draft.image_id, "probing")
         return Conversation((Message("user", prompt),), (), self._teacher.sampling(seed))
 
 

@@ -84,9 +84,9 @@ def compared_text(candidate: Qar) -> str:
 
 _METHOD: Final = (
     "The recipe is Localized Symbolic Knowledge Distillation (LSKD): each picture is put into words (concepts,"
-    " narratives, captions of numbered regions, short questions with answers), a teacher that reads these words and"
-    " never sees the picture writes questions, answers and rationales about the regions, and critics drop what does not"
-    " hold."
+    " narratives, captions of numbered regions, short questions with answers), a teacher that reads these words (and"
+    " sees the picture only where `teacher.sees_image` is set) writes questions, answers and rationales about the"
+    " regions, and critics drop what does not hold."
 )
 _CITATION: Final = """@inproceedings{park2023localized,
   title = {Localized Symbolic Knowledge Distillation for Visual Commonsense Models},

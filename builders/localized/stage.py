@@ -10,23 +10,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self  # Any: JSON values of any depth
 
+import PIL.Image
+
+from builders.asking import IMAGES_AT_ONCE, UNREADABLE, Asker, open_asker, request_seed
 from builders.localized.context import context_text
 from builders.localized.records import Qar
 from builders.localized.settings import LocalizedSettings, Mode, prompt_sets
 from builders.localized.triples import NO_REGIONS, Absent, Limits, Triple, TurnText, turn_triples
 from ostensive.chat.access import TeacherSettings
-from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply, Reply, Sampling
+from ostensive.chat.records import Conversation, Exchange, Message, NoReply, Reply, Sampling
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.fingerprint import fingerprint
+from ostensive.images.drawing import draw_regions
 from ostensive.prompts import PromptValue, load_prompts
 from ostensive.records import NO_SPEND, Spend, Verbalization
 from ostensive.run.services import Services
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome, Stage
+from verbalizers.base import ImageFailure
 
 CANDIDATES: Final = "candidates"
 _STAGE_VERSION = 1
 _SYSTEM, _FOLLOW_UP = "system", "follow_up"
-_VARIABLES = ("context", "mode", "qars", "max_mentions", "turn")
+_VARIABLES = ("context", "mode", "qars", "max_mentions", "turn", "sees_image")
 _SCRIPTED_TOKENS_PER_QAR = 400
 _TRIAL = Verbalization("0" * 64, (), (), (), ())
 
@@ -39,6 +44,7 @@ class _Request:
 
     row: Verbalization
     mode: Mode
+    picture: PIL.Image.Image | None  # what the teacher is shown, if it sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,16 @@ class _Result:
     records: tuple[Qar, ...]
     losses: tuple[Loss, ...]
     spend: Spend
+
+
+def seen_as(picture: PIL.Image.Image | ImageFailure | None, row: Verbalization, mode: Mode) -> PIL.Image.Image | None:
+    """What a teacher that sees is shown: the picture, where regions are named by number with the regions on it.
+
+    In the mode that names them by their looks it is the bare picture: digits on it would be repeated.
+    """
+    if not isinstance(picture, PIL.Image.Image):
+        return None
+    return draw_regions(picture, row.regions) if mode == "ids" else picture
 
 
 class CandidatesStage(Stage[Verbalization, Qar]):
@@ -64,7 +80,8 @@ class CandidatesStage(Stage[Verbalization, Qar]):
         self._teacher = teacher
         self._script = script
         self._seed = seed
-        self._chat: Chat | None = None
+        self._asker: Asker | None = None
+        self.images_at_once = IMAGES_AT_ONCE if teacher.sees_image else None
         required = [f"opening_{mode}" for mode in settings.modes] + ([_FOLLOW_UP] if settings.turns > 1 else [])
         self._prompts = load_prompts(settings.prompt_set, prompt_sets(), required=required, variables=_VARIABLES)
         self._prompt_hash = self._prompts.prompt_hash
@@ -91,20 +108,34 @@ class CandidatesStage(Stage[Verbalization, Qar]):
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:
-        with services.open_chat(self._teacher, self._script) as self._chat:
+        with open_asker(self._teacher, self._script, services) as self._asker:
             yield self
-        self._chat = None
+        self._asker = None
 
-    def process(self, rows: Sequence[Verbalization], evidence: Evidence) -> list[Outcome[Qar]]:  # noqa: ARG002 - of the protocol
-        assert self._chat is not None, "the stage is opened before it is used"
-        asked = [_Request(row, mode) for row in rows for mode in self._settings.modes if mode != "ids" or row.regions]
-        exchanges = self._chat.chat([self.conversation(one.row, one.mode) for one in asked])
+    def process(self, rows: Sequence[Verbalization], evidence: Evidence) -> list[Outcome[Qar]]:
+        assert self._asker is not None, "the stage is opened before it is used"
+        pictures: dict[str, PIL.Image.Image | ImageFailure] = {}
+        if self._teacher.sees_image:
+            pictures = self._asker.pictures([evidence[row.image_id].image for row in rows])
+        unreadable = {image_id: one for image_id, one in pictures.items() if isinstance(one, ImageFailure)}
+        asked = [
+            _Request(row, mode, seen_as(pictures.get(row.image_id), row, mode))
+            for row in rows
+            for mode in self._settings.modes
+            if row.image_id not in unreadable and (mode != "ids" or row.regions)
+        ]
+        exchanges = self._asker.ask([self.conversation(one.row, one.mode, one.picture) for one in asked])
         results: dict[str, list[_Result]] = {}
         for one, exchange in zip(asked, exchanges, strict=True):
             results.setdefault(one.row.image_id, []).append(self._result(one, exchange))
-        return [self._outcome(row, results.get(row.image_id, [])) for row in rows]
+        return [
+            Failed(UNREADABLE, unreadable[row.image_id].detail)
+            if row.image_id in unreadable
+            else self._outcome(row, results.get(row.image_id, []))
+            for row in rows
+        ]
 
-    def conversation(self, row: Verbalization, mode: Mode) -> Conversation:
+    def conversation(self, row: Verbalization, mode: Mode, picture: PIL.Image.Image | None = None) -> Conversation:
         """The conversation about one image in one mode, exactly as it will be held."""
         values: dict[str, PromptValue] = {
             "context": context_text(row, mode),
@@ -112,8 +143,10 @@ class CandidatesStage(Stage[Verbalization, Qar]):
             "qars": self._settings.qars_per_turn,
             "max_mentions": self._settings.max_mentions,
             "turn": 1,
+            "sees_image": bool(self._teacher.sees_image),
         }
-        opening = [Message("user", self._prompts.render(f"opening_{mode}", values))]
+        shown = () if picture is None else (picture,)
+        opening = [Message("user", self._prompts.render(f"opening_{mode}", values), shown)]
         if _SYSTEM in self._prompts.names:
             opening.insert(0, Message("system", self._prompts.render(_SYSTEM, values)))
         follow_ups = tuple(
@@ -123,8 +156,7 @@ class CandidatesStage(Stage[Verbalization, Qar]):
         return Conversation(tuple(opening), follow_ups, self._sampling(row, mode))
 
     def _sampling(self, row: Verbalization, mode: Mode) -> Sampling:
-        # 31 bits: servers differ in how large a seed they take.
-        seed = int(fingerprint([self._seed, row.image_id, mode])[:8], 16) & 0x7FFFFFFF
+        seed = request_seed(self._seed, row.image_id, mode)
         sampling = self._teacher.sampling(seed)
         if isinstance(self._teacher, ScriptedTeacherSettings):
             # It draws its errors from the seed, and is never to be cut short.

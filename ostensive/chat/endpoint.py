@@ -151,6 +151,8 @@ class ServedTeacherSettings(ServedModelSettings):
     """A served chat model as the teacher."""
 
     kind: Literal["served"] = "served"
+    sees_image: bool | None = None
+    """Whether the teacher is sent the picture. None takes what the recipe does: `localized` sends its text alone."""
     temperature: float = Field(default=0.8, ge=0, le=2)
     """LSKD, section 2.2 and methods: 0.8."""
     top_p: float = Field(default=1.0, gt=0, le=1)

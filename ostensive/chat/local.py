@@ -38,6 +38,8 @@ class SelfTeacherSettings(GeneratorSettings):
 
     role: ClassVar[str] = "teacher"
     kind: Literal["self"] = "self"
+    sees_image: bool | None = None
+    """Whether the teacher is sent the picture. None takes what the recipe does: `localized` sends its text alone."""
     temperature: float = Field(default=0.8, ge=0, le=2)
     """LSKD, section 2.2 and methods: 0.8. 0 takes the likeliest token each time."""
     top_p: float = Field(default=1.0, gt=0, le=1)

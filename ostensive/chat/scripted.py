@@ -64,6 +64,8 @@ class ScriptedTeacherSettings(ChatModelSettings):
     """The teacher that ships with the project: deterministic, offline, free."""
 
     kind: Literal["scripted"] = "scripted"
+    sees_image: bool | None = None
+    """Whether the teacher is sent the picture. None takes what the recipe does: `localized` sends its text alone."""
     error_rate: float = Field(default=0.0, ge=0, le=1)
     """Share of triples that are given a known fault (hedge, missing field, unknown region, wrong claim)."""
 
