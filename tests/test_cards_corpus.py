@@ -545,6 +545,7 @@ def test_the_card_tells_of_splits(split_up: Written) -> None:
     assert 'shards = "street/shards/street-train-{000000..000001}.tar"' in card
 
 
+@pytest.mark.slow
 def test_the_code_on_the_card_of_splits_runs(split_up: Written) -> None:
     card = (split_up.folder / "README.md").read_text(encoding="utf-8")
     checks = (

@@ -103,6 +103,7 @@ def test_other_images_are_refused_before_any_work(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_other_images_among_scenes_are_dropped_and_counted(tmp_path: Path) -> None:
     write_scenes(tmp_path / "scenes", 2)
     photograph(tmp_path / "scenes" / "z.png")

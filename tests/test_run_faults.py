@@ -163,6 +163,7 @@ def test_a_refused_key_stops_the_run_before_any_work(images: Path, tmp_path: Pat
     assert not list((tmp_path / "run").glob("*/*.parquet"))
 
 
+@pytest.mark.slow
 def test_a_run_whose_key_was_revoked_goes_on_with_another(images: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with scripted(required_key="sk-right") as server:

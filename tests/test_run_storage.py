@@ -97,6 +97,7 @@ def place_of(complaint: str, run: Path) -> str:
     return where.removeprefix(f"{run}/").partition(":")[0].partition("/")[0]
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_again_and_again(images: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Room is made in small steps, so that the disk fills in everything that is written."""
     places: Counter[str] = Counter()

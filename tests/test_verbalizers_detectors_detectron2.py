@@ -118,6 +118,7 @@ def test_the_best_come_first(ready: Ready) -> None:
     assert [detection.probability for detection in found] == pytest.approx([1, 2 / 3, 1 / 6], abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_order_of_channels_is_the_models_then_the_configs_then_bgr(ready: Ready) -> None:
     def lefts(config: str) -> dict[str, float]:
         """How far left each thing is by a model whose weights are for BGR."""
@@ -131,6 +132,7 @@ def test_the_order_of_channels_is_the_models_then_the_configs_then_bgr(ready: Re
     assert lefts(both) == lefts(silent)
 
 
+@pytest.mark.slow
 def test_pictures_are_scaled_as_the_config_tests(ready: Ready) -> None:
     def shapes(settings: Detectron2RegionSettings, *pictures: PIL.Image.Image) -> list[list[tuple[int, ...]]]:
         with open_workers(1) as workers, Detectron2Detector(settings).opened() as detector:
@@ -270,6 +272,7 @@ class Ran:
         return Path.touch, (self.file,)
 
 
+@pytest.mark.slow
 def test_checkpoints_in_each_form(ready: Ready, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 

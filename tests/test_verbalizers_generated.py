@@ -207,6 +207,7 @@ def test_a_stopped_stage_generates_only_what_is_missing(
     assert answers(tmp_path / "j") == (every, 0), "each text once, over both calls"
 
 
+@pytest.mark.slow
 def test_a_killed_build_generates_only_what_is_missing_and_another_run_nothing(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
