@@ -11,7 +11,7 @@ them by about 1e-7: what ties in exact arithmetic then ties here, and row ids br
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self  # Any: JSON values
@@ -130,15 +130,24 @@ def choose_roots(distances: Distances, labels: Labels, row_ids: Sequence[str]) -
     return roots
 
 
-def near_duplicates(row_ids: Sequence[str], embeddings: Vectors, settings: DedupeSettings) -> list[Duplicate]:
-    """The rows of one image that are not a root; the result does not depend on the order in which rows are given."""
+def near_duplicates(
+    row_ids: Sequence[str], embeddings: Vectors, settings: DedupeSettings, standing: Collection[int] = ()
+) -> list[Duplicate]:
+    """The rows of one image that are not a root; the result does not depend on the order in which rows are given.
+
+    The places in `standing` are of rows that stay whatever they are like, as roots of the clusters they are in.
+    """
     order = sorted(range(len(row_ids)), key=lambda place: row_ids[place])
     distances = cosine_distances(embeddings[order])
     labels = cluster_distances(distances, settings)
     roots = choose_roots(distances, labels, [row_ids[place] for place in order])
+    stand = [place for place, given in enumerate(order) if given in standing]
     found = []
     for place, label in enumerate(labels):
-        root = roots[label]
+        if place in stand:
+            continue
+        near = [other for other in stand if labels[other] == label]
+        root = min(near, key=lambda other: (distances[place, other], other)) if near else roots[label]
         if place != root:
             found.append(Duplicate(order[place], order[root], float(distances[place, root])))
     return found
@@ -149,8 +158,9 @@ class DedupeStage(Stage[Candidate, Candidate]):
 
     name = UNIQUE
 
-    def __init__(self, settings: DedupeSettings, kind: RecipeKind) -> None:
-        self.settings = settings
+    def __init__(self, settings: DedupeSettings, kind: RecipeKind, *, round_number: int = 0) -> None:
+        """Rows of rounds before `round_number` stay; only recipes with rounds have any."""
+        self.settings, self._round = settings, round_number
         self.record_in = self.record_out = kind.candidate
         self._text_of: Callable[[Candidate], str] = kind.compared_text
         self._embedder = embedder_of(settings)
@@ -159,7 +169,7 @@ class DedupeStage(Stage[Candidate, Candidate]):
     def identity(self) -> Mapping[str, Any]:
         settings = self.settings
         weights = None if settings.model == PACKAGED_MODEL else model_version(settings.model, settings.revision)
-        return {"stage": "dedupe", "version": 1, "weights": weights, **settings.identity()}
+        return {"stage": "dedupe", "version": 1, "weights": weights, "round": self._round, **settings.identity()}
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:  # noqa: ARG002 - of a stage
@@ -194,7 +204,8 @@ class DedupeStage(Stage[Candidate, Candidate]):
             if not is_finite
         }
         whole = [place for place, is_finite in zip(places, finite, strict=True) if is_finite]
-        for found in near_duplicates([rows[place].row_id for place in whole], vectors[finite], self.settings):
+        standing = {number for number, place in enumerate(whole) if self._is_earlier(rows[place])}
+        for found in near_duplicates([rows[place].row_id for place in whole], vectors[finite], self.settings, standing):
             row, root = rows[whole[found.place]], rows[whole[found.root]]
             outcomes[whole[found.place]] = Dropped(
                 "near duplicate", f"{root.row_id} at cosine distance {found.distance:.4f}", row
@@ -205,11 +216,14 @@ class DedupeStage(Stage[Candidate, Candidate]):
         """What becomes of rows whose text another row of the image has too; the smallest row id stays."""
         kept: dict[str, int] = {}
         outcomes: dict[int, Outcome[Candidate]] = {}
-        for place in sorted(places, key=lambda place: rows[place].row_id):
+        for place in sorted(places, key=lambda place: (not self._is_earlier(rows[place]), rows[place].row_id)):
             first = kept.setdefault(comparable(self._text_of(rows[place])), place)
-            if first != place:
+            if first != place and not self._is_earlier(rows[place]):
                 outcomes[place] = Dropped("repeats another candidate", rows[first].row_id, rows[place])
         return outcomes
+
+    def _is_earlier(self, row: Candidate) -> bool:
+        return self._round > 0 and getattr(row, "round", 0) < self._round
 
 
 def _by_image(rows: Sequence[Candidate]) -> Iterable[list[int]]:

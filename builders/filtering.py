@@ -28,10 +28,10 @@ class FilteredRecipe(Recipe):
         return (*super().chats, *(chat for critic in leaves(self.critics) for chat in critic.chats))
 
 
-def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind) -> tuple[AnyStage, ...]:
-    """Dedupe, score, judge."""
+def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind, *, round_number: int = 0) -> tuple[AnyStage, ...]:
+    """Dedupe, score, judge; rows of rounds before `round_number` count as no repeats."""
     return (
-        DedupeStage(recipe.dedupe, kind),
+        DedupeStage(recipe.dedupe, kind, round_number=round_number),
         ScoreStage(recipe.critics, CriticContext(kind, recipe.teacher, recipe.seed)),
         judge_stage(recipe.critics, kind.candidate),
     )

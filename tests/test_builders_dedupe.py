@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -274,3 +275,33 @@ def test_result_does_not_depend_on_order(angles: list[int], clusters: int | None
     assert {root for root, _ in straight.values()} <= roots
     if clusters is not None:
         assert len(roots) == min(clusters, len(ids))
+
+
+def test_rows_that_stand_are_roots_whatever_they_are_like() -> None:
+    row_ids, settings = ["a", "b", "c", "d", "e"], DedupeSettings(max_distance=0.02)
+    embeddings = vectors(0.0, 5.0, 8.0, 90.0, 92.0)  # two clusters, with the medoids b and d
+    assert {(one.place, one.root) for one in near_duplicates(row_ids, embeddings, settings)} == {(0, 1), (2, 1), (4, 3)}
+    found = near_duplicates(row_ids, embeddings, settings, {0, 2, 4})
+    assert {(one.place, one.root) for one in found} == {(1, 2), (3, 4)}, "the nearest of those that stand"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundQar(Qar):
+    round: int = 0
+
+
+def test_what_fitted_in_earlier_rounds_is_no_repeat_and_new_rows_are_repeats_of_it() -> None:
+    def of_round(number: int, row_id: str, texts: Sequence[str]) -> RoundQar:
+        return RoundQar(**asdict(qar(texts, row_id)), round=number)
+
+    # Both earlier ones are near each other: a round with another `max_distance` let both stand.
+    rows = [of_round(2, "0", READING), of_round(0, "x", READING), of_round(1, "y", READING_REWORDED)]
+    rows += [of_round(2, "1", READING_REWORDED), of_round(2, "2", CALM)]
+    with DedupeStage(DedupeSettings(device="cpu"), KIND, round_number=2).opened(plain_services()) as later:
+        outcomes = by_id(rows, later.process(rows, {}))
+    assert {row_id for row_id, outcome in outcomes.items() if isinstance(outcome, Kept)} == {"x", "y", "2"}
+    repeats = {row_id: outcome for row_id, outcome in outcomes.items() if isinstance(outcome, Dropped)}
+    assert {row_id: (one.reason, one.detail) for row_id, one in repeats.items()} == {
+        "0": ("repeats another candidate", "x"),
+        "1": ("repeats another candidate", "y"),
+    }

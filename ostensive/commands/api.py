@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ostensive.errors import SettingsError
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
-from ostensive.user_paths import user_path
+from ostensive.user_paths import shown_path, user_path
 
 if TYPE_CHECKING:
+    from builders.rounds import Growth
     from cards.reading import Corpus
     from ostensive.models.doctor import Diagnosis
     from ostensive.recipe import Recipe
@@ -37,8 +39,26 @@ def build(
     from ostensive.run.reporting import SILENCE
 
     options, images, out = _with_paths(options), user_path(images, "images"), user_path(out, "out")
+    if options.parent == out:
+        raise SettingsError(f"--parent {shown_path(out)}: is --out itself; every round has a folder of its own")
     resolved, kind = _resolved(recipe, options)
     return Build(resolved, kind, publish, options, reporter or SILENCE, stop).from_images(images, out)
+
+
+def growth(out: Path | str) -> "Growth | None":
+    """What the round in the run folder `out` added to those before; None of a recipe that has no rounds.
+
+    Raises `SettingsError` where there is no run.
+    """
+    from builders.rounds import RoundsRecipe, growth_of
+    from builders.table import load, recipe_kind
+    from ostensive.run.folder import existing_run
+
+    run = existing_run(out)
+    recipe = load(str(run.recipe_path))
+    if not isinstance(recipe, RoundsRecipe):
+        return None
+    return growth_of(run, recipe.rounds, recipe_kind(recipe.recipe).candidate)
 
 
 def rebuild(
@@ -129,9 +149,16 @@ def doctor(
 
 
 def _resolved(recipe: str, options: BuildOptions) -> "tuple[Recipe, RecipeKind]":
+    from builders.rounds import settings_after
     from builders.table import load, recipe_kind
 
-    resolved = load(str(recipe), profile=options.profile, assignments=options.settings, stand_ins=options.stand_ins)
+    def loaded(*more: str) -> "Recipe":
+        stand_ins = (*options.stand_ins, *more)
+        return load(str(recipe), profile=options.profile, assignments=options.settings, stand_ins=stand_ins)
+
+    resolved = loaded()
+    if options.parent is not None:
+        resolved = loaded(*settings_after(options.parent, resolved.recipe))
     return resolved, recipe_kind(resolved.recipe)
 
 
@@ -143,6 +170,7 @@ def _with_paths(options: BuildOptions) -> BuildOptions:
 
     return replace(
         options,
+        parent=path(options.parent, "parent"),
         annotations=path(options.annotations, "annotations"),
         journal=path(options.journal, "journal"),
         prices=path(options.prices, "prices"),

@@ -33,6 +33,15 @@ JournalPath = Annotated[
         help="Share the answers of this journal with other runs.",
     ),
 ]
+ParentRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--parent",
+        metavar="RUN",
+        parser=path_given_as("--parent"),
+        help="The run of the round before: what fitted there is taken over.",
+    ),
+]
 MaxCost = Annotated[
     float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Stop before the run has cost more than this.")
 ]
@@ -83,6 +92,7 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
             help="The run folder; run again to continue in it.",
         ),
     ],
+    parent: ParentRun = None,
     annotations: AnnotationsFile = None,
     profile: Profile = None,
     settings: Settings = None,
@@ -102,6 +112,7 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
     options = BuildOptions(
         profile=profile,
         settings=tuple(settings or ()),
+        parent=parent,
         annotations=annotations,
         journal=journal,
         max_cost_usd=max_cost,

@@ -15,6 +15,7 @@ from ostensive.run.summary import StageSummary, requests_text
 from ostensive.user_paths import shown_path
 
 if TYPE_CHECKING:
+    from builders.rounds import Growth
     from cards.reading import Corpus
 
 _UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
@@ -54,13 +55,15 @@ def total_spend(stages: Sequence[StageSummary]) -> Spend:
     return sum((stage.spend for stage in stages), Spend())
 
 
-def corpus_lines(corpus: "Corpus") -> Iterator[str]:
+def corpus_lines(corpus: "Corpus", grown: "Growth | None" = None) -> Iterator[str]:
     """What a build has to say at its end."""
     yield from stage_table(corpus.stages)
     yield ""
     images = "1 image" if corpus.image_count == 1 else f"{corpus.image_count:,} images"
     rows = "1 row" if corpus.row_count == 1 else f"{corpus.row_count:,} rows"
     yield f"corpus      {rows} about {images}"
+    if grown is not None and grown.number > 0:
+        yield f"round       {grown.line()}"
     yield f"teacher     {spend_line(total_spend(corpus.stages))}"
     if corpus.row_count == 0:
         yield "empty       no row was accepted; the reasons are above"
@@ -70,9 +73,10 @@ def corpus_lines(corpus: "Corpus") -> Iterator[str]:
     yield f"rows        {shown_path(corpus.path / 'rows')}"
 
 
-def corpus_values(corpus: "Corpus") -> dict[str, Any]:
+def corpus_values(corpus: "Corpus", grown: "Growth | None" = None) -> dict[str, Any]:
     """The same for programs."""
     return {
+        **({} if grown is None else {"round": asdict(grown) | {"share": grown.share, "is_enough": grown.is_enough}}),
         "corpus": str(corpus.path),
         "rows": corpus.row_count,
         "images": corpus.image_count,

@@ -12,6 +12,7 @@ class BuildOptions:
     profile: str | None = None
     settings: Sequence[str] = ()  # "a.b=c", over the recipe
     stand_ins: Sequence[str] = ()  # likewise, over the recipe and under the settings
+    parent: Path | None = None  # the run folder of the round before, for a recipe with rounds
     annotations: Path | None = None  # a file of items that belong to the images
     journal: Path | None = None  # shared with other runs; None takes the run's own
     max_cost_usd: float | None = None  # for the run as a whole, earlier commands included

@@ -1,0 +1,162 @@
+"""Rounds: a run that goes on from an earlier one takes over what fitted there (ILLUME, section 3.1).
+
+Every round is a run folder of its own, and its recipe names the one before. What was kept there stands again among the
+candidates, under its own row id and with the number of the round that made it: it is never dropped as a repeat, a new
+row that repeats it is, and the critics of this round judge it like any other. So a run holds all that has fitted so
+far, and nothing twice.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Final, Generic, Protocol, Self, TypeVar  # Any: JSON values, record classes
+
+import pyarrow.parquet as pq
+from pydantic import Field, model_validator
+
+from builders.filtering import FilteredRecipe
+from ostensive.errors import SettingsError
+from ostensive.records import Candidate, Judged
+from ostensive.run import partitions
+from ostensive.run.build import finished_run
+from ostensive.run.folder import RunFolder, kept_records
+from ostensive.settings import Settings
+from ostensive.user_paths import PathMark, shown_path
+from ostensive.yaml_text import read_yaml
+
+STOP_BELOW: Final = 0.05
+"""ILLUME, section 4.1: it stops when a round adds less than 5 % to what has fitted before."""
+_PARTITIONS_HELD: Final = 4
+
+
+class RoundCandidate(Candidate, Protocol):
+    """A candidate that knows which round made it."""
+
+    @property
+    def round(self) -> int: ...
+
+
+CandidateT = TypeVar("CandidateT", bound=RoundCandidate)
+
+
+class RoundSettings(Settings):
+    """Which round a run is, and what it goes on from."""
+
+    parent: Annotated[str | None, PathMark()] = None
+    """The run folder of the round before; `ostensive build --parent RUN` sets it, and `number`."""
+    number: int = Field(default=0, ge=0)
+    """Which round this is. 0 is the first, by a model that has learnt nothing from itself yet."""
+    stop_below: float = Field(default=STOP_BELOW, ge=0, le=1)
+    """Growth below which a further round is not worth it; ILLUME stops below 5 %."""
+
+    @model_validator(mode="after")
+    def _parent_of_a_later_round(self) -> Self:
+        if (self.parent is None) != (self.number == 0):
+            raise ValueError("number is 0 without a parent, and 1 or more with one; --parent RUN sets both")
+        return self
+
+
+class RoundsRecipe(FilteredRecipe):
+    """A recipe that is carried out in rounds."""
+
+    rounds: RoundSettings = RoundSettings()
+
+
+def settings_after(parent: Path, recipe: str) -> tuple[str, ...]:
+    """The assignments that make a run the round after the one in `parent`.
+
+    Raises `SettingsError` where that is no finished run of the same recipe, or of one that has no rounds.
+    """
+    values = read_yaml(finished_run(parent).recipe_path, str(parent))
+    if values.get("recipe") != recipe:
+        raise SettingsError(
+            f"--parent {shown_path(parent)}: a run of {values.get('recipe')}; one of {recipe} is expected"
+        )
+    if "rounds" not in values:
+        raise SettingsError(f"--parent: {recipe} has no rounds; leave it out")
+    number = values["rounds"]["number"] + 1
+    return (f"rounds.parent={parent}", f"rounds.number={number}")
+
+
+class Inherited(Generic[CandidateT]):
+    """What fitted in the rounds before. Made of settings alone; looked up while it is open."""
+
+    def __init__(self, settings: RoundSettings, candidate: type[CandidateT]) -> None:
+        self._parent = None if settings.parent is None else Path(settings.parent)
+        self._candidate = candidate
+        self._judged: Any = Judged[candidate]  # type: ignore[valid-type]  # known at run time
+        self._paths: dict[str, Path] = {}
+
+    @property
+    def identity(self) -> Sequence[Any]:
+        """The partitions of the parent, whose names stand for what is in them; raises `SettingsError`."""
+        return [] if self._parent is None else [path.name for path in self._partitions()]
+
+    @contextmanager
+    def opened(self) -> Iterator[Self]:
+        """Itself, knowing where the rows of each image are."""
+        if self._parent is not None:
+            for path in self._partitions():
+                column = pq.read_table(path, columns=["candidate.image_id"], filters=[("outcome", "==", "kept")])
+                for candidate in column.column("candidate").to_pylist():
+                    self._paths[candidate["image_id"]] = path
+        try:
+            yield self
+        finally:
+            self._paths = {}
+
+    def of(self, image_id: str) -> list[CandidateT]:
+        """The rows of an image that fitted, in their order."""
+        path = self._paths.get(image_id)
+        return [] if path is None else [row for row in self._rows(path) if row.image_id == image_id]
+
+    def _partitions(self) -> list[Path]:
+        assert self._parent is not None, "asked of a round that has a parent"
+        return finished_run(self._parent).paths_of(self._judged)
+
+    def _rows(self, path: Path) -> tuple[CandidateT, ...]:
+        return _kept(path, self._candidate)
+
+
+@lru_cache(maxsize=_PARTITIONS_HELD)
+def _kept(path: Path, candidate: Any) -> tuple[Any, ...]:
+    """The candidates that a partition of judged rows keeps."""
+    return tuple(judged.candidate for judged in partitions.read_kept(path, Judged[candidate]))
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What a round added: the rows that it made itself, and those that it has from before, as they were kept."""
+
+    number: int
+    new: int
+    before: int
+    stop_below: float
+
+    @property
+    def share(self) -> float | None:
+        """New rows for each row from before; None where there were none."""
+        return self.new / self.before if self.before else None
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether a further round is not worth it by the stop rule."""
+        return self.share is not None and self.share < self.stop_below
+
+    def line(self) -> str:
+        """What there is to say of it."""
+        grown = "" if self.share is None else f" ({self.share:+.1%})"
+        advice = ""
+        if self.is_enough:
+            advice = f"; that is below {self.stop_below:.0%}: ILLUME would stop here"
+        return f"{self.number}: {self.new:,} new rows beside {self.before:,} from before{grown}{advice}"
+
+
+def growth_of(run: RunFolder, settings: RoundSettings, candidate: type[Any]) -> Growth:
+    """What the round in `run` added, from the rows that it kept."""
+    rounds: Mapping[int, int] = Counter(row.candidate.round for row in kept_records(run, Judged[candidate]))  # type: ignore[valid-type, attr-defined]  # at run time
+    new = rounds.get(settings.number, 0)
+    return Growth(settings.number, new, sum(rounds.values()) - new, settings.stop_below)
