@@ -60,3 +60,6 @@ class RecipeKind:
     limits: tuple[str, ...] = ()  # what a user of the corpus has to know of the method, a sentence each
     field_notes: Mapping[str, str] = field(default_factory=dict)  # what the fields of its candidate mean, for the card
     package: str  # the importable folder of the recipe, with `recipe.yaml` in it
+    # Settings of its demo, over `builders.demo.SETTINGS`. Files in a folder `demo` of the package are copied beside the
+    # photographs; `{demo}` in a setting is where they lie, and `annotations.jsonl` among them belongs to photographs.
+    demo_settings: tuple[str, ...] = ()

@@ -66,19 +66,31 @@ def rebuild(
 
 def demo(
     out: Path | str,
+    recipe: str = "localized",
     *,
     options: BuildOptions = DEFAULT_OPTIONS,
     reporter: "Reporter | None" = None,
     stop: threading.Event | None = None,
 ) -> "Corpus":
-    """Copies the photographs to `out/photographs` and builds the corpus in `out/run`; raises as `build` does."""
-    from builders.demo import RECIPE, SETTINGS, copy_photographs
+    """Copies photographs to `out/photographs`, what else the recipe's demo needs beside them, and builds in `out/run`.
 
-    folder, chosen = user_path(out, "out"), replace(_with_paths(options), stand_ins=(*SETTINGS, *options.stand_ins))
-    _resolved(RECIPE, chosen)  # says what is set wrong before anything is copied
-    photographs = folder / "photographs"
-    copy_photographs(photographs)
-    return build(RECIPE, images=photographs, out=folder / "run", options=chosen, reporter=reporter, stop=stop)
+    `recipe` is one that is there by name. Raises as `build` does.
+    """
+    from builders.demo import copy_files, copy_photographs, demo_of
+    from builders.table import recipe_kind
+
+    folder, kind = user_path(out, "out"), recipe_kind(recipe)
+    prepared = demo_of(kind, folder)
+    chosen = _with_paths(options)
+    chosen = replace(
+        chosen,
+        stand_ins=(*prepared.settings, *options.stand_ins),
+        annotations=chosen.annotations or prepared.annotations,
+    )
+    _resolved(recipe, chosen)  # says what is set wrong before anything is copied
+    copy_photographs(prepared.photographs)
+    copy_files(kind, folder)
+    return build(recipe, images=prepared.photographs, out=folder / "run", options=chosen, reporter=reporter, stop=stop)
 
 
 def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_OPTIONS) -> "Rehearsal":

@@ -46,19 +46,28 @@ RetryFailed = Annotated[
 
 @app.command()
 def demo(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe that is there by name.")] = "localized",
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", parser=path_given_as("--out"), help="Where to put it.")
-    ] = Path("ostensive-demo"),
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            parser=path_given_as("--out"),
+            help="Where to put it; ostensive-demo, or ostensive-demo-RECIPE for another recipe.",
+        ),
+    ] = None,
     settings: Settings = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Build a small corpus from photographs that ship with scikit-image and scikit-learn: no network, GPU or key."""
+    from builders.demo import demo_folder
     from ostensive.commands import api
     from ostensive.run.options import BuildOptions
 
+    out = demo_folder(recipe) if out is None else out
     with corpus_shown(out / "run", as_json), at_work(quiet) as (reporter, stop):
-        api.demo(out, options=BuildOptions(settings=tuple(settings or ())), reporter=reporter, stop=stop)
+        api.demo(out, recipe, options=BuildOptions(settings=tuple(settings or ())), reporter=reporter, stop=stop)
 
 
 @app.command()
