@@ -78,12 +78,59 @@ def test_the_config_asks_the_same_questions(task: Any) -> None:
     view = ET.fromstring(labeling_config(task, fields))
     (image,) = view.findall("Image")
     assert image.attrib == {"name": "image", "value": "$image"}
-    assert [text.get("value") for text in view.findall("Text")] == [f"${name}" for name in fields]
+    shown = fields if task.sides is None else ("prompt", "left", "right")
+    assert [text.get("value") for text in view.findall("Text")] == [f"${name}" for name in shown]
     asked = {one.get("name"): [choice.get("value") for choice in one] for one in view.findall("Choices")}
-    assert asked == {question.name: list(question.values) for question in task.questions}
+    if task.sides is None:
+        assert asked == {question.name: list(question.values) for question in task.questions}
+    else:
+        assert asked == {question.name: ["Left", "Tie", "Right"] for question in task.questions}
+        assert "hosen" not in labeling_config(task, fields), "nobody is told which side is which"
     assert {one.get("toName") for one in view.findall("Choices")} == {"image"}
     names = [one.get("name") for one in view.iter() if one.get("name")]
     assert len(set(names)) == len(names)
+
+
+def pair_item(number: int) -> Item:
+    texts = (ShownText("prompt", "Say."), ShownText("chosen", "CHOSEN TEXT"), ShownText("rejected", "REJECTED TEXT"))
+    return Item("preference", f"p{number}", IMAGE, texts)
+
+
+def test_sides_go_there_in_a_drawn_order_and_answers_come_back_as_what_they_mean() -> None:
+    items = [pair_item(number) for number in range(12)]
+    tasks = to_tasks(items, [], lambda _: "images/x.jpg")
+    swapped = {task["data"]["item_id"]: task["data"]["swapped"] for task in tasks}
+    assert set(swapped.values()) == {True, False}
+    for task in tasks:
+        sides = ["CHOSEN TEXT", "REJECTED TEXT"]
+        assert [task["data"][name] for name in ("left", "right")] == sides[:: -1 if task["data"]["swapped"] else 1]
+        assert not {"chosen", "rejected"} & task["data"].keys()
+        # Whoever labels there always takes the left text.
+        task["annotations"] = [annotation(result=[{"from_name": "decision", "value": {"choices": ["Left"]}}])]
+    found = from_tasks(tasks, {item.item_id: item for item in items}).judgements
+    assert {one.item.item_id: one.answers["decision"] for one in found} == {
+        item_id: "swap" if turned else "confirm" for item_id, turned in swapped.items()
+    }
+    assert {one.item.item_id: one.swapped for one in found} == swapped
+
+
+@pytest.mark.parametrize("decision", ["confirm", "discard", "swap"])
+def test_what_was_said_of_sides_goes_there_and_comes_back(decision: str) -> None:
+    items = [pair_item(number) for number in range(6)]
+    standing = [stand(item, "Ada", decision=decision) for item in items]
+    tasks = json.loads(json.dumps(to_tasks(items, standing, lambda _: "images/x.jpg")))
+    given_ = {one["annotations"][0]["result"][0]["value"]["choices"][0] for one in tasks}
+    assert given_ == ({"Tie"} if decision == "discard" else {"Left", "Right"})
+    found = from_tasks(tasks, {item.item_id: item for item in items}).judgements
+    assert [one.answers["decision"] for one in found] == [decision] * 6
+
+
+def test_sides_of_a_project_of_ones_own_stand_as_they_are_named() -> None:
+    for said, meant in (("confirm", "confirm"), ("Left", "confirm"), ("tie", "discard"), ("Right", "swap")):
+        result = [{"from_name": "decision", "value": {"choices": [said]}}]
+        task = {"data": {"item_id": "p1"}, "annotations": [annotation(result=result)]}
+        (found,) = from_tasks([task], {"p1": pair_item(1)}).judgements
+        assert (found.answers["decision"], found.swapped) == (meant, False)
 
 
 def annotation(**changes: Any) -> dict[str, Any]:

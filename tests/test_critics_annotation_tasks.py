@@ -74,3 +74,14 @@ def test_which_tasks_suit_a_recipe_and_which_make_labels() -> None:
     assert [name for name, task in TASKS.items() if task.suits(KIND)] == ["triple", "accept", "rating"]
     assert [name for name, task in TASKS.items() if task.suits(CAPTIONS)] == ["accept"]
     assert [name for name, task in TASKS.items() if task.makes_labels] == ["triple", "accept"]
+
+
+def test_whoever_compares_sides_is_not_told_which_was_chosen() -> None:
+    task = TASKS["preference"]
+    assert task.sides == ("chosen", "rejected")
+    (question,) = task.questions
+    shown = " ".join([question.text, *(option.text for option in question.options)]).lower()
+    assert not any(word in shown for word in ("chosen", "rejected", "confirm", "swap", "discard"))
+    turned = [(option.text, option.value) for option in question.turned.options]
+    assert turned == [("Left", "swap"), ("Tie", "discard"), ("Right", "confirm")]
+    assert question.turned.turned == question

@@ -29,6 +29,7 @@ class ForeignJudgement:
     user_id: str | None = None  # there, of the annotator
     created_at: float | None = None
     updated_at: float | None = None
+    swapped: bool = False  # whether the two sides were shown in the other order; the answers are in the item's own
 
     @property
     def is_numbered(self) -> bool:

@@ -5,6 +5,9 @@ A task has the item in `data` and one annotation for each annotator; each answer
 of the results, where there is one, and in `completed_by` otherwise: a number, or an object with an e-mail address too,
 depending on how one exports (`foreign.py`). The format is that of its documentation, "Label Studio JSON format of
 annotated tasks"; the flattened JSON-MIN has one annotator a task.
+
+Where a task has two sides they go there as `left` and `right`, in an order that is drawn for each item: one config
+shows an item to all annotators alike. `swapped` in the data says how they stand, by which answers are told apart here.
 """
 
 import json
@@ -15,17 +18,21 @@ from pathlib import Path
 from typing import Any, Final  # Any: JSON values
 from xml.sax.saxutils import quoteattr
 
+from critics.annotation.assignment import is_swapped
 from critics.annotation.foreign import ForeignJudgement, numbered, recognised
 from critics.annotation.items import Item, candidate_item
+from critics.annotation.rendering import asked_question, shown_texts
 from critics.annotation.serving import DEFAULT_OPTIONS, AnnotatedRun, AnnotateOptions, check_asked, stock
 from critics.annotation.store import AnnotationStore, Standing, open_store
-from critics.annotation.tasks import TASKS, AnswerError, Question, Task, check_answers
+from critics.annotation.tasks import SIDE_NAMES, TASKS, AnswerError, Question, Task, check_answers
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors, write_text
 from ostensive.fingerprint import canonical_json, fingerprint
 from ostensive.run import partitions
 
 _IMAGE: Final = "image"  # the name of the image in `data` and in the config
+_SWAPPED: Final = "swapped"  # in `data`: whether the second side of the item stands on the left
+_EVERYBODY: Final = "label studio"  # the annotator for whom the order of sides is drawn
 
 Json = dict[str, Any]
 
@@ -127,7 +134,8 @@ def to_tasks(items: Iterable[Item], standing: Iterable[Standing], image_address:
                 "task": item.task,
                 "item_id": item.item_id,
                 "image_id": item.image_id,
-                **{text.name: text.text for text in item.texts},
+                **({} if TASKS[item.task].sides is None else {_SWAPPED: is_swapped(item.item_id, _EVERYBODY)}),
+                **{text.name: text.text for text in shown_texts(TASKS[item.task], item, _EVERYBODY)},
             },
             "annotations": [_annotation(one) for one in by_item.get(item.item_id, [])],
             "predictions": [],
@@ -137,13 +145,14 @@ def to_tasks(items: Iterable[Item], standing: Iterable[Standing], image_address:
 
 
 def _annotation(one: Standing) -> Json:
+    task = TASKS[one.item.task]
     results = [
         {
             "id": fingerprint([one.item.task, one.item.item_id, one.annotator, name])[:10],
             "from_name": name,
             "to_name": _IMAGE,
             "type": "choices",
-            "value": {"choices": [value]},
+            "value": {"choices": [_choice(task, one.item, name, value)]},
             "meta": {"annotator": one.annotator},
         }
         for name, value in one.answers.items()
@@ -152,8 +161,18 @@ def _annotation(one: Standing) -> Json:
     return {"result": results, "was_cancelled": False, "ground_truth": False, "created_at": moment}
 
 
+def _choice(task: Task, item: Item, name: str, value: str) -> str:
+    """What the config calls an answer: its value, or where there are sides the text of the option that gives it."""
+    if task.sides is None:
+        return value
+    (asked,) = (asked_question(task, one, item, _EVERYBODY) for one in task.questions if one.name == name)
+    return next(option.text for option in asked.options if option.value == value)
+
+
 def labeling_config(task: Task, fields: Sequence[str]) -> str:
     """The labeling config (XML) with which Label Studio asks the questions of `task` about texts of these names."""
+    if task.sides is not None:
+        fields = [*(name for name in fields if name not in task.sides), *SIDE_NAMES]
     lines = ["<View>", f'  <Image name="{_IMAGE}" value="${_IMAGE}"/>']
     for name in fields:
         lines.append(f"  <Header value={quoteattr(name.capitalize())}/>")
@@ -161,7 +180,8 @@ def labeling_config(task: Task, fields: Sequence[str]) -> str:
     for question in task.questions:
         lines.append(f"  <Header value={quoteattr(question.text)}/>")
         lines.append(f'  <Choices name="{question.name}" toName="{_IMAGE}" choice="single-radio" showInLine="true">')
-        lines += [f"    <Choice value={quoteattr(value)}/>" for value in question.values]
+        shown = question.values if task.sides is None else [option.text for option in question.options]
+        lines += [f"    <Choice value={quoteattr(value)}/>" for value in shown]
         lines.append("  </Choices>")
     return "\n".join([*lines, "</View>", ""])
 
@@ -192,6 +212,7 @@ def from_tasks(tasks: Sequence[Json], items: Mapping[str, Item]) -> Imported:
         if item is None:
             left_out.append(f"task {number}: its item_id is {item_id_of(task)!r}, which this run does not have")
             continue
+        swapped = TASKS[item.task].sides is not None and task["data"].get(_SWAPPED) is True
         annotations = task.get("annotations") or []
         if not isinstance(annotations, list):
             left_out.append(f"task {number}: its annotations are {annotations!r:.40}; a list is expected")
@@ -204,11 +225,11 @@ def from_tasks(tasks: Sequence[Json], items: Mapping[str, Item]) -> Imported:
             given = annotation.get("result")
             results = [result for result in given if isinstance(result, dict)] if isinstance(given, list) else []
             try:
-                answers = check_answers(TASKS[item.task], dict(_given(TASKS[item.task], results)))
+                answers = check_answers(TASKS[item.task], dict(_given(TASKS[item.task], results, swapped=swapped)))
             except AnswerError as error:
                 left_out.append(f"{where}: {error}")
                 continue
-            judgements.append(_judgement(item, annotation, results, answers))
+            judgements.append(replace(_judgement(item, annotation, results, answers), swapped=swapped))
     return Imported(tuple(judgements), tuple(left_out))
 
 
@@ -219,8 +240,8 @@ def item_id_of(task: Json) -> str | None:
     return item_id if isinstance(item_id, str) else None
 
 
-def _given(task: Task, results: Iterable[Json]) -> Iterator[tuple[str, str]]:
-    questions = {question.name: question for question in task.questions}
+def _given(task: Task, results: Iterable[Json], *, swapped: bool) -> Iterator[tuple[str, str]]:
+    questions = {question.name: question.turned if swapped else question for question in task.questions}
     for result in results:
         question, value = questions.get(str(result.get("from_name"))), result.get("value")
         if question is not None and isinstance(value, dict):

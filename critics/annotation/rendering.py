@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from critics.annotation.assignment import is_swapped
 from critics.annotation.items import Item, spans_of
-from critics.annotation.tasks import Question, Task
+from critics.annotation.tasks import SIDE_NAMES, Question, Task
 from ostensive.images.drawing import PALETTE, contrasting
 from ostensive.recipe_kind import ShownText
 
@@ -41,15 +41,15 @@ def shown_texts(task: Task, item: Item, annotator: str) -> list[ShownText]:
         return list(item.texts)
     left, right = task.sides[::-1] if is_swapped(item.item_id, annotator) else task.sides
     others = [text for text in item.texts if text.name not in task.sides]
-    return [*others, replace(item.text(left), name="left"), replace(item.text(right), name="right")]
+    shown = zip((left, right), SIDE_NAMES, strict=True)
+    return [*others, *(replace(item.text(side), name=name) for side, name in shown)]
 
 
 def asked_question(task: Task, question: Question, item: Item, annotator: str) -> Question:
     """The question as it is put to this annotator: where the sides change places, so do the values behind them."""
     if task.sides is None or not is_swapped(item.item_id, annotator):
         return question
-    swapped = zip(question.values[::-1], question.options, strict=True)
-    return replace(question, options=tuple(replace(option, value=value) for value, option in swapped))
+    return question.turned
 
 
 def static_file(name: str) -> StaticFile:

@@ -224,7 +224,7 @@ class AnnotationStore:
                     database.KEEP_IMPORT,
                     (item.task, item.item_id, *annotation, one.annotator, text, one.updated_at),
                 )
-                added += self._insert(db, key, answers, swapped=False, source=source)
+                added += self._insert(db, key, answers, swapped=one.swapped, source=source)
         return added
 
     def _insert(

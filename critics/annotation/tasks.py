@@ -4,14 +4,15 @@
 - `accept`: is a candidate right, whatever its texts;
 - `rating`: how good is a rationale, from 1 to 5 (ILLUME; 1 and 2 are fitting);
 - `pairwise`: which of two answers is better, by four criteria (LSKD's human evaluation);
-- `preference`: is the chosen description better than the rejected one (a review of STIC's pairs).
+- `preference`: which of two descriptions is better, not told which was chosen (a review of STIC's pairs): to `confirm`
+  the pair, to `swap` its sides, or to `discard` it.
 
 Everything that differs between tasks is data here, so that the page, the store, the agreement and the exports are
 written once. An answer is always one of the values below, because nothing can be trained on free text.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from critics.labels import RATINGS
@@ -48,6 +49,12 @@ class Question:
         """The values that may be given, in the order of the options."""
         return tuple(option.value for option in self.options)
 
+    @property
+    def turned(self) -> "Question":
+        """The question where the sides have changed places: the same buttons, the values behind them turned round."""
+        pairs = zip(self.values[::-1], self.options, strict=True)
+        return replace(self, options=tuple(replace(option, value=value) for value, option in pairs))
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -58,7 +65,9 @@ class Task:
     noun: str  # one item, as people call it
     fields: tuple[str, ...] | None  # the texts of an item, in the order in which they are shown; None for all it has
     questions: tuple[Question, ...]
-    sides: tuple[str, str] | None = None  # the two fields whose order is drawn anew for each annotator and item
+    # The two fields whose order is drawn anew for each annotator and item. Options are those of the order given here,
+    # left to right: where the sides change places, so do the values of the options, from one end to the other.
+    sides: tuple[str, str] | None = None
 
     @property
     def makes_labels(self) -> bool:
@@ -69,6 +78,9 @@ class Task:
         """Whether candidates of a recipe can be judged by it."""
         return self.fields is None or self.name in kind.tasks
 
+
+SIDE_NAMES: Final = ("left", "right")
+"""What the two sides of an item are called where they are shown."""
 
 _RATING: Final = (Option("accept", "Accept", "a"), Option("maybe", "Maybe", "m"), Option("reject", "Reject", "r"))
 _SIDES: Final = (Option("first", "Left", "1"), Option("tie", "Tie", "2"), Option("second", "Right", "3"))
@@ -132,11 +144,12 @@ TASKS: Final[dict[str, Task]] = {
         (
             Question(
                 "decision",
-                "Is the chosen text the better one?",
-                (Option("confirm", "Confirm", "c"), Option("swap", "Swap", "s"), Option("discard", "Discard", "d")),
-                is_ordered=False,
+                "Which is the better description?",
+                (Option("confirm", "Left", "1"), Option("discard", "Tie", "2"), Option("swap", "Right", "3")),
+                is_ordered=True,
             ),
         ),
+        sides=("chosen", "rejected"),  # whoever knows which is which finds it the better one
     ),
 }
 """Every task by its name."""
