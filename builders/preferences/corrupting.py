@@ -40,10 +40,14 @@ def change_of(clean: PIL.Image.Image, spoilt: PIL.Image.Image) -> float:
     return float(np.abs(first - second).mean()) / 255
 
 
+def reduced_side_px(size_px: tuple[int, int], shorter_side_px: int) -> int:
+    """The shorter side to which a picture of this size is brought: as asked, but at most half of its own."""
+    return min(shorter_side_px, max(1, min(size_px) // 2))
+
+
 def reduced(picture: PIL.Image.Image, shorter_side_px: int) -> PIL.Image.Image:
-    """`picture` brought to a shorter side of so many pixels, at most half its own, and enlarged to its size again."""
-    shorter = min(picture.size)
-    factor = min(shorter_side_px, max(1, shorter // 2)) / shorter
+    """`picture` brought to a shorter side of so many pixels, and enlarged to its size again."""
+    factor = shorter_side_px / min(picture.size)
     small_px = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
     small = picture.resize(small_px, PIL.Image.Resampling.BILINEAR)  # averages over what it leaves out
     return small.resize(picture.size, PIL.Image.Resampling.BICUBIC)
@@ -86,7 +90,7 @@ def noised(picture: PIL.Image.Image, deviation: float, seed: int) -> PIL.Image.I
 
 
 def _resize(picture: PIL.Image.Image, settings: PreferencesSettings, _rng: Random) -> Corrupted:
-    side = settings.resize.shorter_side_px
+    side = reduced_side_px(picture.size, settings.resize.shorter_side_px)
     return Corrupted(reduced(picture, side), f"resize: shorter side {side} px")
 
 

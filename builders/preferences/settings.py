@@ -70,7 +70,7 @@ class PreferencesSettings(Settings):
     blur: BlurSettings = BlurSettings()
     crop: CropSettings = CropSettings()
     noise: NoiseSettings = NoiseSettings()
-    min_change: float = Field(default=0.01, ge=0, le=1)
+    min_change: float = Field(default=0.005, ge=0, le=1)
     """Least mean difference between the clean and the corrupted picture (0-1, over pixels and channels): what says
     hardly less of the picture makes no worse description. Such a pair is dropped before anything is asked. STIC: 0."""
     prompt_set: Annotated[str, PathMark(or_name="folder", names=("preferences",))] = "preferences"
