@@ -76,6 +76,19 @@ def test_cleaning_takes_any_reply_and_adds_nothing(reply: str, answer: str) -> N
     assert set(cleaned.text.casefold()) <= set(reply.casefold()) | set(reply.upper().casefold()) | {" "}
 
 
+@pytest.mark.parametrize(
+    ("count", "beginning"),
+    [
+        (1, "Mr. Doe waves at 3.5 m."),
+        (2, "Mr. Doe waves at 3.5 m. Dr. Roe runs!"),
+        (3, "Mr. Doe waves at 3.5 m. Dr. Roe runs! So"),
+        (9, "Mr. Doe waves at 3.5 m. Dr. Roe runs! So"),
+    ],
+)
+def test_abbreviations_end_no_sentence(count: int, beginning: str) -> None:
+    assert first_sentences("Mr. Doe waves at 3.5 m. Dr. Roe runs! So", count) == beginning
+
+
 @given(st.text(alphabet="ab. !?…e.g", max_size=60), st.integers(1, 4))
 def test_first_sentences_are_the_beginning_of_a_text_with_at_most_so_many(text: str, count: int) -> None:
     beginning = first_sentences(text, count)

@@ -18,12 +18,13 @@ import ostensive
 from builders.asking import UNREADABLE
 from builders.rationales.items import NO_ANSWER, NO_QUESTION, REPEATED
 from builders.rationales.jabber import FEW_LETTERS, REPEATS_ANSWER, REPEATS_ITSELF, REPEATS_QUESTION, TOO_SHORT
-from builders.rationales.recipe import KIND, RULES, compared_text
+from builders.rationales.recipe import KIND, RULES, RationalesRecipe, compared_text
 from builders.rationales.records import Rationale
 from builders.rationales.replies import FILTERED, TRUNCATED
 from builders.rationales.scripted import NOTHING_TO_SAY, make_script, seen_in
 from builders.rationales.settings import RationalesSettings
 from builders.rationales.stage import RationalesStage
+from builders.table import load
 from critics.rules import CheckedTexts, first_broken_rule
 from ostensive.chat.endpoint import ServedTeacherSettings
 from ostensive.chat.pictures import Picture
@@ -150,6 +151,14 @@ def test_the_recipes_own_rules_reject_hedges_and_nothing_that_came_in() -> None:
     assert rejected("is the photo red or blue", "maybe red", "The photo shows a red wall.") == ""
     assert rejected("What does she wear? Tell me. Please. Now.", "unclear", "人们打着伞在街上跑") == ""
     assert rejected("Why?", "yes", "It pours. They run. They laugh.") == "rationale too long"
+
+
+@pytest.mark.parametrize("profile", ["offline", "served"])
+def test_only_repeats_are_taken_out_whatever_else_is_set(profile: str) -> None:
+    stand_ins = ["corpus.license=other", "corpus.source=a test"]
+    recipe = load("rationales", profile=profile, assignments=["dedupe.batch_size=8"], stand_ins=stand_ins)
+    assert isinstance(recipe, RationalesRecipe)
+    assert recipe.dedupe.max_distance == 0
 
 
 @pytest.mark.slow

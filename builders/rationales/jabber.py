@@ -1,8 +1,8 @@
 """Jabber: replies that are no rationale, told by their words alone, so that no critic is asked about them.
 
-ILLUME filters jabber automatically before people rate (appendix, SMID: rating 5) and does not publish how; its figures
-on BLIP and OFA, which repeat the answer in 89 % and 63 % of cases, say what to look for. The rules are this project's
-own. They work on words of any script; only the list of words that say nothing is English.
+ILLUME filters jabber automatically before people rate (section 4.5, SMID: rating 5) and does not publish how. Its
+figures on BLIP and OFA, which repeat the answer in 89 % and 63 % of cases (section 4.3), say what to look for. The
+rules are this project's own. They work on words of any script; only the list of words that say nothing is English.
 """
 
 import unicodedata

@@ -1,4 +1,4 @@
-"""What a student of this recipe is trained on, and how rounds add up: ILLUME, section 3, "Continual Learning".
+"""What a student of this recipe is trained on, and how rounds add up: ILLUME, section 3.3, "Continual Learning".
 
 A round samples, keeps what fits, and trains on all that fitted so far beside plain questions with answers. Of the
 repository, accumulation stops with an error from the second round on, and rows without a rationale lack the answer:
@@ -14,7 +14,7 @@ from builders.rationales.items import Item
 from builders.rationales.records import Rationale
 
 MIN_GROWTH = 0.05
-"""ILLUME, section 4.3: rounds end when one adds less than 5 % to what fits; 3385 to 3541, 4.6 %, was the last."""
+"""ILLUME, section 4.4: rounds end when one adds less than 5 % to what fits; 3385 to 3541, 4.6 %, was the last."""
 
 
 @dataclass(frozen=True, slots=True)
