@@ -27,6 +27,7 @@ from verbalizers.table import VerbalizeSettings
 # The module of a recipe has `KIND`; it is imported when it is used.
 MODULES: Final[Mapping[str, str]] = {
     "localized": "builders.localized.recipe",
+    "rationales": "builders.rationales.recipe",
     "preferences": "builders.preferences.recipe",
 }
 ENTRY_POINTS: Final = "ostensive.recipes"

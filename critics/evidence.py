@@ -48,7 +48,7 @@ def lacking_claims(kind: RecipeKind) -> str:
     """What candidates of `kind` lack to be held against what is known of their images; empty for nothing."""
     if not kind.judged_parts:
         return "a text that claims something"
-    is_known = "verbalize" in kind.recipe.model_fields or bool(kind.annotations_required)
+    is_known = "verbalize" in kind.recipe.model_fields or kind.reads_annotations
     return "" if is_known else "a verbalization or annotations of their image"
 
 

@@ -58,6 +58,13 @@ def sentence_count(text: str) -> int:
     return len(ends) + any(c.isalnum() for c in rest)
 
 
+def first_sentences(text: str, count: int) -> str:
+    """`text` up to the end of its sentence number `count`; sentences are those of `sentence_count`."""
+    plain = _ABBREVIATION.sub(lambda match: "x" * len(match[0]), text)
+    ends = [match.end() for match in _SENTENCE_END.finditer(plain)]
+    return text[: ends[count - 1]] if len(ends) >= count else text
+
+
 @dataclass(frozen=True, slots=True)
 class Lexicon:
     """Words that are enough by themselves, and phrases by a word that each of their forms holds.

@@ -21,7 +21,7 @@ from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.models.needs import ModelNeed
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import Candidate
+from ostensive.records import Annotation, Candidate
 from ostensive.run.services import Services
 from ostensive.stage import Evidence
 from ostensive.user_paths import UserPath
@@ -30,6 +30,7 @@ UNLIKE: Final = "unlike the references"
 NO_REFERENCE: Final = "no reference"
 TOO_SHORT: Final = "too short to compare"
 MIN_CHARACTERS: Final = 3  # ILLUME's repository: shorter hypotheses score 0
+_BESIDE: Final = "rationales"  # the field of annotations that has references
 CODE_VERSION: Final = 1
 """Goes up when the same texts would give another score."""
 
@@ -40,9 +41,10 @@ class OverlapSettings(ScoringSettings):
     kind: Literal["overlap"] = "overlap"
     min_accept_probability: float = Field(default=0.7, ge=0, le=1)
     """ILLUME, section 4: a rationale from 0.7 on counts as fitting."""
-    references: UserPath
+    references: UserPath | None = None
     """A Parquet or JSON Lines file: `reference` or `references`, and `row_id`, `image_id` with `question`, or
-    `image_id` alone."""
+    `image_id` alone. None takes the `rationales` that came in beside the image: those of the very item that a candidate
+    is about, where it names one."""
     compare: str = "rationale"
     """Which text of a candidate is compared, by its name."""
     recall_weight: float = Field(default=1.2, gt=0)
@@ -50,12 +52,17 @@ class OverlapSettings(ScoringSettings):
     ILLUME was measured; 1 counts both alike."""
 
     def needs(self) -> tuple[ModelNeed, ...]:
-        """The file of references."""
+        """The file of references, where there is one."""
+        if self.references is None:
+            return ()
         return (ModelNeed(role="references", kind="file", name=self.references),)
 
     def lacking(self, kind: RecipeKind) -> str:
-        """The text that is compared."""
-        return "" if self.compare in kind.parts else f"the text {self.compare}, which compare names"
+        """The text that is compared, and references."""
+        if self.compare not in kind.parts:
+            return f"the text {self.compare}, which compare names"
+        is_read = _BESIDE in (*kind.annotations_required, *kind.annotations_optional)
+        return "" if self.references is not None or is_read else "rationales beside images, or a file in references"
 
 
 def common_length(first: Sequence[str], second: Sequence[str]) -> int:
@@ -109,6 +116,22 @@ class References:
         return self.by_row.get(row.row_id) or by_question or self.by_image.get(row.image_id) or ()
 
 
+def references_beside(annotations: Sequence[Annotation], annotation_id: str | None, question: str) -> tuple[str, ...]:
+    """The rationales that came in beside an image and are of what a candidate is about, each once.
+
+    Those of the item that it names and of items with the same question and answers, which may have come in one by one;
+    of a candidate that names none, those of its question, or of the image where the question is not asked there.
+    """
+    own = [item for item in annotations if item.annotation_id == annotation_id]
+    if own:
+        wanted = [(item.question, item.answers, item.label) for item in own]
+        chosen = [item for item in annotations if (item.question, item.answers, item.label) in wanted]
+    else:
+        words = words_of(question)
+        chosen = [item for item in annotations if words and words_of(item.question or "") == words] or list(annotations)
+    return tuple(dict.fromkeys(text for item in chosen for text in item.rationales))
+
+
 def _texts(row: TableRow) -> list[str]:
     if "references" in row.values:
         given = row.values["references"]
@@ -136,23 +159,32 @@ class OverlapCritic(Critic[OverlapSettings]):
 
     @property
     def version(self) -> str:
-        settings = {**self.settings.scoring_identity(), "references": content_hash(self.settings.references)}
+        path = self.settings.references
+        settings = {**self.settings.scoring_identity(), "references": None if path is None else content_hash(path)}
         return fingerprint({"code": CODE_VERSION, "settings": settings})[:12]
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:  # noqa: ARG002 - of a critic
-        self._references = read_references(self.settings.references)
+        path = self.settings.references
+        self._references = None if path is None else read_references(path)
         yield self
         self._references = None
 
-    def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score]:  # noqa: ARG002 - of a critic
-        return [self._score(row) for row in rows]
+    def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score]:
+        return [self._score(row, evidence) for row in rows]
 
-    def _score(self, row: Candidate) -> Score:
+    def _references_of(self, row: Candidate, question: str, evidence: Evidence) -> Sequence[str]:
+        if self.settings.references is None:
+            known = evidence.get(row.image_id)
+            named = getattr(row, "annotation_id", None)  # candidates of some recipes alone have one
+            return () if known is None else references_beside(known.annotations, named, question)
         assert self._references is not None, "a critic is opened before it is asked"
+        return self._references.of(row, question)
+
+    def _score(self, row: Candidate, evidence: Evidence) -> Score:
         texts = {shown.name: shown.text for shown in self.context.kind.shown(row)}
         text = texts[self.settings.compare]
-        references = self._references.of(row, texts.get("question", ""))
+        references = self._references_of(row, texts.get("question", ""), evidence)
         if not references:
             return Score(0.0, NO_REFERENCE)
         if len(text.strip()) < MIN_CHARACTERS:

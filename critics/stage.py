@@ -45,7 +45,7 @@ class ScoreStage(Stage[Any, Scored[Any]]):
         candidate = context.kind.candidate
         self.record_in, self.record_out = candidate, Scored[candidate]  # type: ignore[valid-type]  # known at run time
         # What came in beside an image is what is known of it where a recipe puts no image into words.
-        self.uses_annotations = bool(context.kind.annotations_required)
+        self.uses_annotations = context.kind.reads_annotations
         self.critics = tuple(CRITICS[type(one)](one, context) for one in leaves(critics))
 
     @property

@@ -63,3 +63,8 @@ class RecipeKind:
     # Settings of its demo, over `builders.demo.SETTINGS`. Files in a folder `demo` of the package are copied beside the
     # photographs; `{demo}` in a setting is where they lie, and `annotations.jsonl` among them belongs to photographs.
     demo_settings: tuple[str, ...] = ()
+
+    @property
+    def reads_annotations(self) -> bool:
+        """Whether anything that came in beside images is of use to it, and so to the critics of its candidates."""
+        return bool(self.annotations_required or self.annotations_optional)

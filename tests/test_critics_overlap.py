@@ -4,10 +4,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from critic_context import CAPTIONS_CONTEXT, IMAGE, SERVICES, caption, context, qar
+from critic_context import CAPTIONS_CONTEXT, IMAGE, SERVICES, caption, context, image, qar
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.localized.recipe import KIND
+from builders.rationales.recipe import KIND as RATIONALES
+from builders.rationales.records import Rationale
 from critics.critic import Score
 from critics.overlap import (
     NO_REFERENCE,
@@ -17,9 +20,12 @@ from critics.overlap import (
     OverlapSettings,
     common_length,
     read_references,
+    references_beside,
     rouge_l,
 )
 from ostensive.errors import SettingsError
+from ostensive.records import Annotation
+from ostensive.stage import Evidence, ImageEvidence
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=9)
 TEXTS = st.text("ab c.", max_size=20)
@@ -155,3 +161,55 @@ def test_a_file_that_is_not_there_or_not_parquet(tmp_path: Path) -> None:
     (tmp_path / "no.parquet").write_text("x")
     with pytest.raises(SettingsError, match=r"no\.parquet: cannot be read as a Parquet file"):
         read_references(str(tmp_path / "no.parquet"))
+
+
+def beside(*items: Annotation) -> Evidence:
+    return {IMAGE: ImageEvidence(image(), annotations=items)}
+
+
+def item(name: str, question: str | None, *rationales: str, answers: tuple[str, ...] = ("yes",)) -> Annotation:
+    return Annotation(name, IMAGE, question=question, answers=answers, rationales=rationales)
+
+
+def about(annotation_id: str, text: str, *, question: str = "Is it wet?") -> Rationale:
+    return Rationale("r0", IMAGE, annotation_id, question, "yes", text, "why", 0.1, "t", "p", "k")
+
+
+def test_references_that_came_in_beside_the_image_are_those_of_the_item_itself() -> None:
+    known = beside(
+        item("n0", "Is it wet?", "it rains", "people run"),
+        item("n1", "Is it wet?", "the street shines"),
+        item("n2", "Is it wet?", "the sun is out", answers=("no",)),
+        item("n3", "Is it cold?", "they wear hats"),
+        item("n4", "Is it late?"),
+    )
+    rows = [
+        about("n0", "It rains."),
+        about("n0", "The street shines."),
+        about("n0", "Out is sun."),
+        about("n0", "Hats they wear."),
+        about("n4", "It rains.", question="Is it late?"),
+    ]
+    with OverlapCritic(OverlapSettings(), context(RATIONALES)).opened(SERVICES) as critic:
+        found = critic.score(rows, known)
+        assert critic.score(rows[:1], {}) == [Score(0.0, NO_REFERENCE)]
+    assert found[:2] == [Score(1.0, UNLIKE, "nearest: it rains"), Score(1.0, UNLIKE, "nearest: the street shines")]
+    assert found[2].accept_probability == 0, "another answer has other reasons"
+    assert found[3].accept_probability == 0, "another question of the same image"
+    assert found[4] == Score(0.0, NO_REFERENCE)
+
+
+def test_a_candidate_that_names_no_item_is_held_against_its_question_or_its_image() -> None:
+    items = [item("n0", "Is it wet?", "it rains"), item("n1", "is it WET", "people run"), item("n2", None, "hats")]
+    assert references_beside(items, None, "Is it wet?") == ("it rains", "people run")
+    assert references_beside(items, None, "Is it late?") == ("it rains", "people run", "hats")
+    assert references_beside(items, "gone", "") == ("it rains", "people run", "hats")
+    assert references_beside([], "n0", "Is it wet?") == ()
+
+
+def test_without_a_file_the_recipe_has_to_read_rationales() -> None:
+    assert OverlapSettings().lacking(RATIONALES) == ""
+    assert OverlapSettings().lacking(KIND) == "rationales beside images, or a file in references"
+    assert OverlapSettings(references="x").lacking(KIND) == ""
+    assert OverlapSettings().needs() == ()
+    assert OverlapCritic(OverlapSettings(), context(RATIONALES)).version

@@ -26,9 +26,11 @@ from drawing import write_scenes
 
 from builders import dedupe
 from builders.localized import triples
-from builders.localized.recipe import KIND, LocalizedRecipe
+from builders.localized.recipe import KIND
 from builders.localized.settings import LocalizedSettings
-from builders.table import load
+from builders.rationales import replies as rationale_replies
+from builders.rationales.settings import RationalesSettings
+from builders.table import MODULES, load, recipe_kind
 from cards.samples import IMAGE_UNPUBLISHABLE, IMAGE_UNREADABLE, ROWS_UNWRITABLE, PublicForm
 from critics import judge, rules
 from critics.table import CRITICS
@@ -49,7 +51,7 @@ from verbalizers.table import VerbalizeSettings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-KNOWN = set(known_keys(LocalizedRecipe))
+KNOWN = {key for name in MODULES for key in known_keys(recipe_kind(name).recipe)}
 SHOWN_TO_BE_REFUSED = "teacher.temprature"
 STAND_INS = ("corpus.license=other", "corpus.source=a test")
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
@@ -57,6 +59,7 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "annotations": (AnnotationSettings,),
     "teacher": (ServedTeacherSettings, ScriptedTeacherSettings, SelfTeacherSettings),
     "localized": (LocalizedSettings,),
+    "rationales": (RationalesSettings,),
     "dedupe": (dedupe.DedupeSettings,),
     "corpus": (CorpusSettings,),
     "run": (RunSettings,),
@@ -208,6 +211,7 @@ COMMAND_LINES = list(command_lines())
 def test_command_lines_parse(place: str, words: list[str]) -> None:
     command: Any = typer.main.get_command(app)  # Any: typer keeps the classes of its commands to itself
     trains_a_critic = words[:2] == ["critic", "train"]
+    recipe = next((word for word in words[1:3] if word in MODULES), "localized")
     while hasattr(command, "commands") and words and not words[0].startswith(("-", "...")):
         assert words[0] in command.commands, f"{place}: no command {words[0]}"
         command, words = command.commands[words[0]], words[1:]
@@ -223,7 +227,7 @@ def test_command_lines_parse(place: str, words: list[str]) -> None:
         validate(TrainSettings, {"backbone": "vlm", "model": "m", **parse_assignments(assignments)}, place)
     elif "A.B=C" not in assignments:
         accepted = [text for text in assignments if text not in refused]
-        load("localized", profile=profile, assignments=accepted, stand_ins=STAND_INS)
+        load(recipe, profile=profile, assignments=accepted, stand_ins=STAND_INS)
 
 
 def options_of(command: Any) -> set[str]:  # Any: as above
@@ -280,7 +284,7 @@ def default_of(key: str) -> str:
             # A section may give a setting of its own kind another default than the kind has.
             value = field.get_default(call_default_factory=True)
             if isinstance(value, tuple):
-                return f"[{', '.join(value)}]"
+                return f"[{', '.join(map(str, value))}]"
             return value if isinstance(value, str) else json.dumps(value)
         models = [section for field in fields for section in sections_of(field.annotation)]
     raise AssertionError(key)
@@ -369,6 +373,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: annotations") == set(annotations.REASONS)
     assert names_in("reasons: corpus") == {IMAGE_UNREADABLE, IMAGE_UNPUBLISHABLE, ROWS_UNWRITABLE}
     assert names_in("reasons: candidates") == set(triples.REASONS)
+    assert names_in("reasons: rationales") == set(rationale_replies.REASONS)
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})
     assert names_in("reasons: judged") == rule_reasons()

@@ -1,0 +1,76 @@
+"""What is asked: from what came in beside an image to questions with their answers, each once. Pure functions."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ostensive.records import Annotation
+
+NO_QUESTION = "no question"
+NO_ANSWER = "no answer"
+REPEATED = "repeats another item"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A question about an image, with the answer that is known to be right."""
+
+    annotation_id: str
+    image_id: str
+    question: str
+    answer: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LostItem:
+    """An item that cannot be asked, or need not be."""
+
+    reason: str
+    detail: str = ""
+
+
+def items_of(annotations: Sequence[Annotation], label_questions: Sequence[str] = ()) -> list[Item | LostItem]:
+    """The items of an image in the order of its annotations, and those that are lost.
+
+    An annotation with a label alone gives an item for each of `label_questions`. Of items that ask the same and have
+    the same answer the first is asked.
+    """
+    found: list[Item | LostItem] = []
+    asked: dict[tuple[str, str], str] = {}
+    for annotation in annotations:
+        for one in _items(annotation, label_questions):
+            if isinstance(one, Item):
+                first = asked.setdefault((one.question, one.answer), one.annotation_id)
+                is_repeat = first != one.annotation_id
+                found.append(LostItem(REPEATED, f"asks what {first} asks") if is_repeat else one)
+            else:
+                found.append(one)
+    return found
+
+
+def answer_of(answers: Sequence[str]) -> str:
+    """The answer that is given most often, the first of several; empty where there is none."""
+    # `most_common` keeps the order in which equals were first met.
+    return one_line(Counter(answers).most_common(1)[0][0]) if answers else ""
+
+
+def one_line(text: str) -> str:
+    """`text` with single blanks for white space: a line of a prompt is then a line whatever a question holds."""
+    return " ".join(text.split())
+
+
+def _items(annotation: Annotation, label_questions: Sequence[str]) -> list[Item | LostItem]:
+    named = f"item {annotation.annotation_id}"
+    if annotation.question is None and not annotation.answers and annotation.label is not None and label_questions:
+        answer = one_line(annotation.label)
+        return [_item(annotation, one_line(question), answer) for question in label_questions]
+    if annotation.question is None:
+        return [LostItem(NO_QUESTION, named)]
+    answer = answer_of(annotation.answers)
+    return [_item(annotation, one_line(annotation.question), answer) if answer else LostItem(NO_ANSWER, named)]
+
+
+def _item(annotation: Annotation, question: str, answer: str) -> Item:
+    choices = tuple(map(one_line, annotation.choices))
+    return Item(annotation.annotation_id, annotation.image_id, question, answer, choices)
