@@ -25,7 +25,10 @@ from ostensive.yaml_text import parse_yaml, read_yaml
 from verbalizers.table import VerbalizeSettings
 
 # The module of a recipe has `KIND`; it is imported when it is used.
-MODULES: Final[Mapping[str, str]] = {"localized": "builders.localized.recipe"}
+MODULES: Final[Mapping[str, str]] = {
+    "localized": "builders.localized.recipe",
+    "explanations": "builders.explanations.recipe",
+}
 ENTRY_POINTS: Final = "ostensive.recipes"
 """The group of entry points by which other packages add recipes: the recipe's name, and where its `KIND` is."""
 PROFILE_SECTIONS: Final[Mapping[str, type[Settings]]] = {"verbalize": VerbalizeSettings, "dedupe": DedupeSettings}

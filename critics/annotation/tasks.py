@@ -1,10 +1,11 @@
-"""What people are asked: five tasks, each a few questions with fixed answers, in one table.
+"""What people are asked: six tasks, each a few questions with fixed answers, in one table.
 
 - `triple`: is a question with its answer right, does the rationale justify it (LSKD, for its critic);
 - `accept`: is a candidate right, whatever its texts;
 - `rating`: how good is a rationale, from 1 to 5 (ILLUME; 1 and 2 are fitting);
 - `pairwise`: which of two answers is better, by four criteria (LSKD's human evaluation);
-- `preference`: is the chosen description better than the rejected one (a review of STIC's pairs).
+- `preference`: is the chosen description better than the rejected one (a review of STIC's pairs);
+- `explanation`: does an answer that explains a label name only what can be seen (a review of SelfSynthX's answers).
 
 Everything that differs between tasks is data here, so that the page, the store, the agreement and the exports are
 written once. An answer is always one of the values below, because nothing can be trained on free text.
@@ -137,6 +138,13 @@ TASKS: Final[dict[str, Task]] = {
                 is_ordered=False,
             ),
         ),
+    ),
+    "explanation": Task(
+        "explanation",
+        "Explanations",
+        "explanation",
+        ("query", "answer"),
+        (Question("visible", "Does it name only what can be seen?", _RATING, is_ordered=True),),
     ),
 }
 """Every task by its name."""
