@@ -26,7 +26,11 @@ def log_sums(logits: Array, axis: int = 0) -> Array:
     """The logarithm of the sum of the exponentials of `logits` along an axis; -inf for the sum of nothing."""
     if logits.shape[axis] == 0:
         return np.full(np.delete(logits.shape, axis), -np.inf)
-    return np.asarray(np.logaddexp.reduce(logits, axis=axis), dtype=np.float64)
+    greatest = logits.max(axis=axis, keepdims=True)
+    greatest[np.isneginf(greatest)] = 0.0
+    with np.errstate(divide="ignore"):  # the logarithm of a sum of zeros is -inf, as it should be
+        sums = np.log(np.exp(logits - greatest).sum(axis=axis, keepdims=True)) + greatest
+    return np.asarray(np.squeeze(sums, axis=axis), dtype=np.float64)
 
 
 def log_sums_of_others(parts: Array) -> Array:
