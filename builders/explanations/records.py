@@ -36,6 +36,10 @@ class Compared:
     def record_id(self) -> str:
         return self.image_id
 
+    def __str__(self) -> str:
+        descriptions = len(self.cosines) // len(self.concepts)
+        return f"{self.label}: {descriptions} descriptions beside {len(self.log_masses)} concepts"
+
 
 @dataclass(frozen=True, slots=True)
 class Selected:
