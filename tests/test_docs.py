@@ -25,10 +25,11 @@ import yaml
 from drawing import write_scenes
 
 from builders import dedupe
+from builders.explanations.settings import ExplanationsSettings
 from builders.localized import triples
-from builders.localized.recipe import KIND, LocalizedRecipe
+from builders.localized.recipe import KIND
 from builders.localized.settings import LocalizedSettings
-from builders.table import load
+from builders.table import MODULES, load, recipe_kind
 from cards.samples import IMAGE_UNPUBLISHABLE, IMAGE_UNREADABLE, ROWS_UNWRITABLE, PublicForm
 from critics import judge, rules
 from critics.table import CRITICS
@@ -49,7 +50,7 @@ from verbalizers.table import VerbalizeSettings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-KNOWN = set(known_keys(LocalizedRecipe))
+KNOWN = {key for name in MODULES for key in known_keys(recipe_kind(name).recipe)}
 SHOWN_TO_BE_REFUSED = "teacher.temprature"
 STAND_INS = ("corpus.license=other", "corpus.source=a test")
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
@@ -57,6 +58,7 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "annotations": (AnnotationSettings,),
     "teacher": (ServedTeacherSettings, ScriptedTeacherSettings, SelfTeacherSettings),
     "localized": (LocalizedSettings,),
+    "explanations": (ExplanationsSettings,),
     "dedupe": (dedupe.DedupeSettings,),
     "corpus": (CorpusSettings,),
     "run": (RunSettings,),
@@ -175,7 +177,7 @@ def test_yaml_is_a_recipe_or_a_price_table(block: Block, tmp_path: Path) -> None
     if "models" in yaml.safe_load(block.text):
         assert load_prices(file).own
     else:
-        assert load(str(file)).recipe == "localized"
+        assert load(str(file)).recipe == yaml.safe_load(file.read_text("utf-8"))["recipe"]
 
 
 # ---- command lines --------------------------------------------------------------------------------------------------
@@ -223,7 +225,8 @@ def test_command_lines_parse(place: str, words: list[str]) -> None:
         validate(TrainSettings, {"backbone": "vlm", "model": "m", **parse_assignments(assignments)}, place)
     elif "A.B=C" not in assignments:
         accepted = [text for text in assignments if text not in refused]
-        load("localized", profile=profile, assignments=accepted, stand_ins=STAND_INS)
+        recipe = next((word for word in given if word in MODULES), "localized")
+        load(recipe, profile=profile, assignments=accepted, stand_ins=STAND_INS)
 
 
 def options_of(command: Any) -> set[str]:  # Any: as above
@@ -291,6 +294,7 @@ def test_tables_of_settings_are_whole_and_give_the_defaults() -> None:
     assert {key: default_of(key) for key in shown} == shown
     wanted = {key for key in KNOWN if key.count(".") == 1 and key.split(".")[0] in SECTIONS}
     wanted -= {key for key in KNOWN if key.endswith(".kind") or key.startswith("verbalize.")}
+    wanted -= {key for key in KNOWN if any(other.startswith(f"{key}.") for other in KNOWN)}  # sections within sections
     assert wanted <= shown.keys()
 
 
