@@ -29,6 +29,7 @@ MODULES: Final[Mapping[str, str]] = {
     "localized": "builders.localized.recipe",
     "rationales": "builders.rationales.recipe",
     "preferences": "builders.preferences.recipe",
+    "explanations": "builders.explanations.recipe",
 }
 ENTRY_POINTS: Final = "ostensive.recipes"
 """The group of entry points by which other packages add recipes: the recipe's name, and where its `KIND` is."""

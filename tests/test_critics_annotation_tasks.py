@@ -5,6 +5,7 @@ from critic_context import CAPTIONS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.explanations.recipe import KIND as EXPLANATIONS
 from builders.localized.recipe import KIND
 from critics.annotation.tasks import FITTING_RATINGS, TASKS, AnswerError, check_answers, task_named
 from ostensive.errors import SettingsError
@@ -72,8 +73,9 @@ def test_fitting_are_the_two_best_ratings() -> None:
 
 def test_which_tasks_suit_a_recipe_and_which_make_labels() -> None:
     assert [name for name, task in TASKS.items() if task.suits(KIND)] == ["triple", "accept", "rating"]
+    assert [name for name, task in TASKS.items() if task.suits(EXPLANATIONS)] == ["accept", "explanation"]
     assert [name for name, task in TASKS.items() if task.suits(CAPTIONS)] == ["accept"]
-    assert [name for name, task in TASKS.items() if task.makes_labels] == ["triple", "accept"]
+    assert [name for name, task in TASKS.items() if task.makes_labels] == ["triple", "accept", "explanation"]
 
 
 def test_whoever_compares_sides_is_not_told_which_was_chosen() -> None:

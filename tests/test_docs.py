@@ -25,6 +25,7 @@ import yaml
 from drawing import write_scenes
 
 from builders import dedupe
+from builders.explanations.settings import ExplanationsSettings
 from builders.localized import triples
 from builders.localized.recipe import KIND
 from builders.localized.settings import LocalizedSettings
@@ -60,6 +61,7 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "teacher": (ServedTeacherSettings, ScriptedTeacherSettings, SelfTeacherSettings),
     "localized": (LocalizedSettings,),
     "rationales": (RationalesSettings,),
+    "explanations": (ExplanationsSettings,),
     "dedupe": (dedupe.DedupeSettings,),
     "corpus": (CorpusSettings,),
     "run": (RunSettings,),
@@ -178,7 +180,7 @@ def test_yaml_is_a_recipe_or_a_price_table(block: Block, tmp_path: Path) -> None
     if "models" in yaml.safe_load(block.text):
         assert load_prices(file).own
     else:
-        assert load(str(file)).recipe == "localized"
+        assert load(str(file)).recipe == yaml.safe_load(file.read_text("utf-8"))["recipe"]
 
 
 # ---- command lines --------------------------------------------------------------------------------------------------
@@ -211,7 +213,7 @@ COMMAND_LINES = list(command_lines())
 def test_command_lines_parse(place: str, words: list[str]) -> None:
     command: Any = typer.main.get_command(app)  # Any: typer keeps the classes of its commands to itself
     trains_a_critic = words[:2] == ["critic", "train"]
-    recipe = next((word for word in words[1:3] if word in MODULES), "localized")
+    recipe = next((word for word in words if word in MODULES), "localized")
     while hasattr(command, "commands") and words and not words[0].startswith(("-", "...")):
         assert words[0] in command.commands, f"{place}: no command {words[0]}"
         command, words = command.commands[words[0]], words[1:]
@@ -295,6 +297,7 @@ def test_tables_of_settings_are_whole_and_give_the_defaults() -> None:
     assert {key: default_of(key) for key in shown} == shown
     wanted = {key for key in KNOWN if key.count(".") == 1 and key.split(".")[0] in SECTIONS}
     wanted -= {key for key in KNOWN if key.endswith(".kind") or key.startswith("verbalize.")}
+    wanted -= {key for key in KNOWN if any(other.startswith(f"{key}.") for other in KNOWN)}  # sections within sections
     assert wanted <= shown.keys()
 
 

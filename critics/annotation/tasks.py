@@ -1,4 +1,4 @@
-"""What people are asked: five tasks, each a few questions with fixed answers, in one table.
+"""What people are asked: six tasks, each a few questions with fixed answers, in one table.
 
 - `triple`: is a question with its answer right, does the rationale justify it (LSKD, for its critic);
 - `accept`: is a candidate right, whatever its texts;
@@ -6,6 +6,7 @@
 - `pairwise`: which of two answers is better, by four criteria (LSKD's human evaluation);
 - `preference`: which of two descriptions is better, not told which was chosen (a review of STIC's pairs): to `confirm`
   the pair, to `swap` its sides, or to `discard` it.
+- `explanation`: does an answer that explains a label name only what can be seen (a review of SelfSynthX's answers).
 
 Everything that differs between tasks is data here, so that the page, the store, the agreement and the exports are
 written once. An answer is always one of the values below, because nothing can be trained on free text.
@@ -150,6 +151,13 @@ TASKS: Final[dict[str, Task]] = {
             ),
         ),
         sides=("chosen", "rejected"),  # whoever knows which is which finds it the better one
+    ),
+    "explanation": Task(
+        "explanation",
+        "Explanations",
+        "explanation",
+        ("query", "answer"),
+        (Question("visible", "Does it name only what can be seen?", _RATING, is_ordered=True),),
     ),
 }
 """Every task by its name."""

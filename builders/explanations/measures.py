@@ -1,0 +1,56 @@
+"""Rule measures of an answer: whether it explains, and how many of its concepts it names.
+
+The paper has GPT-4o judge both (Explanation Existence and Cognition Score), by prompts that are not published. These
+are rules of our own, cruder and free, and not comparable with the paper's figures.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from builders.explanations.labels import plain_label
+from critics.lexicon import words_of
+
+MEASURES_VERSION: Final = 1
+"""Goes up with every change to a rule."""
+
+MIN_WORD_SHARE: Final = 0.5
+"""The share of a concept's content words that an answer has where it mentions the concept."""
+
+_FUNCTION_WORDS = frozenset(
+    {"a", "an", "the", "and", "or", "of", "in", "on", "at", "to", "by", "for", "from", "with", "without", "as", "is"}
+    | {"are", "was", "were", "be", "been", "has", "have", "had", "its", "it", "this", "that", "these", "those", "there"}
+    | {"their", "his", "her", "into", "over", "under", "than", "then", "very", "some", "any", "each", "all", "one"}
+    | {"two", "more", "most"}
+)
+_REASON_WORDS = frozenset(
+    {"because", "since", "as", "given", "by", "from", "with", "has", "have", "having", "shows", "show", "seen"}
+    | {"visible", "evident", "evidenced", "indicates", "indicate", "tells", "told", "therefore", "thus", "hence", "so"}
+    | {"which", "whose", "recognisable", "recognizable", "identified", "features", "feature"}
+)
+
+
+def content_words(text: str) -> frozenset[str]:
+    """The words of a text that say something, in the singular where that is only an "s" less."""
+    return frozenset(_singular(word) for word in words_of(plain_label(text)) if word not in _FUNCTION_WORDS)
+
+
+def mentions(answer: str, concept: str) -> bool:
+    """Whether an answer has at least `MIN_WORD_SHARE` of the content words of a concept."""
+    wanted = content_words(concept)
+    return bool(wanted) and len(wanted & content_words(answer)) >= MIN_WORD_SHARE * len(wanted)
+
+
+def concept_share(answer: str, concepts: Sequence[str]) -> float:
+    """The share of `concepts` that an answer mentions, 0-1; 0 where there are none."""
+    return sum(mentions(answer, concept) for concept in concepts) / len(concepts) if concepts else 0.0
+
+
+def has_explanation(answer: str, label: str, concepts: Sequence[str]) -> bool:
+    """Whether an answer says more than the label: it mentions a concept, beyond the label's words, with a reason."""
+    beyond = " ".join(sorted(content_words(answer) - content_words(label)))
+    gives_reason = not _REASON_WORDS.isdisjoint(words_of(answer))
+    return gives_reason and any(mentions(beyond, concept) for concept in concepts)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
