@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Generic, Protocol, Self, TypeVar  # Any: JSON values, record classes
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
@@ -23,12 +24,12 @@ from ostensive.records import Candidate, Judged
 from ostensive.run import partitions
 from ostensive.run.build import finished_run
 from ostensive.run.folder import RunFolder, kept_records
-from ostensive.settings import Settings
+from ostensive.settings import Settings, validate
 from ostensive.user_paths import PathMark, shown_path
 from ostensive.yaml_text import read_yaml
 
 STOP_BELOW: Final = 0.05
-"""ILLUME, section 4.1: it stops when a round adds less than 5 % to what has fitted before."""
+"""ILLUME, section 4.4: it stops when a round adds less than 5 % to what has fitted before."""
 _PARTITIONS_HELD: Final = 4
 
 
@@ -77,8 +78,8 @@ def settings_after(parent: Path, recipe: str) -> tuple[str, ...]:
         )
     if "rounds" not in values:
         raise SettingsError(f"--parent: {recipe} has no rounds; leave it out")
-    number = values["rounds"]["number"] + 1
-    return (f"rounds.parent={parent}", f"rounds.number={number}")
+    before = validate(RoundSettings, values["rounds"], f"{shown_path(parent)}, recipe.yaml: rounds")
+    return (f"rounds.parent={parent}", f"rounds.number={before.number + 1}")
 
 
 class Inherited(Generic[CandidateT]):
@@ -100,9 +101,9 @@ class Inherited(Generic[CandidateT]):
         """Itself, knowing where the rows of each image are."""
         if self._parent is not None:
             for path in self._partitions():
-                column = pq.read_table(path, columns=["candidate.image_id"], filters=[("outcome", "==", "kept")])
-                for candidate in column.column("candidate").to_pylist():
-                    self._paths[candidate["image_id"]] = path
+                table = pq.ParquetFile(path).read(columns=["outcome", "candidate.image_id"])
+                kept = table.filter(pc.equal(table.column("outcome"), "kept")).column("candidate")
+                self._paths |= dict.fromkeys(pc.struct_field(kept, "image_id").to_pylist(), path)
         try:
             yield self
         finally:

@@ -172,7 +172,7 @@ def item(name: str, question: str | None, *rationales: str, answers: tuple[str, 
 
 
 def about(annotation_id: str, text: str, *, question: str = "Is it wet?") -> Rationale:
-    return Rationale("r0", IMAGE, annotation_id, question, "yes", text, "why", 0.1, "t", "p", "k")
+    return Rationale("r0", IMAGE, annotation_id, question, "yes", text, "why", 0.1, 0, "t", "p", "k")
 
 
 def test_references_that_came_in_beside_the_image_are_those_of_the_item_itself() -> None:

@@ -6,11 +6,12 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from builders.filtering import FilteredRecipe, filtering_stages
+from builders.filtering import filtering_stages
 from builders.rationales.records import Rationale
 from builders.rationales.scripted import make_script
 from builders.rationales.settings import RationaleDedupeSettings, RationalesSettings
 from builders.rationales.stage import RationalesStage
+from builders.rounds import RoundsRecipe
 from critics.rules import RulesSettings, TextLimits
 from critics.table import CriticSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
@@ -37,7 +38,7 @@ RULES: Final = RulesSettings(
 """The rules that suit rationales of given answers: none hedges, none runs away."""
 
 
-class RationalesRecipe(FilteredRecipe):
+class RationalesRecipe(RoundsRecipe):
     """Rationales for answers that are known (ILLUME)."""
 
     recipe: Literal["rationales"]
@@ -53,8 +54,10 @@ def script_of(recipe: Recipe) -> Script:
 
 def make_stages(recipe: RationalesRecipe) -> Sequence[AnyStage]:
     """Ask the teacher, filter."""
-    stage = RationalesStage(recipe.rationales, teacher=recipe.teacher, script=script_of(recipe), seed=recipe.seed)
-    return (stage, *filtering_stages(recipe, KIND))
+    stage = RationalesStage(
+        recipe.rationales, teacher=recipe.teacher, script=script_of(recipe), seed=recipe.seed, rounds=recipe.rounds
+    )
+    return (stage, *filtering_stages(recipe, KIND, round_number=recipe.rounds.number))
 
 
 def shown(candidate: Rationale) -> tuple[ShownText, ...]:
@@ -95,7 +98,7 @@ KIND: Final = RecipeKind(
     parts=("question", "answer", "rationale"),
     judged_parts=("rationale",),
     judging_question="Does the rationale say why the answer is right, and does it hold for what the image shows?",
-    counted_fields=("prompt", "temperature"),
+    counted_fields=("prompt", "temperature", "round"),
     tasks=("rating", "triple"),
     views=("messages", "llava"),
     annotations_optional=("question", "answers", "choices", "label", "rationales"),
@@ -118,6 +121,7 @@ KIND: Final = RecipeKind(
         "rationale": "why the answer holds",
         "prompt": "the explanation prompt that was used",
         "temperature": "the temperature at which the rationale was drawn",
+        "round": "the round that made it, from 0",
     },
     package="builders.rationales",
     # A smaller grid than the paper's; the scripted teacher errs in one reply out of eight. It knows colours and light

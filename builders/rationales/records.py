@@ -15,6 +15,7 @@ class Rationale:
     rationale: str
     prompt: str  # the name of its explanation prompt
     temperature: float  # at which it was drawn
+    round: int  # that made it, from 0
     teacher: str  # the model's name as the reply gave it
     prompt_hash: str  # of the prompt templates, see `ostensive.prompts`
     request_key: str  # of the journal's entry that holds the request and the reply

@@ -17,6 +17,7 @@ from builders.rationales.items import NO_QUESTION, Item, LostItem, items_of
 from builders.rationales.records import Rationale
 from builders.rationales.replies import read_reply
 from builders.rationales.settings import PROMPT_PREFIX, RationalesSettings, prompt_sets
+from builders.rounds import Inherited, RoundSettings
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Conversation, Exchange, Message, NoReply
 from ostensive.chat.scripted import Script
@@ -30,6 +31,7 @@ from verbalizers.base import ImageFailure
 CANDIDATES: Final = "candidates"
 _STAGE_VERSION = 1
 _VARIABLES = ("question", "answer", "choices")
+FIRST_ROUND: Final = RoundSettings()
 _TRIAL = Item("trial", "0" * 64, "Is it so?", "yes", ("yes", "no"))
 
 
@@ -53,9 +55,18 @@ class RationalesStage(Stage[ImageRecord, Rationale]):
     images_at_once = IMAGES_AT_ONCE
     uses_annotations = True
 
-    def __init__(self, settings: RationalesSettings, *, teacher: TeacherSettings, script: Script, seed: int) -> None:
+    def __init__(
+        self,
+        settings: RationalesSettings,
+        *,
+        teacher: TeacherSettings,
+        script: Script,
+        seed: int,
+        rounds: RoundSettings = FIRST_ROUND,
+    ) -> None:
         """Stores and validates; raises `SettingsError` for prompts that cannot be used."""
         self._settings = settings
+        self._round, self._inherited = rounds.number, Inherited(rounds, Rationale)
         self._teacher = teacher
         self._script = script
         self._seed = seed
@@ -77,11 +88,13 @@ class RationalesStage(Stage[ImageRecord, Rationale]):
             "prompts": self._prompt_hash,
             "teacher": self._teacher.reply_identity(),
             "seed": self._seed,
+            "round": self._round,
+            "inherited": self._inherited.identity,
         }
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:
-        with open_asker(self._teacher, self._script, services) as self._asker:
+        with open_asker(self._teacher, self._script, services) as self._asker, self._inherited.opened():
             yield self
         self._asker = None
 
@@ -90,6 +103,8 @@ class RationalesStage(Stage[ImageRecord, Rationale]):
         gathered: Gathered[Rationale] = Gathered()
         items: dict[str, list[Item]] = {}
         for row in rows:
+            for earlier in self._inherited.of(row.image_id):
+                gathered.keep(earlier)
             for one in items_of(evidence[row.image_id].annotations, self._settings.label_questions):
                 if isinstance(one, LostItem):
                     gathered.lose(row.image_id, Dropped(one.reason, one.detail))
@@ -145,6 +160,7 @@ class RationalesStage(Stage[ImageRecord, Rationale]):
             rationale=found.rationale,
             prompt=request.prompt,
             temperature=request.temperature,
+            round=self._round,
             teacher=reply.model,
             prompt_hash=self._prompt_hash,
             request_key=reply.request_key,

@@ -2,7 +2,7 @@
 
 A round samples, keeps what fits, and trains on all that fitted so far beside plain questions with answers. Of the
 repository, accumulation stops with an error from the second round on, and rows without a rationale lack the answer:
-here both are pure functions with tests.
+here both are pure functions with tests. How a run goes on from an earlier one is in `builders/rounds.py`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,9 +12,6 @@ from random import Random
 from builders.dedupe import comparable
 from builders.rationales.items import Item
 from builders.rationales.records import Rationale
-
-MIN_GROWTH = 0.05
-"""ILLUME, section 4.4: rounds end when one adds less than 5 % to what fits; 3385 to 3541, 4.6 %, was the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +63,3 @@ def accumulated(before: Sequence[Rationale], now: Sequence[Rationale]) -> tuple[
     for row in (*before, *now):
         kept.setdefault((row.image_id, row.question, row.answer, comparable(row.rationale)), row)
     return tuple(kept.values())
-
-
-def growth(before: Sequence[Rationale], now: Sequence[Rationale]) -> float:
-    """The share by which a round has added to what fitted before it; infinite for the first that adds any."""
-    had = accumulated((), before)
-    added = len(accumulated(had, now)) - len(had)
-    if not had:
-        return float("inf") if added else 0.0
-    return added / len(had)
-
-
-def is_last_round(before: Sequence[Rationale], now: Sequence[Rationale], *, min_growth: float = MIN_GROWTH) -> bool:
-    """Whether a round has added so little that another is not worth it."""
-    return growth(before, now) < min_growth
