@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from annotated_images import write_rows
 from hardship import call
@@ -301,6 +302,17 @@ def test_the_scripted_teacher_errs_as_often_as_it_is_asked_to(
 SETTINGS = ["corpus.license=cc0-1.0", "corpus.source=a test", "explanations.draws=1", "explanations.queries=2"]
 
 
+def build(folder: Path, concepts: str, run: str, partition_size: int) -> Path:
+    settings = [*SETTINGS, f"explanations.concepts={concepts}", f"run.partition_size={partition_size}"]
+    beside = folder / "labels.csv"
+    done = call(
+        "build", "explanations", "--images", folder / "images", "--annotations", beside, "--out", folder / run,
+        "--quiet", *(word for one in settings for word in ("--set", one)),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder / run
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, concepts: str) -> Path:
     folder = tmp_path_factory.mktemp("built")
@@ -308,14 +320,31 @@ def built(tmp_path_factory: pytest.TempPathFactory, concepts: str) -> Path:
     names = {"a.png": "robin", "b.png": "737-700", "c.png": "wren"}
     for place, name in enumerate(names):
         Image.new("RGB", (40, 40), (place * 80, 10, 200 - place * 80)).save(folder / "images" / name)
-    beside = write_rows(folder / "labels.csv", [{"file_name": name, "label": label} for name, label in names.items()])
-    settings = [*SETTINGS, f"explanations.concepts={concepts}", "run.partition_size=1"]
-    done = call(
-        "build", "explanations", "--images", folder / "images", "--annotations", beside, "--out", folder / "run",
-        "--quiet", *(word for one in settings for word in ("--set", one)),
-    )  # fmt: skip
+    write_rows(folder / "labels.csv", [{"file_name": name, "label": label} for name, label in names.items()])
+    return build(folder, concepts, "run", 1)
+
+
+def test_partitions_make_no_difference(built: Path, concepts: str) -> None:
+    whole = build(built.parent, concepts, "whole", 3)
+    rows = [
+        sorted(
+            (row["row_id"], row["answer"], tuple(row["concepts"]))
+            for path in run.glob("corpus/rows/*.parquet")
+            for row in pq.read_table(path).to_pylist()
+        )
+        for run in (built, whole)
+    ]
+    assert rows[0] == rows[1] != []
+
+
+@pytest.mark.slow
+def test_the_demo_keeps_rows_and_drops_some(tmp_path: Path) -> None:
+    done = call("demo", "explanations", "--out", tmp_path, "--quiet", "--json")
     assert done.returncode == 0, done.stderr
-    return folder / "run"
+    stages = {one["name"]: one for one in json.loads(call("status", tmp_path / "run", "--json").stdout)["stages"]}
+    assert stages["described"]["kept"] == stages["selected"]["kept"] == 10
+    assert stages["candidates"]["kept"] == 40
+    assert 30 <= stages["judged"]["kept"] < stages["judged"]["rows"]
 
 
 def test_a_run_keeps_rows_and_counts_what_it_loses(built: Path) -> None:

@@ -24,7 +24,8 @@ import typer.main
 import yaml
 from drawing import write_scenes
 
-from builders import dedupe
+from builders import asking, dedupe
+from builders.explanations import answering, comparing, describing
 from builders.explanations.settings import ExplanationsSettings
 from builders.localized import triples
 from builders.localized.recipe import KIND
@@ -377,6 +378,9 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: corpus") == {IMAGE_UNREADABLE, IMAGE_UNPUBLISHABLE, ROWS_UNWRITABLE}
     assert names_in("reasons: candidates") == set(triples.REASONS)
     assert names_in("reasons: rationales") == set(rationale_replies.REASONS)
+    assert names_in("reasons: explanations") == {
+        *(*describing.REASONS, *answering.REASONS, asking.UNREADABLE, comparing.NOT_FINITE)
+    }
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})
     assert names_in("reasons: judged") == rule_reasons()
