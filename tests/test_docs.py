@@ -30,8 +30,11 @@ from builders.explanations.settings import ExplanationsSettings
 from builders.localized import triples
 from builders.localized.recipe import KIND
 from builders.localized.settings import LocalizedSettings
+from builders.preferences import sides
+from builders.preferences.settings import PreferencesSettings
 from builders.rationales import replies as rationale_replies
 from builders.rationales.settings import RationalesSettings
+from builders.rounds import RoundSettings
 from builders.table import MODULES, load, recipe_kind
 from cards.samples import IMAGE_UNPUBLISHABLE, IMAGE_UNREADABLE, ROWS_UNWRITABLE, PublicForm
 from critics import judge, rules
@@ -62,6 +65,8 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "teacher": (ServedTeacherSettings, ScriptedTeacherSettings, SelfTeacherSettings),
     "localized": (LocalizedSettings,),
     "rationales": (RationalesSettings,),
+    "preferences": (PreferencesSettings,),
+    "rounds": (RoundSettings,),
     "explanations": (ExplanationsSettings,),
     "dedupe": (dedupe.DedupeSettings,),
     "corpus": (CorpusSettings,),
@@ -378,6 +383,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: corpus") == {IMAGE_UNREADABLE, IMAGE_UNPUBLISHABLE, ROWS_UNWRITABLE}
     assert names_in("reasons: candidates") == set(triples.REASONS)
     assert names_in("reasons: rationales") == set(rationale_replies.REASONS)
+    assert names_in("reasons: pairs") == {*sides.REASONS, asking.UNREADABLE}
     assert names_in("reasons: explanations") == {
         *(*describing.REASONS, *answering.REASONS, asking.UNREADABLE, comparing.NOT_FINITE)
     }

@@ -97,7 +97,7 @@ def test_every_stage_of_every_recipe_pickles_under_every_profile(tmp_path: Path,
     ]
 
 
-CARRIED_OUT = [("localized", "offline"), ("localized", "microworld"), (NAME, "offline")]
+CARRIED_OUT = [("localized", "offline"), ("localized", "microworld"), (NAME, "offline"), ("preferences", "offline")]
 
 
 def build_here(name: str, profile: str, folder: Path) -> Path:
