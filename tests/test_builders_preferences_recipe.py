@@ -5,11 +5,9 @@ import json
 import sqlite3
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -48,7 +46,7 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("preferences")
     write_scenes(folder / "images", 4)
     options = ostensive.BuildOptions(settings=SETTINGS)
@@ -111,10 +109,10 @@ def test_no_picture_but_the_clean_ones_is_published(built: Built) -> None:
 def test_rows_open_with_duckdb_and_say_how_they_were_made(built: Built) -> None:
     import duckdb
 
-    rows: list[Any] = duckdb.sql(f"SELECT * FROM '{built.run}/corpus/rows/*.parquet'").fetchall()
-    names = [column[0] for column in duckdb.sql(f"SELECT * FROM '{built.run}/corpus/rows/*.parquet'").description]
-    assert names == PublicForm(KIND, "").flat_schema.names
-    assert rows
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT * FROM '{built.run}/corpus/rows/*.parquet'")
+        assert [column[0] for column in found.description or ()] == PublicForm(KIND, "").flat_schema.names
+        assert found.fetchall()
     card = (built.run / "corpus" / "README.md").read_text("utf-8")
     assert "STIC (Self-Training on Image Comprehension)" in card
     assert "Rejected texts are false on purpose." in card
