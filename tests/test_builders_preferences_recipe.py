@@ -109,11 +109,10 @@ def test_no_picture_but_the_clean_ones_is_published(built: Built) -> None:
 def test_rows_open_with_duckdb_and_say_how_they_were_made(built: Built) -> None:
     import duckdb
 
-    relation = duckdb.sql(f"SELECT * FROM '{built.run}/corpus/rows/*.parquet'")
-    assert relation is not None
-    names, rows = relation.columns, relation.fetchall()
-    assert names == PublicForm(KIND, "").flat_schema.names
-    assert rows
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT * FROM '{built.run}/corpus/rows/*.parquet'")
+        assert [column[0] for column in found.description or ()] == PublicForm(KIND, "").flat_schema.names
+        assert found.fetchall()
     card = (built.run / "corpus" / "README.md").read_text("utf-8")
     assert "STIC (Self-Training on Image Comprehension)" in card
     assert "Rejected texts are false on purpose." in card
