@@ -15,6 +15,7 @@ from ostensive.chat.access import TeacherSettings
 from ostensive.chat.pictures import presentable, shrunk
 from ostensive.chat.records import Chat, Conversation, Exchange, Sampling
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
+from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.images.loader import ImageLoader
 from ostensive.records import NO_SPEND, ImageRecord, Record, Spend
@@ -34,6 +35,14 @@ RecordT = TypeVar("RecordT", bound=Record)
 def request_seed(*parts: object) -> int:
     """A seed for what `parts` (JSON values) name: 31 bits, since servers differ in how large a seed they take."""
     return int(fingerprint(list(parts))[:8], 16) & 0x7FFFFFFF
+
+
+def check_sees(teacher: TeacherSettings, recipe: str) -> None:
+    """Raises `SettingsError` for a teacher that is not to see, in a recipe whose requests are about the picture."""
+    if teacher.sees_image is False:
+        raise SettingsError(
+            f"teacher.sees_image: false, but {recipe} asks about pictures and has no words in their place; leave it out"
+        )
 
 
 def sampling_of(teacher: TeacherSettings, seed: int, *, draw: int = 0) -> Sampling:

@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, Self  # Any: JSON values
 
-from builders.asking import IMAGES_AT_ONCE, UNREADABLE, Asker, Gathered, open_asker, request_seed, sampling_of
+from builders.asking import (
+    IMAGES_AT_ONCE,
+    UNREADABLE,
+    Asker,
+    Gathered,
+    check_sees,
+    open_asker,
+    request_seed,
+    sampling_of,
+)
 from builders.explanations.concepts import NO_LIST, load_concepts
 from builders.explanations.labels import plain_label
 from builders.explanations.records import Described
@@ -60,6 +69,7 @@ class DescribeStage(Stage[ImageRecord, Described]):
 
     def __init__(self, settings: ExplanationsSettings, *, teacher: TeacherSettings, script: Script, seed: int) -> None:
         """Stores and validates; raises `SettingsError` for prompts or a list of concepts that cannot be used."""
+        check_sees(teacher, "explanations")
         self._settings, self._teacher, self._script, self._seed = settings, teacher, script, seed
         self._concepts = None if settings.concepts is None else load_concepts(settings.concepts)
         prompts = load_prompts(settings.prompt_set, prompt_sets(), required=[f"{_PREFIX}1"], variables=PROMPT_VALUES)

@@ -12,7 +12,16 @@ from typing import Any, Final, Self  # Any: JSON values of any depth
 
 import PIL.Image
 
-from builders.asking import IMAGES_AT_ONCE, UNREADABLE, Asker, Gathered, open_asker, request_seed, sampling_of
+from builders.asking import (
+    IMAGES_AT_ONCE,
+    UNREADABLE,
+    Asker,
+    Gathered,
+    check_sees,
+    open_asker,
+    request_seed,
+    sampling_of,
+)
 from builders.preferences.corrupting import Corrupted, change_of, corrupted
 from builders.preferences.planning import CAPTION, DESCRIBE, IMAGINE, PairPlan, other_image, plan_pairs
 from builders.preferences.records import PreferencePair
@@ -57,6 +66,7 @@ class PairsStage(Stage[ImageRecord, PreferencePair]):
 
     def __init__(self, settings: PreferencesSettings, *, teacher: TeacherSettings, script: Script, seed: int) -> None:
         """Stores and validates; raises `SettingsError` for prompts that cannot be used."""
+        check_sees(teacher, "preferences")
         self._settings = settings
         self._teacher = teacher
         self._script = script

@@ -12,7 +12,16 @@ from typing import Any, Final, Self  # Any: JSON values of any depth
 
 import PIL.Image
 
-from builders.asking import IMAGES_AT_ONCE, UNREADABLE, Asker, Gathered, open_asker, request_seed, sampling_of
+from builders.asking import (
+    IMAGES_AT_ONCE,
+    UNREADABLE,
+    Asker,
+    Gathered,
+    check_sees,
+    open_asker,
+    request_seed,
+    sampling_of,
+)
 from builders.rationales.items import NO_QUESTION, Item, LostItem, items_of
 from builders.rationales.records import Rationale
 from builders.rationales.replies import read_reply
@@ -65,6 +74,7 @@ class RationalesStage(Stage[ImageRecord, Rationale]):
         rounds: RoundSettings = FIRST_ROUND,
     ) -> None:
         """Stores and validates; raises `SettingsError` for prompts that cannot be used."""
+        check_sees(teacher, "rationales")
         self._settings = settings
         self._round, self._inherited = rounds.number, Inherited(rounds, Rationale)
         self._teacher = teacher
