@@ -34,6 +34,8 @@ from ostensive.chat.served import ServedChat
 from ostensive.models.generator import Generator
 from ostensive.models.generator_settings import GeneratorSettings
 
+pytestmark = pytest.mark.slow
+
 MODEL = "smolvlm"
 GREEDY = Sampling(temperature=0.0, max_tokens=8)
 MANY = 40

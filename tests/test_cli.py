@@ -121,7 +121,7 @@ def test_recipes_are_listed_shown_copied_and_described(tmp_path: Path) -> None:
     assert call("recipes", "list").stdout.startswith("localized     Questions, answers and rationales")
     assert yaml.safe_load(call("recipes", "show", "localized").stdout)["recipe"] == "localized"
     full = yaml.safe_load(call("recipes", "show", "localized", "--full").stdout)
-    assert full["teacher"] == {"kind": "scripted", "error_rate": 0.0}
+    assert full["teacher"] == {"kind": "scripted", "sees_image": None, "error_rate": 0.0}
     assert full["corpus"]["license"] == "YOURS", "which no build takes"
     copied = call("recipes", "copy", "localized", tmp_path)
     assert copied.stdout.strip() == str(tmp_path / "localized.yaml")
@@ -137,7 +137,8 @@ def test_recipes_are_listed_shown_copied_and_described(tmp_path: Path) -> None:
     [
         (
             ["build", "localised"],
-            "localised: neither a recipe (localized) nor a YAML file; did you mean localized?",
+            "localised: neither a recipe (localized, rationales, preferences, explanations) nor a YAML file; did you"
+            " mean localized?",
         ),
         (
             ["build", "localized"],

@@ -300,7 +300,7 @@ def test_the_command(tmp_path: Path) -> None:
     (need,) = json.loads(lacking.stdout)["needs"]
     assert need["problem"] == f"there is no folder {tmp_path}/x"
     assert need["settings"] == ["dedupe"]
-    with pytest.raises(SettingsError, match=r"^nothing: neither a recipe \(localized\) nor"):
+    with pytest.raises(SettingsError, match=r"^nothing: neither a recipe \(localized, .*, explanations\) nor"):
         doctor("nothing", options=options())
 
 

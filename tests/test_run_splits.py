@@ -180,6 +180,7 @@ KILLS = {("summarise", 2): (1, 0, 0), ("decide", 1): (3, 0, 0), ("apply", 1): (3
 """The call of a step before which the process is killed, and the summaries, decisions and partitions that are there."""
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_between_summary_decision_and_apply_goes_on(tmp_path: Path) -> None:
     images, whole = write_scenes(tmp_path / "images", 8), RunFolder(tmp_path / "whole")
     build(whole, images, SplitStage(SHARES, 0))

@@ -1,0 +1,199 @@
+"""The self-teaching recipes in the microworld, by a tiny model that teaches itself, judged by the oracle.
+
+    python benchmarks/self_teaching.py [--scenes 100] [--only preferences|rationales|explanations]
+
+- `preferences`: the share of false sentences, and the hallucinated things a description, in the chosen side and in the
+  rejected one, for each corruption. The tiny model knows one description prompt, so that both sides are asked for with
+  it, and no side can be asked to imagine things.
+- `rationales`: of what is asked why an answer is right, the share that is true of the scene.
+- `explanations`: of the concepts that are selected for an image, the share that is visible in it, beside as many
+  drawn at random, for 3, 10 and 30 descriptions an image.
+
+Intervals are Wilson's, 95 %. Scenes have seeds that no model was trained on.
+"""
+
+import argparse
+import json
+import random
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import ostensive
+from builders.explanations.comparing import SELECTED
+from builders.explanations.records import Selected
+from builders.localized.records import Qar
+from builders.preferences.records import PreferencePair
+from builders.rationales.records import Rationale
+from microworld import findings
+from microworld.findings import Finding
+from microworld.folder import CONCEPTS_NAME, LABELS_NAME, read_specimens, read_truth, write_scenes, write_specimens
+from microworld.grade import wilson
+from microworld.oracle import judge_qar, judge_text
+from microworld.questions import ask
+from microworld.scenes import Scene
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
+
+FIRST_SEED = 600_000
+TEACHER = (
+    "teacher.kind=self",
+    "teacher.model=microworld:vlm-base",
+    "teacher.max_tokens=60",
+    "teacher.batch_size=64",
+    "corpus.license=cc0-1.0",
+    "corpus.source=Rendered scenes of the microworld.",
+)
+CORRUPTIONS = ("resize", "colour", "blur", "crop", "noise", "swap")
+TOPICS = ("colour", "shape", "existence", "place", "pattern", "size")
+INVENTED = frozenset({findings.NO_SUCH_THING, findings.NOT_THERE})
+
+
+def build(recipe: str, images: Path, out: Path, settings: Iterable[str], annotations: Path | None = None) -> RunFolder:
+    options = ostensive.BuildOptions(profile="microworld", settings=[*TEACHER, *settings], annotations=annotations)
+    ostensive.build(recipe, images=images, out=out, options=options)
+    return RunFolder(out)
+
+
+def prompt_set(folder: Path, templates: Mapping[str, str]) -> Path:
+    folder.mkdir()
+    for name, text in templates.items():
+        (folder / f"{name}.j2").write_text(text)
+    return folder
+
+
+def share(hits: int, total: int) -> str:
+    if not total:
+        return "none"
+    interval = wilson(hits, total)
+    return f"{hits / total:.1%} ({interval.low:.1%} to {interval.high:.1%}) of {total:,}"
+
+
+def sentence_findings(text: str, scene: Scene) -> list[Finding]:
+    return [judge_text(f"{one.strip()} .", scene) for one in text.split(".") if one.strip()]
+
+
+def side(texts: Iterable[tuple[str, Scene]]) -> str:
+    found = [sentence_findings(text, scene) for text, scene in texts]
+    flat = [finding for one in found for finding in one if finding.decided]
+    invented = sum(finding.is_false and finding.reason in INVENTED for finding in flat)
+    false = sum(finding.is_false for finding in flat)
+    return f"{share(false, len(flat))} false; {invented / max(1, len(found)):.2f} hallucinated things a description"
+
+
+def preferences(folder: Path, scenes: int) -> None:
+    images = folder / "scenes"
+    write_scenes(images, scenes, first_seed=FIRST_SEED)
+    truth = read_truth(images)
+    prompts = prompt_set(folder / "describe", dict.fromkeys(("describe", "caption_1", "imagine_1"), "describe"))
+    for corruption in CORRUPTIONS:
+        run = build(
+            "preferences",
+            images,
+            folder / f"preferences-{corruption}",
+            [
+                f"preferences.prompt_set={prompts}",
+                f"preferences.corruptions=[{corruption}]",
+                "preferences.corruption_share=1",
+                "teacher.temperature=0.2",
+                "critics=[{kind: rules, limits: {chosen: {min_words: 1}, rejected: {min_words: 1}}}]",
+            ],
+        )
+        pairs = [pair for path in run.partition_paths("pairs") for pair in partitions.read_kept(path, PreferencePair)]
+        print(f"preferences, {corruption}: {len(pairs)} pairs")
+        for name in ("chosen", "rejected"):
+            print(f"  {name:<9}{side((getattr(pair, name), truth[pair.image_id]) for pair in pairs)}")
+
+
+def rationales(folder: Path, scenes: int) -> None:
+    images = folder / "asked"
+    write_scenes(images, scenes, first_seed=FIRST_SEED)
+    truth = read_truth(images)
+    rng = random.Random(0)
+    lines = []
+    for line in (images / "truth.jsonl").read_text("utf-8").splitlines():
+        made = json.loads(line)
+        for topic in rng.sample(TOPICS, 3):
+            asked = ask(truth[made["image_id"]], topic, rng)  # type: ignore[arg-type]  # one of the topics
+            if asked is not None:
+                lines.append({"file_name": made["file"], "question": asked.question, "answer": asked.answer})
+    questions = folder / "questions.jsonl"
+    questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    prompts = prompt_set(folder / "why", {"explain_why": "{{ question }} why ?"})
+    run = build(
+        "rationales",
+        images,
+        folder / "rationales",
+        [f"rationales.prompt_set={prompts}", "rationales.temperatures=[0.01, 0.3, 0.9]", "rationales.samples=2"],
+        questions,
+    )
+    rows = [row for path in run.partition_paths("candidates") for row in partitions.read_kept(path, Rationale)]
+    for temperature in (0.01, 0.3, 0.9):
+        found = [reason_finding(row, truth[row.image_id]) for row in rows if row.temperature == temperature]
+        decided = [finding for finding in found if finding.decided]
+        true = sum(finding.is_true for finding in decided)
+        print(f"rationales at {temperature}: true {share(true, len(decided))} that are decided, of {len(found)}")
+
+
+def reason_finding(row: Rationale, scene: Scene) -> Finding:
+    """Whether the reason is true; the tiny model says its own answer first, as it was trained to."""
+    reason = row.rationale.partition(". ")[2] or row.rationale
+    qar = Qar("", row.image_id, "descriptions", row.question, row.answer, reason, (), "", "", "")
+    return judge_qar(qar, (), scene).rationale
+
+
+def explanations(folder: Path, scenes: int) -> None:
+    images = folder / "specimens"
+    write_specimens(images, scenes, first_seed=FIRST_SEED)
+    specimens = read_specimens(images)
+    concepts: dict[str, list[str]] = json.loads((images / CONCEPTS_NAME).read_text("utf-8"))
+    prompts = prompt_set(
+        folder / "explain",
+        {
+            "describe_1": "describe",
+            "answer": "{{ query }} {{ label }} {{ concepts }}",
+            "label_only": "this is {{ label }}",
+        },
+    )
+    for draws in (3, 10, 30):
+        run = build(
+            "explanations",
+            images,
+            folder / f"explanations-{draws}",
+            [
+                f"explanations.prompt_set={prompts}",
+                f"explanations.concepts={images / CONCEPTS_NAME}",
+                f"explanations.draws={draws}",
+                "explanations.describe_max_tokens=60",
+                "explanations.answer_max_tokens=8",
+                "explanations.queries=1",
+                "annotations.columns={image: file}",
+            ],
+            images / LABELS_NAME,
+        )
+        rows = [row for path in run.partition_paths(SELECTED) for row in partitions.read_kept(path, Selected)]
+        hits = {"selected": 0, "at random": 0}
+        total, rng = 0, random.Random(0)
+        for row in rows:
+            visible = {concept.words for concept in specimens[row.image_id].standing("visible")}
+            drawn = rng.sample(concepts[row.label], len(row.concepts))
+            total += len(row.concepts)
+            hits["selected"] += sum(concept in visible for concept in row.concepts)
+            hits["at random"] += sum(concept in visible for concept in drawn)
+        for name, count in hits.items():
+            print(f"explanations, {draws} descriptions, {name}: visible {share(count, total)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=100)
+    parser.add_argument("--only", choices=("preferences", "rationales", "explanations"))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for part in (preferences, rationales, explanations):
+            if given.only in (None, part.__name__):
+                part(Path(folder), given.scenes)
+
+
+if __name__ == "__main__":
+    main()
