@@ -101,6 +101,7 @@ def uninterrupted(path: Path) -> list[list[str]]:
     return [[reply.text for reply in exchange.replies if isinstance(reply, Reply)] for exchange in exchanges]
 
 
+@pytest.mark.slow
 def test_three_kills(tmp_path: Path) -> None:
     kill_and_finish(tmp_path, kills=3, seed=1)
 

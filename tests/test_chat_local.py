@@ -104,6 +104,7 @@ def test_the_journal_answers_the_second_time(tmp_path: Path, folder: Path) -> No
     assert "sha256:" in json.dumps(requests)
 
 
+@pytest.mark.slow
 def test_the_key_holds_weights_messages_and_sampling(tmp_path: Path, folder: Path) -> None:
     other = tmp_path / "model"
     other.mkdir()

@@ -25,6 +25,7 @@ def start(run: Path) -> tuple[subprocess.Popen[str], str]:
     return process, process.stdout.readline().strip()
 
 
+@pytest.mark.slow
 def test_a_kill_loses_at_most_the_judgement_in_flight(tmp_path: Path) -> None:
     run = write_run(tmp_path, images=8).path
     rng = random.Random(3)

@@ -153,6 +153,7 @@ def test_every_family_verbalizes(
     assert len({said.narratives for said in kept}) == len(kept), "different images are told differently"
 
 
+@pytest.mark.slow
 def test_neither_batch_size_nor_order_nor_company_matters(
     rows: list[ImageRecord], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
