@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx2
+import pytest
 from annotated_run import write_run
 from page_client import PageClient
 
