@@ -7,23 +7,27 @@ only busy when it has much to do), and puts what comes back into `Gathered`, whi
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar  # Any: JSON values; a loss without a record is one of any record's
 
 import PIL.Image
 
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.pictures import presentable, shrunk
-from ostensive.chat.records import Chat, Conversation, Exchange, Sampling
+from ostensive.chat.records import Chat, Conversation, Exchange, NoReply, Reply, Sampling
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.images.loader import ImageLoader
+from ostensive.prompts import Prompts
 from ostensive.records import NO_SPEND, ImageRecord, Record, Spend
 from ostensive.run.services import Services
+from ostensive.settings import Settings
 from ostensive.stage import Dropped, Failed, Kept, Outcome
 from verbalizers.base import ImageFailure, Workers, open_workers
 
 UNREADABLE = "image cannot be read"
+TRUNCATED = "truncated reply"
+FILTERED = "filtered reply"
 MAX_SIDE_PX = 1024
 """Longest side of a picture that is shown to a teacher, in pixels: what it costs grows with it."""
 IMAGES_AT_ONCE = 32
@@ -54,6 +58,33 @@ def sampling_of(teacher: TeacherSettings, seed: int, *, draw: int = 0) -> Sampli
     if isinstance(teacher, ScriptedTeacherSettings):
         return replace(sampling, seed=request_seed(seed, draw) if draw else seed)
     return sampling
+
+
+def request_identity(
+    version: int, settings: Settings, *, prompts: Prompts, teacher: TeacherSettings, seed: int
+) -> dict[str, Any]:
+    """All that a stage's requests depend on, for its `identity`; `settings` are those of the recipe's own section.
+
+    A prompt set in a folder that is moved, or a copy of the built-in one, asks the same: its hash stands for it.
+    """
+    values = {name: value for name, value in settings.identity().items() if name != "prompt_set"}
+    return {
+        "version": version,
+        "settings": values,
+        "prompts": prompts.prompt_hash,
+        "teacher": teacher.reply_identity(),
+        "seed": seed,
+    }
+
+
+def whole_reply(reply: Reply | NoReply) -> Reply | Dropped[Any] | Failed[Any]:
+    """`reply` where there is one and it is whole, else how it is lost."""
+    if isinstance(reply, NoReply):
+        return Failed(reply.reason, reply.detail)
+    if reply.finish_reason == "stop":
+        return reply
+    reason = FILTERED if reply.finish_reason == "content_filter" else TRUNCATED
+    return Dropped(reason, f"finish reason {reply.finish_reason!r:.40}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ far, and nothing twice.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +23,7 @@ from ostensive.errors import SettingsError
 from ostensive.records import Candidate, Judged
 from ostensive.run import partitions
 from ostensive.run.build import finished_run
-from ostensive.run.folder import RunFolder, kept_records
+from ostensive.run.folder import RunFolder
 from ostensive.settings import Settings, validate
 from ostensive.user_paths import PathMark, shown_path
 from ostensive.yaml_text import read_yaml
@@ -87,45 +87,38 @@ class Inherited(Generic[CandidateT]):
 
     def __init__(self, settings: RoundSettings, candidate: type[CandidateT]) -> None:
         self._parent = None if settings.parent is None else Path(settings.parent)
-        self._candidate = candidate
         self._judged: Any = Judged[candidate]  # type: ignore[valid-type]  # known at run time
         self._paths: dict[str, Path] = {}
 
     @property
     def identity(self) -> Sequence[Any]:
-        """The partitions of the parent, whose names stand for what is in them; raises `SettingsError`."""
-        return [] if self._parent is None else [path.name for path in self._partitions()]
+        """What the parent kept, by its partitions' digests; raises `SettingsError` where it is no finished run."""
+        return [] if self._parent is None else [partitions.read_info(path).digest for path in self._partitions()]
 
     @contextmanager
     def opened(self) -> Iterator[Self]:
         """Itself, knowing where the rows of each image are."""
         if self._parent is not None:
             for path in self._partitions():
-                table = pq.ParquetFile(path).read(columns=["outcome", "candidate.image_id"])
-                kept = table.filter(pc.equal(table.column("outcome"), "kept")).column("candidate")
-                self._paths |= dict.fromkeys(pc.struct_field(kept, "image_id").to_pylist(), path)
+                self._paths |= dict.fromkeys(_kept_column(path, "image_id"), path)
+        self._kept = lru_cache(maxsize=_PARTITIONS_HELD)(self._read)
         try:
             yield self
         finally:
+            del self._kept  # so that it pickles again
             self._paths = {}
 
     def of(self, image_id: str) -> list[CandidateT]:
         """The rows of an image that fitted, in their order."""
         path = self._paths.get(image_id)
-        return [] if path is None else [row for row in self._rows(path) if row.image_id == image_id]
+        return [] if path is None else [row for row in self._kept(path) if row.image_id == image_id]
 
     def _partitions(self) -> list[Path]:
         assert self._parent is not None, "asked of a round that has a parent"
         return finished_run(self._parent).paths_of(self._judged)
 
-    def _rows(self, path: Path) -> tuple[CandidateT, ...]:
-        return _kept(path, self._candidate)
-
-
-@lru_cache(maxsize=_PARTITIONS_HELD)
-def _kept(path: Path, candidate: Any) -> tuple[Any, ...]:
-    """The candidates that a partition of judged rows keeps."""
-    return tuple(judged.candidate for judged in partitions.read_kept(path, Judged[candidate]))
+    def _read(self, path: Path) -> tuple[CandidateT, ...]:
+        return tuple(judged.candidate for judged in partitions.read_kept(path, self._judged))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +149,18 @@ class Growth:
         return f"{self.number}: {self.new:,} new rows beside {self.before:,} from before{grown}{advice}"
 
 
-def growth_of(run: RunFolder, settings: RoundSettings, candidate: type[Any]) -> Growth:
+def growth_of(run: RunFolder, settings: RoundSettings, candidate: Any) -> Growth:  # Any: a record class
     """What the round in `run` added, from the rows that it kept."""
-    rounds: Mapping[int, int] = Counter(row.candidate.round for row in kept_records(run, Judged[candidate]))  # type: ignore[valid-type, attr-defined]  # at run time
-    new = rounds.get(settings.number, 0)
-    return Growth(settings.number, new, sum(rounds.values()) - new, settings.stop_below)
+    rounds: Counter[int] = Counter()
+    for path in run.paths_of(Judged[candidate]):
+        rounds.update(_kept_column(path, "round"))
+    new = rounds[settings.number]
+    return Growth(settings.number, new, rounds.total() - new, settings.stop_below)
+
+
+def _kept_column(path: Path, name: str) -> list[Any]:  # Any: the values of a column
+    """One field of the candidates that a partition of judged rows keeps; nothing else of the file is read."""
+    table = pq.ParquetFile(path).read(columns=["outcome", f"candidate.{name}"])
+    kept = table.filter(pc.equal(table.column("outcome"), "kept")).column("candidate")
+    values: list[Any] = pc.struct_field(kept, name).to_pylist()
+    return values

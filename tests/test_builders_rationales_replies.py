@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.asking import FILTERED, TRUNCATED
 from builders.rationales.cleaning import clean
 from builders.rationales.items import NO_ANSWER, NO_QUESTION, REPEATED, Item, LostItem, answer_of, items_of
 from builders.rationales.jabber import (
@@ -18,7 +19,7 @@ from builders.rationales.jabber import (
     tokens_of,
     word_count,
 )
-from builders.rationales.replies import FILTERED, REASONS, TRUNCATED, Found, read_reply
+from builders.rationales.replies import REASONS, Found, read_reply
 from builders.rationales.settings import RationalesSettings
 from critics.lexicon import first_sentences, sentence_count
 from ostensive.records import Annotation

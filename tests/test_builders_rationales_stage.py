@@ -15,12 +15,11 @@ from PIL import Image
 from plain_services import journaled_services, plain_services
 
 import ostensive
-from builders.asking import UNREADABLE
+from builders.asking import FILTERED, TRUNCATED, UNREADABLE
 from builders.rationales.items import NO_ANSWER, NO_QUESTION, REPEATED
 from builders.rationales.jabber import FEW_LETTERS, REPEATS_ANSWER, REPEATS_ITSELF, REPEATS_QUESTION, TOO_SHORT
 from builders.rationales.recipe import KIND, RULES, RationalesRecipe, compared_text
 from builders.rationales.records import Rationale
-from builders.rationales.replies import FILTERED, TRUNCATED
 from builders.rationales.scripted import NOTHING_TO_SAY, make_script, seen_in
 from builders.rationales.settings import RationalesSettings
 from builders.rationales.stage import RationalesStage

@@ -10,12 +10,22 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final, Self  # Any: JSON values
 
-from builders.asking import IMAGES_AT_ONCE, UNREADABLE, Asker, Gathered, open_asker, request_seed, sampling_of
+from builders.asking import (
+    FILTERED,
+    IMAGES_AT_ONCE,
+    TRUNCATED,
+    UNREADABLE,
+    Asker,
+    Gathered,
+    open_asker,
+    request_seed,
+    sampling_of,
+    whole_reply,
+)
 from builders.explanations.describing import PROMPT_VALUES
 from builders.explanations.labels import aliases_of, names_label
 from builders.explanations.queries import Query, draw_queries, shipped_pools
 from builders.explanations.records import Explanation, QueryKind, Selected, Way
-from builders.explanations.replies import FILTERED, TRUNCATED, reply_of
 from builders.explanations.settings import ExplanationsSettings, prompt_sets
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.pictures import Picture
@@ -131,7 +141,7 @@ class AnswerStage(Stage[Selected, Explanation]):
 
     def _gather(self, gathered: Gathered[Explanation], asked: _Asked, exchange: Exchange) -> None:
         row, query = asked.row, asked.query
-        reply = reply_of(exchange)
+        reply = whole_reply(exchange.replies[0])
         gathered.pay(row.image_id, exchange)
         if not isinstance(reply, Reply):
             gathered.lose(row.image_id, reply)

@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import Any, Final, Self  # Any: JSON values
 
 from builders.asking import (
+    FILTERED,
     IMAGES_AT_ONCE,
+    TRUNCATED,
     UNREADABLE,
     Asker,
     Gathered,
@@ -18,11 +20,11 @@ from builders.asking import (
     open_asker,
     request_seed,
     sampling_of,
+    whole_reply,
 )
 from builders.explanations.concepts import NO_LIST, load_concepts
 from builders.explanations.labels import plain_label
 from builders.explanations.records import Described
-from builders.explanations.replies import FILTERED, TRUNCATED, reply_of
 from builders.explanations.settings import ExplanationsSettings, prompt_sets
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Conversation, Exchange, Message, Reply
@@ -153,7 +155,7 @@ class DescribeStage(Stage[ImageRecord, Described]):
 def _gather(gathered: Gathered[Described], image_id: str, label: str, exchanges: Sequence[Exchange]) -> None:
     descriptions: list[str] = []
     for exchange in exchanges:
-        found = reply_of(exchange)
+        found = whole_reply(exchange.replies[0])
         gathered.pay(image_id, exchange)
         if isinstance(found, Reply):
             descriptions.append(" ".join(found.text.split()))

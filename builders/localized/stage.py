@@ -12,7 +12,7 @@ from typing import Any, Final, Self  # Any: JSON values of any depth
 
 import PIL.Image
 
-from builders.asking import IMAGES_AT_ONCE, UNREADABLE, Asker, open_asker, request_seed
+from builders.asking import IMAGES_AT_ONCE, UNREADABLE, Asker, open_asker, request_identity, request_seed
 from builders.localized.context import context_text
 from builders.localized.records import Qar
 from builders.localized.settings import LocalizedSettings, Mode, prompt_sets
@@ -95,16 +95,9 @@ class CandidatesStage(Stage[Verbalization, Qar]):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        settings = self._settings.identity()
-        # A folder that is moved, or a copy of the built-in set, writes the same prompts: their hash says it all.
-        del settings["prompt_set"]
-        return {
-            "version": _STAGE_VERSION,
-            "settings": settings,
-            "prompts": self._prompt_hash,
-            "teacher": self._teacher.reply_identity(),
-            "seed": self._seed,
-        }
+        return request_identity(
+            _STAGE_VERSION, self._settings, prompts=self._prompts, teacher=self._teacher, seed=self._seed
+        )
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:

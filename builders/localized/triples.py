@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from builders.asking import FILTERED, TRUNCATED
 from builders.localized.parse import RawTriple, parse_reply
 from builders.localized.settings import Mode
 
@@ -27,8 +28,6 @@ REPEATED = "repeated triple"
 FEWER = "fewer triples than asked"
 MORE = "more triples than asked"
 NONE_IN_REPLY = "no triples in the reply"
-TRUNCATED = "truncated reply"
-FILTERED = "filtered reply"
 NO_REGIONS = "no regions"
 
 REASONS = (

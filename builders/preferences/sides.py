@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from builders.asking import FILTERED, TRUNCATED, whole_reply
 from builders.dedupe import comparable
 from builders.preferences.slots import has_slot
 from ostensive.chat.records import Exchange, NoReply, Reply
@@ -12,8 +13,6 @@ REJECTED: Final = "rejected"
 
 MISSING_CHOSEN = "missing chosen text"
 MISSING_REJECTED = "missing rejected text"
-TRUNCATED = "truncated reply"
-FILTERED = "filtered reply"
 SLOT = "image placeholder in the text"
 SAME = "both sides say the same"
 NO_OTHER = "no other image to swap with"
@@ -47,9 +46,9 @@ def read_sides(chosen: Exchange, rejected: Exchange) -> Sides | NoReply:
 
 def _fault(chosen: Reply, rejected: Reply) -> tuple[str, str]:
     for side, reply, missing in ((CHOSEN, chosen, MISSING_CHOSEN), (REJECTED, rejected, MISSING_REJECTED)):
-        if reply.finish_reason != "stop":
-            reason = FILTERED if reply.finish_reason == "content_filter" else TRUNCATED
-            return reason, f"{side}: finish reason {reply.finish_reason!r:.40}"
+        whole = whole_reply(reply)
+        if not isinstance(whole, Reply):
+            return whole.reason, f"{side}: {whole.detail}"
         if not any(character.isalnum() for character in reply.text):
             return missing, ""
         if has_slot(reply.text):

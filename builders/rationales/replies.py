@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
+from builders.asking import FILTERED, TRUNCATED
 from builders.rationales import items, jabber
 from builders.rationales.cleaning import clean
 from builders.rationales.settings import RationalesSettings
 
-TRUNCATED = "truncated reply"
-FILTERED = "filtered reply"
 REASONS = (
     items.NO_QUESTION,
     items.NO_ANSWER,

@@ -19,6 +19,7 @@ from builders.asking import (
     Gathered,
     check_sees,
     open_asker,
+    request_identity,
     request_seed,
     sampling_of,
 )
@@ -89,18 +90,10 @@ class RationalesStage(Stage[ImageRecord, Rationale]):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        settings = self._settings.identity()
-        # A folder that is moved, or a copy of the built-in set, writes the same prompts: their hash says it all.
-        del settings["prompt_set"]
-        return {
-            "version": _STAGE_VERSION,
-            "settings": settings,
-            "prompts": self._prompt_hash,
-            "teacher": self._teacher.reply_identity(),
-            "seed": self._seed,
-            "round": self._round,
-            "inherited": self._inherited.identity,
-        }
+        asked = request_identity(
+            _STAGE_VERSION, self._settings, prompts=self._prompts, teacher=self._teacher, seed=self._seed
+        )
+        return {**asked, "round": self._round, "inherited": self._inherited.identity}
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:
