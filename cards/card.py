@@ -203,7 +203,7 @@ def _info(form: PublicForm, manifest: CorpusManifest, *, with_image: bool) -> An
 def _summary(manifest: CorpusManifest, form: PublicForm) -> str:
     if not manifest.rows:
         return "This corpus is empty: no row was accepted. The tables below say where they were lost."
-    return f"{manifest.rows:,} rows about {manifest.images:,} images: {form.kind.title}. One row is a {form.kind.noun}."
+    return f"{manifest.rows:,} rows about {manifest.images:,} images: {form.kind.title}. One row is {form.kind.one}."
 
 
 def _recipe_sentence(facts: RunFacts) -> str:

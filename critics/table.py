@@ -91,7 +91,7 @@ def check_critics(critics: Sequence[CriticSettings], kind: RecipeKind) -> None:
     for critic in leaves(critics):
         if lacking := critic.lacking(kind):
             raise SettingsError(
-                f"critics: {critic.title} requires {lacking}; a {kind.noun} of the recipe {kind.name} has no such thing"
+                f"critics: {critic.title} requires {lacking}; {kind.one} of the recipe {kind.name} has no such thing"
                 f" (its texts are {', '.join(kind.parts)})"
             )
 

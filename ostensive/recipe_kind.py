@@ -65,6 +65,11 @@ class RecipeKind:
     demo_settings: tuple[str, ...] = ()
 
     @property
+    def one(self) -> str:
+        """One candidate with its article: "a triple", "an explanation"."""
+        return f"{'an' if self.noun[:1] in set('aeiou') else 'a'} {self.noun}"
+
+    @property
     def reads_annotations(self) -> bool:
         """Whether anything that came in beside images is of use to it, and so to the critics of its candidates."""
         return bool(self.annotations_required or self.annotations_optional)

@@ -283,6 +283,7 @@ def test_rows_that_stand_are_roots_whatever_they_are_like() -> None:
     assert {(one.place, one.root) for one in near_duplicates(row_ids, embeddings, settings)} == {(0, 1), (2, 1), (4, 3)}
     found = near_duplicates(row_ids, embeddings, settings, {0, 2, 4})
     assert {(one.place, one.root) for one in found} == {(1, 2), (3, 4)}, "the nearest of those that stand"
+    assert near_duplicates(["a", "b"], vectors(5.0, 5.0), settings, {0, 1}) == []
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +297,10 @@ def test_what_fitted_in_earlier_rounds_is_no_repeat_and_new_rows_are_repeats_of_
 
     # Both earlier ones are near each other: a round with another `max_distance` let both stand.
     rows = [of_round(2, "0", READING), of_round(0, "x", READING), of_round(1, "y", READING_REWORDED)]
-    rows += [of_round(2, "1", READING_REWORDED), of_round(2, "2", CALM)]
+    rows += [of_round(2, "1", READING_REWORDED), of_round(2, "2", CALM), of_round(1, "z", READING)]
     with DedupeStage(DedupeSettings(device="cpu"), KIND, round_number=2).opened(plain_services()) as later:
         outcomes = by_id(rows, later.process(rows, {}))
-    assert {row_id for row_id, outcome in outcomes.items() if isinstance(outcome, Kept)} == {"x", "y", "2"}
+    assert {row_id for row_id, outcome in outcomes.items() if isinstance(outcome, Kept)} == {"x", "y", "z", "2"}
     repeats = {row_id: outcome for row_id, outcome in outcomes.items() if isinstance(outcome, Dropped)}
     assert {row_id: (one.reason, one.detail) for row_id, one in repeats.items()} == {
         "0": ("repeats another candidate", "x"),

@@ -1,20 +1,28 @@
 """Rounds of real runs: what fitted before stands, nothing is lost, nothing is there twice, and growth is told."""
 
 import json
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from annotated_images import write_rows
 from drawing import write_scenes
 from hardship import call
 
 import ostensive
-from builders.rounds import Growth, RoundSettings
+from builders.rationales.records import Rationale
+from builders.rounds import Growth, Inherited, RoundSettings
 from ostensive.commands import api
 from ostensive.errors import SettingsError
+from ostensive.records import Judged
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
 
 SETTINGS = [
@@ -118,3 +126,23 @@ def test_json_has_the_same_figures(rounds: Path) -> None:
     figures = json.loads(done.stdout)["round"]
     assert figures["number"] == 1
     assert figures["share"] == pytest.approx(figures["new"] / figures["before"])
+
+
+def test_a_round_is_done_again_when_its_parent_keeps_other_rows_under_the_same_names(
+    rounds: Path, tmp_path: Path
+) -> None:
+    """As it does after `--retry-failed`: partitions are named by what they were made from."""
+    parent = shutil.copytree(rounds / "0", tmp_path / "0")
+    settings = RoundSettings(parent=str(parent), number=1)
+    before = Inherited(settings, Rationale).identity
+    path = RunFolder(parent).paths_of(Judged[Rationale])[0]
+    table, info = pq.read_table(path), partitions.read_info(path)
+    fewer = table.slice(1)
+    partitions.write(path, fewer, replace(info, digest=partitions.digest_of(fewer, Judged[Rationale])))
+    after = Inherited(settings, Rationale)
+    assert after.identity != before
+    assert list(after.identity[1:]) == list(before[1:])
+    kept = table.column("candidate").to_pylist()
+    with after.opened() as inherited:
+        rows = {row.row_id for image_id in {row["image_id"] for row in kept} for row in inherited.of(image_id)}
+    assert rows == {row["row_id"] for row in fewer.filter(pc.equal(fewer["outcome"], "kept"))["candidate"].to_pylist()}

@@ -222,5 +222,6 @@ def test_a_kind_says_what_the_house_needs(name: str) -> None:
     assert set(kind.judged_parts) <= set(kind.parts) <= set(fields)
     assert set(kind.field_notes) <= set(fields)
     assert kind.title
+    assert kind.one == {"explanations": "an explanation"}.get(name, f"a {kind.noun}")
     assert kind.method
     assert pickle.loads(pickle.dumps(kind)) == kind

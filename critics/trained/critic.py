@@ -37,7 +37,7 @@ class TrainedCritic(Critic[TrainedSettings]):
         self._file = read_critic(Path(settings.model))
         if self._file.parts != context.kind.parts:
             raise SettingsError(
-                f"{settings.model}: reads {', '.join(self._file.parts)}, and a {context.kind.noun} of the recipe"
+                f"{settings.model}: reads {', '.join(self._file.parts)}, and {context.kind.one} of the recipe"
                 f" {context.kind.name} has {', '.join(context.kind.parts)}; train one on labels of such"
             )
         self._scorer: Scorer | None = None
