@@ -1,4 +1,4 @@
-"""What the recipes share after their candidates are made: repeats go, critics score and judge.
+"""What the recipes share after their candidates are made: repeats go, critics score and judge, unanswerable items come.
 
 A recipe derives its settings from `FilteredRecipe` and ends its stages with `filtering_stages`.
 """
@@ -6,6 +6,7 @@ A recipe derives its settings from `FilteredRecipe` and ends its stages with `fi
 from pydantic import Field
 
 from builders.dedupe import DedupeSettings, DedupeStage
+from builders.unanswerable import UnanswerableSettings, UnanswerableStage
 from critics.critic import CriticContext
 from critics.rules import RulesSettings
 from critics.stage import ScoreStage, judge_stage
@@ -21,6 +22,7 @@ class FilteredRecipe(Recipe):
 
     dedupe: DedupeSettings = DedupeSettings()
     critics: tuple[CriticSettings, ...] = Field(default=(RulesSettings(),), min_length=1)
+    unanswerable: UnanswerableSettings = UnanswerableSettings()
 
     @property
     def chats(self) -> tuple[ChatSettings, ...]:
@@ -29,9 +31,14 @@ class FilteredRecipe(Recipe):
 
 
 def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind, *, round_number: int = 0) -> tuple[AnyStage, ...]:
-    """Dedupe, score, judge; rows of rounds before `round_number` count as no repeats."""
+    """Dedupe, score, judge, and add unanswerable items where some are asked for.
+
+    Rows of rounds before `round_number` count as no repeats. Raises `SettingsError` where the recipe cannot do a part.
+    """
+    asked = recipe.unanswerable.share > 0
     return (
         DedupeStage(recipe.dedupe, kind, round_number=round_number),
         ScoreStage(recipe.critics, CriticContext(kind, recipe.teacher, recipe.seed)),
         judge_stage(recipe.critics, kind.candidate),
+        *((UnanswerableStage(recipe.unanswerable, kind, recipe.seed),) if asked else ()),
     )

@@ -3,7 +3,7 @@
 Every round is a run folder of its own, and its recipe names the one before. What was kept there stands again among the
 candidates, under its own row id and with the number of the round that made it: it is never dropped as a repeat, a new
 row that repeats it is, and the critics of this round judge it like any other. So a run holds all that has fitted so
-far, and nothing twice.
+far, and nothing twice. Unanswerable items are no rows that fitted: each round makes its own.
 """
 
 from collections import Counter
@@ -38,6 +38,8 @@ class RoundCandidate(Candidate, Protocol):
 
     @property
     def round(self) -> int: ...
+    @property
+    def unanswerable(self) -> str: ...
 
 
 CandidateT = TypeVar("CandidateT", bound=RoundCandidate)
@@ -118,7 +120,8 @@ class Inherited(Generic[CandidateT]):
         return finished_run(self._parent).paths_of(self._judged)
 
     def _read(self, path: Path) -> tuple[CandidateT, ...]:
-        return tuple(judged.candidate for judged in partitions.read_kept(path, self._judged))
+        kept = (judged.candidate for judged in partitions.read_kept(path, self._judged))
+        return tuple(row for row in kept if not row.unanswerable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,8 @@ def growth_of(run: RunFolder, settings: RoundSettings, candidate: Any) -> Growth
     """What the round in `run` added, from the rows that it kept."""
     rounds: Counter[int] = Counter()
     for path in run.paths_of(Judged[candidate]):
-        rounds.update(_kept_column(path, "round"))
+        marks = _kept_column(path, "unanswerable")
+        rounds.update(made for made, mark in zip(_kept_column(path, "round"), marks, strict=True) if not mark)
     new = rounds[settings.number]
     return Growth(settings.number, new, rounds.total() - new, settings.stop_below)
 

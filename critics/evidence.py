@@ -126,11 +126,12 @@ def known_lines(known: ImageEvidence | None) -> list[str] | None:
     """
     if known is None or (known.verbalization is None and not known.annotations):
         return None
-    seen = [] if known.verbalization is None else [*_verbalization_lines(known.verbalization)]
+    seen = [] if known.verbalization is None else [*verbalization_lines(known.verbalization)]
     return [*seen, *(line for annotation in known.annotations for line in _annotation_lines(annotation))]
 
 
-def _verbalization_lines(known: Verbalization) -> Iterator[str]:
+def verbalization_lines(known: Verbalization) -> Iterator[str]:
+    """A verbalization line by line."""
     yield from known.concepts
     yield from known.narratives
     for region in known.regions:

@@ -6,7 +6,8 @@ kind is made of classes and functions of modules, so that it pickles.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any  # Any: a kind is typed by its own recipe and candidate, which nobody here knows
+from random import Random
+from typing import Any, Literal  # Any: a kind is typed by its own recipe and candidate, which nobody here knows
 
 from ostensive.chat.scripted import Script
 from ostensive.recipe import Recipe
@@ -22,6 +23,33 @@ class ShownText:
     name: str  # "question", "rationale", "caption"
     text: str
     mentions: tuple[int, ...] = NO_MENTIONS  # the regions that it mentions, in the order of first mention
+
+
+Swap = Literal["picture", "region"]
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """A candidate that is put where it does not hold, for an unanswerable item to be made of it."""
+
+    candidate: Any
+    host: Any  # a candidate of the picture it is put on; its own where it is put on another region
+    swapped: Swap
+    region: int | None  # the other region, in place of the one that it mentions
+    row_id: str  # of the item
+    draw: Random  # for wordings
+
+
+@dataclass(frozen=True, slots=True)
+class UnanswerableItems:
+    """How a recipe makes items whose answer is that it cannot be told, or is not there."""
+
+    asked: str  # the name of the text, among those that `shown` gives, that is put elsewhere
+    premise: Callable[[Any], tuple[str, ...]]  # stems of what a candidate takes to be there, empty for nothing
+    said: Callable[[Any], str]  # what a candidate says that holds of its own picture
+    make: Callable[[Misplaced], Any]  # the item: a candidate of its `row_id`, about the host's image
+    # Share of the premise that may be known of a picture on which the candidate still does not hold, 0-1.
+    max_known_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +72,7 @@ class RecipeKind:
     has_regions: bool = False  # whether texts may mention regions as `[k]`
 
     counted_fields: tuple[str, ...] = ()  # fields of the candidate by whose values the card counts rows
+    unanswerable: UnanswerableItems | None = None  # None where the recipe has no such items
 
     tasks: tuple[str, ...] = ("accept",)  # annotation tasks that suit its candidates, the usual one first
     views: tuple[str, ...] = ()  # training views: "messages", "preference", "llava", ...

@@ -12,7 +12,9 @@ from builders.explanations.describing import DescribeStage
 from builders.explanations.records import Explanation
 from builders.explanations.scripted import make_script
 from builders.explanations.settings import ExplanationsSettings
+from builders.explanations.unanswerable import ITEMS
 from builders.filtering import FilteredRecipe, filtering_stages
+from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
 from critics.rules import RulesSettings, TextLimits
 from critics.table import CriticSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
@@ -89,7 +91,8 @@ KIND: Final = RecipeKind(
     parts=("query", "answer"),
     judged_parts=("answer",),
     judging_question="Is the answer right for the image, and does it name only what can be seen?",
-    counted_fields=("way", "query_kind"),
+    counted_fields=("way", "query_kind", "unanswerable"),
+    unanswerable=ITEMS,
     tasks=("explanation",),
     views=("messages", "llava"),
     annotations_required=("label",),
@@ -106,6 +109,7 @@ KIND: Final = RecipeKind(
         " words for, is not selected; a selected concept may still not be in the picture.",
     ),
     field_notes={
+        "unanswerable": UNANSWERABLE_NOTE,
         "label": "the class of the image, as it came in",
         "query": "the question",
         "answer": "the answer, which names the label",

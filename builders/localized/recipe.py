@@ -11,6 +11,8 @@ from builders.localized.records import Qar
 from builders.localized.scripted import make_script
 from builders.localized.settings import LocalizedSettings
 from builders.localized.stage import CandidatesStage
+from builders.localized.unanswerable import ITEMS
+from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
 from ostensive.chat.access import ChatSettings
 from ostensive.chat.endpoint import ServedModelSettings, ServedTeacherSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
@@ -108,7 +110,8 @@ KIND: Final = RecipeKind(
     judged_parts=("answer", "rationale"),
     judging_question="Is the answer right for what is marked, and does the rationale justify it?",
     has_regions=True,
-    counted_fields=("mode",),
+    counted_fields=("mode", "unanswerable"),
+    unanswerable=ITEMS,
     tasks=("triple", "rating"),
     views=("messages", "llava", "lskd"),
     title="questions, answers and rationales about numbered regions",
@@ -123,6 +126,7 @@ KIND: Final = RecipeKind(
         "Regions come from a detector or a segmentation. A box may hold several things or a part of one.",
     ),
     field_notes={
+        "unanswerable": UNANSWERABLE_NOTE,
         "mode": "`ids` where regions are named by number, `descriptions` where by what they look like",
         "question": "what is asked",
         "answer": "the answer",

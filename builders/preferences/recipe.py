@@ -8,6 +8,8 @@ from builders.preferences.records import PreferencePair
 from builders.preferences.scripted import make_script
 from builders.preferences.settings import PreferencesSettings
 from builders.preferences.stage import PairsStage
+from builders.preferences.unanswerable import ITEMS
+from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind, ShownText
@@ -71,7 +73,8 @@ KIND: Final = RecipeKind(
     parts=("prompt", "chosen", "rejected"),
     judged_parts=("chosen",),
     judging_question="Is everything that the description says true of the image?",
-    counted_fields=("way",),
+    counted_fields=("way", "unanswerable"),
+    unanswerable=ITEMS,
     tasks=("preference",),
     views=("preference",),
     title="pairs of descriptions of images, one to be preferred and one spoilt on purpose",
@@ -88,6 +91,7 @@ KIND: Final = RecipeKind(
         " learn length along with truth.",
     ),
     field_notes={
+        "unanswerable": UNANSWERABLE_NOTE,
         "prompt": "a plain captioning prompt, the same for both sides; neither side was written to it word for word"
         " where it was asked to describe in detail or to make things up",
         "chosen": "the description to be preferred",

@@ -11,7 +11,9 @@ from builders.rationales.records import Rationale
 from builders.rationales.scripted import make_script
 from builders.rationales.settings import RationaleDedupeSettings, RationalesSettings
 from builders.rationales.stage import RationalesStage
+from builders.rationales.unanswerable import ITEMS
 from builders.rounds import RoundsRecipe
+from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
 from critics.rules import RulesSettings, TextLimits
 from critics.table import CriticSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
@@ -98,7 +100,8 @@ KIND: Final = RecipeKind(
     parts=("question", "answer", "rationale"),
     judged_parts=("rationale",),
     judging_question="Does the rationale say why the answer is right, and does it hold for what the image shows?",
-    counted_fields=("prompt", "temperature", "round"),
+    counted_fields=("prompt", "temperature", "round", "unanswerable"),
+    unanswerable=ITEMS,
     tasks=("rating", "triple"),
     views=("messages", "llava"),
     annotations_optional=("question", "answers", "choices", "label", "rationales"),
@@ -115,6 +118,7 @@ KIND: Final = RecipeKind(
         " wrong one that differs in one word is kept.",
     ),
     field_notes={
+        "unanswerable": UNANSWERABLE_NOTE,
         "annotation_id": "the item, beside the image, that question and answer are from",
         "question": "what is asked, as it came in",
         "answer": "the answer that is known to be right, as it came in",
