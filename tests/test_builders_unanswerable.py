@@ -3,13 +3,13 @@
 import pickle
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from annotated_images import write_rows
-from captions_recipe.recipe import KIND as CAPTIONS
 from drawing import write_scenes
 
 import ostensive
@@ -213,9 +213,9 @@ def test_a_description_of_another_picture_is_refused() -> None:
 
 def test_a_recipe_without_such_items_is_told() -> None:
     with pytest.raises(
-        SettingsError, match=r"unanswerable\.share: captions makes no unanswerable items; leave it at 0"
+        SettingsError, match=r"unanswerable\.share: localized makes no unanswerable items; leave it at 0"
     ):
-        UnanswerableStage(UnanswerableSettings(share=0.1), CAPTIONS, 0)
+        UnanswerableStage(UnanswerableSettings(share=0.1), replace(LOCALIZED, unanswerable=None), 0)
 
 
 def test_a_run_has_them_marked_and_counted_and_the_next_round_does_not_inherit_them(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ import typer.main
 import yaml
 from drawing import write_scenes
 
-from builders import asking, dedupe
+from builders import asking, dedupe, placing
 from builders.explanations import answering, comparing, describing
 from builders.explanations.settings import ExplanationsSettings
 from builders.localized import triples
@@ -36,6 +36,7 @@ from builders.rationales import replies as rationale_replies
 from builders.rationales.settings import RationalesSettings
 from builders.rounds import RoundSettings
 from builders.table import MODULES, load, recipe_kind
+from builders.unanswerable import UnanswerableSettings
 from cards.samples import IMAGE_UNPUBLISHABLE, IMAGE_UNREADABLE, ROWS_UNWRITABLE, PublicForm
 from critics import judge, rules
 from critics.table import CRITICS
@@ -67,6 +68,7 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "rationales": (RationalesSettings,),
     "preferences": (PreferencesSettings,),
     "rounds": (RoundSettings,),
+    "unanswerable": (UnanswerableSettings,),
     "explanations": (ExplanationsSettings,),
     "dedupe": (dedupe.DedupeSettings,),
     "corpus": (CorpusSettings,),
@@ -387,6 +389,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: explanations") == {
         *(*describing.REASONS, *answering.REASONS, asking.UNREADABLE, comparing.NOT_FINITE)
     }
+    assert names_in("reasons: unanswerable") == {placing.NO_PREMISE, placing.NO_PLACE}
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})
     assert names_in("reasons: judged") == rule_reasons()
