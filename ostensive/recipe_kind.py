@@ -6,6 +6,7 @@ kind is made of classes and functions of modules, so that it pickles.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any  # Any: a kind is typed by its own recipe and candidate, which nobody here knows
 
 from ostensive.chat.scripted import Script
@@ -22,6 +23,11 @@ class ShownText:
     name: str  # "question", "rationale", "caption"
     text: str
     mentions: tuple[int, ...] = NO_MENTIONS  # the regions that it mentions, in the order of first mention
+
+
+def no_notes(_run: Path) -> Sequence[str]:
+    """Of a recipe that has nothing to say of its runs."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,8 @@ class RecipeKind:
     )
     has_regions: bool = False  # whether texts may mention regions as `[k]`
 
+    # What a build has to say at its end besides its counts, a line each, from the run folder.
+    run_notes: Callable[[Path], Sequence[str]] = no_notes
     counted_fields: tuple[str, ...] = ()  # fields of the candidate by whose values the card counts rows
 
     tasks: tuple[str, ...] = ("accept",)  # annotation tasks that suit its candidates, the usual one first
