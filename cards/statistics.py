@@ -76,7 +76,8 @@ class StatisticsGatherer:
             self.words[text.name] += len(text.text.split())
         for name in self.kind.counted_fields:
             value = getattr(judged.candidate, name)
-            self.rows_by_field.setdefault(name, Counter())[NOT_GIVEN if value is None else str(value)] += 1
+            if value != "":  # a field that most rows have empty is a mark
+                self.rows_by_field.setdefault(name, Counter())[NOT_GIVEN if value is None else str(value)] += 1
         for judgement in judged.judgements:
             self.judgements[judgement.critic] += 1
             # Whole millionths, because a sum of floats depends on their order.

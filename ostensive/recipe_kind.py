@@ -6,6 +6,7 @@ kind is made of classes and functions of modules, so that it pickles.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any, Literal  # Any: a kind is typed by its own recipe and candidate, which nobody here knows
 
@@ -50,6 +51,9 @@ class UnanswerableItems:
     make: Callable[[Misplaced], Any]  # the item: a candidate of its `row_id`, about the host's image
     # Share of the premise that may be known of a picture on which the candidate still does not hold, 0-1.
     max_known_share: float = 0.0
+def no_notes(_run: Path) -> Sequence[str]:
+    """Of a recipe that has nothing to say of its runs."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,8 @@ class RecipeKind:
     )
     has_regions: bool = False  # whether texts may mention regions as `[k]`
 
+    # What a build has to say at its end besides its counts, a line each, from the run folder.
+    run_notes: Callable[[Path], Sequence[str]] = no_notes
     counted_fields: tuple[str, ...] = ()  # fields of the candidate by whose values the card counts rows
     unanswerable: UnanswerableItems | None = None  # None where the recipe has no such items
 

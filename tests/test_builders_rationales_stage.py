@@ -310,10 +310,7 @@ def test_what_rows_depend_on_is_in_the_identity(tmp_path: Path) -> None:
 
     copy = tmp_path / "mine"
     copy.mkdir()
-    for name in ("why", "because"):
-        text = (Path(ostensive.__file__).parent.parent / "builders/rationales/templates/rationales").joinpath(
-            f"explain_{name}.j2"
-        )
+    for text in (Path(ostensive.__file__).parent.parent / "builders/rationales/templates/rationales").iterdir():
         (copy / text.name).write_text(text.read_text("utf-8"), "utf-8")
     assert identity(SMALL.model_copy(update={"prompt_set": str(copy)})) == identity()
     (copy / "explain_why.j2").write_text("{{ question }} {{ answer }}", "utf-8")

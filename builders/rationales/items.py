@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ostensive.fingerprint import fingerprint
 from ostensive.records import Annotation
 
 NO_QUESTION = "no question"
@@ -47,6 +48,11 @@ def items_of(annotations: Sequence[Annotation], label_questions: Sequence[str] =
             else:
                 found.append(one)
     return found
+
+
+def key_of(item: Item) -> str:
+    """What an item is known by among those of its image: its question and its answer."""
+    return fingerprint([item.question, item.answer])[:16]
 
 
 def answer_of(answers: Sequence[str]) -> str:

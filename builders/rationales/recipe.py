@@ -9,6 +9,7 @@ from pydantic import Field
 from builders.filtering import filtering_stages
 from builders.rationales.records import Rationale
 from builders.rationales.scripted import make_script
+from builders.rationales.searching import search_notes, search_stages
 from builders.rationales.settings import RationaleDedupeSettings, RationalesSettings
 from builders.rationales.stage import RationalesStage
 from builders.rationales.unanswerable import ITEMS
@@ -55,11 +56,13 @@ def script_of(recipe: Recipe) -> Script:
 
 
 def make_stages(recipe: RationalesRecipe) -> Sequence[AnyStage]:
-    """Ask the teacher, filter."""
-    stage = RationalesStage(
-        recipe.rationales, teacher=recipe.teacher, script=script_of(recipe), seed=recipe.seed, rounds=recipe.rounds
+    """Search for prompts where that is asked for, ask the teacher, filter."""
+    settings, teacher, script, seed = recipe.rationales, recipe.teacher, script_of(recipe), recipe.seed
+    return (
+        *search_stages(settings, teacher=teacher, script=script, seed=seed),
+        RationalesStage(settings, teacher=teacher, script=script, seed=seed, rounds=recipe.rounds),
+        *filtering_stages(recipe, KIND, round_number=recipe.rounds.number),
     )
-    return (stage, *filtering_stages(recipe, KIND, round_number=recipe.rounds.number))
 
 
 def shown(candidate: Rationale) -> tuple[ShownText, ...]:
@@ -104,6 +107,7 @@ KIND: Final = RecipeKind(
     unanswerable=ITEMS,
     tasks=("rating", "triple"),
     views=("messages", "llava"),
+    run_notes=search_notes,
     annotations_optional=("question", "answers", "choices", "label", "rationales"),
     title="rationales for answers to questions about images",
     noun="rationale",

@@ -1,4 +1,4 @@
-"""The record that the builder writes and the critics judge."""
+"""The record that the builder writes and the critics judge, and what moves between the stages of a prompt search."""
 
 from dataclasses import dataclass
 
@@ -24,3 +24,62 @@ class Rationale:
     @property
     def record_id(self) -> str:
         return self.row_id
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Which items of an image the prompts are tried on, by `items.key_of`; of most images none."""
+
+    image_id: str
+    items: tuple[str, ...]
+
+    @property
+    def record_id(self) -> str:
+        return self.image_id
+
+    def __str__(self) -> str:
+        return f"{len(self.items)} items to try the prompts on"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of a prompt, in counts of replies; a request that brought no reply is none."""
+
+    prompt: str
+    replies: int = 0
+    candidates: int = 0  # of the replies
+    referenced: int = 0  # replies about items that have people's rationales
+    fitting: int = 0  # of those, candidates that are like enough to a reference
+    overlap_sum: float = 0.0  # of those, ROUGE-L to the nearest reference, 0 for what is no candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of each prompt on the sampled items of an image; `trials` are empty where there are none."""
+
+    image_id: str
+    items: tuple[str, ...]
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def record_id(self) -> str:
+        return self.image_id
+
+    def __str__(self) -> str:
+        return "; ".join(f"{trial.prompt}: {trial.candidates} of {trial.replies} replies" for trial in self.trials)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """The prompts that an image is asked with, those that the search kept, and the items that were tried."""
+
+    image_id: str
+    prompts: tuple[str, ...]
+    items: tuple[str, ...]
+
+    @property
+    def record_id(self) -> str:
+        return self.image_id
+
+    def __str__(self) -> str:
+        return f"asked with {', '.join(self.prompts)}"

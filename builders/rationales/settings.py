@@ -2,9 +2,9 @@
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from builders.dedupe import DedupeSettings
 from ostensive.settings import Settings
@@ -17,6 +17,21 @@ PROMPT_PREFIX = "explain_"
 def prompt_sets() -> Traversable:
     """The folder of the prompt sets that ship with the recipe."""
     return files("builders.rationales") / "templates"
+
+
+class PromptSearchSettings(Settings):
+    """The search for the prompts that suit a teacher (ILLUME, section 3.3): tried on a sample, the best are kept."""
+
+    sample: int = Field(default=0, ge=0, le=100_000)
+    """Items on which every prompt is tried, drawn from the whole run; 0 asks all prompts about everything, without a
+    search. The paper does not say how many it takes."""
+    keep: int = Field(default=1, ge=1)
+    """How many prompts are kept, the best ones. ILLUME: one, and two in the first round on ACT-X."""
+    samples: int = Field(default=1, ge=1, le=100)
+    """Rationales drawn for each tried item, prompt and temperature; at most `rationales.samples`. They are the first
+    draws of these, so that what is tried is paid once."""
+    min_overlap: float = Field(default=0.7, ge=0, le=1)
+    """ROUGE-L to the nearest of people's rationales from which on a reply counts as fitting, 0-1. ILLUME: 0.7."""
 
 
 class RationalesSettings(Settings):
@@ -34,6 +49,7 @@ class RationalesSettings(Settings):
     prompts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")], ...] = Field(default=("why",), min_length=1)
     """Explanation prompts: `why` is the template `explain_why.j2` of the set. Each is asked everything. ILLUME: one,
     and two in the first round on ACT-X."""
+    prompt_search: PromptSearchSettings = PromptSearchSettings()
     prompt_set: Annotated[str, PathMark(or_name="folder", names=("rationales",))] = "rationales"
     """A built-in prompt set, or a folder of your own templates; start from a copy of the built-in one."""
     label_questions: tuple[Annotated[str, Field(min_length=1)], ...] = ()
@@ -61,6 +77,17 @@ class RationalesSettings(Settings):
         if not all(question.strip() for question in value):
             raise ValueError("questions with words in them are expected")
         return value
+
+    @model_validator(mode="after")
+    def _something_to_search(self) -> Self:
+        search = self.prompt_search
+        if search.sample and search.keep >= len(self.prompts):
+            raise ValueError(
+                f"prompt_search keeps {search.keep} of {len(self.prompts)} prompts; name more in prompts, or keep fewer"
+            )
+        if search.sample and search.samples > self.samples:
+            raise ValueError(f"prompt_search.samples is at most samples, {self.samples}; it is {search.samples}")
+        return self
 
     @property
     def requests_an_item(self) -> int:

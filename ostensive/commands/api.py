@@ -61,6 +61,15 @@ def growth(out: Path | str) -> "Growth | None":
     return growth_of(run, recipe.rounds, recipe_kind(recipe.recipe).candidate)
 
 
+def run_notes(out: Path | str) -> list[str]:
+    """What the recipe of the run in `out` has to say of it, a line each; raises `SettingsError` where there is none."""
+    from builders.table import load, recipe_kind
+    from ostensive.run.folder import existing_run
+
+    run = existing_run(out)
+    return list(recipe_kind(load(str(run.recipe_path)).recipe).run_notes(run.path))
+
+
 def rebuild(
     out: Path | str,
     *,

@@ -55,7 +55,7 @@ def total_spend(stages: Sequence[StageSummary]) -> Spend:
     return sum((stage.spend for stage in stages), Spend())
 
 
-def corpus_lines(corpus: "Corpus", grown: "Growth | None" = None) -> Iterator[str]:
+def corpus_lines(corpus: "Corpus", grown: "Growth | None" = None, notes: Sequence[str] = ()) -> Iterator[str]:
     """What a build has to say at its end."""
     yield from stage_table(corpus.stages)
     yield ""
@@ -64,6 +64,8 @@ def corpus_lines(corpus: "Corpus", grown: "Growth | None" = None) -> Iterator[st
     yield f"corpus      {rows} about {images}"
     if grown is not None and grown.number > 0:
         yield f"round       {grown.line()}"
+    for number, note in enumerate(notes):
+        yield f"{'' if number else 'found':<12}{note}"
     yield f"teacher     {spend_line(total_spend(corpus.stages))}"
     if corpus.row_count == 0:
         yield "empty       no row was accepted; the reasons are above"
@@ -73,10 +75,11 @@ def corpus_lines(corpus: "Corpus", grown: "Growth | None" = None) -> Iterator[st
     yield f"rows        {shown_path(corpus.path / 'rows')}"
 
 
-def corpus_values(corpus: "Corpus", grown: "Growth | None" = None) -> dict[str, Any]:
+def corpus_values(corpus: "Corpus", grown: "Growth | None" = None, notes: Sequence[str] = ()) -> dict[str, Any]:
     """The same for programs."""
     return {
         **({} if grown is None else {"round": asdict(grown) | {"share": grown.share, "is_enough": grown.is_enough}}),
+        **({"notes": list(notes)} if notes else {}),
         "corpus": str(corpus.path),
         "rows": corpus.row_count,
         "images": corpus.image_count,

@@ -40,13 +40,13 @@ def print_lines(lines: Iterable[str]) -> None:
 def corpus_shown(out: Path, as_json: bool) -> Iterator[None]:
     """Shows the corpus that the block makes in `out`; also one that a budget or failed rows made smaller than meant."""
     from cards.reading import read_corpus
-    from ostensive.commands.api import growth
+    from ostensive.commands.api import growth, run_notes
     from ostensive.commands.show import corpus_lines, corpus_values, to_json
     from ostensive.run.folder import RunFolder
 
     def show() -> None:
-        corpus, grown = read_corpus(RunFolder(out)), growth(out)
-        print_lines([to_json(corpus_values(corpus, grown))] if as_json else corpus_lines(corpus, grown))
+        corpus, grown, notes = read_corpus(RunFolder(out)), growth(out), run_notes(out)
+        print_lines([to_json(corpus_values(corpus, grown, notes))] if as_json else corpus_lines(corpus, grown, notes))
 
     try:
         yield
