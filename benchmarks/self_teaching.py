@@ -1,11 +1,13 @@
 """The self-teaching recipes in the microworld, by a tiny model that teaches itself, judged by the oracle.
 
-    python benchmarks/self_teaching.py [--scenes 100] [--only preferences|rationales|explanations]
+    python benchmarks/self_teaching.py [--scenes 100] [--only preferences|rationales|search|explanations]
 
 - `preferences`: the share of false sentences, and the hallucinated things a description, in the chosen side and in the
   rejected one, for each corruption. The tiny model knows one description prompt, so that both sides are asked for with
   it, and no side can be asked to imagine things.
 - `rationales`: of what is asked why an answer is right, the share that is true of the scene.
+- `search`: of all replies, the share that fits a reference, which is a visible reason of the oracle's, and the share
+  that is true, when every prompt is asked of everything, and with a prompt search on a sample.
 - `explanations`: of the concepts that are selected for an image, the share that is visible in it, beside as many
   drawn at random, for 3, 10 and 30 descriptions an image.
 
@@ -25,13 +27,15 @@ from builders.explanations.records import Selected
 from builders.localized.records import Qar
 from builders.preferences.records import PreferencePair
 from builders.rationales.records import Rationale
+from builders.rationales.searching import search_notes
 from microworld import findings
 from microworld.findings import Finding
 from microworld.folder import CONCEPTS_NAME, LABELS_NAME, read_specimens, read_truth, write_scenes, write_specimens
 from microworld.grade import wilson
 from microworld.oracle import judge_qar, judge_text
-from microworld.questions import ask
+from microworld.questions import ask, reason
 from microworld.scenes import Scene
+from ostensive.records import Scored
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 
@@ -46,6 +50,12 @@ TEACHER = (
 )
 CORRUPTIONS = ("resize", "colour", "blur", "crop", "noise", "swap")
 TOPICS = ("colour", "shape", "existence", "place", "pattern", "size")
+SEARCHED = {
+    "because": "{{ question }} because",
+    "plain": "{{ question }}",
+    "told": "{{ answer }} . why ?",
+    "why": "{{ question }} why ?",
+}
 INVENTED = frozenset({findings.NO_SUCH_THING, findings.NOT_THERE})
 
 
@@ -142,6 +152,41 @@ def reason_finding(row: Rationale, scene: Scene) -> Finding:
     return judge_qar(qar, (), scene).rationale
 
 
+def search(folder: Path, scenes: int) -> None:
+    images = folder / "reasoned"
+    write_scenes(images, scenes, first_seed=FIRST_SEED)
+    truth, rng, lines = read_truth(images), random.Random(0), []
+    for line in (images / "truth.jsonl").read_text("utf-8").splitlines():
+        made = json.loads(line)
+        for topic in TOPICS:
+            known = reason(truth[made["image_id"]], topic, rng)  # type: ignore[arg-type]  # one of the topics
+            if known is not None:
+                asked = {"question": known.asked.question, "answer": known.asked.answer}
+                lines.append({"file_name": made["file"], **asked, "rationales": [known.rationale.text]})
+    questions = folder / "reasoned.jsonl"
+    questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    prompts = prompt_set(folder / "search", {f"explain_{name}": text for name, text in SEARCHED.items()})
+    settings = [
+        f"rationales.prompt_set={prompts}",
+        f"rationales.prompts=[{', '.join(SEARCHED)}]",
+        "rationales.temperatures=[0.01, 0.3]",
+        "rationales.samples=1",
+        "critics=[{kind: overlap}]",
+    ]
+    for name, own in (("every prompt", []), ("prompt search", ["rationales.prompt_search={sample: 40}"])):
+        run = build("rationales", images, folder / name.replace(" ", "-"), [*settings, *own], questions)
+        replies = sum(info.summary.rows for info in run.infos("candidates"))
+        rows = [row for path in run.partition_paths("candidates") for row in partitions.read_kept(path, Rationale)]
+        fitting = [
+            row for path in run.partition_paths("scored") for row in partitions.read_kept(path, Scored[Rationale])
+        ]
+        fits = sum(row.scores[0].accept_probability >= 0.7 for row in fitting)
+        true = sum(reason_finding(row, truth[row.image_id]).is_true for row in rows)
+        print(f"search, {name}: of {replies} replies fitting {share(fits, replies)}, true {share(true, replies)}")
+        for note in search_notes(run.path):
+            print(f"  {note}")
+
+
 def explanations(folder: Path, scenes: int) -> None:
     images = folder / "specimens"
     write_specimens(images, scenes, first_seed=FIRST_SEED)
@@ -187,10 +232,10 @@ def explanations(folder: Path, scenes: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=100)
-    parser.add_argument("--only", choices=("preferences", "rationales", "explanations"))
+    parser.add_argument("--only", choices=("preferences", "rationales", "search", "explanations"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for part in (preferences, rationales, explanations):
+        for part in (preferences, rationales, search, explanations):
             if given.only in (None, part.__name__):
                 part(Path(folder), given.scenes)
 

@@ -51,6 +51,8 @@ class UnanswerableItems:
     make: Callable[[Misplaced], Any]  # the item: a candidate of its `row_id`, about the host's image
     # Share of the premise that may be known of a picture on which the candidate still does not hold, 0-1.
     max_known_share: float = 0.0
+
+
 def no_notes(_run: Path) -> Sequence[str]:
     """Of a recipe that has nothing to say of its runs."""
     return ()

@@ -164,6 +164,7 @@ def expected_row(row: Judged[Qar]) -> dict[str, Any]:
         "teacher": "scripted|1",
         "prompt_hash": "p" * 64,
         "request_key": found.request_key,
+        "unanswerable": "",
         "judgements": [
             {
                 "critic": each.critic,
