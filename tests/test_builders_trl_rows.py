@@ -35,7 +35,7 @@ def stored(rows: list[dict[str, Any]], folder: Path) -> Any:
 def pair(place: int) -> PreferencePair:
     return PreferencePair(
         f"p{place}", f"i{place}", NOUNS[0], NOUNS[1 + place], f"{NOUNS[3 + place]} {NOUNS[5]}", "imagined", "",
-        "imagine_1", "t", "h", "k", "r",
+        "imagine_1", "t", "h", "k", "r", 0,
     )  # fmt: skip
 
 
