@@ -62,6 +62,10 @@ class RoundSettings(Settings):
         return self
 
 
+FIRST_ROUND: Final = RoundSettings()
+"""Of a run without a parent."""
+
+
 class RoundsRecipe(FilteredRecipe):
     """A recipe that is carried out in rounds."""
 

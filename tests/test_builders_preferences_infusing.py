@@ -103,7 +103,7 @@ def pair(**changes: str) -> PreferencePair:
     texts = {"prompt": "What is it?", "chosen": "A cat's tail: long.", "rejected": "Rain.", **changes}
     lineage = dict.fromkeys(("row_id", "image_id", "way", "corruption", "hallucination_prompt", "teacher"), "x")
     keys = dict.fromkeys(("prompt_hash", "request_key", "rejected_request_key"), "k")
-    return PreferencePair(**texts, **lineage, **keys)
+    return PreferencePair(**texts, **lineage, **keys, round=0)
 
 
 def test_a_pair_as_it_is_trained_on() -> None:

@@ -125,6 +125,22 @@ def test_the_same_command_does_nothing_again(built: Built) -> None:
     assert {path: path.stat().st_mtime_ns for path in built.run.glob("pairs/*")} == before
 
 
+def test_a_second_round_keeps_what_fitted_and_tells_its_growth(built: Built, tmp_path: Path) -> None:
+    options = ostensive.BuildOptions(settings=[*SETTINGS, "seed=1"], parent=built.run)
+    ostensive.build("preferences", images=built.images, out=tmp_path / "run", options=options)
+    before, now = (
+        {row["row_id"]: row for row in ostensive.open_corpus(run).rows()} for run in (built.run, tmp_path / "run")
+    )
+    for row_id, row in before.items():
+        same = ("prompt", "chosen", "rejected", "round", "request_key", "rejected_request_key")
+        assert [now[row_id][name] for name in same] == [row[name] for name in same]
+    assert {row["round"] for row in before.values()} == {0}
+    assert {now[row_id]["round"] for row_id in now.keys() - before.keys()} == {1}
+    again = call("build", "preferences", "--images", built.images, "--out", tmp_path / "run", "--parent", built.run,
+                 *(word for one in (*SETTINGS, "seed=1") for word in ("--set", one))).stdout  # fmt: skip
+    assert f"1: {len(now) - len(before)} new rows beside {len(before)} from before" in again
+
+
 def test_estimate_counts_two_requests_a_pair(built: Built) -> None:
     arguments = ["--images", built.images, "--set", "preferences.pairs=2", "--json"]
     found = json.loads(call("estimate", "preferences", *arguments).stdout)

@@ -195,7 +195,7 @@ def test_a_label_is_asked_of_a_picture_with_another_one() -> None:
 
 def described(image_id: str, chosen: str) -> Judged[PreferencePair]:
     texts = "Describe.", chosen, "A zebra.", "corrupted", "blur 3", ""
-    return Judged(PreferencePair(f"{image_id}/row", image_id, *texts, *LINEAGE, "other"), ())
+    return Judged(PreferencePair(f"{image_id}/row", image_id, *texts, *LINEAGE, "other", 0), ())
 
 
 def test_a_description_of_another_picture_is_refused() -> None:

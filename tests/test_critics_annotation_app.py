@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import re
 import sqlite3
 import threading
 from collections import Counter
@@ -16,6 +17,7 @@ from PIL import Image
 
 from critics.annotation.access import HEADERS, MAX_FORM_BYTES, AccessControl
 from critics.annotation.app import MIN_SHARED_ITEMS, AnnotationSession
+from critics.annotation.assignment import is_swapped
 from critics.annotation.items import Item
 from critics.annotation.pictures import Pictures, read_subjects
 from critics.annotation.store import AnnotationStore
@@ -352,6 +354,8 @@ def test_every_task_has_its_page_and_its_guide(
     texts = tuple(ShownText(field, f"the {field} of [1]", (1,)) for field in fields)
     store.add_items([Item(name, "one", image_id, texts)])
     answers = {question.name: question.values[0] for question in task.questions}
+    first = is_swapped("one", "Ada")  # the place of the first side
+    said = answers if task.sides is None else dict.fromkeys(answers, ("left", "right")[first])
     with PageClient(serve()) as ada:
         ada.enter("Ada")
         assert f'href="/label/{name}"' in ada.page
@@ -362,7 +366,7 @@ def test_every_task_has_its_page_and_its_guide(
             assert f"<legend>{question.text}</legend>" in page
         assert page.count('type="radio"') == sum(len(question.options) for question in task.questions)
         assert page.count("<em>") >= len(task.questions), "the guide speaks of the answers"
-        assert ada.judge(name, **answers) == "one"
+        assert ada.judge(name, **said) == "one"
         assert ada.judge(name) == ""
     assert store.answers(name) == {"one": {"Ada": answers}}
 
@@ -380,8 +384,9 @@ def test_pairs_are_shown_in_the_order_that_is_stored(serve: Serve, store: Annota
             if not ada.item_id:
                 break
             left_first[ada.item_id] = page.index("FIRST TEXT") < page.index("SECOND TEXT")
-            # The left text is always the better one: the button on the left is the first of its question.
-            better = {name: page.split(f'name="{name}" value="')[1].split('"')[0] for name in criteria}
+            for name in criteria:
+                assert re.findall(rf'name="{name}" value="([^"]*)"', page) == ["left", "tie", "right"]
+            better = dict.fromkeys(criteria, "left")  # the left text is always the better one
             ada.send("/label/pairwise", item_id=ada.item_id, **better)
         standing = store.standing("pairwise")
         assert len(standing) == 6
@@ -390,6 +395,32 @@ def test_pairs_are_shown_in_the_order_that_is_stored(serve: Serve, store: Annota
             left = "first" if left_first[one.item.item_id] else "second"
             assert set(one.answers.values()) == {left}
             assert one.swapped != left_first[one.item.item_id]
+
+
+def test_the_source_of_a_page_does_not_tell_which_side_was_chosen(
+    serve: Serve, store: AnnotationStore, subjects: Pictures
+) -> None:
+    image_id = next(iter(subjects.subjects))
+    texts = (ShownText("prompt", "Say."), ShownText("chosen", "ONE TEXT"), ShownText("rejected", "ANOTHER TEXT"))
+    store.add_items([Item("preference", f"p{number}", image_id, texts) for number in range(6)])
+    telling = re.compile(r"confirm|swap|discard|chosen|rejected\b", re.IGNORECASE)
+    with PageClient(serve()) as ada:
+        ada.enter("Ada")
+        page, chosen_left = ada.get("/label/preference").text, {}
+        form = page[page.index('<dl class="texts') : page.index("</form>")]
+        assert not telling.search(form)
+        assert not telling.search(ada.get("/static/annotate.css").text)
+        refused = ada.send("/label/preference", item_id=ada.item_id, decision="confirm")
+        assert (refused.status_code, "one of left, tie, right is expected" in refused.text) == (422, True)
+        while page := ada.get("/label/preference").text:
+            if not ada.item_id:
+                break
+            chosen_left[ada.item_id] = page.index("ONE TEXT") < page.index("ANOTHER TEXT")
+            assert ada.send("/label/preference", item_id=ada.item_id, decision="right").status_code == 303
+    assert set(chosen_left.values()) == {True, False}
+    assert {one.item.item_id: one.answers["decision"] for one in store.standing("preference")} == {
+        item_id: "swap" if left else "confirm" for item_id, left in chosen_left.items()
+    }
 
 
 def test_two_annotators_saving_at_once_lose_nothing(serve: Serve, store: AnnotationStore) -> None:

@@ -99,12 +99,14 @@ def pair_item(number: int) -> Item:
 def test_sides_go_there_in_a_drawn_order_and_answers_come_back_as_what_they_mean() -> None:
     items = [pair_item(number) for number in range(12)]
     tasks = to_tasks(items, [], lambda _: "images/x.jpg")
-    swapped = {task["data"]["item_id"]: task["data"]["swapped"] for task in tasks}
+    swapped = {task["data"]["item_id"]: task["data"]["left"] == "REJECTED TEXT" for task in tasks}
     assert set(swapped.values()) == {True, False}
     for task in tasks:
         sides = ["CHOSEN TEXT", "REJECTED TEXT"]
-        assert [task["data"][name] for name in ("left", "right")] == sides[:: -1 if task["data"]["swapped"] else 1]
-        assert not {"chosen", "rejected"} & task["data"].keys()
+        assert [task["data"][name] for name in ("left", "right")] == sides[
+            :: -1 if swapped[task["data"]["item_id"]] else 1
+        ]
+        assert task["data"].keys() == {"image", "task", "item_id", "image_id", "prompt", "left", "right"}
         # Whoever labels there always takes the left text.
         task["annotations"] = [annotation(result=[{"from_name": "decision", "value": {"choices": ["Left"]}}])]
     found = from_tasks(tasks, {item.item_id: item for item in items}).judgements
@@ -112,6 +114,17 @@ def test_sides_go_there_in_a_drawn_order_and_answers_come_back_as_what_they_mean
         item_id: "swap" if turned else "confirm" for item_id, turned in swapped.items()
     }
     assert {one.item.item_id: one.swapped for one in found} == swapped
+
+
+def test_sides_that_are_not_those_of_the_item_are_left_out() -> None:
+    (task,) = to_tasks([pair_item(0)], [], lambda _: "images/x.jpg")
+    task["annotations"] = [annotation(result=[{"from_name": "decision", "value": {"choices": ["Left"]}}])]
+    task["data"]["left"] = "ANOTHER TEXT"
+    found = from_tasks([task], {"p0": pair_item(0)})
+    assert (found.judgements, found.left_out) == (
+        (),
+        ("task 1: its left and right are not the two sides of item 'p0'",),
+    )
 
 
 @pytest.mark.parametrize("decision", ["confirm", "discard", "swap"])

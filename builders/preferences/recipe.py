@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from builders.filtering import FilteredRecipe, filtering_stages
+from builders.filtering import filtering_stages
 from builders.preferences.records import PreferencePair
 from builders.preferences.scripted import make_script
 from builders.preferences.settings import PreferencesSettings
 from builders.preferences.stage import PairsStage
 from builders.preferences.unanswerable import ITEMS
+from builders.rounds import RoundsRecipe
 from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.recipe import Recipe
@@ -16,7 +17,7 @@ from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.stage import AnyStage
 
 
-class PreferencesRecipe(FilteredRecipe):
+class PreferencesRecipe(RoundsRecipe):
     """Pairs of descriptions, one to be preferred and one spoilt on purpose (STIC)."""
 
     recipe: Literal["preferences"]
@@ -31,8 +32,10 @@ def script_of(recipe: Recipe) -> Script:
 def make_stages(recipe: PreferencesRecipe) -> Sequence[AnyStage]:
     """Ask for both sides, filter."""
     return (
-        PairsStage(recipe.preferences, teacher=recipe.teacher, script=script_of(recipe), seed=recipe.seed),
-        *filtering_stages(recipe, KIND),
+        PairsStage(
+            recipe.preferences, teacher=recipe.teacher, script=script_of(recipe), seed=recipe.seed, rounds=recipe.rounds
+        ),
+        *filtering_stages(recipe, KIND, round_number=recipe.rounds.number),
     )
 
 
@@ -73,7 +76,7 @@ KIND: Final = RecipeKind(
     parts=("prompt", "chosen", "rejected"),
     judged_parts=("chosen",),
     judging_question="Is everything that the description says true of the image?",
-    counted_fields=("way", "unanswerable"),
+    counted_fields=("way", "round", "unanswerable"),
     unanswerable=ITEMS,
     tasks=("preference",),
     views=("preference",),
@@ -100,6 +103,7 @@ KIND: Final = RecipeKind(
         " a corrupted picture",
         "corruption": "what was done to that picture, with its numbers; the picture itself is not kept",
         "hallucination_prompt": "the template that asked for what is not there",
+        "round": "the round that made it, from 0",
         "rejected_request_key": "the journal's entry with the request for the rejected side",
     },
     package="builders.preferences",

@@ -22,6 +22,7 @@ class PreferencePair:
     prompt_hash: str  # of the prompt templates, see `ostensive.prompts`
     request_key: str  # of the journal's entry that holds the chosen side
     rejected_request_key: str  # and of the one that holds the rejected side
+    round: int  # that made it, from 0
     unanswerable: str = ""  # "picture" or "region" where it was put where it does not hold; else empty
 
     @property

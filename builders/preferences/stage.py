@@ -28,6 +28,7 @@ from builders.preferences.planning import CAPTION, DESCRIBE, IMAGINE, PairPlan, 
 from builders.preferences.records import PreferencePair
 from builders.preferences.settings import PreferencesSettings, prompt_sets
 from builders.preferences.sides import CHOSEN, NO_OTHER, REJECTED, TOO_LITTLE, Sides, read_sides
+from builders.rounds import FIRST_ROUND, Inherited, RoundSettings
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Conversation, Exchange, Message, NoReply
 from ostensive.chat.scripted import Script
@@ -65,10 +66,19 @@ class PairsStage(Stage[ImageRecord, PreferencePair]):
     partitions_at_once = 2
     images_at_once = IMAGES_AT_ONCE
 
-    def __init__(self, settings: PreferencesSettings, *, teacher: TeacherSettings, script: Script, seed: int) -> None:
+    def __init__(
+        self,
+        settings: PreferencesSettings,
+        *,
+        teacher: TeacherSettings,
+        script: Script,
+        seed: int,
+        rounds: RoundSettings = FIRST_ROUND,
+    ) -> None:
         """Stores and validates; raises `SettingsError` for prompts that cannot be used."""
         check_sees(teacher, "preferences")
         self._settings = settings
+        self._round, self._inherited = rounds.number, Inherited(rounds, PreferencePair)
         self._teacher = teacher
         self._script = script
         self._seed = seed
@@ -83,13 +93,14 @@ class PairsStage(Stage[ImageRecord, PreferencePair]):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        return request_identity(
+        asked = request_identity(
             _STAGE_VERSION, self._settings, prompts=self._prompts, teacher=self._teacher, seed=self._seed
         )
+        return {**asked, "round": self._round, "inherited": self._inherited.identity}
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:
-        with open_asker(self._teacher, self._script, services) as self._asker:
+        with open_asker(self._teacher, self._script, services) as self._asker, self._inherited.opened():
             yield self
         self._asker = None
 
@@ -99,6 +110,8 @@ class PairsStage(Stage[ImageRecord, PreferencePair]):
         gathered = Gathered[PreferencePair]()
         asked: list[_Request] = []
         for row in rows:
+            for earlier in self._inherited.of(row.image_id):
+                gathered.keep(earlier)
             for plan in plan_pairs(self._settings, self._prompts.names, seed=self._seed, image_id=row.image_id):
                 request = self._request(row.image_id, plan, pictures)
                 if isinstance(request, _Request):
@@ -174,4 +187,5 @@ class PairsStage(Stage[ImageRecord, PreferencePair]):
             prompt_hash=self._prompts.prompt_hash,
             request_key=keys[0],
             rejected_request_key=keys[1],
+            round=self._round,
         )

@@ -15,7 +15,7 @@ from builders.rationales.records import Prompted, Rationale
 from builders.rationales.replies import read_reply
 from builders.rationales.requests import Request, Requests
 from builders.rationales.settings import RationalesSettings
-from builders.rounds import Inherited, RoundSettings
+from builders.rounds import FIRST_ROUND, Inherited, RoundSettings
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Conversation, Exchange, NoReply
 from ostensive.chat.scripted import Script
@@ -27,7 +27,6 @@ from verbalizers.base import ImageFailure
 
 CANDIDATES: Final = "candidates"
 _STAGE_VERSION = 1
-FIRST_ROUND: Final = RoundSettings()
 Row = ImageRecord | Prompted
 """An image as it was taken in, or, after a prompt search, with the prompts that it is asked with."""
 

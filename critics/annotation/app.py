@@ -13,7 +13,7 @@ from critics.annotation.access import HEADERS, AccessControl, Refused, Visitor
 from critics.annotation.agreement import QuestionAgreement, task_agreement
 from critics.annotation.items import Item
 from critics.annotation.pictures import Pictures
-from critics.annotation.rendering import asked_question, make_templates, shown_texts, static_file
+from critics.annotation.rendering import make_templates, meant_answers, neutral, shown_texts, static_file
 from critics.annotation.store import AnnotationStore
 from critics.annotation.tasks import AnswerError, Task
 from ostensive.errors import StorageError
@@ -137,14 +137,16 @@ class _Page:
             size=size,
             selections=self._selections(item),
             texts=shown_texts(task, item, name),
-            questions=[asked_question(task, question, item, name) for question in task.questions],
+            questions=neutral(task).questions,
         )
 
     def judge(self, request: "Request") -> "Response":
         """Stores what an annotator says of an item."""
-        task, form = self._task(request), request.state.form
+        task, form, annotator = self._task(request), request.state.form, self._annotator(request)
+        item_id = form.get("item_id", "")
         try:
-            self._session.store.record(task.name, form.get("item_id", ""), self._annotator(request), form)
+            answers = meant_answers(task, item_id, annotator, form)
+            self._session.store.record(task.name, item_id, annotator, answers)
         except AnswerError as error:
             raise Refused(422, f"Not saved: {error}.") from error
         return _to(f"/label/{task.name}")

@@ -7,7 +7,7 @@ depending on how one exports (`foreign.py`). The format is that of its documenta
 annotated tasks"; the flattened JSON-MIN has one annotator a task.
 
 Where a task has two sides they go there as `left` and `right`, in an order that is drawn for each item: one config
-shows an item to all annotators alike. `swapped` in the data says how they stand, by which answers are told apart here.
+shows an item to all annotators alike. Nothing there says how they stand: their texts are compared with the item's own.
 """
 
 import json
@@ -31,7 +31,6 @@ from ostensive.fingerprint import canonical_json, fingerprint
 from ostensive.run import partitions
 
 _IMAGE: Final = "image"  # the name of the image in `data` and in the config
-_SWAPPED: Final = "swapped"  # in `data`: whether the second side of the item stands on the left
 _EVERYBODY: Final = "label studio"  # the annotator for whom the order of sides is drawn
 
 Json = dict[str, Any]
@@ -134,7 +133,6 @@ def to_tasks(items: Iterable[Item], standing: Iterable[Standing], image_address:
                 "task": item.task,
                 "item_id": item.item_id,
                 "image_id": item.image_id,
-                **({} if TASKS[item.task].sides is None else {_SWAPPED: is_swapped(item.item_id, _EVERYBODY)}),
                 **{text.name: text.text for text in shown_texts(TASKS[item.task], item, _EVERYBODY)},
             },
             "annotations": [_annotation(one) for one in by_item.get(item.item_id, [])],
@@ -165,7 +163,7 @@ def _choice(task: Task, item: Item, name: str, value: str) -> str:
     """What the config calls an answer: its value, or where there are sides the text of the option that gives it."""
     if task.sides is None:
         return value
-    (asked,) = (asked_question(task, one, item, _EVERYBODY) for one in task.questions if one.name == name)
+    (asked,) = (asked_question(task, one, item.item_id, _EVERYBODY) for one in task.questions if one.name == name)
     return next(option.text for option in asked.options if option.value == value)
 
 
@@ -212,7 +210,10 @@ def from_tasks(tasks: Sequence[Json], items: Mapping[str, Item]) -> Imported:
         if item is None:
             left_out.append(f"task {number}: its item_id is {item_id_of(task)!r}, which this run does not have")
             continue
-        swapped = TASKS[item.task].sides is not None and task["data"].get(_SWAPPED) is True
+        swapped = _stands_swapped(item, task["data"])
+        if swapped is None:
+            left_out.append(f"task {number}: its left and right are not the two sides of item {item.item_id!r:.60}")
+            continue
         annotations = task.get("annotations") or []
         if not isinstance(annotations, list):
             left_out.append(f"task {number}: its annotations are {annotations!r:.40}; a list is expected")
@@ -238,6 +239,17 @@ def item_id_of(task: Json) -> str | None:
     data = task.get("data")
     item_id = data.get("item_id", data.get("row_id")) if isinstance(data, dict) else None
     return item_id if isinstance(item_id, str) else None
+
+
+def _stands_swapped(item: Item, data: Json) -> bool | None:
+    """Whether the second side stands on the left; None where what stands there is not the item's."""
+    if (names := TASKS[item.task].sides) is None or not any(name in data for name in SIDE_NAMES):
+        return False
+    first, second = (item.text(name).text for name in names)
+    shown = tuple(data.get(name) for name in SIDE_NAMES)
+    if first == second:
+        return is_swapped(item.item_id, _EVERYBODY) if shown == (first, second) else None
+    return True if shown == (second, first) else False if shown == (first, second) else None
 
 
 def _given(task: Task, results: Iterable[Json], *, swapped: bool) -> Iterator[tuple[str, str]]:

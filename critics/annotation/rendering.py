@@ -5,13 +5,14 @@ through Jinja's escaping, in elements that keep their writing direction to thems
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from critics.annotation.assignment import is_swapped
 from critics.annotation.items import Item, spans_of
-from critics.annotation.tasks import SIDE_NAMES, Question, Task
+from critics.annotation.tasks import SIDE_NAMES, Question, Task, check_answers
 from ostensive.images.drawing import PALETTE, contrasting
 from ostensive.recipe_kind import ShownText
 
@@ -45,11 +46,36 @@ def shown_texts(task: Task, item: Item, annotator: str) -> list[ShownText]:
     return [*others, *(replace(item.text(side), name=name) for side, name in shown)]
 
 
-def asked_question(task: Task, question: Question, item: Item, annotator: str) -> Question:
+def asked_question(task: Task, question: Question, item_id: str, annotator: str) -> Question:
     """The question as it is put to this annotator: where the sides change places, so do the values behind them."""
-    if task.sides is None or not is_swapped(item.item_id, annotator):
+    if task.sides is None or not is_swapped(item_id, annotator):
         return question
     return question.turned
+
+
+def neutral(task: Task) -> Task:
+    """The task as a page holds it: where there are sides, the values are places and tell nothing of them."""
+    if task.sides is None:
+        return task
+    return replace(task, questions=tuple(_placed(question) for question in task.questions))
+
+
+def meant_answers(task: Task, item_id: str, annotator: str, given: Mapping[str, str]) -> Mapping[str, str]:
+    """What the values of a page mean, by the order in which it showed the sides; raises `AnswerError` for others."""
+    if task.sides is None:
+        return given
+    places = check_answers(neutral(task), given)
+    meant = {}
+    for question in task.questions:
+        asked = asked_question(task, question, item_id, annotator)
+        meant[question.name] = dict(zip(_placed(asked).values, asked.values, strict=True))[places[question.name]]
+    return meant
+
+
+def _placed(question: Question) -> Question:
+    return replace(
+        question, options=tuple(replace(option, value=option.text.casefold()) for option in question.options)
+    )
 
 
 def static_file(name: str) -> StaticFile:
