@@ -12,6 +12,7 @@ from critics.critic import Critic, CriticName, ScoringSettings
 from critics.evidence import EvidenceCritic, EvidenceSettings
 from critics.feedback import FeedbackCritic, FeedbackSettings
 from critics.judge import JudgeCritic, JudgeSettings
+from critics.margin import MarginCritic, MarginSettings
 from critics.overlap import OverlapCritic, OverlapSettings
 from critics.rules import RulesCritic, RulesSettings
 from critics.trained.critic import TrainedCritic
@@ -58,6 +59,7 @@ CRITICS: Final[Mapping[type[ScoringSettings], type[Critic[Any]]]] = {
     OverlapSettings: OverlapCritic,
     FeedbackSettings: FeedbackCritic,
     JudgeSettings: JudgeCritic,
+    MarginSettings: MarginCritic,
     EvidenceSettings: EvidenceCritic,
     TrainedSettings: TrainedCritic,
 }
@@ -67,6 +69,7 @@ CriticSettings = Annotated[
     | OverlapSettings
     | FeedbackSettings
     | JudgeSettings
+    | MarginSettings
     | EvidenceSettings
     | TrainedSettings
     | AllOfSettings
