@@ -3,7 +3,10 @@
 A recipe derives its settings from `FilteredRecipe` and ends its stages with `filtering_stages`.
 """
 
-from pydantic import Field
+from collections.abc import Mapping, Sequence
+from typing import Any  # Any: what YAML gives
+
+from pydantic import Field, field_validator
 
 from builders.dedupe import DedupeSettings, DedupeStage
 from builders.unanswerable import UnanswerableSettings, UnanswerableStage
@@ -24,10 +27,34 @@ class FilteredRecipe(Recipe):
     critics: tuple[CriticSettings, ...] = Field(default=(RulesSettings(),), min_length=1)
     unanswerable: UnanswerableSettings = UnanswerableSettings()
 
+    @field_validator("critics", mode="before")
+    @classmethod
+    def _rules_of_the_recipe(cls, given: Any) -> Any:
+        """Critics of kind `rules` begin with the rules that suit the recipe; what is given of them stands."""
+        default = cls.model_fields["critics"].default
+        own = next((one for one in default if isinstance(one, RulesSettings)), RulesSettings())
+        return _with_rules(given, own.model_dump(exclude_unset=True))
+
     @property
     def chats(self) -> tuple[ChatSettings, ...]:
         """The models of teacher and critics."""
         return (*super().chats, *(chat for critic in leaves(self.critics) for chat in critic.chats))
+
+
+def _with_rules(critics: Any, rules: Mapping[str, Any]) -> Any:
+    """`critics`, those of kind `rules` with `rules` for what they leave open, in combinations too."""
+    if not isinstance(critics, Sequence) or isinstance(critics, str):
+        return critics
+    found = []
+    for one in critics:
+        if isinstance(one, Mapping) and one.get("kind") == "rules":
+            limits = {**rules.get("limits", {}), **one["limits"]} if isinstance(one.get("limits"), Mapping) else None
+            found.append({**rules, **one, **({} if limits is None else {"limits": limits})})
+        elif isinstance(one, Mapping) and "critics" in one:
+            found.append({**one, "critics": _with_rules(one["critics"], rules)})
+        else:
+            found.append(one)
+    return found
 
 
 def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind, *, round_number: int = 0) -> tuple[AnyStage, ...]:

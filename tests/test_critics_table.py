@@ -6,8 +6,11 @@ from typing import Any, get_args
 
 import pytest
 
+from builders.filtering import FilteredRecipe
+from builders.table import load
 from critics.critic import Critic, ScoringSettings
-from critics.table import CRITICS, AllOfSettings, AnyOfSettings, CriticSettings
+from critics.rules import RulesSettings
+from critics.table import CRITICS, AllOfSettings, AnyOfSettings, CriticSettings, leaves
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("ostensive", "verbalizers", "critics", "builders", "cards", "students", "microworld")
@@ -29,3 +32,23 @@ def test_a_critic_has_its_settings_with_it_and_only_the_table_knows_it(
     paths = (path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
     found = {path.relative_to(ROOT).as_posix() for path in paths if naming.search(path.read_text())}
     assert found == {"critics/table.py", f"{own.replace('.', '/')}.py"}
+
+
+@pytest.mark.parametrize("name", ["rationales", "preferences", "explanations", "localized"])
+def test_rules_begin_with_those_of_the_recipe(name: str) -> None:
+    def rules(*critics: str) -> list[RulesSettings]:
+        corpus = ["corpus.license=cc0-1.0", "corpus.source=a test"]
+        recipe = load(name, assignments=[*corpus, *(f"critics={one}" for one in critics)])
+        assert isinstance(recipe, FilteredRecipe)
+        return [one for one in leaves(recipe.critics) if isinstance(one, RulesSettings)]
+
+    (own,) = rules()
+    assert rules("[{kind: rules}]") == [own]
+    assert rules("[{kind: any_of, critics: [{kind: rules}]}]")[0] == own
+    (changed,) = rules("[{kind: rules, speaks_of_source: true, limits: {answer: {max_words: 3}}}]")
+    assert changed.speaks_of_source
+    assert changed.limits["answer"].max_words == 3
+    assert {part: limit for part, limit in changed.limits.items() if part != "answer"} == {
+        part: limit for part, limit in own.limits.items() if part != "answer"
+    }
+    assert changed.hedging == own.hedging

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from pydantic import Field
+
 from builders.filtering import filtering_stages
 from builders.preferences.records import PreferencePair
 from builders.preferences.scripted import make_script
@@ -11,10 +13,24 @@ from builders.preferences.stage import PairsStage
 from builders.preferences.unanswerable import ITEMS
 from builders.rounds import RoundsRecipe
 from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
+from critics.rules import RulesSettings, TextLimits
+from critics.table import CriticSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.stage import AnyStage
+
+# Rules of `localized` that descriptions cannot keep are off: the good prompt asks for what a picture may mean, and a
+# description may call it a picture. Descriptions are long.
+RULES: Final = RulesSettings(
+    speaks_of_source=False,
+    hedging=False,
+    limits={
+        "chosen": TextLimits(min_words=20, max_words=700, max_sentences=60),
+        "rejected": TextLimits(min_words=3, max_words=700, max_sentences=60),
+    },
+)
+"""The rules that suit descriptions."""
 
 
 class PreferencesRecipe(RoundsRecipe):
@@ -22,6 +38,7 @@ class PreferencesRecipe(RoundsRecipe):
 
     recipe: Literal["preferences"]
     preferences: PreferencesSettings = PreferencesSettings()
+    critics: tuple[CriticSettings, ...] = Field(default=(RULES,), min_length=1)
 
 
 def script_of(recipe: Recipe) -> Script:
