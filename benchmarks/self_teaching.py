@@ -8,22 +8,31 @@
 - `rationales`: of what is asked why an answer is right, the share that is true of the scene.
 - `search`: of all replies, the share that fits a reference, which is a visible reason of the oracle's, and the share
   that is true, when every prompt is asked of everything, and with a prompt search on a sample.
-- `explanations`: of the concepts that are selected for an image, the share that is visible in it, beside as many
-  drawn at random, for 3, 10 and 30 descriptions an image.
+- `explanations`: of the concepts that are selected for an image, the share that is visible in it, beside as many drawn
+  at random, for 3, 10 and 30 descriptions an image; the average precision of their order; and the same share of those
+  that the model itself calls visible when it is asked for each.
 
 Intervals are Wilson's, 95 %. Scenes have seeds that no model was trained on.
 """
 
 import argparse
+import csv
+import hashlib
 import json
 import random
 import tempfile
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+import PIL.Image
 
 import ostensive
 from builders.explanations.comparing import SELECTED
 from builders.explanations.records import Selected
+from builders.explanations.selecting import chosen_concepts
 from builders.localized.records import Qar
 from builders.preferences.records import PreferencePair
 from builders.rationales.records import Rationale
@@ -35,9 +44,13 @@ from microworld.grade import wilson
 from microworld.oracle import judge_qar, judge_text
 from microworld.questions import ask, reason
 from microworld.scenes import Scene
+from ostensive.chat.local import SelfTeacherSettings
+from ostensive.chat.records import Conversation, Message, Reply
+from ostensive.images.settings import IntakeSettings
 from ostensive.records import Scored
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
+from ostensive.run.services import ServiceSettings, open_services
 
 FIRST_SEED = 600_000
 TEACHER = (
@@ -200,6 +213,10 @@ def explanations(folder: Path, scenes: int) -> None:
             "label_only": "this is {{ label }}",
         },
     )
+    truth = {
+        image_id: {concept.words for concept in specimen.standing("visible")}
+        for image_id, specimen in specimens.items()
+    }
     for draws in (3, 10, 30):
         run = build(
             "explanations",
@@ -209,6 +226,7 @@ def explanations(folder: Path, scenes: int) -> None:
                 f"explanations.prompt_set={prompts}",
                 f"explanations.concepts={images / CONCEPTS_NAME}",
                 f"explanations.draws={draws}",
+                "explanations.min_concepts=100",  # all of a label, in the order of their scores
                 "explanations.describe_max_tokens=60",
                 "explanations.answer_max_tokens=8",
                 "explanations.queries=1",
@@ -217,16 +235,75 @@ def explanations(folder: Path, scenes: int) -> None:
             images / LABELS_NAME,
         )
         rows = [row for path in run.partition_paths(SELECTED) for row in partitions.read_kept(path, Selected)]
-        hits = {"selected": 0, "at random": 0}
-        total, rng = 0, random.Random(0)
+        rng = random.Random(0)
+        selected, drawn = list[bool](), list[bool]()
+        ordered, shuffled = list[float](), list[float]()
         for row in rows:
-            visible = {concept.words for concept in specimens[row.image_id].standing("visible")}
-            drawn = rng.sample(concepts[row.label], len(row.concepts))
-            total += len(row.concepts)
-            hits["selected"] += sum(concept in visible for concept in row.concepts)
-            hits["at random"] += sum(concept in visible for concept in drawn)
-        for name, count in hits.items():
-            print(f"explanations, {draws} descriptions, {name}: visible {share(count, total)}")
+            visible = [concept in truth[row.image_id] for concept in row.concepts]
+            scores = np.array(row.log_scores)
+            chosen = chosen_concepts(scores, scores, threshold_std=0.4, min_concepts=3)
+            selected += [visible[place] for place in chosen]
+            drawn += rng.sample(visible, len(chosen))
+            ordered.append(average_precision(visible))
+            shuffled.append(fmean(average_precision(rng.sample(visible, len(visible))) for _ in range(20)))
+        print(f"explanations, {draws} descriptions: visible {share(sum(selected), len(selected))}")
+        print(f"  average precision {fmean(ordered):.3f} ± {standard_error(ordered):.3f} (standard error)")
+        print(f"  at random: visible {share(sum(drawn), len(drawn))}, average precision {fmean(shuffled):.3f}")
+    hits, asked, found, there = asked_directly(images, folder, concepts, truth)
+    print(f"explanations, asked for each concept: of {asked}, {found} called visible: visible {share(hits, found)}")
+    print(f"  of those that are visible, called so {share(hits, there)}")
+
+
+def average_precision(visible: Sequence[bool]) -> float:
+    """Mean of the precision at the rank of each visible concept."""
+    ranks = [rank for rank, is_visible in enumerate(visible, 1) if is_visible]
+    return fmean(number / rank for number, rank in enumerate(ranks, 1)) if ranks else 0.0
+
+
+def standard_error(values: Sequence[float]) -> float:
+    return float(stdev(values) / len(values) ** 0.5)
+
+
+def existence(concept: str) -> str:
+    """A concept as a question of the form that the tiny model was taught."""
+    if concept.startswith("the shape of "):
+        return f"Is there {concept.removeprefix('the shape of ')}?"
+    if concept.endswith(" body"):
+        return f"Is there {concept.removesuffix(' body')} thing?"
+    if concept.startswith("holds "):
+        return f"Is there a thing holding {concept.removeprefix('holds ')}?"
+    return "Is there a thing without a hat?" if concept == "no hat" else f"Is there a thing wearing {concept}?"
+
+
+def asked_directly(
+    images: Path, folder: Path, concepts: Mapping[str, Sequence[str]], truth: Mapping[str, set[str]]
+) -> tuple[int, int, int, int]:
+    """Of the concepts that the model says are there: how many are; then how many were asked, said so, and are there."""
+    teacher = SelfTeacherSettings(model="microworld:vlm-base", temperature=0.0, max_tokens=8, batch_size=64)
+    settings = ServiceSettings(
+        intake=IntakeSettings(), threads=1, journal=folder / "asked.sqlite", run_id="asked directly"
+    )
+    hits = asked = found = there = 0
+    labels = {line["file"]: line["label"] for line in csv.DictReader((images / LABELS_NAME).open())}
+    with (
+        open_services(settings, threading.Event()) as services,
+        services.open_chat(teacher, lambda _messages, _seed: "") as chat,
+    ):
+        for name, label in labels.items():
+            visible = truth[hashlib.sha256((images / name).read_bytes()).hexdigest()]
+            picture = PIL.Image.open(images / name).convert("RGB")
+            conversations = [
+                Conversation((Message("user", existence(one), (picture,)),), (), teacher.sampling(0))
+                for one in concepts[label]
+            ]
+            for concept, exchange in zip(concepts[label], chat.chat(conversations), strict=True):
+                (reply,) = exchange.replies
+                said = isinstance(reply, Reply) and reply.text.lower().startswith("yes")
+                asked += 1
+                found += said
+                there += concept in visible
+                hits += said and concept in visible
+    return hits, asked, found, there
 
 
 def main() -> None:
