@@ -105,6 +105,7 @@ def statistics(figures: CorpusStatistics, *, has_regions: bool) -> str:
         lines.append(("rows an image, mean", f"{figures.rows_per_image:.2f}"))
     for name, counts in figures.rows_by_field.items():
         lines += [(f"rows of {name} {value}", count) for value, count in _most(counts)]
+    lines += [(f"{inline(name)}, mean", f"{mean:.3f}") for name, mean in figures.mean_fields.items()]
     lines += [(f"words of the {inline(name)}, mean", f"{words:.1f}") for name, words in figures.mean_words.items()]
     if figures.mean_mentions is not None:
         lines.append(("regions mentioned in a row, mean", f"{figures.mean_mentions:.2f}"))

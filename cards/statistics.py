@@ -26,6 +26,7 @@ class CorpusStatistics:
     mean_words: Mapping[str, float]  # by the name of a shown text: words between white space
     mean_mentions: float | None  # distinct regions a row; None where rows mention none by their kind
     rows_by_field: Mapping[str, Mapping[str, int]]  # by counted field and its value
+    mean_fields: Mapping[str, float]  # by averaged field, of the rows that have it: true counts as 1
     regions: int
     small_box_share: float | None  # of all regions, those that cover at most SMALL_BOX_AREA
     annotations: int
@@ -51,6 +52,8 @@ class StatisticsGatherer:
     images_by_field: dict[str, Counter[str]] = field(default_factory=dict)
     judgements: Counter[str] = field(default_factory=Counter)
     accept_sums: Counter[str] = field(default_factory=Counter)
+    field_counts: Counter[str] = field(default_factory=Counter)
+    field_sums: Counter[str] = field(default_factory=Counter)
     examples: list[Mapping[str, Any]] = field(default_factory=list)
 
     def add(self, sample: CorpusSample, shown: Sequence[Sequence[ShownText]], row: Row) -> None:
@@ -78,10 +81,14 @@ class StatisticsGatherer:
             value = getattr(judged.candidate, name)
             if value != "":  # a field that most rows have empty is a mark
                 self.rows_by_field.setdefault(name, Counter())[NOT_GIVEN if value is None else str(value)] += 1
+        for name in self.kind.averaged_fields:
+            value = getattr(judged.candidate, name)
+            if value is not None:
+                self.field_counts[name] += 1
+                self.field_sums[name] += _millionths(value)
         for judgement in judged.judgements:
             self.judgements[judgement.critic] += 1
-            # Whole millionths, because a sum of floats depends on their order.
-            self.accept_sums[judgement.critic] += round(judgement.accept_probability * 1e6)
+            self.accept_sums[judgement.critic] += _millionths(judgement.accept_probability)
 
     def result(self) -> CorpusStatistics:
         """The figures of all samples that were added, rounded to four digits."""
@@ -95,6 +102,11 @@ class StatisticsGatherer:
             },
             mean_mentions=_mean(self.mentions, self.rows) if self.kind.has_regions else None,
             rows_by_field={name: dict(sorted(counts.items())) for name, counts in self.rows_by_field.items()},
+            mean_fields={
+                name: round(self.field_sums[name] / 1e6 / self.field_counts[name], 4)
+                for name in self.kind.averaged_fields
+                if self.field_counts[name]
+            },
             regions=self.regions,
             small_box_share=_mean(self.small_boxes, self.regions),
             annotations=self.annotations,
@@ -105,6 +117,11 @@ class StatisticsGatherer:
             },
             examples=tuple(self.examples),
         )
+
+
+def _millionths(value: float) -> int:
+    """As whole millionths, because a sum of floats depends on their order."""
+    return round(value * 1e6)
 
 
 def _mean(total: int, count: int) -> float | None:

@@ -25,7 +25,7 @@ from ostensive.stage import Evidence, ImageEvidence
 UNKNOWN_REGION: Final = "names a region that there is not"
 UNSUPPORTED: Final = "claims what the evidence does not say"
 NO_EVIDENCE: Final = "no verbalization"
-CODE_VERSION: Final = 1
+CODE_VERSION: Final = 2
 """Goes up when the same texts would give another score."""
 _NUMBER_WORDS: Final = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBERS: Final = {word: str(number) for number, word in enumerate(_NUMBER_WORDS, 2)}
@@ -130,6 +130,12 @@ def known_lines(known: ImageEvidence | None) -> list[str] | None:
     return [*seen, *(line for annotation in known.annotations for line in _annotation_lines(annotation))]
 
 
+def known_of(row: Candidate, kind: RecipeKind, evidence: Evidence) -> list[str] | None:
+    """What is known of the image of a candidate, and what its teacher was told besides; None for nothing."""
+    lines, given = known_lines(evidence.get(row.image_id)), [*kind.given(row)]
+    return given or None if lines is None else [*lines, *given]
+
+
 def verbalization_lines(known: Verbalization) -> Iterator[str]:
     """A verbalization line by line."""
     yield from known.concepts
@@ -159,7 +165,7 @@ class EvidenceCritic(Critic[EvidenceSettings]):
         return fingerprint({"code": CODE_VERSION, "common": sorted(common_words())})[:12]
 
     def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score | NoScore]:
-        return [self._score(row, known_lines(evidence.get(row.image_id))) for row in rows]
+        return [self._score(row, known_of(row, self.context.kind, evidence)) for row in rows]
 
     def _score(self, row: Candidate, known: list[str] | None) -> Score | NoScore:
         if known is None:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, Self  # Any: JSON values
 from pydantic import Field
 
 from critics.critic import Critic, CriticContext, NoScore, Score, ScoringSettings
-from critics.evidence import NO_EVIDENCE, known_lines, lacking_claims, named
+from critics.evidence import NO_EVIDENCE, known_of, lacking_claims, named
 from ostensive.chat.access import ChatSettings, TeacherSettings
 from ostensive.chat.bodies import read_json
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
@@ -30,8 +30,10 @@ from ostensive.stage import Evidence
 from ostensive.user_paths import PathMark
 
 UNREADABLE: Final = "unreadable judgement"
-CODE_VERSION: Final = 2
+CODE_VERSION: Final = 3
 """Goes up when the same replies would give other scores."""
+BUILT_IN_SETS: Final = ("judge", "explanation_existence", "cognition", "fluency")
+"""`judge` asks whether texts are right; the others measure explanations (SelfSynthX: EE, CS, FS)."""
 _SYSTEM, _CANDIDATE = "system", "candidate"
 _SCENE_END = "\nTo be judged:\n"
 _FENCE = re.compile(r"^```(?:json)?\s*\n(.*)\n```$", re.DOTALL)
@@ -47,7 +49,7 @@ class JudgeSettings(ScoringSettings):
     """Ratings 1 to 5 are 0, 0.25, 0.5, 0.75 and 1; the lowest of a candidate's texts counts."""
     chat: TeacherSettings | None = None
     """The model that judges; None takes the recipe's teacher, which then judges its own work."""
-    prompt_set: Annotated[str, PathMark(or_name="folder", names=("judge",))] = "judge"
+    prompt_set: Annotated[str, PathMark(or_name="folder", names=BUILT_IN_SETS)] = "judge"
     """A built-in rubric, or a folder of your own templates; start from a copy of the built-in one."""
     temperature: float = Field(default=0.0, ge=0, le=2)
     """In place of the model's own: the same candidate should be judged the same way twice."""
@@ -208,7 +210,7 @@ class JudgeCritic(Critic[JudgeSettings]):
 
     def score(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Score | NoScore]:
         kind = self.context.kind
-        known = [known_lines(evidence.get(row.image_id)) for row in rows]
+        known = [known_of(row, kind, evidence) for row in rows]
         asked = [
             self._judging.conversation(lines, {shown.name: shown.text for shown in kind.shown(row)})
             for row, lines in zip(rows, known, strict=True)

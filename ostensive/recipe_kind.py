@@ -53,6 +53,11 @@ class UnanswerableItems:
     max_known_share: float = 0.0
 
 
+def nothing_given(_candidate: Any) -> Sequence[str]:
+    """Of a recipe whose candidates are written from what is known of their image alone."""
+    return ()
+
+
 def no_notes(_run: Path) -> Sequence[str]:
     """Of a recipe that has nothing to say of its runs."""
     return ()
@@ -75,11 +80,15 @@ class RecipeKind:
     judging_question: str = (
         "Does this hold for what the image shows?"  # that a model is asked after a candidate's texts
     )
+    # What a candidate's teacher was told of the picture besides what its evidence holds, a line each, such as concepts
+    # that were selected for it. Critics take it for known.
+    given: Callable[[Any], Sequence[str]] = nothing_given
     has_regions: bool = False  # whether texts may mention regions as `[k]`
 
     # What a build has to say at its end besides its counts, a line each, from the run folder.
     run_notes: Callable[[Path], Sequence[str]] = no_notes
     counted_fields: tuple[str, ...] = ()  # fields of the candidate by whose values the card counts rows
+    averaged_fields: tuple[str, ...] = ()  # fields of the candidate, numbers or yes and no, whose means the card gives
     unanswerable: UnanswerableItems | None = None  # None where the recipe has no such items
 
     tasks: tuple[str, ...] = ("accept",)  # annotation tasks that suit its candidates, the usual one first

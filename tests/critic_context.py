@@ -8,6 +8,7 @@ from pathlib import Path
 from captions_recipe import recipe as captions
 from plain_services import journaled_services, plain_services
 
+from builders.explanations.records import Explanation
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from critics.critic import CriticContext
@@ -55,6 +56,10 @@ def qar(
 
 def caption(text: str, *, note: str = "a note", row_id: str = "c0", image_id: str = IMAGE) -> Caption:
     return Caption(row_id, image_id, note, text, "t", "p", "k")
+
+
+def explanation(answer: str, concepts: tuple[str, ...], row_id: str = "x0") -> Explanation:
+    return Explanation(row_id, IMAGE, "wren", "Why?", answer, concepts, "explained", "explain", "t", "p", "k")
 
 
 def image(image_id: str = IMAGE) -> ImageRecord:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.explanations.labels import aliases_of, names_label, plain_label
-from builders.explanations.measures import concept_share, content_words, has_explanation, mentions
+from builders.explanations.measures import concept_share, content_words, distinct_trigrams, explains, mentions
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,14 @@ def test_a_concept_is_mentioned_by_half_of_its_content_words() -> None:
 
 def test_an_explanation_says_more_than_the_label_and_why() -> None:
     concepts = ("red breast", "thin bill")
-    assert has_explanation("It is a robin because of the red breast.", "robin", concepts)
-    assert not has_explanation("It is a robin.", "robin", concepts)
-    assert not has_explanation("Red breast. Robin.", "robin", concepts), "no reason is given"
-    assert not has_explanation("It is a robin because it is one.", "robin", concepts)
-    assert not has_explanation("It is a red breast, since it has this name.", "red breast", concepts), (
-        "that is the label"
-    )
+    assert explains("It is a robin because of the red breast.", "robin", concepts)
+    assert not explains("It is a robin.", "robin", concepts)
+    assert not explains("Red breast. Robin.", "robin", concepts), "no reason is given"
+    assert not explains("It is a robin because it is one.", "robin", concepts)
+    assert not explains("It is a red breast, since it has this name.", "red breast", concepts), "that is the label"
+
+
+def test_an_answer_that_goes_in_circles_has_few_distinct_trigrams() -> None:
+    assert distinct_trigrams("A bird with a long red tail.") == 1.0
+    assert distinct_trigrams("a red bill a red bill a red bill") == pytest.approx(3 / 7)
+    assert distinct_trigrams("A robin.") == distinct_trigrams("") == 1.0, "too short to repeat itself"

@@ -180,6 +180,19 @@ def test_a_label_of_digits_is_checked_with_its_digits(concepts: str, images: lis
     assert len({record.query for record in outcome.records}) == len({r.row_id for r in outcome.records}) == 3
 
 
+def test_each_row_is_measured_by_rule(concepts: str, images: list[ImageRecord], tmp_path: Path) -> None:
+    def row_of(answer: str) -> Explanation:
+        stage = make_answer(concepts, lambda _messages, _seed: answer, queries=1)
+        (outcome,) = processed(stage, [selected(images[0])], seen(images), tmp_path)
+        row: Explanation = outcome.records[0]
+        return row
+
+    row = row_of("It is a robin because of its red breast, its thin bill and its red breast.")
+    assert (row.explains, row.concept_share, row.distinct_trigrams) == (True, 0.6667, round(13 / 14, 4))
+    row = row_of("It is a robin.")
+    assert (row.explains, row.concept_share, row.distinct_trigrams) == (False, 0.0, 1.0)
+
+
 def test_without_a_fallback_such_a_pair_is_dropped_and_seen(
     concepts: str, images: list[ImageRecord], tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from builders.explanations.recipe import KIND as EXPLANATIONS
+from builders.explanations.records import Explanation
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from cards.card import CardEdits, read_edits, render_card, size_category
@@ -21,6 +23,7 @@ from cards.samples import CorpusSample, PublicForm, sample_key, to_json
 from cards.statistics import NOT_GIVEN, CorpusStatistics, StatisticsGatherer
 from ostensive.errors import OstensiveError
 from ostensive.recipe import CorpusSettings
+from ostensive.recipe_kind import RecipeKind
 from ostensive.records import (
     Annotation,
     Box,
@@ -51,10 +54,10 @@ def sample(
     return CorpusSample(image, b"", Verbalization(image_id, (), (), regions, ()), (judged,), items)
 
 
-def figures_of(*samples: CorpusSample) -> CorpusStatistics:
-    gatherer, form = StatisticsGatherer(KIND), PublicForm(KIND, "")
+def figures_of(*samples: CorpusSample, kind: RecipeKind = KIND) -> CorpusStatistics:
+    gatherer, form = StatisticsGatherer(kind), PublicForm(kind, "")
     for one in samples:
-        gatherer.add(one, [KIND.shown(judged.candidate) for judged in one.rows], form.sample_row(one))
+        gatherer.add(one, [kind.shown(judged.candidate) for judged in one.rows], form.sample_row(one))
     return gatherer.result()
 
 
@@ -178,6 +181,17 @@ def test_figures_are_right() -> None:
     assert dict(figures.mean_accept_probability) == {"trained": 0.5}
     assert figures.rows_by_field == {"mode": {"ids": 2}}
     assert (figures.annotations, figures.images_by_field) == (0, {})
+
+
+def test_means_of_fields_are_of_the_rows_that_have_them() -> None:
+    rows = [
+        Explanation(str(place), "i", "wren", "Why?", "A wren.", (), "explained", "explain", "t", "p", "k", *measures)
+        for place, measures in enumerate([(True, 0.5), (False, 0.0), (True, 1.0), (None, None)])
+    ]
+    judged = tuple(Judged(row, (Judgement("rules", "1", 1.0, True, ""),)) for row in rows)
+    figures = figures_of(dataclasses.replace(sample(0), rows=judged), kind=EXPLANATIONS)
+    assert figures.mean_fields == {"explains": 0.6667, "concept_share": 0.5, "distinct_trigrams": 1.0}
+    assert "| concept\\_share, mean | 0.500 |" in statistics(figures, has_regions=False)
 
 
 def test_sources_and_licences_of_images_are_counted() -> None:

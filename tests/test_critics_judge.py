@@ -13,6 +13,8 @@ from critic_context import (
     caption,
     context,
     evidence,
+    explanation,
+    image,
     noted,
     notes_recipe,
     qar,
@@ -20,6 +22,7 @@ from critic_context import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.explanations.recipe import KIND as EXPLANATIONS
 from critics.critic import NoScore, Score
 from critics.evidence import NO_EVIDENCE, known_lines
 from critics.judge import (
@@ -38,6 +41,7 @@ from ostensive.chat.records import Exchange, Message, NoReply, Reply
 from ostensive.chat.server import ServerThread
 from ostensive.errors import SettingsError
 from ostensive.records import Spend
+from ostensive.stage import ImageEvidence
 
 SCENE = ("a dog in the water", "a red boat")
 TRUE = qar("What does [0] do?", "[0] is a dog in the water.", "[0] is a dog and the water is there.", row_id="r0")
@@ -196,6 +200,36 @@ def test_a_candidate_of_another_recipe_is_rated_by_its_own_texts_and_what_is_kno
     assert second.reason == "caption rated low by the judge"
     assert second.detail.startswith("caption 1: ")
     assert third == NoScore(NO_EVIDENCE)
+
+
+MEASURES = ("explanation_existence", "cognition", "fluency")
+
+
+@pytest.mark.parametrize("prompt_set", MEASURES)
+def test_measures_of_explanations_are_asked_with_what_the_teacher_was_told(tmp_path: Path, prompt_set: str) -> None:
+    shown = ("short cocked tail", "barred brown wings")
+    right = explanation("A wren, because of its short cocked tail.", shown, "x0")
+    wrong = explanation("A wren, because of its scarlet helmet.", shown, "x1")
+    settings = JudgeSettings(name=prompt_set, prompt_set=prompt_set)
+    with asking(tmp_path, kind=EXPLANATIONS) as found:
+        critic = JudgeCritic(settings, found.context)
+        with critic.opened(found.services) as opened:
+            first, second = opened.score([right, wrong], {IMAGE: ImageEvidence(image())})
+    assert isinstance(first, Score), "the concepts alone are something to hold it against"
+    assert isinstance(second, Score)
+    assert first.detail.startswith("answer ")
+    texts = {"query": right.query, "answer": right.answer}
+    _, user = critic._judging.conversation(shown, texts).messages
+    assert user.text.endswith('\n{"answer": 1-5, "why": "one short sentence"}')
+    assert "\nQuery: Why?\nAnswer: A wren, because of its short cocked tail.\n" in user.text
+    if prompt_set != "fluency":
+        assert "\nshort cocked tail\nbarred brown wings\n\nTo be judged:" in user.text
+        assert first.accept_probability > second.accept_probability
+
+
+def test_each_measure_has_a_version_of_its_own() -> None:
+    versions = {JudgeCritic(JudgeSettings(prompt_set=one), context(EXPLANATIONS)).version for one in MEASURES}
+    assert len(versions) == len(MEASURES)
 
 
 TRIPLE = """What is known of the picture:

@@ -22,6 +22,7 @@ from builders.asking import (
     sampling_of,
     whole_reply,
 )
+from builders.explanations import measures
 from builders.explanations.describing import PROMPT_VALUES
 from builders.explanations.labels import aliases_of, names_label
 from builders.explanations.queries import Query, draw_queries, shipped_pools
@@ -84,7 +85,7 @@ class AnswerStage(Stage[Selected, Explanation]):
     def identity(self) -> Mapping[str, Any]:
         settings = self._settings
         return {
-            "version": _STAGE_VERSION,
+            "version": [_STAGE_VERSION, measures.MEASURES_VERSION],
             "queries": settings.queries,
             "simple_share": settings.simple_share,
             "pools": fingerprint({kind: list(pool) for kind, pool in self._pools.items()}),
@@ -159,16 +160,20 @@ class AnswerStage(Stage[Selected, Explanation]):
     def _explanation(
         self, asked: _Asked, reply: Reply, query: str, answer: str, way: Way, kind: QueryKind
     ) -> Explanation:
+        concepts = asked.row.concepts
         return Explanation(
             row_id=fingerprint([asked.row.image_id, reply.request_key, asked.place])[:16],
             image_id=asked.row.image_id,
             label=asked.row.label,
             query=query,
             answer=answer,
-            concepts=asked.row.concepts,
+            concepts=concepts,
             way=way,
             query_kind=kind,
             teacher=reply.model,
             prompt_hash=self._prompts.prompt_hash,
             request_key=reply.request_key,
+            explains=measures.explains(answer, asked.row.label, concepts),
+            concept_share=round(measures.concept_share(answer, concepts), 4),
+            distinct_trigrams=round(measures.distinct_trigrams(answer), 4),
         )

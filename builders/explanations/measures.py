@@ -1,7 +1,9 @@
-"""Rule measures of an answer: whether it explains, and how many of its concepts it names.
+"""Rule measures of an answer: whether it explains, how many of its concepts it names, and whether it goes in circles.
 
-The paper has GPT-4o judge both (Explanation Existence and Cognition Score), by prompts that are not published. These
-are rules of our own, cruder and free, and not comparable with the paper's figures.
+They stand for three measures of the paper: Explanation Existence and Cognition Score, of which GPT-4o is the judge by
+prompts that are not published, and fluency, the perplexity under a language model that is not named. These are rules
+of our own, cruder and free, and not comparable with the paper's figures. For a model as the judge there are the prompt
+sets `explanation_existence`, `cognition` and `fluency` of the critic `judge`.
 """
 
 from collections.abc import Sequence
@@ -45,11 +47,22 @@ def concept_share(answer: str, concepts: Sequence[str]) -> float:
     return sum(mentions(answer, concept) for concept in concepts) / len(concepts) if concepts else 0.0
 
 
-def has_explanation(answer: str, label: str, concepts: Sequence[str]) -> bool:
+def explains(answer: str, label: str, concepts: Sequence[str]) -> bool:
     """Whether an answer says more than the label: it mentions a concept, beyond the label's words, with a reason."""
     beyond = " ".join(sorted(content_words(answer) - content_words(label)))
     gives_reason = not _REASON_WORDS.isdisjoint(words_of(answer))
     return gives_reason and any(mentions(beyond, concept) for concept in concepts)
+
+
+def distinct_trigrams(answer: str) -> float:
+    """The different sequences of three words of an answer for each one that it has, 0-1; 1 for fewer than three words.
+
+    Distinct-n with n = 3 (Li et al., "A Diversity-Promoting Objective Function for Neural Conversation Models", 2016,
+    section 5.3): low where a model repeats itself, which is how small ones lose fluency.
+    """
+    words = words_of(answer)
+    trigrams = list(zip(words, words[1:], words[2:], strict=False))
+    return len(set(trigrams)) / len(trigrams) if trigrams else 1.0
 
 
 def _singular(word: str) -> str:

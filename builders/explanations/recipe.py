@@ -67,6 +67,11 @@ def compared_text(candidate: Explanation) -> str:
     return f"{candidate.query} {candidate.answer}"
 
 
+def given(candidate: Explanation) -> tuple[str, ...]:
+    """The concepts that the teacher was told; the label came in with the image."""
+    return candidate.concepts
+
+
 _METHOD: Final = (
     "The recipe is that of SelfSynthX: a teacher that sees each picture describes it many times without knowing its"
     " label; of the concepts that experts give for the label those are selected which fit these descriptions better"
@@ -91,7 +96,9 @@ KIND: Final = RecipeKind(
     parts=("query", "answer"),
     judged_parts=("answer",),
     judging_question="Is the answer right for the image, and does it name only what can be seen?",
+    given=given,
     counted_fields=("way", "query_kind", "unanswerable"),
+    averaged_fields=("explains", "concept_share", "distinct_trigrams"),
     unanswerable=ITEMS,
     tasks=("explanation",),
     views=("messages", "llava"),
@@ -116,6 +123,10 @@ KIND: Final = RecipeKind(
         "concepts": "what the teacher was told of the picture, best first",
         "way": "`explained` where the teacher answered, `label only` where the answer did not name the label and the"
         " bare label took its place",
+        "explains": "whether the answer gives a reason and mentions a concept in words other than the label's, by rule",
+        "concept_share": "the share of `concepts` that the answer mentions, 0-1, by rule",
+        "distinct_trigrams": "the different three-word sequences of the answer by all of them, 0-1: low where it"
+        " repeats itself",
         "query_kind": "`explain` and `step` ask for reasons, `simple` for the name alone",
     },
     package="builders.explanations",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from builders.explanations.measures import distinct_trigrams
 from builders.explanations.records import Explanation
 from critics.evidence import named
 from ostensive.recipe_kind import Misplaced, UnanswerableItems
@@ -36,14 +37,18 @@ def make(misplaced: Misplaced) -> Explanation:
     absent, host = misplaced.candidate, misplaced.host
     query, answer = misplaced.draw.choice(_TEXTS)
     label = _spoken(absent.label)
+    spoken = answer.replace("{label}", label)
     made: Explanation = replace(
         absent,
         row_id=misplaced.row_id,
         image_id=host.image_id,
         label=host.label,
         query=query.replace("{label}", label),
-        answer=answer.replace("{label}", label),
+        answer=spoken,
         concepts=(),
+        explains=None,
+        concept_share=None,
+        distinct_trigrams=round(distinct_trigrams(spoken), 4),
         way=WAY,
         query_kind=QUERY_KIND,
         unanswerable=misplaced.swapped,
