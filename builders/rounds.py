@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Generic, Protocol, Self, TypeVar  # Any: JSON values, record classes
+from typing import Annotated, Any, ClassVar, Final, Generic, Protocol, Self, TypeVar  # Any: JSON values, record classes
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -42,6 +42,14 @@ class RoundCandidate(Candidate, Protocol):
     def unanswerable(self) -> str: ...
 
 
+class OfImage(Protocol):
+    """A record about an image."""
+
+    @property
+    def image_id(self) -> str: ...
+
+
+RecordT = TypeVar("RecordT", bound=OfImage)
 CandidateT = TypeVar("CandidateT", bound=RoundCandidate)
 
 
@@ -88,12 +96,15 @@ def settings_after(parent: Path, recipe: str) -> tuple[str, ...]:
     return (f"rounds.parent={parent}", f"rounds.number={before.number + 1}")
 
 
-class Inherited(Generic[CandidateT]):
-    """What fitted in the rounds before. Made of settings alone; looked up while it is open."""
+class ParentRecords(Generic[RecordT]):
+    """What a stage of the round before kept, by image. Made of settings alone; looked up while it is open."""
 
-    def __init__(self, settings: RoundSettings, candidate: type[CandidateT]) -> None:
+    image_id_column: ClassVar[str] = "image_id"
+    """Where partitions of the record have the id of the image."""
+
+    def __init__(self, settings: RoundSettings, record: Any) -> None:  # Any: a record class, also a generic one
         self._parent = None if settings.parent is None else Path(settings.parent)
-        self._judged: Any = Judged[candidate]  # type: ignore[valid-type]  # known at run time
+        self._record = record
         self._paths: dict[str, Path] = {}
 
     @property
@@ -103,10 +114,10 @@ class Inherited(Generic[CandidateT]):
 
     @contextmanager
     def opened(self) -> Iterator[Self]:
-        """Itself, knowing where the rows of each image are."""
+        """Itself, knowing where the records of each image are."""
         if self._parent is not None:
             for path in self._partitions():
-                self._paths |= dict.fromkeys(_kept_column(path, "image_id"), path)
+                self._paths |= dict.fromkeys(_kept_column(path, self.image_id_column), path)
         self._kept = lru_cache(maxsize=_PARTITIONS_HELD)(self._read)
         try:
             yield self
@@ -114,17 +125,29 @@ class Inherited(Generic[CandidateT]):
             del self._kept  # so that it pickles again
             self._paths = {}
 
-    def of(self, image_id: str) -> list[CandidateT]:
-        """The rows of an image that fitted, in their order."""
+    def of(self, image_id: str) -> list[RecordT]:
+        """The records of an image, in their order."""
         path = self._paths.get(image_id)
         return [] if path is None else [row for row in self._kept(path) if row.image_id == image_id]
 
     def _partitions(self) -> list[Path]:
         assert self._parent is not None, "asked of a round that has a parent"
-        return finished_run(self._parent).paths_of(self._judged)
+        return finished_run(self._parent).paths_of(self._record)
+
+    def _read(self, path: Path) -> tuple[RecordT, ...]:
+        return tuple(partitions.read_kept(path, self._record))
+
+
+class Inherited(ParentRecords[CandidateT]):
+    """What fitted in the rounds before."""
+
+    image_id_column = "candidate.image_id"
+
+    def __init__(self, settings: RoundSettings, candidate: type[CandidateT]) -> None:
+        super().__init__(settings, Judged[candidate])  # type: ignore[valid-type]  # known at run time
 
     def _read(self, path: Path) -> tuple[CandidateT, ...]:
-        kept = (judged.candidate for judged in partitions.read_kept(path, self._judged))
+        kept = (judged.candidate for judged in partitions.read_kept(path, self._record))
         return tuple(row for row in kept if not row.unanswerable)
 
 
@@ -160,15 +183,18 @@ def growth_of(run: RunFolder, settings: RoundSettings, candidate: Any) -> Growth
     """What the round in `run` added, from the rows that it kept."""
     rounds: Counter[int] = Counter()
     for path in run.paths_of(Judged[candidate]):
-        marks = _kept_column(path, "unanswerable")
-        rounds.update(made for made, mark in zip(_kept_column(path, "round"), marks, strict=True) if not mark)
+        marks = _kept_column(path, "candidate.unanswerable")
+        rounds.update(made for made, mark in zip(_kept_column(path, "candidate.round"), marks, strict=True) if not mark)
     new = rounds[settings.number]
     return Growth(settings.number, new, rounds.total() - new, settings.stop_below)
 
 
 def _kept_column(path: Path, name: str) -> list[Any]:  # Any: the values of a column
-    """One field of the candidates that a partition of judged rows keeps; nothing else of the file is read."""
-    table = pq.ParquetFile(path).read(columns=["outcome", f"candidate.{name}"])
-    kept = table.filter(pc.equal(table.column("outcome"), "kept")).column("candidate")
-    values: list[Any] = pc.struct_field(kept, name).to_pylist()
-    return values
+    """One field of what a partition keeps, by its path ("candidate.round"); nothing else of the file is read."""
+    table = pq.ParquetFile(path).read(columns=["outcome", name])
+    first, *inner = name.split(".")
+    values = table.filter(pc.equal(table.column("outcome"), "kept")).column(first)
+    for part in inner:
+        values = pc.struct_field(values, part)
+    found: list[Any] = values.to_pylist()
+    return found

@@ -185,8 +185,22 @@ def test_figures_are_right() -> None:
 
 def test_means_of_fields_are_of_the_rows_that_have_them() -> None:
     rows = [
-        Explanation(str(place), "i", "wren", "Why?", "A wren.", (), "explained", "explain", "t", "p", "k", *measures)
-        for place, measures in enumerate([(True, 0.5), (False, 0.0), (True, 1.0), (None, None)])
+        Explanation(
+            str(place),
+            "i",
+            "wren",
+            "Why?",
+            "A wren.",
+            (),
+            "explained",
+            "explain",
+            "t",
+            "p",
+            "k",
+            explains=explains,
+            concept_share=share,
+        )
+        for place, (explains, share) in enumerate([(True, 0.5), (False, 0.0), (True, 1.0), (None, None)])
     ]
     judged = tuple(Judged(row, (Judgement("rules", "1", 1.0, True, ""),)) for row in rows)
     figures = figures_of(dataclasses.replace(sample(0), rows=judged), kind=EXPLANATIONS)

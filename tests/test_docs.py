@@ -25,7 +25,7 @@ import yaml
 from drawing import write_scenes
 
 from builders import asking, dedupe, placing
-from builders.explanations import answering, comparing, describing
+from builders.explanations import answering, comparing, describing, taking_over
 from builders.explanations.settings import ExplanationsSettings
 from builders.localized import triples
 from builders.localized.recipe import KIND
@@ -387,7 +387,11 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: rationales") == set(rationale_replies.REASONS)
     assert names_in("reasons: pairs") == {*sides.REASONS, asking.UNREADABLE}
     assert names_in("reasons: explanations") == {
-        *(*describing.REASONS, *answering.REASONS, asking.UNREADABLE, comparing.NOT_FINITE)
+        *describing.REASONS,
+        *answering.REASONS,
+        *taking_over.REASONS,
+        asking.UNREADABLE,
+        comparing.NOT_FINITE,
     }
     assert names_in("reasons: unanswerable") == {placing.NO_PREMISE, placing.NO_PLACE}
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})

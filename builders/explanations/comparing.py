@@ -11,14 +11,14 @@ from typing import Any, Final, Self  # Any: JSON values
 import numpy as np
 import pyarrow as pa
 
-from builders.embeddings import PACKAGED_MODEL, Vectors
+from builders.embeddings import Vectors
 from builders.explanations.concepts import NO_LIST, ConceptList, load_concepts
+from builders.explanations.embedded import EmbeddedConcepts
 from builders.explanations.records import Compared, Described, Selected
 from builders.explanations.scoring import Array, cosines, infonce_scores, log_sums, log_sums_of_others
 from builders.explanations.selecting import chosen_concepts
 from builders.explanations.settings import ExplanationsSettings
 from ostensive.errors import SettingsError
-from ostensive.models.files import model_version
 from ostensive.run.services import Services
 from ostensive.stage import Evidence, Failed, Kept, Outcome, RunWideStage, Stage
 
@@ -41,47 +41,27 @@ class CompareStage(Stage[Described, Compared]):
 
     def __init__(self, settings: ExplanationsSettings) -> None:
         """Stores and validates; raises `SettingsError` for a list of concepts that cannot be used."""
-        self._settings = settings
-        self._concepts = None if settings.concepts is None else load_concepts(settings.concepts)
-        self._embedder = settings.embedding.embedder()
-        self._vectors: Vectors | None = None  # of all concepts, while it is open
+        self._temperature = settings.score_temperature
+        self._embedded = EmbeddedConcepts(settings)
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        embedding = self._settings.embedding
-        weights = None if embedding.model == PACKAGED_MODEL else model_version(embedding.model, embedding.revision)
-        return {
-            "version": _COMPARE_VERSION,
-            "concepts": _given(self._concepts).digest,
-            "embedding": embedding.identity(),
-            "weights": weights,
-            "temperature": self._settings.score_temperature,
-        }
+        return {"version": _COMPARE_VERSION, **self._embedded.identity, "temperature": self._temperature}
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:  # noqa: ARG002 - of a stage
-        concepts = _given(self._concepts)
-        with self._embedder:
-            self._vectors = self._embedded(concepts.texts)
-            if not np.isfinite(self._vectors).all():
-                raise SettingsError(f"explanations.embedding.model: {self._embedder.model!r} gives no usable numbers")
+        with self._embedded.opened():
             yield self
-        self._vectors = None
 
     def process(self, rows: Sequence[Described], evidence: Evidence) -> list[Outcome[Compared]]:  # noqa: ARG002 - of a stage
-        assert self._vectors is not None, "the stage is opened before it is used"
-        vectors = self._embedded([text for row in rows for text in row.descriptions])
+        vectors = self._embedded.embed([text for row in rows for text in row.descriptions])
         ends = np.cumsum([len(row.descriptions) for row in rows])[:-1]
         return [self._compared(row, part) for row, part in zip(rows, np.split(vectors, ends), strict=True)]
 
-    def _embedded(self, texts: Sequence[str]) -> Vectors:
-        return self._embedder.embed([f"{self._settings.embedding.prefix}{text}" for text in texts])
-
     def _compared(self, row: Described, vectors: Vectors) -> Outcome[Compared]:
         if not np.isfinite(vectors).all():
-            return Failed(NOT_FINITE, self._embedder.model)
-        assert self._vectors is not None, "as above"
-        concepts, found = _given(self._concepts), cosines(vectors, self._vectors)
+            return Failed(NOT_FINITE, self._embedded.model)
+        concepts, found = self._embedded.concepts, cosines(vectors, self._embedded.vectors)
         places = concepts.places(row.label)
         return Kept(
             (
@@ -90,7 +70,7 @@ class CompareStage(Stage[Described, Compared]):
                     label=row.label,
                     concepts=tuple(concepts.texts[place] for place in places),
                     cosines=tuple(found[:, places.start : places.stop].ravel().tolist()),
-                    log_masses=tuple(log_sums(found / self._settings.score_temperature).tolist()),
+                    log_masses=tuple(log_sums(found / self._temperature).tolist()),
                 ),
             )
         )

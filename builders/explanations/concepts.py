@@ -52,6 +52,11 @@ class ConceptList:
         """The places in `texts` of the concepts of a label, whatever its case and the space around it; or none."""
         return self._ranges.get(plain_label(label), range(0))
 
+    @cached_property
+    def places_in_texts(self) -> Mapping[str, int]:
+        """A place of each concept in `texts`."""
+        return {text: place for place, text in enumerate(self.texts)}
+
     @property
     def digest(self) -> str:
         """Changes when a label, a concept or an order does."""

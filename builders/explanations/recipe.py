@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from builders.asking import check_sees
 from builders.dedupe import DedupeSettings
 from builders.explanations.answering import AnswerStage
 from builders.explanations.comparing import CompareStage, SelectStage
@@ -12,8 +13,10 @@ from builders.explanations.describing import DescribeStage
 from builders.explanations.records import Explanation
 from builders.explanations.scripted import make_script
 from builders.explanations.settings import ExplanationsSettings
+from builders.explanations.taking_over import TakeOverStage
 from builders.explanations.unanswerable import ITEMS
-from builders.filtering import FilteredRecipe, filtering_stages
+from builders.filtering import filtering_stages
+from builders.rounds import RoundsRecipe
 from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
 from critics.rules import RulesSettings, TextLimits
 from critics.table import CriticSettings
@@ -31,7 +34,7 @@ _RULES: Final = RulesSettings(
 _DEDUPE: Final = DedupeSettings(max_distance=0.02)
 
 
-class ExplanationsRecipe(FilteredRecipe):
+class ExplanationsRecipe(RoundsRecipe):
     """Questions about labelled images, with answers that name the label and what shows it (SelfSynthX)."""
 
     recipe: Literal["explanations"]
@@ -46,15 +49,19 @@ def script_of(recipe: Recipe) -> Script:
 
 
 def make_stages(recipe: ExplanationsRecipe) -> Sequence[AnyStage]:
-    """Describe, compare with concepts, select concepts, ask and answer, filter."""
-    settings, script = recipe.explanations, script_of(recipe)
-    return (
-        DescribeStage(settings, teacher=recipe.teacher, script=script, seed=recipe.seed),
-        CompareStage(settings),
-        SelectStage(settings),
-        AnswerStage(settings, teacher=recipe.teacher, script=script, seed=recipe.seed),
-        *filtering_stages(recipe, KIND),
-    )
+    """Describe, compare with concepts, select some, ask and answer, filter; later rounds take over the selection."""
+    settings, teacher, script, seed = recipe.explanations, recipe.teacher, script_of(recipe), recipe.seed
+    if recipe.rounds.parent is None:
+        selecting: tuple[AnyStage, ...] = (
+            DescribeStage(settings, teacher=teacher, script=script, seed=seed),
+            CompareStage(settings),
+            SelectStage(settings),
+        )
+    else:
+        check_sees(teacher, recipe.recipe)
+        selecting = (TakeOverStage(recipe.rounds),)
+    answering = AnswerStage(settings, teacher=teacher, script=script, seed=seed, rounds=recipe.rounds)
+    return (*selecting, answering, *filtering_stages(recipe, KIND))
 
 
 def shown(candidate: Explanation) -> tuple[ShownText, ...]:
@@ -97,7 +104,7 @@ KIND: Final = RecipeKind(
     judged_parts=("answer",),
     judging_question="Is the answer right for the image, and does it name only what can be seen?",
     given=given,
-    counted_fields=("way", "query_kind", "unanswerable"),
+    counted_fields=("way", "query_kind", "round", "unanswerable"),
     averaged_fields=("explains", "concept_share", "distinct_trigrams"),
     unanswerable=ITEMS,
     tasks=("explanation",),
@@ -127,6 +134,7 @@ KIND: Final = RecipeKind(
         "concept_share": "the share of `concepts` that the answer mentions, 0-1, by rule",
         "distinct_trigrams": "the different three-word sequences of the answer by all of them, 0-1: low where it"
         " repeats itself",
+        "round": "which round made the row",
         "query_kind": "`explain` and `step` ask for reasons, `simple` for the name alone",
     },
     package="builders.explanations",

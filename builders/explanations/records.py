@@ -74,6 +74,7 @@ class Explanation:
     teacher: str  # the model's name as the reply gave it
     prompt_hash: str  # of the prompt templates, see `ostensive.prompts`
     request_key: str  # of the journal's entry that holds the request and the reply
+    round: int = 0  # which round made it
     # Of `answer`, with `concepts`, by `measures`; what an unanswerable item should not do is None.
     explains: bool | None = None
     concept_share: float | None = None  # 0-1

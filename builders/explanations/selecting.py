@@ -1,11 +1,14 @@
 """Which concepts of a label are kept for an image, and, from the second round on, which of several answers is."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from builders.explanations.scoring import Array, infonce_scores, log_sums
 from critics.lexicon import words_of
+
+_words = lru_cache(maxsize=2**16)(words_of)  # of concepts, which are the same for every image
 
 
 def chosen_concepts(scores: Array, cosine_sums: Array, *, threshold_std: float, min_concepts: int) -> list[int]:
@@ -30,11 +33,11 @@ def unselected(all_concepts: Sequence[str], selected: Sequence[str]) -> list[str
     A concept that another label has too is none. (The published code tests the wrong variable, step 2.6, so that an
     image's own concepts are among its negatives.)
     """
-    taken = {words_of(concept) for concept in selected}
+    taken = {_words(concept) for concept in selected}
     found: dict[tuple[str, ...], str] = {}
     for concept in all_concepts:
-        if words_of(concept) not in taken:
-            found.setdefault(words_of(concept), concept)
+        if _words(concept) not in taken:
+            found.setdefault(_words(concept), concept)
     return list(found.values())
 
 

@@ -43,6 +43,19 @@ class EmbeddingSettings(Settings):
         return SentenceEmbedder(self.model, revision=self.revision, batch_size=self.batch_size, device=self.device)
 
 
+class CandidateSettings(Settings):
+    """How several answers to a question are drawn, of which the best is kept: from the second round on."""
+
+    samples: int = Field(default=3, ge=1, le=100)
+    """Answers to each question; SelfSynthX: 3."""
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    """SelfSynthX: 0.7. At 0 all answers to a question are alike."""
+    top_p: float = Field(default=0.6, gt=0, le=1)
+    """SelfSynthX: 0.6."""
+    max_tokens: int = Field(default=196, ge=1)
+    """Longest answer; SelfSynthX: 196. A teacher that reasons first needs more."""
+
+
 class ExplanationsSettings(Settings):
     """How images are described, concepts chosen, questions drawn and answers asked for. SelfSynthX, round 1."""
 
@@ -74,6 +87,7 @@ class ExplanationsSettings(Settings):
     """Of answers; SelfSynthX: 0.3."""
     answer_max_tokens: int = Field(default=128, ge=1)
     """Longest answer; SelfSynthX: 128. A teacher that reasons first needs more."""
+    candidates: CandidateSettings = CandidateSettings()
     aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Other names by which an answer may name a label: {label: [name, ...]}."""
     fallback: bool = True
