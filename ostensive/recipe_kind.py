@@ -4,7 +4,7 @@ Commands, critics, cards and engines read the kind; none of them imports a recip
 kind is made of classes and functions of modules, so that it pickles.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -12,6 +12,7 @@ from typing import Any, Literal  # Any: a kind is typed by its own recipe and ca
 
 from ostensive.chat.scripted import Script
 from ostensive.recipe import Recipe
+from ostensive.records import Spend
 from ostensive.stage import AnyStage
 
 NO_MENTIONS: tuple[int, ...] = ()
@@ -53,6 +54,17 @@ class UnanswerableItems:
     max_known_share: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class ListedConcepts:
+    """What became of asking a teacher for the concepts of labels."""
+
+    kept: int  # labels that the file had before
+    added: int
+    lost: Mapping[str, str]  # labels that got none, with the reason
+    few: Mapping[str, int]  # labels with too few to select from, in the file as it is now, and how many they have
+    spend: Spend
+
+
 def nothing_given(_candidate: Any) -> Sequence[str]:
     """Of a recipe whose candidates are written from what is known of their image alone."""
     return ()
@@ -91,6 +103,9 @@ class RecipeKind:
     averaged_fields: tuple[str, ...] = ()  # fields of the candidate, numbers or yes and no, whose means the card gives
     unanswerable: UnanswerableItems | None = None  # None where the recipe has no such items
 
+    # Asks the recipe's teacher what a thing of each label looks like and writes the list to a file, from a recipe, the
+    # labels, the file and services; None where a recipe reads no such list.
+    list_concepts: Callable[[Any, Iterable[str], Path, Any], ListedConcepts] | None = None
     tasks: tuple[str, ...] = ("accept",)  # annotation tasks that suit its candidates, the usual one first
     views: tuple[str, ...] = ()  # training views: "messages", "preference", "llava", ...
     # What came in beside images: fields of `Annotation`, or names of extras, without which it cannot work, and others.

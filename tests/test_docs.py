@@ -25,7 +25,7 @@ import yaml
 from drawing import write_scenes
 
 from builders import asking, dedupe, placing
-from builders.explanations import answering, comparing, describing, taking_over
+from builders.explanations import answering, asking_concepts, comparing, describing, taking_over
 from builders.explanations.settings import ExplanationsSettings
 from builders.localized import triples
 from builders.localized.recipe import KIND
@@ -393,6 +393,7 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
         asking.UNREADABLE,
         comparing.NOT_FINITE,
     }
+    assert names_in("reasons: concepts") == set(asking_concepts.REASONS)
     assert names_in("reasons: unanswerable") == {placing.NO_PREMISE, placing.NO_PLACE}
     assert names_in("reasons: unique") == first_arguments(dedupe, {"Dropped", "Failed"})
     assert names_in("reasons: verbalized") == first_arguments(verbalizing, {"Dropped", "Failed"})

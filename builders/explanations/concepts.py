@@ -17,7 +17,7 @@ from ostensive.user_paths import shown_path
 
 NO_LIST = (
     "explanations.concepts: is not set; name a JSON file that says what a thing of each label looks like, such as"
-    ' {"robin": ["red breast", "thin dark bill"]}'
+    ' {"robin": ["red breast", "thin dark bill"]}; `ostensive concepts` asks a teacher for one'
 )
 
 
@@ -65,13 +65,22 @@ class ConceptList:
 
 def load_concepts(path: str) -> ConceptList:
     """The list in a file; raises `SettingsError` for a file that cannot be read or has another form."""
-    file = Path(path)
-    where = f"explanations.concepts: {shown_path(file)}"
+    where = f"explanations.concepts: {shown_path(Path(path))}"
+    return parse_concepts(_read_json(Path(path), where), where)
+
+
+def load_entries(path: Path) -> dict[str, tuple[str, ...]]:
+    """The labels of a file with their concepts, as `load_concepts` reads them, to be written anew with more."""
+    where = shown_path(path)
+    return {one.label: one.concepts for one in parse_concepts(_read_json(path, where), where).labels}
+
+
+def _read_json(file: Path, where: str) -> object:
     try:
-        given = json.loads(file.read_text("utf-8-sig"))
+        given: object = json.loads(file.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise SettingsError(f"{where}: cannot be read as JSON in UTF-8: {error}") from error
-    return parse_concepts(given, where)
+    return given
 
 
 def parse_concepts(given: object, where: str) -> ConceptList:

@@ -8,6 +8,7 @@ from pydantic import Field
 from builders.asking import check_sees
 from builders.dedupe import DedupeSettings
 from builders.explanations.answering import AnswerStage
+from builders.explanations.asking_concepts import list_concepts
 from builders.explanations.comparing import CompareStage, SelectStage
 from builders.explanations.describing import DescribeStage
 from builders.explanations.records import Explanation
@@ -104,6 +105,7 @@ KIND: Final = RecipeKind(
     judged_parts=("answer",),
     judging_question="Is the answer right for the image, and does it name only what can be seen?",
     given=given,
+    list_concepts=list_concepts,
     counted_fields=("way", "query_kind", "round", "unanswerable"),
     averaged_fields=("explains", "concept_share", "distinct_trigrams"),
     unanswerable=ITEMS,

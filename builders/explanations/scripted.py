@@ -21,7 +21,15 @@ NOTHING_TO_SAY = "There is nothing here that I can speak about."
 _LABEL = re.compile(r"^This is a picture of: (?P<label>.+)$", re.MULTILINE)
 _CONCEPT = re.compile(r"^- (?P<concept>.+)$", re.MULTILINE)
 _QUESTION = re.compile(r"^Question: (?P<query>.+)\Z", re.MULTILINE | re.DOTALL)
+_LISTED = re.compile(r'^Which visible features tell a picture of "(?P<label>.+)" from')
 _DIGIT = re.compile(r"\d(?=\D*\Z)")
+# It knows nothing of labels: what it lists could be of anything, in words in which it describes pictures.
+_FEATURES = (
+    "mostly warm colours", "mostly cool colours", "mostly grey, with little colour", "sharp edges", "soft edges",
+    "broad light and dark patches", "an even surface", "a dark background", "lightest in the middle",
+    "lightest at the top", "darkest at the bottom", "high contrast", "low contrast", "brown and beige parts",
+    "green parts", "blue parts",
+)  # fmt: skip
 _ERRORS = ("no label", "other label", "hedge", "nothing")
 
 
@@ -45,6 +53,8 @@ def _reply(error_rate: float, messages: Sequence[Message], seed: int) -> str:
     rng = Random(f"{seed}/explanations")  # noqa: S311 - wording, not secrets
     picture = shown_picture(messages)
     seen = () if picture is None else sentences_on(picture, seed)
+    if _LISTED.match(messages[-1].text):
+        return "\n".join(f"- {feature}" for feature in rng.sample(_FEATURES, 8))
     request = _read(messages[-1].text)
     if request is None:
         return " ".join(rng.sample(seen, 2)) if seen else NOTHING_TO_SAY

@@ -60,7 +60,7 @@ class ExplanationsSettings(Settings):
     """How images are described, concepts chosen, questions drawn and answers asked for. SelfSynthX, round 1."""
 
     concepts: UserPath | None = None
-    """A JSON file with the concepts of each label. Without one nothing is built."""
+    """A JSON file with the concepts of each label. Without one nothing is built; `ostensive concepts` asks for one."""
     prompt_set: Annotated[str, PathMark(or_name="folder", names=("explanations",))] = "explanations"
     """A built-in prompt set, or a folder of your own templates; start from a copy of the built-in one."""
     draws: int = Field(default=10, ge=1, le=100)
@@ -93,3 +93,8 @@ class ExplanationsSettings(Settings):
     fallback: bool = True
     """Where an answer does not name the label, take a plain question with the label as its answer, as SelfSynthX says;
     false drops the pair."""
+
+    def needs(self) -> tuple[ModelNeed, ...]:
+        """The list of concepts."""
+        hint = "explanations.concepts is not set; `ostensive concepts` asks a teacher for a list"
+        return (ModelNeed(role="list of concepts", kind="file", name=self.concepts or "", hint=hint),)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cards.reading import Corpus
     from ostensive.models.doctor import Diagnosis
     from ostensive.recipe import Recipe
-    from ostensive.recipe_kind import RecipeKind
+    from ostensive.recipe_kind import ListedConcepts, RecipeKind
     from ostensive.run.estimate import Estimate
     from ostensive.run.rehearsal import Rehearsal
     from ostensive.run.reporting import Reporter
@@ -143,6 +143,46 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
     options, images = _with_paths(options), user_path(images, "images")
     resolved, kind = _resolved(recipe, options)
     return estimate_sources(resolved, kind, find_sources(resolved, kind, images, options), options)
+
+
+def list_concepts(
+    recipe: str,
+    *,
+    images: Path | str,
+    out: Path | str,
+    options: BuildOptions = DEFAULT_OPTIONS,
+    stop: threading.Event | None = None,
+) -> "ListedConcepts":
+    """Asks the teacher of `recipe` what a thing of each label looks like; writes the list to the file `out`.
+
+    Labels are those that came in beside `images`; those that `out` has already are left as they are. The journal is
+    `out` with `.journal.sqlite` behind its name where the options name no other, so that nothing is paid twice. Raises
+    `SettingsError` for a recipe that reads no such list, for images without labels, and as `build` does before work
+    begins; `BudgetReached` and `Interrupted` when asked to stop.
+    """
+    from ostensive.run.services import ServiceSettings, open_services, thread_count
+    from ostensive.run.sources import find_sources
+
+    options, images, out = _with_paths(options), user_path(images, "images"), user_path(out, "out")
+    resolved, kind = _resolved(recipe, options)
+    if kind.list_concepts is None:
+        raise SettingsError(
+            f"{kind.name} reads no list of concepts; a recipe that does is expected, such as explanations"
+        )
+    labels = find_sources(resolved, kind, images, options).labels
+    if not labels:
+        raise SettingsError(f"{shown_path(images)}: no image has a label; name a file of them with --annotations")
+    settings = ServiceSettings(
+        intake=resolved.intake,
+        threads=thread_count(resolved.run),
+        journal=options.journal or out.with_name(f"{out.name}.journal.sqlite"),
+        run_id=str(out),
+        max_cost_usd=options.max_cost_usd,
+        max_requests=options.max_requests,
+        prices=options.prices,
+    )
+    with open_services(settings, stop or threading.Event()) as services:
+        return kind.list_concepts(resolved, labels, out, services)
 
 
 def doctor(

@@ -1,4 +1,4 @@
-"""`ostensive demo`, `build`, `preview`, `estimate`, `status`, `doctor` and `frequencies`."""
+"""`ostensive demo`, `build`, `preview`, `estimate`, `status`, `doctor`, `concepts` and `frequencies`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ostensive.commands.options import (
+    REHEARSAL_STAND_INS,
     AnnotationsFile,
     AsJson,
     Images,
@@ -183,6 +184,55 @@ def doctor(recipe: RecipeName, profile: Profile = None, settings: Settings = Non
     found = api.doctor(recipe, options=rehearsal_options(profile, settings))
     print_lines([to_json(doctor_values(found))] if as_json else doctor_lines(found))
     if not found.is_complete:
+        raise typer.Exit(1)
+
+
+@app.command()
+def concepts(  # noqa: PLR0913, PLR0917 - one parameter an option
+    recipe: RecipeName,
+    images: Images,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            parser=path_given_as("--out"),
+            help="The JSON file; labels that it has are not asked for again.",
+        ),
+    ],
+    annotations: AnnotationsFile = None,
+    profile: Profile = None,
+    settings: Settings = None,
+    journal: JournalPath = None,
+    max_cost: MaxCost = None,
+    max_requests: MaxRequests = None,
+    limit: Limit = None,
+    prices: Prices = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a teacher what a thing of each label looks like; read the list over before a build uses it.
+
+    Exit status 1 when a label got nothing.
+    """
+    from ostensive.commands import api
+    from ostensive.commands.show import concept_lines, to_json
+    from ostensive.run.options import BuildOptions
+
+    options = BuildOptions(
+        profile=profile,
+        settings=tuple(settings or ()),
+        stand_ins=REHEARSAL_STAND_INS,
+        annotations=annotations,
+        journal=journal,
+        max_cost_usd=max_cost,
+        max_requests=max_requests,
+        limit=limit,
+        prices=prices,
+    )
+    with at_work(quiet=True) as (_, stop):
+        found = api.list_concepts(recipe, images=images, out=out, options=options, stop=stop)
+    print_lines([to_json(asdict(found))] if as_json else concept_lines(found, out))
+    if found.lost:
         raise typer.Exit(1)
 
 

@@ -80,6 +80,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print results as one line of JSON.")]
 
 
+REHEARSAL_STAND_INS = ("corpus.license=unknown", "corpus.source=unknown")
+"""For commands that publish nothing."""
+
+
 def rehearsal_options(
     profile: str | None,
     settings: list[str] | None,
@@ -94,7 +98,7 @@ def rehearsal_options(
     return BuildOptions(
         profile=profile,
         settings=tuple(settings or ()),
-        stand_ins=("corpus.license=unknown", "corpus.source=unknown"),
+        stand_ins=REHEARSAL_STAND_INS,
         annotations=annotations,
         prices=prices,
         limit=limit,

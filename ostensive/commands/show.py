@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any  # Any: JSON values
 
 from ostensive.images.paths import shown_json
 from ostensive.models.doctor import Diagnosis
 from ostensive.models.needs import ModelNeed
+from ostensive.recipe_kind import ListedConcepts
 from ostensive.records import Spend, dollars
 from ostensive.run.estimate import Estimate
 from ostensive.run.status import RunStatus
@@ -195,7 +197,19 @@ def need_name(need: ModelNeed) -> str:
     """A need as people call it: `open_clip ViT-L-14-336 (openai)`, `server gpt-4o`."""
     kind = {"hub": "model", "folder": "model", "packaged": "packaged model"}.get(need.kind, need.kind)
     details = ", ".join(detail for detail in (need.weights, need.revision) if detail)
-    return f"{kind} {need.name}{f' ({details})' if details else ''}"
+    return f"{kind} {need.name or 'that is not set'}{f' ({details})' if details else ''}"
+
+
+def concept_lines(found: ListedConcepts, out: Path) -> Iterator[str]:
+    """What became of asking for concepts: labels that got none or few, then the sums."""
+    for label, reason in found.lost.items():
+        yield f"nothing     {label}: {reason}"
+    for label, count in found.few.items():
+        yield f"few         {label}: {count}"
+    before = f", {found.kept:,} there before" if found.kept else ""
+    yield f"labels      {found.added:,} added{before}, {len(found.lost):,} got nothing"
+    yield f"teacher     {spend_line(found.spend)}"
+    yield f"list        {shown_path(out)}" if found.added + found.kept else "list        nothing was written"
 
 
 def size_words(size_bytes: int) -> str:

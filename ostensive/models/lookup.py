@@ -41,7 +41,7 @@ def look_up(need: ModelNeed, environment: Mapping[str, str]) -> Found:
         "open_clip": lambda: _open_clip(need),
         "torchvision": lambda: _torchvision(need),
         "folder": lambda: _model_folder(Path(need.name)),
-        "file": lambda: _file(Path(need.name)),
+        "file": lambda: _file(Path(need.name)) if need.name else Found(problem=need.hint or "none is set"),
         "packaged": lambda: _package(need),
         "package": lambda: _package(need),
         "server": lambda: _server(need, environment),

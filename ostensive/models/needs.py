@@ -17,7 +17,7 @@ class ModelNeed:
     - `hub`: what `from_pretrained` takes, a name on the Hugging Face Hub or a folder;
     - `open_clip`: a model name as open_clip takes it, with `weights` its pretrained tag or a file;
     - `torchvision`: a model of torchvision, with `weights` a tag of its weights or a file;
-    - `folder` and `file`: a path;
+    - `folder` and `file`: a path, empty for a file that is not set, with `hint` saying what to do;
     - `packaged`: an importable module that brings the model along;
     - `package`: an importable module that the user installs, with `hint` saying how;
     - `server`: the model's name as its server knows it, with `address` and `key_variable`.

@@ -26,6 +26,19 @@ class Sources:
     items: Sequence[SourceItem]
     annotations: PlannedAnnotations | None
 
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the images, each as it is written, in the order of the listing.
+
+        An item that names its image by hash counts whether or not the image is listed: no image has been read yet.
+        """
+        if self.annotations is None:
+            return []
+        found = self.annotations.found
+        by_key = (one for item in self.items for one in found.items.get(item.key, ()))
+        by_hash = (one for items in found.by_image_id.values() for one in items)
+        return list(dict.fromkeys(one.label for one in (*by_key, *by_hash) if one.label is not None))
+
 
 def find_sources(recipe: Recipe, kind: RecipeKind, images: Path | str, options: BuildOptions) -> Sources:
     """Lists `images` and reads what came in beside them.
