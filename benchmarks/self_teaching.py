@@ -52,6 +52,7 @@ from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.run.services import ServiceSettings, open_services
 
+TIES_DRAWN = 20  # orders of what has the same place
 FIRST_SEED = 600_000
 TEACHER = (
     "teacher.kind=self",
@@ -217,7 +218,8 @@ def explanations(folder: Path, scenes: int) -> None:
         image_id: {concept.words for concept in specimen.standing("visible")}
         for image_id, specimen in specimens.items()
     }
-    for draws in (3, 10, 30):
+    by_draws: dict[int, dict[str, float]] = {}
+    for draws in (1, 3, 10, 30):
         run = build(
             "explanations",
             images,
@@ -237,21 +239,28 @@ def explanations(folder: Path, scenes: int) -> None:
         rows = [row for path in run.partition_paths(SELECTED) for row in partitions.read_kept(path, Selected)]
         rng = random.Random(0)
         selected, drawn = list[bool](), list[bool]()
-        ordered, shuffled = list[float](), list[float]()
+        ordered, shuffled = dict[str, float](), list[float]()
         for row in rows:
             visible = [concept in truth[row.image_id] for concept in row.concepts]
             scores = np.array(row.log_scores)
             chosen = chosen_concepts(scores, scores, threshold_std=0.4, min_concepts=3)
             selected += [visible[place] for place in chosen]
             drawn += rng.sample(visible, len(chosen))
-            ordered.append(average_precision(visible))
-            shuffled.append(fmean(average_precision(rng.sample(visible, len(visible))) for _ in range(20)))
+            ordered[row.image_id] = average_precision(visible)
+            shuffled.append(fmean(average_precision(rng.sample(visible, len(visible))) for _ in range(TIES_DRAWN)))
         print(f"explanations, {draws} descriptions: visible {share(sum(selected), len(selected))}")
-        print(f"  average precision {fmean(ordered):.3f} ± {standard_error(ordered):.3f} (standard error)")
+        print(f"  average precision {mean_with_error([*ordered.values()])}")
+        if (fewer := by_draws.get(1)) is not None:
+            gained = [ordered[image_id] - value for image_id, value in fewer.items()]  # one may be without any
+            print(f"  of the same images, more than with one description: {mean_with_error(gained)}")
         print(f"  at random: visible {share(sum(drawn), len(drawn))}, average precision {fmean(shuffled):.3f}")
-    hits, asked, found, there = asked_directly(images, folder, concepts, truth)
-    print(f"explanations, asked for each concept: of {asked}, {found} called visible: visible {share(hits, found)}")
-    print(f"  of those that are visible, called so {share(hits, there)}")
+        by_draws[draws] = ordered
+    answers = asked_directly(images, folder, concepts, truth)
+    there, said = ([one for answer in answers for one in answer[place]] for place in (0, 1))
+    hits = sum(is_there and is_said for is_there, is_said in zip(there, said, strict=True))
+    print(f"explanations, asked for each concept: of {len(said)}, visible of those called so {share(hits, sum(said))}")
+    print(f"  of those that are visible, called so {share(hits, sum(there))}")
+    print(f"  average precision {mean_with_error([average_precision_of_answers(*answer) for answer in answers])}")
 
 
 def average_precision(visible: Sequence[bool]) -> float:
@@ -260,8 +269,15 @@ def average_precision(visible: Sequence[bool]) -> float:
     return fmean(number / rank for number, rank in enumerate(ranks, 1)) if ranks else 0.0
 
 
-def standard_error(values: Sequence[float]) -> float:
-    return float(stdev(values) / len(values) ** 0.5)
+def average_precision_of_answers(visible: Sequence[bool], said: Sequence[bool]) -> float:
+    """Of the order in which what was called visible comes first, at random among equals."""
+    rng, places = random.Random(0), range(len(visible))
+    orders = (sorted(places, key=lambda place: (not said[place], rng.random())) for _ in range(TIES_DRAWN))
+    return fmean(average_precision([visible[place] for place in order]) for order in orders)
+
+
+def mean_with_error(values: Sequence[float]) -> str:
+    return f"{fmean(values):.3f} ± {stdev(values) / len(values) ** 0.5:.3f} (standard error)"
 
 
 def existence(concept: str) -> str:
@@ -277,13 +293,13 @@ def existence(concept: str) -> str:
 
 def asked_directly(
     images: Path, folder: Path, concepts: Mapping[str, Sequence[str]], truth: Mapping[str, set[str]]
-) -> tuple[int, int, int, int]:
-    """Of the concepts that the model says are there: how many are; then how many were asked, said so, and are there."""
+) -> list[tuple[list[bool], list[bool]]]:
+    """For each image whether each of its label's concepts is visible, and whether the model says so."""
     teacher = SelfTeacherSettings(model="microworld:vlm-base", temperature=0.0, max_tokens=8, batch_size=64)
     settings = ServiceSettings(
         intake=IntakeSettings(), threads=1, journal=folder / "asked.sqlite", run_id="asked directly"
     )
-    hits = asked = found = there = 0
+    answers: list[tuple[list[bool], list[bool]]] = []
     labels = {line["file"]: line["label"] for line in csv.DictReader((images / LABELS_NAME).open())}
     with (
         open_services(settings, threading.Event()) as services,
@@ -296,14 +312,10 @@ def asked_directly(
                 Conversation((Message("user", existence(one), (picture,)),), (), teacher.sampling(0))
                 for one in concepts[label]
             ]
-            for concept, exchange in zip(concepts[label], chat.chat(conversations), strict=True):
-                (reply,) = exchange.replies
-                said = isinstance(reply, Reply) and reply.text.lower().startswith("yes")
-                asked += 1
-                found += said
-                there += concept in visible
-                hits += said and concept in visible
-    return hits, asked, found, there
+            replies = [exchange.replies[0] for exchange in chat.chat(conversations)]
+            said = [isinstance(reply, Reply) and reply.text.lower().startswith("yes") for reply in replies]
+            answers.append(([concept in visible for concept in concepts[label]], said))
+    return answers
 
 
 def main() -> None:

@@ -235,7 +235,7 @@ def test_what_is_waited_for_counts_nothing_against_the_budget(path: Path, pool: 
 
 def test_a_reached_budget_ends_the_waiting(path: Path, pool: ThreadPoolExecutor) -> None:
     with (
-        NotingServer(lambda question: 4.0 if question == "theirs" else 0.0) as server,
+        NotingServer(lambda question: 2.0 if question == "theirs" else 0.0) as server,
         asking(path, server.url("a")) as one,
         asking(path, server.url("b"), budget=Budget(max_requests=1)) as other,
     ):

@@ -97,7 +97,8 @@ def test_every_stage_of_every_recipe_pickles_under_every_profile(tmp_path: Path,
     ]
 
 
-CARRIED_OUT = [("localized", "offline"), ("localized", "microworld"), (NAME, "offline"), ("preferences", "offline")]
+CARRIED_OUT = [("localized", "offline"), (NAME, "offline"), ("preferences", "offline")]
+CARRIED_OUT_BY_MODELS = ("localized", "microworld")
 
 
 def build_here(name: str, profile: str, folder: Path) -> Path:
@@ -128,14 +129,18 @@ def build_here(name: str, profile: str, folder: Path) -> Path:
     return file
 
 
-@pytest.fixture(scope="module")
-def carried_out(known: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
-    """Runs that were built here, and in one other process, by recipe and profile."""
-    folders = {one: tmp_path_factory.mktemp("-".join(one)) for one in CARRIED_OUT}
+def carry_out(folders: dict[tuple[str, str], Path], known: Path) -> None:
+    """Builds in each folder here, and in one other process, by recipe and profile."""
     work = [str(build_here(*one, folder)) for one, folder in folders.items()]
     code = "import runpy, sys\nrunpy.run_path(sys.argv.pop(1), run_name='__main__')"
     done = elsewhere(code, str(TESTS / "carry_out_elsewhere.py"), *work, known=known)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def carried_out(known: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    folders = {one: tmp_path_factory.mktemp("-".join(one)) for one in CARRIED_OUT}
+    carry_out(folders, known)
     return folders
 
 
@@ -143,7 +148,17 @@ def carried_out(known: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[t
 def test_pickled_stages_make_the_same_bytes_in_another_process(
     name: str, profile: str, carried_out: dict[tuple[str, str], Path]
 ) -> None:
-    here, there = (carried_out[name, profile] / run for run in ("here", "there"))
+    assert_same_bytes(name, carried_out[name, profile])
+
+
+@pytest.mark.slow
+def test_so_do_stages_with_models(known: Path, tmp_path: Path) -> None:
+    carry_out({CARRIED_OUT_BY_MODELS: tmp_path}, known)
+    assert_same_bytes(CARRIED_OUT_BY_MODELS[0], tmp_path)
+
+
+def assert_same_bytes(name: str, folder: Path) -> None:
+    here, there = (folder / run for run in ("here", "there"))
 
     def files_in(folder: Path) -> dict[str, bytes]:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("[a-z]*/[a-z]*.parquet")}

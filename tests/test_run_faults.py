@@ -77,7 +77,7 @@ def test_a_run_survives_every_fault_at_once(tmp_path: Path) -> None:
 def test_a_fault_that_stays_fails_every_row_by_its_reason(kind: str, reason: str, tmp_path: Path) -> None:
     images = write_scenes(tmp_path / "images", 1)
     with scripted(Faults(**{kind: 1.0}, most_per_request=99, retry_after_s=0.01)) as server:
-        limits = {"read_timeout_s": 0.3, "total_timeout_s": 2.0, "max_attempts": 1}
+        limits = {"read_timeout_s": 0.3, "total_timeout_s": 0.7, "max_attempts": 1}
         done = call(*build_command(images, tmp_path / "run", server.base_url, **limits))
     assert_nothing_is_lost(tmp_path / "run", 1)
     assert stages_of(tmp_path / "run")["candidates"].failed == {reason: TRIPLES_AN_IMAGE}
