@@ -22,7 +22,7 @@ IMAGE_SLOT: Final = "<image>"
 """What stands for an image in the text of a turn, as LLaVA writes it."""
 
 _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_ROLES: Final[Mapping[object, str]] = {
+_ROLES: Final[Mapping[str, str]] = {
     "system": "system",
     "human": "user",
     "user": "user",
