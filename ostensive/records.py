@@ -64,9 +64,13 @@ class NamedText:
     text: str
 
 
+IMAGE_SLOT: Final = "<image>"
+"""What stands for an image in the text of a turn, as LLaVA writes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side of a conversation says; an image stands in it as `<image>`."""
+    """What one side of a conversation says; an image stands in it as `IMAGE_SLOT`."""
 
     role: str  # "system", "user" or "assistant"
     text: str  # may be empty

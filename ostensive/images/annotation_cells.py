@@ -14,12 +14,10 @@ from ostensive.images.annotations import BROKEN_TEXT, NO_CONVERSATION, NOT_TEXT,
 from ostensive.images.json_rows import parse_json
 from ostensive.images.paths import shown_name
 from ostensive.images.settings import ANNOTATION_FIELDS, LIST_FIELDS
-from ostensive.records import NamedText, Turn
+from ostensive.records import IMAGE_SLOT, NamedText, Turn
 
 MAX_TEXT: Final = 131_072
 """The longest text, in characters; what the CSV reader of Python takes."""
-IMAGE_SLOT: Final = "<image>"
-"""What stands for an image in the text of a turn, as LLaVA writes it."""
 
 _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _ROLES: Final[Mapping[str, str]] = {
