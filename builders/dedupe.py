@@ -12,7 +12,7 @@ them by about 1e-7: what ties in exact arithmetic then ties here, and row ids br
 
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self  # Any: JSON values
 
@@ -47,7 +47,8 @@ class DedupeSettings(Settings):
     """Commit, branch or tag of a model on the Hub; None takes its main branch."""
     max_distance: float = Field(default=0.1, ge=0, le=2)
     """Largest cosine distance (0-2) at which clusters are joined. With the packaged model reworded triples lie at
-    0.03-0.15, the same wording about another region at 0.16, and different questions about a region above 0.25."""
+    0.03-0.15, the same wording about another region at 0.16, and different questions about a region above 0.25. At 0
+    exact repeats go and nothing is embedded: a model reads no more than the beginning of a long text."""
     clusters: int | None = Field(default=None, ge=1)
     """Keep this many candidates an image (fewer where there are fewer); `max_distance` is then not used. LSKD cuts to 5
     for annotation."""
@@ -58,8 +59,15 @@ class DedupeSettings(Settings):
     device: Operational[str | None] = None
     """Where to compute embeddings: cpu, cuda, cuda:1, mps; None takes a GPU where there is one."""
 
+    @property
+    def embeds(self) -> bool:
+        """Whether texts that are no exact repeats are compared too."""
+        return self.max_distance > 0 or self.clusters is not None
+
     def needs(self) -> tuple[ModelNeed, ...]:
-        """The embedding model."""
+        """The embedding model, where there is something to embed."""
+        if not self.embeds:
+            return ()
         if self.model == PACKAGED_MODEL:
             return (ModelNeed(role="dedupe", kind="packaged", name=PACKAGED_MODULE, device=self.device),)
         return (ModelNeed(role="dedupe", kind="hub", name=self.model, revision=self.revision, device=self.device),)
@@ -168,12 +176,13 @@ class DedupeStage(Stage[Candidate, Candidate]):
     @property
     def identity(self) -> Mapping[str, Any]:
         settings = self.settings
-        weights = None if settings.model == PACKAGED_MODEL else model_version(settings.model, settings.revision)
-        return {"stage": "dedupe", "version": 1, "weights": weights, "round": self._round, **settings.identity()}
+        is_packaged = settings.model == PACKAGED_MODEL or not settings.embeds
+        weights = None if is_packaged else model_version(settings.model, settings.revision)
+        return {"stage": "dedupe", "version": 2, "weights": weights, "round": self._round, **settings.identity()}
 
     @contextmanager
     def opened(self, services: Services) -> Iterator[Self]:  # noqa: ARG002 - of a stage
-        with self._embedder:
+        with self._embedder if self.settings.embeds else nullcontext():
             yield self
 
     def process(self, rows: Sequence[Candidate], evidence: Evidence) -> list[Outcome[Candidate]]:  # noqa: ARG002 - the protocol's
@@ -184,15 +193,20 @@ class DedupeStage(Stage[Candidate, Candidate]):
             exact = self._exact_repeats(rows, places)
             outcomes.update(exact)
             rest.append([place for place in places if place not in exact])
-        # An image with a single row has nothing to compare it with.
-        to_embed = [place for places in rest if len(places) > 1 for place in places]
-        vectors = self._embedder.embed([self._text_of(rows[place]) for place in to_embed])
-        start = 0
-        for places in rest:
-            if len(places) > 1:
-                outcomes.update(self._near(rows, places, vectors[start : start + len(places)]))
-                start += len(places)
+        if self.settings.embeds:
+            # An image with a single row has nothing to compare it with.
+            self._compare(rows, [places for places in rest if len(places) > 1], outcomes)
         return [outcomes.get(place) or Kept((row,)) for place, row in enumerate(rows)]
+
+    def _compare(
+        self, rows: Sequence[Candidate], groups: Sequence[list[int]], outcomes: dict[int, Outcome[Candidate]]
+    ) -> None:
+        """Puts what becomes of the near duplicates to `outcomes`; each of `groups` has the places of an image."""
+        vectors = self._embedder.embed([self._text_of(rows[place]) for places in groups for place in places])
+        start = 0
+        for places in groups:
+            outcomes.update(self._near(rows, places, vectors[start : start + len(places)]))
+            start += len(places)
 
     def _near(
         self, rows: Sequence[Candidate], places: Sequence[int], vectors: Vectors

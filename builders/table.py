@@ -29,6 +29,7 @@ MODULES: Final[Mapping[str, str]] = {
     "localized": "builders.localized.recipe",
     "rationales": "builders.rationales.recipe",
     "preferences": "builders.preferences.recipe",
+    "instructions": "builders.instructions.recipe",
     "explanations": "builders.explanations.recipe",
 }
 ENTRY_POINTS: Final = "ostensive.recipes"

@@ -45,6 +45,8 @@ _NOTES: Final = {
     "annotations[].choices": "what there was to choose from",
     "annotations[].label": "what the image is said to show",
     "annotations[].instruction": "what is asked for",
+    "annotations[].turns[].role": "whose turn of a conversation it is: system, user or assistant",
+    "annotations[].turns[].text": "what is said; `<image>` stands for the image",
     "annotations[].rationales": "rationales that people wrote",
     "annotations[].split": "the split that was given",
     "annotations[].source": "where the image is from",

@@ -64,9 +64,24 @@ class NamedText:
     text: str
 
 
+IMAGE_SLOT: Final = "<image>"
+"""What stands for an image in the text of a turn, as LLaVA writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side of a conversation says; an image stands in it as `IMAGE_SLOT`."""
+
+    role: str  # "system", "user" or "assistant"
+    text: str  # may be empty
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Text that came in beside an image; an image may have many. No text is empty: what was not given is None or ()."""
+    """Text that came in beside an image; an image may have many.
+
+    No text is empty, but in turns: what was not given is None or ().
+    """
 
     # They say under which terms an image is published, and no text that is made of it depends on that.
     DIGEST_EXCLUDES: ClassVar[frozenset[str]] = frozenset({"source", "license"})
@@ -78,6 +93,7 @@ class Annotation:
     choices: tuple[str, ...] = ()
     label: str | None = None
     instruction: str | None = None
+    turns: tuple[Turn, ...] = ()  # of a conversation, in order
     rationales: tuple[str, ...] = ()
     split: str | None = None  # this and the next two are the same in all annotations of an image
     source: str | None = None

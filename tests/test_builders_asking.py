@@ -43,7 +43,7 @@ def test_draws_of_one_request_differ_where_nothing_but_the_draw_can() -> None:
     assert sampling_of(served, 5).temperature == 0.3
 
 
-@pytest.mark.parametrize("name", ["rationales", "preferences", "explanations"])
+@pytest.mark.parametrize("name", ["rationales", "preferences", "instructions", "explanations"])
 def test_a_teacher_that_is_not_to_see_is_refused_where_there_is_nothing_but_the_picture(name: str) -> None:
     recipe = load(name, assignments=[*CORPUS, "teacher.sees_image=false"])
     with pytest.raises(SettingsError, match=f"teacher.sees_image: false, but {name} asks about pictures"):

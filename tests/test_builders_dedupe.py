@@ -126,6 +126,22 @@ def test_number_of_clusters_an_image() -> None:
     assert len(kept & {"r0", "r1", "r4"}) == 1, "one about the woman"
 
 
+def test_at_no_distance_only_exact_repeats_go_however_long_two_texts_are_the_same() -> None:
+    """The packaged model reads 128 tokens; no model is needed either."""
+    long = "She turns a page and reads on. " * 60
+    rows = [qar(("Why?", "So.", long + end), f"r{number}") for number, end in enumerate(("Ann.", "Bob.", "ann."))]
+    settings = DedupeSettings(max_distance=0, model="/there/is/none")
+    with DedupeStage(settings, KIND).opened(plain_services()) as exact:
+        outcomes = exact.process(rows, {})
+    assert outcomes[:2] == [Kept((row,)) for row in rows[:2]]
+    assert outcomes[2] == Dropped("repeats another candidate", "r0", rows[2])
+    assert settings.needs() == ()
+    assert DedupeStage(settings, KIND).identity["weights"] is None
+    assert DedupeSettings(max_distance=0, clusters=2).needs()
+    with DedupeStage(DedupeSettings(max_distance=1e-4, device="cpu"), KIND).opened(plain_services()) as near:
+        assert isinstance(near.process(rows[:2], {})[1], Dropped)
+
+
 def test_order_and_batch_size_change_nothing(stage: DedupeStage) -> None:
     texts = [READING, CALM, GREEN, GREEN_ELSEWHERE, READING_REWORDED]
     rows = [qar(each, image_id=image_id) for image_id in ("a", "b", "c") for each in texts]

@@ -16,7 +16,7 @@ from drawing import write_scenes
 from hardship import call
 
 import ostensive
-from builders.preferences.infusing import slots_in
+from builders.messages import slots_in
 from builders.preferences.recipe import KIND
 from builders.preferences.records import PreferencePair
 from builders.preferences.training_rows import preference_row

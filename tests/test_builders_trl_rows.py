@@ -6,10 +6,13 @@ from typing import Any  # Any: rows as datasets gives them, and parts of transfo
 import PIL.Image
 import pytest
 
-from builders.preferences.infusing import assistant_message, infused_messages, slots_in, user_message
+from builders.instructions.records import InfusedInstruction
+from builders.instructions.training_rows import messages_row
+from builders.messages import assistant_message, slots_in, user_message
 from builders.preferences.records import PreferencePair
 from builders.preferences.training_rows import preference_row
 from microworld.training.words import IMAGE, WORDS, make_processor
+from ostensive.records import Turn
 
 PATCH_PX = 8
 NOUNS = [word for word in WORDS if word.isalpha()][:6]
@@ -40,9 +43,14 @@ def pair(place: int) -> PreferencePair:
 
 
 def sft_rows() -> list[dict[str, Any]]:
-    """A row of a plain question, and one with a description infused."""
+    """A row of a plain question, one with a description infused, and one of several turns with one infused."""
     plain = [user_message(NOUNS[0]), assistant_message(NOUNS[1])]
-    return [{"messages": plain}, {"messages": infused_messages(NOUNS[2], NOUNS[3], NOUNS[4])}]
+    asked, answered = Turn("user", NOUNS[2]), Turn("assistant", NOUNS[3])
+    rows = [
+        InfusedInstruction("r", "i", "a", NOUNS[4], turns, "caption_1", "t", "h", "k")
+        for turns in ((asked, answered), (asked, answered, Turn("user", NOUNS[5]), Turn("assistant", NOUNS[0])))
+    ]
+    return [{"messages": plain}, *map(dict, map(messages_row, rows))]
 
 
 def slots(processor: Any, ids: Any) -> list[int]:
@@ -72,13 +80,15 @@ def test_messages_go_through_the_collator_of_supervised_training(processor: Any,
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
     rows = list(stored(sft_rows(), tmp_path))
-    assert [slots_in(row["messages"]) for row in rows] == [1, 1]
+    assert [slots_in(row["messages"]) for row in rows] == [1, 1, 1]
     kind: Any = DataCollatorForVisionLanguageModeling
     batch = kind(processor)(rows)
-    assert slots(processor, batch["input_ids"]) == [of_picture(processor)] * 2
-    assert_pictures(processor, batch["pixel_values"], ["red", "green"])
+    assert slots(processor, batch["input_ids"]) == [of_picture(processor)] * 3
+    assert_pictures(processor, batch["pixel_values"], ["red", "green", "blue"])
     texts = processor.tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
     assert [NOUNS[0] in texts[0], NOUNS[1] in texts[0], NOUNS[3] in texts[1], NOUNS[4] in texts[1]] == [True] * 4
+    said = [word for word in texts[2].split() if word in NOUNS]
+    assert said == [NOUNS[place] for place in (4, 2, 3, 5, 0)]
     assert not any("None" in text for text in texts)
     assert bool((batch["labels"][batch["attention_mask"] == 0] == -100).all())
     kept = batch["attention_mask"] == 1

@@ -137,8 +137,8 @@ def test_recipes_are_listed_shown_copied_and_described(tmp_path: Path) -> None:
     [
         (
             ["build", "localised"],
-            "localised: neither a recipe (localized, rationales, preferences, explanations) nor a YAML file; did you"
-            " mean localized?",
+            "localised: neither a recipe (localized, rationales, preferences, instructions, explanations) nor a YAML"
+            " file; did you mean localized?",
         ),
         (
             ["build", "localized"],

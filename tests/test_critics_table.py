@@ -34,7 +34,7 @@ def test_a_critic_has_its_settings_with_it_and_only_the_table_knows_it(
     assert found == {"critics/table.py", f"{own.replace('.', '/')}.py"}
 
 
-@pytest.mark.parametrize("name", ["rationales", "preferences", "explanations", "localized"])
+@pytest.mark.parametrize("name", ["rationales", "preferences", "instructions", "explanations", "localized"])
 def test_rules_begin_with_those_of_the_recipe(name: str) -> None:
     def rules(*critics: str) -> list[RulesSettings]:
         corpus = ["corpus.license=cc0-1.0", "corpus.source=a test"]

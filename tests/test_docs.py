@@ -27,6 +27,9 @@ from drawing import write_scenes
 from builders import asking, dedupe, placing
 from builders.explanations import answering, asking_concepts, comparing, describing, taking_over
 from builders.explanations.settings import ExplanationsSettings
+from builders.instructions import items as instruction_items
+from builders.instructions import replies as instruction_replies
+from builders.instructions.settings import InstructionsSettings
 from builders.localized import triples
 from builders.localized.recipe import KIND
 from builders.localized.settings import LocalizedSettings
@@ -67,6 +70,7 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "localized": (LocalizedSettings,),
     "rationales": (RationalesSettings,),
     "preferences": (PreferencesSettings,),
+    "instructions": (InstructionsSettings,),
     "rounds": (RoundSettings,),
     "unanswerable": (UnanswerableSettings,),
     "explanations": (ExplanationsSettings,),
@@ -386,6 +390,9 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: candidates") == set(triples.REASONS)
     assert names_in("reasons: rationales") == set(rationale_replies.REASONS)
     assert names_in("reasons: pairs") == {*sides.REASONS, asking.UNREADABLE}
+    assert names_in("reasons: instructions") == {
+        *(*instruction_items.REASONS, *instruction_replies.REASONS, asking.UNREADABLE)
+    }
     assert names_in("reasons: explanations") == {
         *describing.REASONS,
         *answering.REASONS,

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import pickle
 from decimal import Decimal
 from itertools import permutations
@@ -10,14 +11,8 @@ from hypothesis import strategies as st
 
 from ostensive import arrow
 from ostensive.errors import SettingsError
-from ostensive.images.annotation_columns import (
-    COLUMNS,
-    AnnotationColumns,
-    ItemLostError,
-    check_required,
-    read_item,
-    text_in,
-)
+from ostensive.images.annotation_cells import ItemLostError, read_item, text_in, turns_in
+from ostensive.images.annotation_columns import COLUMNS, AnnotationColumns, check_required
 from ostensive.images.annotations import (
     REASONS,
     Annotations,
@@ -28,7 +23,7 @@ from ostensive.images.annotations import (
     settle,
 )
 from ostensive.images.settings import ANNOTATION_FIELDS, LIST_FIELDS, AnnotationSettings
-from ostensive.records import Annotation, NamedText
+from ostensive.records import Annotation, NamedText, Turn
 from ostensive.settings import validate
 
 IMAGE, OTHER = "a" * 64, "b" * 64
@@ -38,6 +33,7 @@ ITEM = RawAnnotation(
     choices=("boat", "car"),
     label="boat",
     instruction="Describe it.",
+    turns=(Turn("user", "What?"), Turn("assistant", "")),
     rationales=("It floats.",),
     split="test",
     source="COCO",
@@ -68,6 +64,7 @@ def test_an_id_comes_from_the_image_and_the_texts_and_from_nothing_else() -> Non
     changes: dict[str, Any] = {
         **dict.fromkeys(("question", "label", "instruction"), "other"),
         **dict.fromkeys(LIST_FIELDS, ("other",)),
+        "turns": (Turn("user", "What?"), Turn("assistant", "That.")),
         "extras": (NamedText("note", "other"),),
     }
     others = [dataclasses.replace(ITEM, **{name: value}) for name, value in changes.items()]
@@ -272,6 +269,82 @@ def test_a_cell_that_begins_like_a_list_and_is_none_is_lost(cell: str) -> None:
     with pytest.raises(ItemLostError) as caught:
         item_of(answers=cell)
     assert caught.value.reason == "not text"
+
+
+# ---- conversations --------------------------------------------------------------------------------------------------
+
+
+LLAVA = [
+    {"from": "human", "value": "<image>\nWho's that: Tom?"},
+    {"from": "gpt", "value": " Yes. "},
+    {"from": "human", "value": "Why?"},
+    {"from": "gpt", "value": None},
+]
+TURNS = (
+    Turn("user", "<image>\nWho's that: Tom?"),
+    Turn("assistant", "Yes."),
+    Turn("user", "Why?"),
+    Turn("assistant", ""),
+)
+TRL = [
+    {
+        "role": "user",
+        "content": [{"type": "image", "text": None}, {"type": "text", "text": "Who's that: Tom?"}],
+    },
+    {"role": "assistant", "content": [{"type": "text", "text": "Yes."}]},
+    {"role": "user", "content": "Why?", "name": "x"},
+    {"role": "assistant", "content": ""},
+]
+
+
+@pytest.mark.parametrize("value", [LLAVA, TRL, json.dumps(LLAVA), json.dumps(TRL)])
+def test_conversations_of_both_forms_are_turns_in_order(value: Any) -> None:
+    assert turns_in(value, "c") == TURNS
+    assert item_of(conversations=value) == item_of(messages=value) == RawAnnotation(turns=TURNS)
+
+
+@pytest.mark.parametrize("value", [None, [], "", " ", "[]"])
+def test_no_turn_is_nothing(value: Any) -> None:
+    assert turns_in(value, "c") == ()
+    assert item_of(conversations=value) is None
+
+
+def test_a_system_turn_is_one_and_parts_stand_in_lines() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "x"}}, {"type": "text"}, "b"]
+    assert turns_in([{"role": "system", "content": "Be brief."}, {"role": "user", "content": parts}], "c") == (
+        Turn("system", "Be brief."),
+        Turn("user", "a\n<image>\nb"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("Who?", "not a conversation: c is 'Who?', a list of turns in JSON is expected"),
+        ('{"from": "human"}', "not a conversation: c is {'from': 'human'}, a list of turns is expected"),
+        (
+            ["Who?", "Ann."],
+            "not a conversation: c, turn 1 is 'Who?', an object with from and value, or with role and content, is exp",
+        ),
+        (
+            [LLAVA[0], {"from": "bing", "value": "x"}],
+            "not a conversation: c, turn 2 is by 'bing', one of system, human, user, gpt, assistant is expected",
+        ),
+        ([{"value": "x"}], "not a conversation: c, turn 1 is by None, one of"),
+        ([{"role": ["user"], "content": "x"}], "not a conversation: c, turn 1 is by ['user'], one of"),
+        (
+            [{"role": "user", "content": [{"type": "video"}]}],
+            "not a conversation: c, turn 1 has a part of type 'video', text or image is expected",
+        ),
+        ([{"role": "user", "content": [["x"]]}], "not text: c, turn 1 is ['x'], one text is expected"),
+        ([{"from": "human", "value": "a\0"}], "broken text: c, turn 1 holds U+0000 at 1"),
+    ],
+)
+def test_what_is_no_conversation_is_lost(value: Any, message: str) -> None:
+    with pytest.raises(ItemLostError) as caught:
+        turns_in(value, "c")
+    assert str(caught.value).startswith(message)
+    assert caught.value.reason in REASONS
 
 
 # ---- the items of one image -----------------------------------------------------------------------------------------

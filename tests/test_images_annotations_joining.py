@@ -449,6 +449,57 @@ def test_files_of_which_nothing_can_be_used_are_refused(photos: Path, tmp_path: 
     )
 
 
+def llava(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"from": "human", "value": f"<image>\n{question}"}, {"from": "gpt", "value": answer}]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
+def test_conversations_with_ids_that_repeat_and_images_that_are_missing(
+    photos: Path, tmp_path: Path, suffix: str
+) -> None:
+    said = [llava("Who's that: Ann?", "Ann."), llava("Where?", "Here."), llava("When?", "Now.")]
+    names = ["a.jpg", "a.jpg", "gone.jpg", None]
+    rows = [
+        {"id": "7", "image": name, "conversations": turns}
+        for name, turns in zip(names, (*said, llava("1 + 1?", "2")), strict=True)
+    ]
+    found = read(photos, write_rows(tmp_path / f"instructions{suffix}", rows))
+    assert [[turn.text for turn in item.turns] for item in found.items["a.jpg"]] == [
+        ["<image>\nWho's that: Ann?", "Ann."],
+        ["<image>\nWhere?", "Here."],
+    ]
+    assert found.lost == {"names no image": 1, "no such image": 1}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_messages_name_their_image_in_a_list(photos: Path, tmp_path: Path, suffix: str) -> None:
+    asked = {"role": "user", "content": [{"type": "image", "text": None}, {"type": "text", "text": "Who?"}]}
+    said = {"role": "assistant", "content": [{"type": "text", "text": "Ann."}]}
+    images = [["a.jpg"], [], ["a.jpg", "b.jpg"]]
+    rows = [{"images": names, "messages": [asked, said]} for names in images]
+    found = read(photos, write_rows(tmp_path / f"rows{suffix}", rows))
+    (item,) = found.items["a.jpg"]
+    assert [(turn.role, turn.text) for turn in item.turns] == [("user", "<image>\nWho?"), ("assistant", "Ann.")]
+    assert found.lost == {"names no image": 1, "names several images": 1}
+    assert "images has 2 images, one is expected" in [loss.detail for loss in found.losses]
+
+
+def test_conversations_beside_the_images_of_a_data_set(tmp_path: Path) -> None:
+    rows = [{"image": {"bytes": jpeg(shade), "path": None}, "conversations": llava("Who?", "Ann.")} for shade in (0, 9)]
+    write_rows(tmp_path / "rows.parquet", rows)
+    found = read(tmp_path)
+    assert [len(items[0].turns) for items in found.items.values()] == [2, 2]
+
+
+def test_a_file_whose_conversations_are_of_no_known_form_is_refused(photos: Path, tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "a.jsonl", [{"image": "a.jpg", "conversations": [["Who?", "Ann."]]}])
+    assert error_of(photos, file) == (
+        f"{file}: none of its 1 rows can be used (not a conversation: conversations, turn 1 is ['Who?', 'Ann.'], an "
+        "object with from and value, or with role and content, is expected); conversations are read in LLaVA's form "
+        "(from, value) and TRL's (role, content)"
+    )
+
+
 def test_many_sources_add_up_and_the_given_file_is_read_once(photos: Path, tmp_path: Path) -> None:
     write_rows(photos / "metadata.csv", [{"file_name": n, "split": "test"} for n in ("a.jpg", "b.jpg")])
     rows = [

@@ -11,7 +11,6 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from builders.preferences.infusing import HEADING
 from builders.scripted_sight import sentences_on, shown_picture
 from ostensive.chat.records import Message
 from ostensive.chat.scripted import Script
@@ -58,8 +57,6 @@ def _say(messages: Sequence[Message], seed: int, *, error_rate: float) -> str:
         return " ".join([*seen[:4], *rng.sample(_INVENTED, 3)])
     if len(_POINTS.findall(prompt)) > 2:
         return " ".join(seen)
-    if HEADING in prompt:
-        return f"Going by what can be seen: {seen[0][:1].lower()}{seen[0][1:]}"
     return " ".join(seen[:2])
 
 

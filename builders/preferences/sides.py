@@ -5,7 +5,7 @@ from typing import Final
 
 from builders.asking import FILTERED, TRUNCATED, whole_reply
 from builders.dedupe import comparable
-from builders.preferences.slots import has_slot
+from builders.image_slots import has_slot
 from ostensive.chat.records import Exchange, NoReply, Reply
 
 CHOSEN: Final = "chosen"

@@ -4,7 +4,7 @@ The slot stands in the prompt, which both sides share, so that the model is show
 picture is the clean one, in a column `images` with one picture: TRL takes a table without that column for one of text.
 """
 
-from builders.preferences.infusing import Json, assistant_message, user_message
+from builders.messages import Json, assistant_message, user_message
 from builders.preferences.records import PreferencePair
 
 

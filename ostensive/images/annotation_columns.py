@@ -1,19 +1,16 @@
-"""Which columns of people's are which of our fields, and what their cells say; all of it pure."""
+"""Which columns of people's are which of our fields; all of it pure."""
 
 import functools
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from ostensive.errors import OstensiveError, SettingsError
-from ostensive.images.annotations import BROKEN_TEXT, IMAGE_FIELDS, NOT_TEXT, TOO_LONG, Annotations, RawAnnotation
-from ostensive.images.json_rows import parse_json
+from ostensive.errors import SettingsError
+from ostensive.images.annotations import IMAGE_FIELDS, Annotations
 from ostensive.images.paths import shown_name
 from ostensive.images.settings import ANNOTATION_FIELDS, LIST_FIELDS, AnnotationSettings
-from ostensive.records import NamedText
 
-IMAGE_COLUMNS: Final = ("file_name", "image", "image_path", "img_path", "filename")
+IMAGE_COLUMNS: Final = ("file_name", "image", "image_path", "img_path", "filename", "images")
 """The columns that may name the image of a row, besides `image_id`, which is looked at where there is none of them."""
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "question": ("question",),
@@ -21,29 +18,16 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "choices": ("choices", "options"),
     "label": ("label", "class", "category", "cls"),
     "instruction": ("instruction",),
+    "turns": ("conversations", "messages"),
     "rationales": ("rationales", "rationale", "explanations", "explanation"),
     "split": ("split",),
     "source": ("source",),
     "license": ("license", "licence"),
 }
 """The columns that are taken for a field of ours, unless `annotations.columns` names another."""
-MAX_TEXT: Final = 131_072
-"""The longest text, in characters; what the CSV reader of Python takes."""
-
 _NUMBERED: Final = re.compile(r"(.+)_([0-9]{1,4})")
-_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-
 
 FoundT = TypeVar("FoundT")
-
-
-class ItemLostError(OstensiveError):
-    """A row, or a cell of it, cannot be used; `reason` is one of `REASONS`. It is caught where it is counted."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 # ---- columns --------------------------------------------------------------------------------------------------------
@@ -147,68 +131,6 @@ def _base_of(column: str) -> str | None:
 
 def _number_of(column: str) -> int:
     return int(column.rpartition("_")[2])
-
-
-# ---- cells ----------------------------------------------------------------------------------------------------------
-
-
-def read_item(values: Mapping[str, Any], fields: Mapping[str, tuple[str, ...]], place: str) -> RawAnnotation | None:
-    """The item in a row, by the columns of its `fields`; None for an empty one. Raises `ItemLostError`."""
-    read: dict[str, Any] = {}
-    extras = []
-    for name, columns in fields.items():
-        if name in LIST_FIELDS:
-            read[name] = tuple(text for column in columns for text in _texts_in(values.get(column), column))
-        else:
-            text = text_in(values.get(columns[0]), columns[0])
-            if name in ANNOTATION_FIELDS:
-                read[name] = text
-            elif text is not None:
-                extras.append(NamedText(name, text))
-    if not extras and not any(read.values()):
-        return None
-    return RawAnnotation(**read, extras=tuple(sorted(extras, key=lambda extra: extra.name)), place=place)
-
-
-def text_in(value: Any, column: str) -> str | None:
-    """The text in a cell: without white space around it, lines ended by line feeds; None for an empty one.
-
-    Numbers and truth values are texts too. Raises `ItemLostError` for a list, an object, an infinite number, for what
-    no text holds (control characters, halves of surrogate pairs), and for more than `MAX_TEXT` characters.
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | Decimal) or (isinstance(value, float) and value not in (float("inf"), float("-inf"))):
-        value = "" if value != value else str(value)  # noqa: PLR0124 - NaN alone differs from itself
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise ItemLostError(NOT_TEXT, f"{column} is {shown_name(f'{value!r:.60}')}, one text is expected")
-    text = value.replace("\r\n", "\n").replace("\r", "\n").strip()
-    if len(text) > MAX_TEXT:
-        raise ItemLostError(TOO_LONG, f"{column} has {len(text)} characters, at most {MAX_TEXT} are taken")
-    if broken := _UNPRINTABLE.search(text):
-        raise ItemLostError(BROKEN_TEXT, f"{column} holds U+{ord(broken[0]):04X} at {broken.start()}")
-    return text or None
-
-
-def _texts_in(value: Any, column: str) -> list[str]:
-    """The texts in a cell that may hold several: a list, a list written as JSON as CSV has them, or one text."""
-    if isinstance(value, str) and re.match(r"\s*\[\s*[\"']", value):
-        value = _listed(value, column)
-    values = value if isinstance(value, list) else [value]
-    return [text for text in (text_in(part, column) for part in values) if text is not None]
-
-
-def _listed(text: str, column: str) -> list[Any]:
-    try:
-        value = parse_json(text)
-    except ValueError as error:
-        raise ItemLostError(
-            NOT_TEXT, f"{column} begins like a list and is none in JSON ({error}): {text:.40}"
-        ) from error
-    assert isinstance(value, list), "what begins with a bracket is a list"
-    return value
 
 
 # ---- what a recipe requires -----------------------------------------------------------------------------------------

@@ -11,12 +11,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final  # Any: cells
 
 from ostensive.errors import SettingsError
-from ostensive.images.annotation_columns import AnnotationColumns, ItemLostError, read_item, text_in
+from ostensive.images.annotation_cells import ItemLostError, read_item, text_in
+from ostensive.images.annotation_columns import AnnotationColumns
 from ostensive.images.annotations import (
     EMPTY,
+    NO_CONVERSATION,
     NO_IMAGE,
     NO_NAME,
     REPEATED,
@@ -215,8 +217,7 @@ def _read_given(file: str, items: list[SourceItem], found: _Found) -> None:
 
     def find(row: Row) -> tuple[_Items, str]:
         column = columns.image_column_in(row.values, name)
-        given = row.key if column is None else row.values[column]
-        text = given if isinstance(given, str) else text_in(given, column or "")
+        text = row.key if column is None else _image_name(row.values[column], column)
         if not text:
             raise ItemLostError(NO_NAME)
         keys = names.find(text)
@@ -235,10 +236,22 @@ def _read_given(file: str, items: list[SourceItem], found: _Found) -> None:
     if reason in (NO_NAME, EMPTY):
         _check_columns(found.sources.pop(), found)
     detail = shown_name(found.losses[reason][-1].detail)
+    what = f"{name}: none of its {found.rows - before} rows can be used ({reason}{': ' if detail else ''}{detail})"
+    if reason == NO_CONVERSATION:
+        raise SettingsError(f"{what}; conversations are read in LLaVA's form (from, value) and TRL's (role, content)")
     raise SettingsError(
-        f"{name}: none of its {found.rows - before} rows can be used ({reason}{': ' if detail else ''}{detail}); "
-        f"images are named by their path as it is listed ({items[0].source!r:.90}), by their file name, or by image_id"
+        f"{what}; images are named by their path as it is listed ({items[0].source!r:.90}), by their file name, "
+        "or by image_id"
     )
+
+
+def _image_name(given: Any, column: str) -> str | None:
+    """The name in a cell, which may be a list of one, as TRL's rows have it. Raises `ItemLostError`."""
+    if isinstance(given, list):
+        if len(given) > 1:
+            raise ItemLostError(SEVERAL_IMAGES, f"{column} has {len(given)} images, one is expected")
+        given = given[0] if given else None
+    return given if isinstance(given, str) else text_in(given, column)
 
 
 def _check_columns(source: AnnotationSource, found: _Found) -> None:

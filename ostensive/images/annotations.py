@@ -14,7 +14,7 @@ from ostensive.fingerprint import fingerprint
 from ostensive.images.paths import shown_name
 from ostensive.images.settings import ANNOTATION_FIELDS
 from ostensive.licenses import license_key
-from ostensive.records import Annotation, NamedText
+from ostensive.records import Annotation, NamedText, Turn
 
 IMAGE_FIELDS: Final = ("split", "source", "license")
 """What an item says of its image. Read for every recipe."""
@@ -28,13 +28,14 @@ EMPTY: Final = "empty item"
 NOT_TEXT: Final = "not text"
 BROKEN_TEXT: Final = "broken text"
 TOO_LONG: Final = "text too long"
+NO_CONVERSATION: Final = "not a conversation"
 REPEATED: Final = "repeats another item"
 SPLITS: Final = "conflicting splits"
 SOURCES: Final = "conflicting sources"
 LICENSES: Final = "conflicting licences"
 NOT_TAKEN_IN: Final = "image was not taken in"
 REASONS: Final = (
-    *(UNREADABLE_ROW, NO_IMAGE, SEVERAL_IMAGES, NO_NAME, EMPTY, NOT_TEXT, BROKEN_TEXT, TOO_LONG),
+    *(UNREADABLE_ROW, NO_IMAGE, SEVERAL_IMAGES, NO_NAME, EMPTY, NOT_TEXT, BROKEN_TEXT, TOO_LONG, NO_CONVERSATION),
     *(REPEATED, SPLITS, SOURCES, LICENSES, NOT_TAKEN_IN),
 )
 
@@ -48,6 +49,7 @@ class RawAnnotation:
     choices: tuple[str, ...] = ()
     label: str | None = None
     instruction: str | None = None
+    turns: tuple[Turn, ...] = ()
     rationales: tuple[str, ...] = ()
     split: str | None = None
     source: str | None = None
@@ -66,8 +68,10 @@ class RawAnnotation:
         return any(self._texts())
 
     def _texts(self) -> list[Any]:  # Any: JSON values, here and below
+        turns = [[turn.role, turn.text] for turn in self.turns]
         extras = [[extra.name, extra.text] for extra in self.extras]
-        return [self.question, self.answers, self.choices, self.label, self.instruction, self.rationales, extras]
+        asked = [self.question, self.answers, self.choices, self.label, self.instruction, turns]
+        return [*asked, self.rationales, extras]
 
 
 @dataclass(frozen=True, slots=True)

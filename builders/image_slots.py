@@ -8,9 +8,8 @@ import re
 from typing import Final
 
 from ostensive.errors import OstensiveError
+from ostensive.records import IMAGE_SLOT
 
-IMAGE_SLOT: Final = "<image>"
-"""LLaVA's placeholder, which must stand in the first turn of a person, once."""
 _SLOTS: Final = re.compile(
     r"<\|?(?:image|image_pad|image_soft_token|start_of_image|vision_start|vision_end|img|imgpad)\|?>|\[IMG\]",
     re.IGNORECASE,

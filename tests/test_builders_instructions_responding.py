@@ -10,10 +10,10 @@ import pytest
 from drawing import draw_scene
 from plain_services import journaled_services
 
-from builders.preferences.infusing import HEADING
-from builders.preferences.responding import PictureQuestion, describe_and_respond, describe_and_respond_all
-from builders.preferences.scripted import make_script
-from builders.preferences.slots import SlotError
+from builders.image_slots import SlotError
+from builders.instructions.infusing import HEADING
+from builders.instructions.responding import PictureQuestion, describe_and_respond, describe_and_respond_all
+from builders.instructions.scripted import make_script
 from ostensive.chat.pictures import picture_reference
 from ostensive.chat.records import Message, Reply
 from ostensive.chat.scripted import ScriptedTeacherSettings

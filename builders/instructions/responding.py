@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from builders.preferences.infusing import infused_text
+from builders.image_slots import without_slot, without_slots
+from builders.instructions.infusing import infused_text
 from builders.preferences.planning import CAPTION
 from builders.preferences.settings import prompt_sets
-from builders.preferences.slots import without_slot, without_slots
 from ostensive.chat.pictures import Picture
 from ostensive.chat.records import Chat, Conversation, Message, NoReply, Reply, Sampling
 from ostensive.prompts import load_prompts

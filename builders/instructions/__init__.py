@@ -1,0 +1,1 @@
+"""The `instructions` recipe (STIC, stage 2): people's instructions, with a model's description before the question."""
