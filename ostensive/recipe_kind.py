@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, Literal  # Any: a kind is typed by its own recipe and candidate, which nobody here knows
+from typing import Any, Final, Literal  # Any: a kind is typed by its own recipe and candidate, which nobody here knows
 
 from ostensive.chat.scripted import Script
 from ostensive.recipe import Recipe
-from ostensive.records import Spend
+from ostensive.records import Spend, Turn
 from ostensive.stage import AnyStage
 
 NO_MENTIONS: tuple[int, ...] = ()
@@ -26,6 +26,19 @@ class ShownText:
     text: str
     mentions: tuple[int, ...] = NO_MENTIONS  # the regions that it mentions, in the order of first mention
 
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Two replies to one request about an image, of which the first is to be liked better."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+View = Literal["messages", "prompt-completion", "llava", "preference", "lskd"]
+"""A form of training rows; see `students.rows`."""
+_LSKD_PARTS: Final = ("question", "answer", "rationale")
 
 Swap = Literal["picture", "region"]
 
@@ -107,7 +120,10 @@ class RecipeKind:
     # labels, the file and services; None where a recipe reads no such list.
     list_concepts: Callable[[Any, Iterable[str], Path, Any], ListedConcepts] | None = None
     tasks: tuple[str, ...] = ("accept",)  # annotation tasks that suit its candidates, the usual one first
-    views: tuple[str, ...] = ()  # training views: "messages", "preference", "llava", ...
+    # What a student is trained on: a conversation about the image, in which it learns what the assistant says, and
+    # which may begin with a turn of system; or two replies to a request. No text of them has a slot for the image.
+    dialogue: Callable[[Any], Sequence[Turn]] | None = None
+    preference: Callable[[Any], Preference] | None = None
     # What came in beside images: fields of `Annotation`, or names of extras, without which it cannot work, and others.
     annotations_required: tuple[str, ...] = ()
     annotations_optional: tuple[str, ...] = ()
@@ -129,6 +145,13 @@ class RecipeKind:
     def one(self) -> str:
         """One candidate with its article: "a triple", "an explanation"."""
         return f"{'an' if self.noun[:1] in set('aeiou') else 'a'} {self.noun}"
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The forms in which its rows can be exported for training."""
+        views: list[View] = ["messages", "prompt-completion", "llava"] if self.dialogue else []
+        views += ["preference"] if self.preference else []
+        return (*views, "lskd") if self.has_regions and self.parts == _LSKD_PARTS else tuple(views)
 
     @property
     def reads_annotations(self) -> bool:

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.image_slots import SlotError
 from builders.instructions.infusing import infused_text, infused_turns
+from builders.instructions.recipe import dialogue
 from builders.instructions.records import InfusedInstruction
-from builders.instructions.training_rows import llava_row, messages_row
-from builders.messages import slots_in
+from ostensive.image_slots import SlotError
 from ostensive.records import IMAGE_SLOT, Turn
+from students.rows import llava_row, messages_row, slots_in
 
 QUESTION = "What's the cat's name: Tom, or \"Jerry\"?"
 PLAIN = st.text(st.characters(exclude_characters="<[")).filter(str.strip)
@@ -26,7 +26,7 @@ def row_of(*said: str, description: str = "A cat: it sits. ", system: str = "") 
 
 def test_a_first_turn_is_slot_description_and_question() -> None:
     row = row_of(QUESTION, "It's Tom.")
-    assert llava_row(row, "a/b.jpg") == {
+    assert llava_row(row.row_id, "a/b.jpg", dialogue(row)) == {
         "id": "7",
         "image": "a/b.jpg",
         "conversations": [
@@ -35,7 +35,7 @@ def test_a_first_turn_is_slot_description_and_question() -> None:
         ],
     }
     text = f"Image description: A cat: it sits.\n\n{QUESTION}"
-    assert messages_row(row) == {
+    assert messages_row(dialogue(row)) == {
         "messages": [
             {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]},
             {"role": "assistant", "content": [{"type": "text", "text": "It's Tom."}]},
@@ -47,13 +47,13 @@ def test_a_first_turn_is_slot_description_and_question() -> None:
 def test_any_texts_come_through_with_one_slot(said: list[tuple[str, str]], description: str, system: str) -> None:
     texts = [text for pair in said for text in pair]
     row = row_of(*texts, description=description, system=system)
-    values = [turn["value"] for turn in llava_row(row, "b.jpg")["conversations"]]
+    values = [turn["value"] for turn in llava_row(row.row_id, "b.jpg", dialogue(row))["conversations"]]
     assert "".join(values).count(IMAGE_SLOT) == 1
     first = 1 if system else 0
     assert values[first] == f"{IMAGE_SLOT}\nImage description: {description.strip()}\n\n{texts[0].strip()}"
     assert values[first + 1 :] == texts[1:]
     assert values[:first] == [system][:first]
-    messages = json.loads(json.dumps(messages_row(row)["messages"]))
+    messages = json.loads(json.dumps(messages_row(dialogue(row))["messages"]))
     assert slots_in(messages) == slots_in([messages[first]]) == 1
     assert [message["content"][-1]["text"] for message in messages] == [
         value.removeprefix(f"{IMAGE_SLOT}\n") for value in values
@@ -62,8 +62,10 @@ def test_any_texts_come_through_with_one_slot(said: list[tuple[str, str]], descr
 
 def test_a_system_turn_stays_first() -> None:
     row = row_of("Who?", "Ann.", "Why?", "So.", system="Be brief.")
-    assert [turn["from"] for turn in llava_row(row, "b.jpg")["conversations"]] == ["system", *["human", "gpt"] * 2]
-    assert [message["role"] for message in messages_row(row)["messages"]] == ["system", *["user", "assistant"] * 2]
+    turns = dialogue(row)
+    conversations = llava_row(row.row_id, "b.jpg", turns)["conversations"]
+    assert [turn["from"] for turn in conversations] == ["system", *["human", "gpt"] * 2]
+    assert [one["role"] for one in messages_row(turns)["messages"]] == ["system", *["user", "assistant"] * 2]
 
 
 @pytest.mark.parametrize(
@@ -97,9 +99,9 @@ def test_a_system_turn_stays_first() -> None:
 def test_rows_without_exactly_one_slot_are_refused(said: tuple[str, ...], description: str, message: str) -> None:
     row = row_of(*said, description=description)
     with pytest.raises(SlotError, match=f"^{message}$"):
-        llava_row(row, "b.jpg")
+        llava_row(row.row_id, "b.jpg", dialogue(row))
     with pytest.raises(SlotError, match=f"^{message}$"):
-        messages_row(row)
+        messages_row(dialogue(row))
 
 
 def test_a_slot_of_the_question_is_taken_out() -> None:

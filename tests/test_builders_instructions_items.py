@@ -2,7 +2,6 @@
 
 import pytest
 
-from builders.image_slots import has_slot
 from builders.instructions.items import (
     EMPTY_ANSWER,
     EMPTY_QUESTION,
@@ -19,6 +18,7 @@ from builders.instructions.items import (
     LostInstruction,
     instructions_of,
 )
+from ostensive.image_slots import has_slot
 from ostensive.records import Annotation, Turn
 
 U, A, S = "user", "assistant", "system"

@@ -11,17 +11,16 @@ from drawing import write_scenes
 from hardship import call
 
 import ostensive
-from builders.image_slots import has_slot
-from builders.instructions.recipe import KIND, RULES, InstructionsRecipe
+from builders.instructions.recipe import KIND, RULES, InstructionsRecipe, dialogue
 from builders.instructions.records import InfusedInstruction
-from builders.instructions.training_rows import llava_row, messages_row
-from builders.messages import slots_in
 from builders.table import load
 from cards.samples import PublicForm
 from critics.rules import CheckedTexts, first_broken_rule
+from ostensive.image_slots import has_slot
 from ostensive.records import IMAGE_SLOT
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
+from students.rows import llava_row, messages_row, slots_in
 
 SETTINGS = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "run.partition_size=2"]
 QUESTION = 'What\'s in the café: a sign, or "art"?'
@@ -96,10 +95,10 @@ def test_turns_come_through_as_they_are_with_one_slot(built: Built) -> None:
         ("Where?", "On the left."),
     ]
     for row in rows:
-        (first, *others) = messages_row(row)["messages"]
+        (first, *others) = messages_row(dialogue(row))["messages"]
         assert slots_in([first, *others]) == slots_in([first]) == 1
         assert first["content"][1]["text"] == f"Image description: {row.description}\n\n{row.turns[0].text}"
-        values = [turn["value"] for turn in llava_row(row, "a.jpg")["conversations"]]
+        values = [turn["value"] for turn in llava_row(row.row_id, "a.jpg", dialogue(row))["conversations"]]
         assert [value.count(IMAGE_SLOT) for value in values] == [1, *[0] * len(others)]
         assert not has_slot(row.description)
 

@@ -10,13 +10,13 @@ import pytest
 from drawing import draw_scene
 from plain_services import journaled_services
 
-from builders.image_slots import SlotError
 from builders.instructions.infusing import HEADING
 from builders.instructions.responding import PictureQuestion, describe_and_respond, describe_and_respond_all
 from builders.instructions.scripted import make_script
 from ostensive.chat.pictures import picture_reference
 from ostensive.chat.records import Message, Reply
 from ostensive.chat.scripted import ScriptedTeacherSettings
+from ostensive.image_slots import SlotError
 
 TEACHER = ScriptedTeacherSettings()
 

@@ -16,14 +16,13 @@ from drawing import write_scenes
 from hardship import call
 
 import ostensive
-from builders.messages import slots_in
-from builders.preferences.recipe import KIND
+from builders.preferences.recipe import KIND, preference
 from builders.preferences.records import PreferencePair
-from builders.preferences.training_rows import preference_row
 from builders.table import load
 from cards.samples import PublicForm
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
+from students.rows import preference_row, slots_in
 
 SETTINGS = [
     "corpus.license=cc0-1.0",
@@ -85,7 +84,7 @@ def test_every_request_carries_one_picture(built: Built) -> None:
 
 def test_both_sides_share_the_prompt_and_the_row_has_one_slot(built: Built) -> None:
     for pair in built.pairs():
-        row = preference_row(pair)
+        row = preference_row(preference(pair))
         assert [slots_in(row[side]) for side in ("prompt", "chosen", "rejected")] == [1, 0, 0]
         assert row["prompt"][0]["content"][1]["text"] == pair.prompt
         assert (pair.prompt != "", pair.chosen != pair.rejected) == (True, True)

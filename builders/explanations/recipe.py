@@ -24,6 +24,7 @@ from critics.table import CriticSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.records import Turn
 from ostensive.stage import AnyStage
 
 # Questions speak of a picture, which is no fault here, and an explanation may be longer than an answer of LSKD.
@@ -70,6 +71,11 @@ def shown(candidate: Explanation) -> tuple[ShownText, ...]:
     return ShownText("query", candidate.query), ShownText("answer", candidate.answer)
 
 
+def dialogue(candidate: Explanation) -> tuple[Turn, ...]:
+    """The question and the answer."""
+    return Turn("user", candidate.query), Turn("assistant", candidate.answer)
+
+
 def compared_text(candidate: Explanation) -> str:
     """Question and answer in one line: the label is in every answer, so that the answers alone are much alike."""
     return f"{candidate.query} {candidate.answer}"
@@ -110,7 +116,7 @@ KIND: Final = RecipeKind(
     averaged_fields=("explains", "concept_share", "distinct_trigrams"),
     unanswerable=ITEMS,
     tasks=("explanation",),
-    views=("messages", "llava"),
+    dialogue=dialogue,
     annotations_required=("label",),
     title="questions about labelled pictures, with answers that say what shows the label",
     noun="explanation",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from builders.image_slots import SlotError, checked, has_slot, without_slot
+from ostensive.image_slots import SlotError, checked, has_slot, without_slot
 from ostensive.records import Turn
 
 HEADING: Final = "Image description:"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from builders.image_slots import has_slot
+from ostensive.image_slots import has_slot
 from ostensive.records import IMAGE_SLOT, Annotation, Turn
 
 NO_INSTRUCTION: Final = "no instruction"

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from builders.dedupe import DedupeSettings
 from builders.filtering import FilteredRecipe, filtering_stages
+from builders.instructions.infusing import infused_turns
 from builders.instructions.records import InfusedInstruction
 from builders.instructions.scripted import make_script
 from builders.instructions.settings import InstructionsSettings
@@ -16,6 +17,7 @@ from critics.table import CriticSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.records import Turn
 from ostensive.stage import AnyStage
 
 # What people asked and answered is theirs, so that nothing is asked of it. A description may call the picture one, say
@@ -63,6 +65,11 @@ def conversation_of(candidate: InfusedInstruction) -> str:
     return "\n".join(f"{turn.role}: {turn.text}" for turn in candidate.turns)
 
 
+def dialogue(candidate: InfusedInstruction) -> tuple[Turn, ...]:
+    """The conversation with the description before its first question."""
+    return infused_turns(candidate.turns, candidate.description)
+
+
 def shown(candidate: InfusedInstruction) -> tuple[ShownText, ...]:
     """The description and the conversation."""
     return ShownText("description", candidate.description), ShownText("turns", conversation_of(candidate))
@@ -94,7 +101,7 @@ KIND: Final = RecipeKind(
     judged_parts=("description",),
     judging_question="Is everything that the description says true of the image?",
     counted_fields=("prompt",),
-    views=("messages", "llava"),
+    dialogue=dialogue,
     annotations_optional=("turns", "instruction", "question", "answers"),
     title="instructions about images, with a description of the image before the question",
     noun="instruction",

@@ -3,8 +3,8 @@
 from typing import Any, Final  # Any: the record of a loss is for the stage to give
 
 from builders.asking import FILTERED, TRUNCATED, whole_reply
-from builders.image_slots import has_slot
 from ostensive.chat.records import Reply
+from ostensive.image_slots import has_slot
 from ostensive.stage import Dropped
 
 NO_DESCRIPTION: Final = "missing description"

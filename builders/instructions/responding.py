@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from builders.image_slots import without_slot, without_slots
 from builders.instructions.infusing import infused_text
 from builders.preferences.planning import CAPTION
 from builders.preferences.settings import prompt_sets
 from ostensive.chat.pictures import Picture
 from ostensive.chat.records import Chat, Conversation, Message, NoReply, Reply, Sampling
+from ostensive.image_slots import without_slot, without_slots
 from ostensive.prompts import load_prompts
 
 LIKELIEST: Final = Sampling(temperature=0.0)

@@ -5,6 +5,7 @@ from typing import Final, Literal, Self
 
 from pydantic import model_validator
 
+from builders.dialogues import with_reason
 from builders.filtering import FilteredRecipe, filtering_stages
 from builders.localized.probing import TeacherAsker, load_probing_prompts
 from builders.localized.records import Qar
@@ -18,6 +19,7 @@ from ostensive.chat.endpoint import ServedModelSettings, ServedTeacherSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.records import Turn
 from ostensive.stage import AnyStage
 from verbalizers.pixels.verbalizers import PixelProbeSettings
 from verbalizers.stage import VerbalizeStage
@@ -79,6 +81,11 @@ def shown(candidate: Qar) -> tuple[ShownText, ...]:
     )
 
 
+def dialogue(candidate: Qar) -> tuple[Turn, ...]:
+    """The question with its answer, and why it is so."""
+    return with_reason(candidate.question, candidate.answer, candidate.rationale)
+
+
 def compared_text(candidate: Qar) -> str:
     """Question, answer and rationale in one line."""
     return f"{candidate.question} {candidate.answer} {candidate.rationale}"
@@ -113,7 +120,7 @@ KIND: Final = RecipeKind(
     counted_fields=("mode", "unanswerable"),
     unanswerable=ITEMS,
     tasks=("triple", "rating"),
-    views=("messages", "llava", "lskd"),
+    dialogue=dialogue,
     title="questions, answers and rationales about numbered regions",
     noun="triple",
     task_categories=("visual-question-answering", "image-text-to-text"),

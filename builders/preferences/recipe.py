@@ -17,7 +17,7 @@ from critics.rules import RulesSettings, TextLimits
 from critics.table import CriticSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.recipe import Recipe
-from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.recipe_kind import Preference, RecipeKind, ShownText
 from ostensive.stage import AnyStage
 
 # Rules of `localized` that descriptions cannot keep are off: the good prompt asks for what a picture may mean, and a
@@ -61,6 +61,11 @@ def shown(candidate: PreferencePair) -> tuple[ShownText, ...]:
     return tuple(ShownText(name, getattr(candidate, name)) for name in ("prompt", "chosen", "rejected"))
 
 
+def preference(candidate: PreferencePair) -> Preference:
+    """Both sides. The row's picture is the clean one, whatever was done to that of the rejected side."""
+    return Preference(candidate.prompt, candidate.chosen, candidate.rejected)
+
+
 def compared_text(candidate: PreferencePair) -> str:
     """Both sides in one line, the rejected first: it tells pairs of an image apart, and embeddings look no further than
     some 200 words."""
@@ -96,7 +101,7 @@ KIND: Final = RecipeKind(
     counted_fields=("way", "round", "unanswerable"),
     unanswerable=ITEMS,
     tasks=("preference",),
-    views=("preference",),
+    preference=preference,
     title="pairs of descriptions of images, one to be preferred and one spoilt on purpose",
     noun="pair",
     task_categories=("image-to-text", "image-text-to-text"),

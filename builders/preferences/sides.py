@@ -5,8 +5,8 @@ from typing import Final
 
 from builders.asking import FILTERED, TRUNCATED, whole_reply
 from builders.dedupe import comparable
-from builders.image_slots import has_slot
 from ostensive.chat.records import Exchange, NoReply, Reply
+from ostensive.image_slots import has_slot
 
 CHOSEN: Final = "chosen"
 REJECTED: Final = "rejected"

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from builders.dialogues import with_reason
 from builders.filtering import filtering_stages
 from builders.rationales.records import Rationale
 from builders.rationales.scripted import make_script
@@ -20,6 +21,7 @@ from critics.table import CriticSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind, ShownText
+from ostensive.records import Turn
 from ostensive.stage import AnyStage
 
 _ANY_LENGTH: Final = TextLimits(min_words=1, max_words=10_000, max_sentences=10_000)
@@ -74,6 +76,11 @@ def shown(candidate: Rationale) -> tuple[ShownText, ...]:
     )
 
 
+def dialogue(candidate: Rationale) -> tuple[Turn, ...]:
+    """The question with its answer, and why it is so."""
+    return with_reason(candidate.question, candidate.answer, candidate.rationale)
+
+
 def compared_text(candidate: Rationale) -> str:
     """Question, answer and rationale in one line: the same rationale of another question is another row."""
     return f"{candidate.question} {candidate.answer} {candidate.rationale}"
@@ -106,7 +113,7 @@ KIND: Final = RecipeKind(
     counted_fields=("prompt", "temperature", "round", "unanswerable"),
     unanswerable=ITEMS,
     tasks=("rating", "triple"),
-    views=("messages", "llava"),
+    dialogue=dialogue,
     run_notes=search_notes,
     annotations_optional=("question", "answers", "choices", "label", "rationales"),
     title="rationales for answers to questions about images",

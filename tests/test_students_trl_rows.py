@@ -6,13 +6,13 @@ from typing import Any  # Any: rows as datasets gives them, and parts of transfo
 import PIL.Image
 import pytest
 
+from builders.instructions.recipe import dialogue
 from builders.instructions.records import InfusedInstruction
-from builders.instructions.training_rows import messages_row
-from builders.messages import assistant_message, slots_in, user_message
+from builders.preferences.recipe import preference
 from builders.preferences.records import PreferencePair
-from builders.preferences.training_rows import preference_row
 from microworld.training.words import IMAGE, WORDS, make_processor
 from ostensive.records import Turn
+from students.rows import messages_row, preference_row, slots_in
 
 PATCH_PX = 8
 NOUNS = [word for word in WORDS if word.isalpha()][:6]
@@ -44,13 +44,13 @@ def pair(place: int) -> PreferencePair:
 
 def sft_rows() -> list[dict[str, Any]]:
     """A row of a plain question, one with a description infused, and one of several turns with one infused."""
-    plain = [user_message(NOUNS[0]), assistant_message(NOUNS[1])]
+    plain = Turn("user", NOUNS[0]), Turn("assistant", NOUNS[1])
     asked, answered = Turn("user", NOUNS[2]), Turn("assistant", NOUNS[3])
     rows = [
         InfusedInstruction("r", "i", "a", NOUNS[4], turns, "caption_1", "t", "h", "k")
         for turns in ((asked, answered), (asked, answered, Turn("user", NOUNS[5]), Turn("assistant", NOUNS[0])))
     ]
-    return [{"messages": plain}, *map(dict, map(messages_row, rows))]
+    return [messages_row(turns) for turns in (plain, *map(dialogue, rows))]
 
 
 def slots(processor: Any, ids: Any) -> list[int]:
@@ -99,7 +99,7 @@ def test_pairs_go_through_the_collator_of_preference_training(processor: Any, tm
     from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
     pairs = [pair(0), pair(1)]
-    rows = list(stored([dict(preference_row(one)) for one in pairs], tmp_path))
+    rows = list(stored([preference_row(preference(one)) for one in pairs], tmp_path))
     kind: Any = DataCollatorForVisionPreference
     batch = kind(processor)(rows)
     assert slots(processor, batch["input_ids"]) == [of_picture(processor)] * 4
@@ -119,10 +119,10 @@ def test_a_row_with_two_slots_fails(processor: Any, tmp_path: Path) -> None:
     from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-    message, preference = sft_rows()[0], dict(preference_row(pair(0)))
+    message, pairs = sft_rows()[0], preference_row(preference(pair(0)))
     kinds: list[tuple[Any, dict[str, Any], Any]] = [
         (DataCollatorForVisionLanguageModeling, message, message["messages"][0]),
-        (DataCollatorForVisionPreference, preference, preference["prompt"][0]),
+        (DataCollatorForVisionPreference, pairs, pairs["prompt"][0]),
     ]
     for place, (kind, row, turn) in enumerate(kinds):
         turn["content"].insert(0, {"type": "image"})

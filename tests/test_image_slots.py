@@ -2,7 +2,7 @@
 
 import pytest
 
-from builders.image_slots import has_slot, without_slots
+from ostensive.image_slots import has_slot, without_slots
 
 
 @pytest.mark.parametrize(
