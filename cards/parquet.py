@@ -104,11 +104,12 @@ class ParquetFolder:
 
 def _writer(file: HashedFile, schema: pa.Schema) -> Any:
     columns = _leaf_paths(schema)
-    encoded = [path for path in columns if path != "image.bytes"]
+    pictures = [path for path in columns if path.endswith(".bytes")]
+    encoded = [path for path in columns if path not in pictures]
     return pq.ParquetWriter(
         file,
         schema,
-        compression={path: "NONE" if path == "image.bytes" else "ZSTD" for path in columns},
+        compression={path: "NONE" if path in pictures else "ZSTD" for path in columns},
         use_dictionary=encoded,
         write_statistics=encoded,
         write_page_index=True,

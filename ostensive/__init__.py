@@ -7,7 +7,7 @@ from ostensive.version import VERSION
 
 if TYPE_CHECKING:
     from cards.reading import Corpus, open_corpus
-    from ostensive.commands.api import build, demo, estimate, preview
+    from ostensive.commands.api import build, demo, estimate, export, preview
     from ostensive.errors import OstensiveError
     from ostensive.run.estimate import Estimate
     from ostensive.run.options import BuildOptions
@@ -23,6 +23,7 @@ __all__ = [
     "build",
     "demo",
     "estimate",
+    "export",
     "open_corpus",
     "preview",
     "status",
@@ -37,6 +38,7 @@ _HOMES = {
     "build": "ostensive.commands.api",
     "demo": "ostensive.commands.api",
     "estimate": "ostensive.commands.api",
+    "export": "ostensive.commands.api",
     "open_corpus": "cards.reading",
     "preview": "ostensive.commands.api",
     "status": "ostensive.run.status",

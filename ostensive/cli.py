@@ -15,6 +15,7 @@ from ostensive.commands import annotate, build, serve
 from ostensive.commands.critic import critic_app
 from ostensive.commands.microworld import microworld_app
 from ostensive.commands.recipes import recipes_app
+from ostensive.commands.student import student_app
 from ostensive.commands.terminal import complain, print_lines
 from ostensive.errors import Interrupted, OstensiveError, SettingsError
 from ostensive.version import VERSION
@@ -31,6 +32,7 @@ app.add_typer(annotate.app)
 app.add_typer(critic_app, name="critic")
 app.add_typer(serve.app)
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(student_app, name="student")
 app.add_typer(microworld_app, name="microworld")
 
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from cards.reading import Corpus
     from ostensive.models.doctor import Diagnosis
     from ostensive.recipe import Recipe
-    from ostensive.recipe_kind import ListedConcepts, RecipeKind
+    from ostensive.recipe_kind import ListedConcepts, RecipeKind, View
     from ostensive.run.estimate import Estimate
     from ostensive.run.rehearsal import Rehearsal
     from ostensive.run.reporting import Reporter
+    from students.exporting import Exported, ShownRegions
 
 
 def build(
@@ -183,6 +184,18 @@ def list_concepts(
     )
     with open_services(settings, stop or threading.Event()) as services:
         return kind.list_concepts(resolved, labels, out, services)
+
+
+def export(run: Path | str, view: "View", out: Path | str, *, regions: "ShownRegions | None" = None) -> "Exported":
+    """Writes the corpus of the run in the folder `run` to `out` in the form `view`, as `students.exporting.export`."""
+    from builders.table import load, recipe_kind
+    from cards.reading import read_corpus
+    from ostensive.run.folder import existing_run
+    from students.exporting import export as export_corpus
+
+    folder = existing_run(user_path(run, "run folder"))
+    kind = recipe_kind(load(str(folder.recipe_path)).recipe)
+    return export_corpus(read_corpus(folder), kind, view, user_path(out, "out"), regions=regions)
 
 
 def doctor(

@@ -19,6 +19,7 @@ from ostensive.user_paths import shown_path
 if TYPE_CHECKING:
     from builders.rounds import Growth
     from cards.reading import Corpus
+    from students.exporting import Exported
 
 _UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 
@@ -210,6 +211,17 @@ def concept_lines(found: ListedConcepts, out: Path) -> Iterator[str]:
     yield f"labels      {found.added:,} added{before}, {len(found.lost):,} got nothing"
     yield f"teacher     {spend_line(found.spend)}"
     yield f"list        {shown_path(out)}" if found.added + found.kept else "list        nothing was written"
+
+
+def export_lines(found: "Exported", out: Path) -> Iterator[str]:
+    """Rows by split, what could not be used, and where they are."""
+    for split, count in found.rows.items():
+        yield f"{split:<12}{count:,} rows for training"
+    for reason, count in found.lost.items():
+        yield f"lost        {count:,}: {reason}"
+    for detail in found.details:
+        yield f"            {detail}"
+    yield f"export      {shown_path(out)}"
 
 
 def size_words(size_bytes: int) -> str:

@@ -1,0 +1,54 @@
+"""`ostensive student export`."""
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ostensive.commands.options import AsJson, RunFolderPath, path_given_as
+from ostensive.commands.terminal import print_lines
+
+student_app = typer.Typer(help="Make a corpus ready for training.", no_args_is_help=True)
+
+
+class ViewName(StrEnum):
+    """The forms of training rows."""
+
+    MESSAGES = "messages"
+    PROMPT_COMPLETION = "prompt-completion"
+    PREFERENCE = "preference"
+    LLAVA = "llava"
+    LSKD = "lskd"
+
+
+class RegionsName(StrEnum):
+    """Which regions are drawn."""
+
+    MENTIONED = "mentioned"
+    ALL = "all"
+    NONE = "none"
+
+
+@student_app.command()
+def export(
+    run: RunFolderPath,
+    view: Annotated[ViewName, typer.Option("--view", help="The form: see docs/students.md.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", parser=path_given_as("--out"), help="A folder that is empty or not there."
+        ),
+    ],
+    regions: Annotated[
+        RegionsName | None, typer.Option("--regions", help="Which regions to draw; those that the row mentions.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the corpus of a run in the form that a trainer reads."""
+    from ostensive.commands import api
+    from ostensive.commands.show import export_lines, to_json
+
+    found = api.export(run, view.value, out, regions=None if regions is None else regions.value)
+    print_lines([to_json(asdict(found))] if as_json else export_lines(found, out))
