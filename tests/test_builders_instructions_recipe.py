@@ -163,3 +163,17 @@ def test_the_rules_look_at_the_description_alone() -> None:
     assert rejected("The picture may show a red wall by the sea.") == ""
     assert rejected("A wall.") == "description too short"
     assert rejected("It goes on. " * 61) == "description too long"
+
+
+@pytest.mark.slow
+def test_the_demo_keeps_rows_and_drops_some_with_reasons(tmp_path: Path) -> None:
+    done = call("demo", "instructions", "--out", tmp_path / "demo", "--quiet")
+    assert done.returncode == 0, done.stderr
+    stages = {one["name"]: one for one in json.loads(call("status", tmp_path / "demo/run", "--json").stdout)["stages"]}
+    assert stages["annotations"]["dropped"] == {"no such image": 1}
+    assert stages["candidates"]["dropped"].keys() >= {"several image slots", "empty answer", "no answer"}
+    for stage in stages.values():
+        assert stage["rows"] == stage["kept"] + sum(stage["dropped"].values()) + sum(stage["failed"].values())
+    assert stages["judged"]["kept"] > 8
+    rows = list(ostensive.open_corpus(tmp_path / "demo/run").rows())
+    assert {len(row["turns"]) for row in rows} == {2, 3, 4}

@@ -343,6 +343,44 @@ def test_parquet_that_pyarrow_wrote(tmp_path: Path) -> None:
     assert bytes_of(list_items(tmp_path / "rows.arrow", SETTINGS)) == values
 
 
+@pytest.mark.parametrize("saved", [True, False])
+def test_rows_of_trl_have_their_image_in_a_list(tmp_path: Path, saved: bool) -> None:
+    said = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Ann."}]
+    shown = [[Image.open(io.BytesIO(jpeg(shade))) for shade in shades] for shades in ([7], [], [8, 9])]
+    rows = datasets.Dataset.from_dict({"messages": [said] * 3, "images": shown})
+    rows = rows.cast_column("images", datasets.List(datasets.Image()))
+    path = tmp_path / "rows"
+    if saved:
+        rows.save_to_disk(str(path))
+    else:
+        path.mkdir()
+        rows.to_parquet(str(path / "rows.parquet"))
+    columns = AnnotationColumns(AnnotationSettings())
+    listing = list_source(path, SETTINGS, columns)
+    first, empty, several = listing.items
+    found_image, saved_image = (Image.open(io.BytesIO(d)) for d in (LOADER.read_location(first.location), jpeg(7)))
+    assert found_image.tobytes() == saved_image.tobytes()
+    with pytest.raises(ImageRefusedError, match=r"^no image in the row$"):
+        LOADER.read_location(empty.location)
+    with pytest.raises(ImageRefusedError, match=r"^several images in the row: the list has 2$"):
+        LOADER.read_location(several.location)
+    found = read_annotations(listing, columns)
+    assert [[(turn.role, turn.text) for turn in item.turns] for item in found.items[first.key]] == [
+        [("user", "Who?"), ("assistant", "Ann.")]
+    ]
+
+
+def test_a_column_of_images_goes_before_one_of_lists(tmp_path: Path) -> None:
+    image = {"bytes": jpeg(1), "path": None}
+    rows: list[dict[str, Any]] = [{"others": [image], "image": image, "names": ["a"], "blobs": [b"x"]}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    assert [item.location.column for item in list_items(tmp_path / "a.parquet", SETTINGS)] == ["image"]
+    pq.write_table(pa.Table.from_pylist([{"blobs": [b"x"]}]), tmp_path / "a.parquet")
+    assert "no image column; one of images, of {bytes, path} or of bytes is expected" in error_of(
+        tmp_path / "a.parquet"
+    )
+
+
 def test_rows_without_an_image_are_refused_when_they_are_read(tmp_path: Path) -> None:
     (tmp_path / "named.jpg").write_bytes(jpeg(9))
     (tmp_path.parent / "secret.jpg").write_bytes(jpeg(8))

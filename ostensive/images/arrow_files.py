@@ -1,7 +1,7 @@
 """Parquet and Arrow files (`datasets` folders): a source item for each row, its image again, and the texts beside it.
 
-Only footers are read to list a file, so that a row without an image is found when it is read and not before. What
-`datasets` wrote says which of its columns hold images; of others, a column of `{bytes, path}` or of bytes is taken.
+Only footers are read to list a file: a row without an image is found when it is read. What `datasets` wrote says which
+of its columns hold images; of others, one of `{bytes, path}`, of bytes, or of lists of one, as TRL has it, is taken.
 """
 
 import json
@@ -96,7 +96,7 @@ def image_column(schema: pa.Schema, column: str | None, path: str) -> str:
             kind = schema.field(column).type
             raise NoImageColumnError(shown, f"column {column!r} (intake.column) holds {kind}, not images")
         return column
-    for candidates in (_declared_images(schema), _structs(schema), _binaries(schema)):
+    for candidates in (_declared_images(schema), _structs(schema), _binaries(schema), _lists(schema)):
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
@@ -129,7 +129,16 @@ def _binaries(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if _is_bytes(field.type)]
 
 
+def _lists(schema: pa.Schema) -> list[str]:
+    kinds = {
+        field.name: field.type for field in schema if pa.types.is_list(field.type) or pa.types.is_large_list(field.type)
+    }
+    return [name for name, kind in kinds.items() if pa.types.is_struct(kind.value_type) and _holds_images(kind)]
+
+
 def _holds_images(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
     if pa.types.is_struct(kind):
         index = kind.get_field_index("bytes")
         return index >= 0 and _is_bytes(kind.field(index).type)
@@ -188,6 +197,10 @@ class RowReader:
         return self._groups.get((*version, str(group)), read_group), row - start
 
     def _cell_bytes(self, cell: object, path: str) -> bytes:
+        if isinstance(cell, list):
+            if len(cell) > 1:
+                raise ImageRefusedError(refusals.SEVERAL_IN_ROW, f"the list has {len(cell)}")
+            cell = cell[0] if cell else None
         if isinstance(cell, dict):
             data, name = cell.get("bytes"), cell.get("path")
             if data is None and isinstance(name, str) and name:

@@ -28,6 +28,7 @@ BYTE_LIMIT: Final = "over the byte limit"
 TOO_SMALL: Final = "too small"
 LEADS_OUT: Final = "leads out of the folder"
 LISTED_TWICE: Final = "listed twice"
+SEVERAL_IN_ROW: Final = "several images in the row"
 UNSUPPORTED: Final = "format not supported"
 DATA_SET_AMONG_IMAGES: Final = "data set among images"
 NO_IMAGE_COLUMN: Final = "no image column"
@@ -53,6 +54,7 @@ _REMEDIES: Final = {
         "neither a link nor a path in a row is followed out of the folder: copy the files with `cp -RL`, download "
         "them with `hf download --local-dir`, or give a list of the files"
     ),
+    SEVERAL_IN_ROW: "give each image a row of its own",
     UNSUPPORTED: "convert the images to JPEG",
     DATA_SET_AMONG_IMAGES: "give the data set by itself",
     NO_IMAGES: "give the files that hold the images",

@@ -35,6 +35,8 @@ def _texts(path: str, shown: str, encoding: str | None) -> Iterator[str]:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
                 good = error.object[: error.start].decode(name, "ignore")
+                if is_first:
+                    _refuse_zero_bytes(good, shown)
                 yield good.removeprefix("\ufeff") if is_first else good  # whoever stops before the fault may have it
                 at = before - (len(error.object) - len(chunk)) + error.start
                 line, byte = lines + good.count("\n"), error.object[error.start]
@@ -43,16 +45,22 @@ def _texts(path: str, shown: str, encoding: str | None) -> Iterator[str]:
                     f"{shown}, line {line}: byte 0x{byte:02x} at {at} is not {name.upper()} ({error.reason});"
                     f" save the file as UTF-8{remedy}"
                 ) from error
-            if is_first and "\0" in text[:2]:
-                raise SettingsError(
-                    f"{shown}: holds zero bytes, as UTF-16 without a byte order mark does; "
-                    "say annotations.encoding=utf-16-le, or save the file as UTF-8"
-                )
+            if is_first:
+                _refuse_zero_bytes(text, shown)
             yield text.removeprefix("\ufeff") if is_first else text
             if not chunk:
                 return
             before, lines, is_first = before + len(chunk), lines + text.count("\n"), False
             chunk = file.read(_CHUNK_BYTES)
+
+
+def _refuse_zero_bytes(start: str, shown: str) -> None:
+    """Raises `SettingsError` where a file begins as ASCII does in UTF-16: with other letters it is no UTF-8 either."""
+    if "\0" in start[:2]:
+        raise SettingsError(
+            f"{shown}: holds zero bytes, as UTF-16 without a byte order mark does; say "
+            f"annotations.encoding={'utf-16-be' if start[0] == chr(0) else 'utf-16-le'}, or save the file as UTF-8"
+        )
 
 
 def decode(data: bytes, encoding: str | None) -> str:
