@@ -19,7 +19,7 @@ from critics.critic import Critic, NoScore, Score, ScoringSettings
 from critics.lexicon import words_of
 from ostensive.fingerprint import fingerprint
 from ostensive.recipe_kind import RecipeKind, ShownText
-from ostensive.records import AREA_LABEL, Annotation, Candidate, Verbalization
+from ostensive.records import AREA_LABEL, IMAGE_SLOT, Annotation, Candidate, Verbalization
 from ostensive.stage import Evidence, ImageEvidence
 
 UNKNOWN_REGION: Final = "names a region that there is not"
@@ -153,6 +153,9 @@ def _annotation_lines(annotation: Annotation) -> Iterator[str]:
         if text:
             yield text
     yield from annotation.rationales
+    for turn in annotation.turns:
+        if text := turn.text.replace(IMAGE_SLOT, "").strip():
+            yield text
     for extra in annotation.extras:
         yield f"{extra.name}: {extra.text}"
 

@@ -1,5 +1,5 @@
 import pytest
-from critic_context import CAPTIONS_CONTEXT, IMAGE, SERVICES, caption, context, evidence, noted, qar
+from critic_context import CAPTIONS_CONTEXT, IMAGE, SERVICES, caption, context, evidence, image, noted, qar
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +18,8 @@ from critics.evidence import (
     named,
     stem,
 )
-from ostensive.records import Probe
+from ostensive.records import Annotation, Probe, Turn
+from ostensive.stage import ImageEvidence
 
 
 def score_of(row: Qar, *captions: str, concepts: tuple[str, ...] = (), probes: tuple[Probe, ...] = ()) -> Score:
@@ -124,3 +125,9 @@ def test_what_came_in_beside_an_image_is_evidence_where_nobody_verbalized_it() -
     assert known_lines(noted()[IMAGE]) is None
     assert known_lines(None) is None
     assert known_lines(evidence()[IMAGE]) == []  # looked at, and nothing seen
+
+
+def test_the_turns_of_a_conversation_are_known() -> None:
+    turns = (Turn("user", "<image>\nWho is it?"), Turn("assistant", "A nurse in blue."), Turn("user", "<image>"))
+    known = ImageEvidence(image(), annotations=(Annotation("a", IMAGE, turns=turns),))
+    assert known_lines(known) == ["Who is it?", "A nurse in blue."]
