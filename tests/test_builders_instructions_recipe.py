@@ -142,15 +142,6 @@ def test_nothing_but_instructions_is_asked_about(built: Built) -> None:
     assert (found["images"], found["requests"] <= 4) == (4, True)
 
 
-def test_unanswerable_items_are_not_made(built: Built, tmp_path: Path) -> None:
-    done = call("build", "instructions", "--images", built.images, "--annotations", built.file, "--out", tmp_path,
-                "--set", "corpus.license=cc0-1.0", "--set", "corpus.source=x",
-                "--set", "unanswerable.share=0.5")  # fmt: skip
-    assert done.returncode == 2
-    assert "unanswerable" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-
-
 def test_the_rules_look_at_the_description_alone() -> None:
     recipe = load("instructions", assignments=SETTINGS[:2])
     assert isinstance(recipe, InstructionsRecipe)

@@ -15,6 +15,8 @@ from drawing import write_scenes
 import ostensive
 from builders.explanations.recipe import KIND as EXPLANATIONS
 from builders.explanations.records import Explanation
+from builders.instructions.recipe import KIND as INSTRUCTIONS
+from builders.instructions.records import InfusedInstruction
 from builders.localized.recipe import KIND as LOCALIZED
 from builders.localized.records import Qar
 from builders.placing import NO_PLACE, NO_PREMISE, region_apart
@@ -27,7 +29,7 @@ from builders.unanswerable import UnanswerableSettings, UnanswerableStage
 from ostensive.commands import api
 from ostensive.errors import SettingsError
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import Annotation, Box, ImageRecord, Judged, Location, Region, Verbalization
+from ostensive.records import Annotation, Box, ImageRecord, Judged, Location, Region, Turn, Verbalization
 from ostensive.stage import Dropped, Evidence, ImageEvidence, Kept
 
 LINEAGE = ("teacher", "hash", "key")
@@ -209,6 +211,30 @@ def test_a_description_of_another_picture_is_refused() -> None:
         assert one.chosen.startswith("No,")
         assert one.rejected.startswith("Yes,")
         assert (one.corruption, one.way) == ("", "other picture")
+
+
+def instructed(image_id: str, question: str) -> Judged[InfusedInstruction]:
+    turns = (Turn("system", "Be brief."), Turn("user", question), Turn("assistant", "So."), Turn("user", "And?"))
+    lineage = "caption_1", f"teacher of {image_id}", "hash", "key"
+    row = InfusedInstruction(
+        f"{image_id}/row", image_id, f"item of {image_id}", f"Described as {image_id}.",
+        (*turns, Turn("assistant", "Yes.")), *lineage,
+    )  # fmt: skip
+    return Judged(row, ())
+
+
+def test_a_first_question_is_asked_of_another_picture_after_its_own_description() -> None:
+    rows = [instructed("a", "What does the dog chase?"), instructed("b", "How many sails has the boat?")]
+    known = {name: ImageEvidence(one.image) for name, one in evidence(*map(seen, "ab")).items()}
+    items, lost = carried_out(INSTRUCTIONS, [rows], known, 0.5)
+    assert (len(items), lost) == (2, {})
+    for one in items:
+        other = {"a": "b", "b": "a"}[one.image_id]
+        assert one.description == f"Described as {one.image_id}."
+        assert (one.teacher, one.annotation_id) == (f"teacher of {one.image_id}", f"item of {other}")
+        assert [turn.role for turn in one.turns] == ["system", "user", "assistant"], "what followed is left out"
+        assert ("boat" in one.turns[1].text) == (other == "b")
+        assert one.unanswerable == "picture"
 
 
 def test_a_recipe_without_such_items_is_told() -> None:

@@ -12,6 +12,8 @@ from builders.instructions.records import InfusedInstruction
 from builders.instructions.scripted import make_script
 from builders.instructions.settings import InstructionsSettings
 from builders.instructions.stage import InstructionsStage
+from builders.instructions.unanswerable import ITEMS
+from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
 from critics.rules import RulesSettings, TextLimits
 from critics.table import CriticSettings
 from ostensive.chat.scripted import Script, ScriptedTeacherSettings
@@ -100,7 +102,8 @@ KIND: Final = RecipeKind(
     parts=("description", "turns"),
     judged_parts=("description",),
     judging_question="Is everything that the description says true of the image?",
-    counted_fields=("prompt",),
+    counted_fields=("prompt", "unanswerable"),
+    unanswerable=ITEMS,
     dialogue=dialogue,
     annotations_optional=("turns", "instruction", "question", "answers"),
     title="instructions about images, with a description of the image before the question",
@@ -119,6 +122,7 @@ KIND: Final = RecipeKind(
         "description": "what the teacher says of the image",
         "turns[].role": "whose turn it is: system, user or assistant",
         "turns[].text": "what is said, as it came in, without an image slot",
+        "unanswerable": UNANSWERABLE_NOTE,
         "prompt": "the template that asked for the description",
     },
     package="builders.instructions",

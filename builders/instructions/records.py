@@ -18,6 +18,7 @@ class InfusedInstruction:
     teacher: str  # the model's name as the reply gave it
     prompt_hash: str  # of the prompt templates, see `ostensive.prompts`
     request_key: str  # of the journal's entry that holds the description
+    unanswerable: str = ""  # "picture" or "region" where it was put where it does not hold; else empty
 
     @property
     def record_id(self) -> str:
