@@ -106,6 +106,7 @@ def winogrande(values: Values, label: str | None, place: str) -> Question:
         context=before,
         choices=options,
         ending=after,
+        is_joined=bool(before) and not before.endswith(" "),
         right=place_of(label if label is not None else label_in(values, "answer"), ("1", "2")),
     )
 

@@ -18,6 +18,7 @@ class Question:
     question: str = ""
     candidate: str = ""  # an answer that is to be judged, where the choices are yes and no
     ending: str = ""  # what goes on behind the choice, where it fills a blank
+    is_joined: bool = False  # whether the choice stands right behind the context, without a blank
 
 
 @dataclass(frozen=True, slots=True)
