@@ -109,14 +109,22 @@ def test_choices_stand_behind_what_is_asked(task: str) -> None:
         assert clarification in first.prompt
         assert "  " not in first.prompt
         assert "\n\n" not in first.prompt
-        assert task == "csqa" or ABOUT in first.prompt
+        assert task == "csqa" or ABOUT.rstrip(".") in first.prompt
         assert ("an hour" in first.prompt) == (task == "mc_taco")
 
 
-def test_cause_and_effect_are_asked_for_in_other_words() -> None:
-    cause, effect = (passages(question_of("copa", question=what), "")[0].prompt for what in ("cause", "effect"))
-    assert cause != effect
-    assert "cause" not in cause + effect
+@pytest.mark.parametrize(
+    ("asked_for", "clarification", "prompt"),
+    [
+        ("cause", "", "Kai's dog ran: it was late because"),
+        ("effect", "Dogs run.", "Dogs run. Kai's dog ran: it was late, so"),
+    ],
+)
+def test_choices_of_copa_end_the_sentence_of_the_premise(asked_for: str, clarification: str, prompt: str) -> None:
+    one = replace(question_of("copa", question=asked_for), choices=("The dog ran.", "I'm late."))
+    first, second = passages(one, clarification)
+    assert first.prompt == second.prompt == prompt
+    assert (first.continuation, second.continuation) == (" the dog ran.", " I'm late.")
 
 
 @pytest.mark.parametrize(

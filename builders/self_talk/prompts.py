@@ -1,5 +1,6 @@
 """What a model is given to go on with: beginnings of questions, of statements, and what stands before a choice."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from ostensive.prompts import Prompts, load_prompts
 TASKS = ("csqa", "copa", "piqa", "social_iqa", "winogrande", "mc_taco")
 _VARIABLES = ("about", "asked", "beginning", "candidate", "clarification", "context", "question")
 _PLACE = "_"
+_WITHIN_SENTENCE = frozenset({"copa"})  # their choices, sentences of their own, end the sentence that is begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +76,11 @@ def passages(question: Question, clarification: str) -> list[Passage]:
     rendered = shipped_prompts().render(f"choose_{question.task}", values)
     prompt = "\n".join(line.strip() for line in rendered.splitlines())  # no blank where there is no clarification
     blank = "" if not prompt or question.is_joined else " "
-    return [Passage(prompt, f"{blank}{choice}{question.ending}") for choice in question.choices]
+    choices = [_within(choice) if question.task in _WITHIN_SENTENCE else choice for choice in question.choices]
+    return [Passage(prompt, f"{blank}{choice}{question.ending}") for choice in choices]
+
+
+def _within(sentence: str) -> str:
+    """A sentence as it goes on within another: with a small letter, but for "I"."""
+    is_me = re.match(r"I\b", sentence)
+    return sentence if is_me else sentence[:1].lower() + sentence[1:]
