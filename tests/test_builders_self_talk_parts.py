@@ -1,9 +1,12 @@
 """What a model says, what it is given to say it, which choice follows, and what is counted."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from builders.self_talk import measuring, records, talking
 from builders.self_talk.choosing import Choice, choose
 from builders.self_talk.figures import Answered, answer_values, figure_lines, figure_values, measured
 from builders.self_talk.json_formats import winogrande
@@ -185,3 +188,11 @@ def test_what_was_chosen_is_told_with_its_clarification() -> None:
         None,
     )
     assert answer_values(answered(0, 0))["clarification"] is None
+
+
+def test_the_page_names_every_reason() -> None:
+    page = (Path(__file__).parent.parent / "docs/self-talk.md").read_text("utf-8")
+    table = page.partition("<!-- reasons: self-talk -->")[2].partition("\n\n")[0]
+    known = {value for name, value in vars(records).items() if name.isupper()}
+    known |= {measuring.NOT_FINITE, talking.TOO_LONG, talking.OUT_OF_MEMORY, talking.MODEL_FAILED}
+    assert set(re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)) == known
