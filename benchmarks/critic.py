@@ -40,11 +40,11 @@ from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.training import train_critic
 from microworld.annotate import ratings_of
 from microworld.folder import read_truth, write_scenes
-from microworld.grade import wilson
 from microworld.oracle import QarFinding, judge_qar
 from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.images.loader import ImageLoader
 from ostensive.images.settings import IntakeSettings
+from ostensive.intervals import wilson
 from ostensive.recipe import merge, parse_assignments
 from ostensive.records import ImageRecord, Judged, Verbalization
 from ostensive.run.folder import RunFolder, kept_records

@@ -40,13 +40,13 @@ from builders.rationales.searching import search_notes
 from microworld import findings
 from microworld.findings import Finding
 from microworld.folder import CONCEPTS_NAME, LABELS_NAME, read_specimens, read_truth, write_scenes, write_specimens
-from microworld.grade import wilson
 from microworld.oracle import judge_qar, judge_text
 from microworld.questions import ask, reason
 from microworld.scenes import Scene
 from ostensive.chat.local import SelfTeacherSettings
 from ostensive.chat.records import Conversation, Message, Reply
 from ostensive.images.settings import IntakeSettings
+from ostensive.intervals import wilson
 from ostensive.records import Scored
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder

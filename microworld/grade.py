@@ -19,6 +19,7 @@ from microworld.folder import read_truth
 from microworld.oracle import judge_qar
 from microworld.scenes import Scene
 from ostensive.errors import SettingsError
+from ostensive.intervals import Interval, wilson
 from ostensive.records import Judged, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder, existing_run, kept_records
@@ -42,14 +43,6 @@ class ReasonCount:
     value: str  # "false" or "not checkable"
     reason: str
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A 95 % interval of a share, both ends 0-1."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +113,6 @@ def grade(rows: Iterable[GradedRow], truth: Mapping[str, Scene]) -> Grade:
             # Without the words it is about, so that equal reasons are counted together.
             counts[Finding(finding.value, finding.reason)] += 1
     return Grade(whole.total(), without_truth, _tally(answers), _tally(rationales), _tally(whole))
-
-
-def wilson(hits: int, total: int) -> Interval:
-    """The 95 % score interval of a share (E. B. Wilson, Journal of the American Statistical Association 22, 1927)."""
-    from scipy.stats import binomtest
-
-    found = binomtest(hits, total).proportion_ci(0.95, "wilson")
-    return Interval(float(found.low), float(found.high))
 
 
 def _tally(counts: Counter[Finding]) -> Tally:

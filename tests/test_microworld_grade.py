@@ -7,8 +7,9 @@ from microworld_scenes import regions_of, scene
 
 from builders.localized.records import Qar
 from microworld import findings as why
-from microworld.grade import Grade, GradedRow, ReasonCount, Tally, grade, wilson
+from microworld.grade import Grade, GradedRow, ReasonCount, Tally, grade
 from microworld.scenes import Scene, Thing
+from ostensive.intervals import wilson
 from ostensive.records import Box, Region
 
 STAR = Thing(0, "star", "blue", "large", "plain", None, None, None, Box(0.1, 0.1, 0.475, 0.475), 1.0)
@@ -114,9 +115,3 @@ def test_rows_may_be_a_generator_over_many_images() -> None:
     beaches = sum(where.place == "beach" for where in scenes.values())
     assert found.answers.true == 40
     assert (found.rationales.true, found.rationales.false) == (beaches, 40 - beaches)
-
-
-def test_the_interval_is_wilsons() -> None:
-    found = wilson(8, 10)
-    assert (found.low, found.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert wilson(0, 10).low == 0

@@ -17,11 +17,10 @@ from typing import Any  # Any: each model of transformers has classes of its own
 from ostensive.chat.records import Form, Message
 from ostensive.errors import SettingsError
 from ostensive.models.devices import resolve_device
-from ostensive.models.files import is_lacking, located, pinned_commit
+from ostensive.models.files import located, pinned_commit
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.models.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
+from ostensive.models.pretrained import check_folder, check_weights, dtype_of, loading_errors, without_bars
 
-_SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")  # one of them, as the library looks for them
 PLAIN_FORMS: dict[str, Form] = {"blip-2": "continuation", "instructblip": "instruction", "florence2": "task"}
 
 
@@ -54,7 +53,7 @@ def load_model(settings: GeneratorSettings) -> LoadedModel:
     device = resolve_device(settings.device)
     commit = pinned_commit(name, settings.revision)
     source = {"revision": commit or "main", "trust_remote_code": False}
-    try:
+    with loading_errors(name, commit):
         config = library.AutoConfig.from_pretrained(place, **source)
         _check_type(name, config)
         processor = library.AutoProcessor.from_pretrained(place, **source)
@@ -67,36 +66,22 @@ def load_model(settings: GeneratorSettings) -> LoadedModel:
             model, loading = library.AutoModelForImageTextToText.from_pretrained(
                 place, dtype=dtype_of(settings.dtype, device), use_safetensors=True, output_loading_info=True, **source
             )
-    except SettingsError:
-        raise
-    except Exception as error:  # each model's classes raise what they like when files are missing or broken
-        _check_not_lacking(name, commit)
-        raise SettingsError(f"{name}: cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
     check_weights(name, loading)
     model.to(device).eval()
     encodes = bool(config.is_encoder_decoder)
-    _set_padding(processor.tokenizer, encodes=encodes)
+    set_padding(processor.tokenizer, encodes=encodes)
     positions = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
     return LoadedModel(
         name=name,
         commit=commit,
         model=model,
         processor=processor,
-        generation=_generation(model, processor.tokenizer),
+        generation=plain_generation(model, processor.tokenizer),
         form=form,
         device=device,
         encodes=encodes,
         max_positions=None if encodes else positions,
     )
-
-
-def _check_not_lacking(name: str, commit: str | None) -> None:
-    """Raises `SettingsError` for a model on the Hub that has no safetensors; the library advises to read pickles."""
-    if commit is not None and all(is_lacking(name, commit, file) for file in _SAFETENSORS):
-        raise SettingsError(
-            f"{name}: has no {_SAFETENSORS[0]} at commit {commit}, and other weights are not read (a pickle may run"
-            " code); name another revision, or a folder where you saved it with save_pretrained"
-        )
 
 
 def _check_type(name: str, config: Any) -> None:
@@ -106,7 +91,8 @@ def _check_type(name: str, config: Any) -> None:
         raise SettingsError(f"{name}: is a model of type {config.model_type!r}, which does not turn images into text")
 
 
-def _set_padding(tokenizer: Any, *, encodes: bool) -> None:
+def set_padding(tokenizer: Any, *, encodes: bool) -> None:
+    """Has the tokenizer pad on the side that the model wants, with a token that it has."""
     # Decoders go on from the last position, so padding has to come first. Encoders count positions from the first
     # (BART, in Florence-2) and measure distances between tokens (T5, where BLIP-2 puts the image before the padding).
     tokenizer.padding_side = "right" if encodes else "left"
@@ -114,7 +100,7 @@ def _set_padding(tokenizer: Any, *, encodes: bool) -> None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
 
 
-def _generation(model: Any, tokenizer: Any) -> Any:
+def plain_generation(model: Any, tokenizer: Any) -> Any:
     """The model's own configuration without its ways of sampling and its beams; `RowSampler` draws instead."""
     config = copy.deepcopy(model.generation_config)
     config.do_sample = False

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any  # Any: transformers types its modules in part, and torch is imported late
 
 from ostensive.errors import SettingsError
-from ostensive.models.files import located
+from ostensive.models.files import is_lacking, located
+
+_SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")  # one of them, as the library looks for them
 
 
 @contextmanager
@@ -27,6 +29,27 @@ def without_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def loading_errors(name: str, commit: str | None) -> Iterator[None]:
+    """Turns whatever the library raises inside into a `SettingsError` of one line that names the model."""
+    try:
+        yield
+    except SettingsError:
+        raise
+    except Exception as error:  # each model's classes raise what they like when files are missing or broken
+        _check_not_lacking(name, commit)
+        raise SettingsError(f"{name}: cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
+
+
+def _check_not_lacking(name: str, commit: str | None) -> None:
+    """Raises `SettingsError` for a model on the Hub that has no safetensors; the library advises to read pickles."""
+    if commit is not None and all(is_lacking(name, commit, file) for file in _SAFETENSORS):
+        raise SettingsError(
+            f"{name}: has no {_SAFETENSORS[0]} at commit {commit}, and other weights are not read (a pickle may run"
+            " code); name another revision, or a folder where you saved it with save_pretrained"
+        )
 
 
 def dtype_of(setting: str, device: str) -> Any:
