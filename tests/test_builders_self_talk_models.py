@@ -1,6 +1,7 @@
 """Likelihoods, drawn texts and whole measurements with small real models."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from tiny_language_models import EVERYTHING, HELD_OUT, KINDS, save_random, save_
 from typer.testing import CliRunner
 
 from builders.self_talk.continuing import Beginning, Continued, continued
+from builders.self_talk.figures import Answered
 from builders.self_talk.likelihoods import Passage, TooLongError, mean_log_likelihoods, tokens_of
-from builders.self_talk.measuring import measure
-from builders.self_talk.records import QuestionFile
+from builders.self_talk.measuring import answers_to, measure
+from builders.self_talk.records import Question, QuestionFile
 from builders.self_talk.settings import SelfTalkSettings
 from builders.self_talk.talking import talk
 from ostensive.chat.records import Sampling
@@ -119,13 +121,49 @@ def test_clarifications_help_a_model_that_knows_more_than_it_answers(taught: Pat
     figures = found.figures
     assert figures.baseline is not None
     assert figures.self_talk is not None
-    assert (figures.questions, figures.chance, figures.lost) == (14, 0.5, {"no label": 2})
+    assert (figures.questions, figures.chance, figures.counted.rows) == (14, 0.5, {"no label": 2})
     assert figures.self_talk.right >= 12 > 9 >= figures.baseline.right
     assert figures.mended - figures.spoilt == figures.self_talk.right - figures.baseline.right
     mended = [one for one in found.answered if one.is_right and not one.is_baseline_right]
     assert all(f"is meant {EVERYTHING[one.question.place]}" in one.clarification for one in mended)
     assert {one.question.place for one in mended} & HELD_OUT.keys()
     assert notes == ["things: 8 of 14 rows", "things: 14 of 14 rows"]
+
+
+def proposed(sentence: str, candidate: str) -> Question:
+    """An answer of MC-TACO that is to be judged."""
+    choices = ("yes", "no")
+    return Question("mc_taco", candidate, sentence, sentence, sentence, choices, 0, "How long?", candidate)
+
+
+def test_questions_that_are_too_long_are_lost_with_all_of_their_group(loaded: TextModel) -> None:
+    questions = (proposed("A dog runs.", "a day"), proposed("A dog runs.", "a day " * 100), proposed("It's", "a day"))
+    settings = SelfTalkSettings(model=loaded.name, questions=1, answers=1, device="cpu")
+    (found,) = measure([QuestionFile("f", "mc_taco", questions, {})], settings, tell=lambda _: None)
+    assert [one.question.about for one in found.answered] == ["It's"]
+    assert found.figures.counted.rows == {"too long for the model": 1, "another row of its question is lost": 1}
+    assert (found.figures.questions, found.figures.chance) == (1, 0.5)
+
+
+def test_a_clarification_that_is_too_long_is_left_out_and_counted(loaded: TextModel) -> None:
+    one, unscored = proposed("A dog runs.", "a day"), Counter[str]()
+    said = {one.about: ["A dog runs over the grass. " * 40, "It's late."]}
+    (found,) = answers_to(loaded, [one], said, BatchSize(4, "m"), unscored)
+    assert isinstance(found, Answered)
+    assert (found.clarifications, unscored) == (1, {"too long for the model": 1})
+
+
+def test_a_model_that_comes_to_no_number_answers_nothing(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = save_random(tmp_path / "broken", "gpt2") / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["transformer.ln_f.weight"].fill_(float("nan"))
+    save_file(tensors, weights, metadata={"format": "pt"})
+    settings = SelfTalkSettings(model=str(tmp_path / "broken"), questions=0, device="cpu")
+    (found,) = measure([QuestionFile("f", "csqa", (where_is("tov"),), {})], settings, tell=lambda _: None)
+    assert (found.answered, found.figures.baseline) == ((), None)
+    assert found.figures.counted.rows == {"a likelihood is not finite": 1}
 
 
 def test_what_is_said_of_a_text_is_the_same_whatever_else_is_asked(taught: Path) -> None:

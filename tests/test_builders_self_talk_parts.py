@@ -1,6 +1,7 @@
 """What a model says, what it is given to say it, which choice follows, and what is counted."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from builders.self_talk import measuring, records, talking
 from builders.self_talk.choosing import Choice, choose
-from builders.self_talk.figures import Answered, answer_values, figure_lines, figure_values, measured
+from builders.self_talk.figures import Answered, Counted, answer_values, figure_lines, figure_values, measured
 from builders.self_talk.json_formats import winogrande
 from builders.self_talk.prompts import TASKS, Wording, asking, passages, prompt_hash, shipped_wordings, telling
 from builders.self_talk.records import Question
@@ -160,21 +161,24 @@ def test_questions_of_a_group_count_as_one() -> None:
         answered(0, 1, group="b"),  # spoilt
         answered(1, 1, group="c"),
     ]
-    found = measured(rows, file="f.tsv", task="mc_taco", lost={"no label": 2}, asked=9, lost_replies={"x": 1, "y": 3})
+    counted = Counted(Counter({"no label": 2}), 9, Counter({"x": 1, "y": 3}), Counter({"z": 1}))
+    found = measured(rows, counted, file="f.tsv", task="mc_taco")
     assert found.baseline is not None
     assert found.self_talk is not None
     assert (found.questions, found.baseline.right, found.self_talk.right) == (3, 1, 1)
     assert (found.mended, found.spoilt, found.clarifications) == (1, 1, 15)
     assert found.chance == pytest.approx((0.25 + 0.25 + 0.5) / 3)
-    _, row, changed, lost, replies = figure_lines([found])
+    _, row, changed, lost, replies, unscored = figure_lines([found])
     assert row.split()[:6] == ["f.tsv", "mc_taco", "3", "33.3%", "33.3%", "(6.1%"]
     assert changed == "  1 mended and 1 spoilt by 15 clarifications"
     assert (lost, replies) == ("  2 rows lost: 2 no label", "  4 of 9 replies lost: 3 y, 1 x")
-    assert figure_values(found)["replies_lost"] == {"y": 3, "x": 1}
+    assert unscored == "  1 clarifications not scored: 1 z"
+    values = figure_values(found)
+    assert (values["replies_lost"], values["clarifications_not_scored"]) == ({"y": 3, "x": 1}, {"z": 1})
 
 
 def test_a_file_of_which_all_is_lost_has_no_accuracy() -> None:
-    found = measured([], file="f", task="csqa", lost={"too long for the model": 2}, asked=0, lost_replies={})
+    found = measured([], Counted(Counter({"too long for the model": 2})), file="f", task="csqa")
     assert list(figure_lines([found]))[1].split() == ["f", "csqa", "0", "0.0%", "-", "-"]
     assert figure_values(found)["baseline"] is None
 
