@@ -207,7 +207,7 @@ def test_the_command_prints_figures_for_people_and_for_programs(
     assert lines[0].startswith("taught (sha256:")
     assert lines[1].split() == ["file", "data", "set", "questions", "chance", "baseline", "self-talk"]
     assert lines[2].split()[:5] == ["dev.jsonl", "csqa", "4", "50.0%", "50.0%"]
-    assert lines[4] == "  1 rows lost: 1 a field is missing or empty"
+    assert lines[4] == "  rows lost (1): 1 a field is missing or empty"
     assert "dev.jsonl: 4 of 4 rows" in done.stderr
     shown = CliRunner().invoke(app, [*words, "--json", "--quiet", "--limit", "2", "--out", "out/rows.jsonl"])
     values = json.loads(shown.stdout)

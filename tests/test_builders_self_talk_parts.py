@@ -171,8 +171,8 @@ def test_questions_of_a_group_count_as_one() -> None:
     _, row, changed, lost, replies, unscored = figure_lines([found])
     assert row.split()[:6] == ["f.tsv", "mc_taco", "3", "33.3%", "33.3%", "(6.1%"]
     assert changed == "  1 mended and 1 spoilt by 15 clarifications"
-    assert (lost, replies) == ("  2 rows lost: 2 no label", "  4 of 9 replies lost: 3 y, 1 x")
-    assert unscored == "  1 clarifications not scored: 1 z"
+    assert (lost, replies) == ("  rows lost (2): 2 no label", "  replies lost (4 of 9): 3 y, 1 x")
+    assert unscored == "  clarifications not scored (1): 1 z"
     values = figure_values(found)
     assert (values["replies_lost"], values["clarifications_not_scored"]) == ({"y": 3, "x": 1}, {"z": 1})
 

@@ -114,14 +114,14 @@ def figure_lines(figures: Sequence[FileFigures]) -> Iterator[str]:
 
 def _lost_lines(counted: Counted) -> Iterator[str]:
     kinds = (
-        ("rows lost", counted.rows),
-        (f"of {counted.asked:,} replies lost", counted.replies),
-        ("clarifications not scored", counted.unscored),
+        ("rows lost", "", counted.rows),
+        ("replies lost", f" of {counted.asked:,}", counted.replies),
+        ("clarifications not scored", "", counted.unscored),
     )
-    for what, reasons in kinds:
+    for what, of, reasons in kinds:
         if reasons:
             parts = ", ".join(f"{count:,} {reason}" for reason, count in ranked(reasons))
-            yield f"  {reasons.total():,} {what}: {parts}"
+            yield f"  {what} ({reasons.total():,}{of}): {parts}"
 
 
 def ranked(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
