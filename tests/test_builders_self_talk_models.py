@@ -14,6 +14,7 @@ from builders.self_talk.continuing import Beginning, Continued, continued
 from builders.self_talk.figures import Answered
 from builders.self_talk.likelihoods import Passage, TooLongError, mean_log_likelihoods, tokens_of
 from builders.self_talk.measuring import answers_to, measure
+from builders.self_talk.prompts import passages
 from builders.self_talk.records import Question, QuestionFile
 from builders.self_talk.settings import SelfTalkSettings
 from builders.self_talk.talking import talk
@@ -143,6 +144,21 @@ def test_questions_that_are_too_long_are_lost_with_all_of_their_group(loaded: Te
     assert [one.question.about for one in found.answered] == ["It's"]
     assert found.figures.counted.rows == {"too long for the model": 1, "another row of its question is lost": 1}
     assert (found.figures.questions, found.figures.chance) == (1, 0.5)
+
+
+def test_the_choice_is_the_likeliest_of_all_passages(loaded: TextModel) -> None:
+    one = where_is("tov")
+    said = ["It's wet.", "A dog runs over the grass.", "Describe what can be seen.", "12 metres: there."]
+    (found,) = answers_to(loaded, [one], {one.about: said}, BatchSize(3, "m"), Counter())
+    scores = {
+        (text, choice): by_transformers(loaded, passage)
+        for text in ("", *said)
+        for choice, passage in enumerate(passages(one, text))
+    }
+    assert isinstance(found, Answered)
+    assert (found.clarification, found.chosen) == max(scores, key=scores.__getitem__)
+    assert scores["", found.baseline] > scores["", 1 - found.baseline]
+    assert found.clarifications == 4
 
 
 def test_a_clarification_that_is_too_long_is_left_out_and_counted(loaded: TextModel) -> None:
