@@ -14,6 +14,8 @@ from builders.self_talk.json_formats import winogrande
 from builders.self_talk.prompts import TASKS, Wording, asking, passages, prompt_hash, shipped_wordings, telling
 from builders.self_talk.records import Question
 from builders.self_talk.replies import ReplyError, clarification_of, topic_of
+from builders.self_talk.settings import SelfTalkSettings
+from builders.self_talk.talking import Asked, answer_sampling, question_sampling
 
 ABOUT = "Kai's dog ran: it was late."
 
@@ -101,6 +103,34 @@ def test_a_model_asks_and_answers_about_the_text_alone() -> None:
     wording = Wording("What is the use of", "_ is there for")
     assert asking(ABOUT, wording) == f"{ABOUT} What is the use of"
     assert telling("{{ x }}", wording, "a {} _ dog") == "{{ x }} What is the use of a {} _ dog? A {} _ dog is there for"
+
+
+def test_each_text_is_drawn_from_a_seed_of_its_own() -> None:
+    settings = SelfTalkSettings(model="m", question_top_p=0.3, answer_top_p=0.4, question_tokens=7, answer_tokens=8)
+    other, wording, another = settings.model_copy(update={"seed": 1}), Wording("Why", "_ is"), Wording("How", "_ has")
+    questions = [
+        question_sampling(*given)
+        for given in [
+            (settings, ABOUT, wording, 0),
+            (other, ABOUT, wording, 0),
+            (settings, "It", wording, 0),
+            (settings, ABOUT, another, 0),
+            (settings, ABOUT, wording, 1),
+        ]
+    ]
+    asked = [
+        Asked(ABOUT, wording, "x"),
+        Asked("It", wording, "x"),
+        Asked(ABOUT, another, "x"),
+        Asked(ABOUT, wording, "y"),
+    ]
+    answers = [answer_sampling(one, about, 0) for one in (settings, other) for about in asked]
+    answers.append(answer_sampling(settings, asked[0], 1))
+    drawn = [(one.seed, one.draw) for one in (*questions, *answers)]
+    assert len(set(drawn)) == len(drawn)
+    assert question_sampling(settings, ABOUT, wording, 0) == questions[0]
+    assert {(one.top_p, one.max_tokens, one.temperature) for one in questions} == {(0.3, 7, 1.0)}
+    assert {(one.top_p, one.max_tokens, one.temperature) for one in answers} == {(0.4, 8, 1.0)}
 
 
 @pytest.mark.parametrize("task", TASKS)
