@@ -266,25 +266,3 @@ def test_the_command_refuses_in_one_line(
     done = CliRunner().invoke(app, ["self-talk", "some-model", "a.jsonl", "b.jsonl", *options])
     assert isinstance(done.exception, SettingsError)
     assert str(done.exception).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"model_type": "bert"}, "is a model of type 'bert', an encoder, which goes on with no text"),
-        (
-            {"model_type": "t5", "is_encoder_decoder": True},
-            "is a model of type 't5', which goes on with no text",
-        ),
-        ({"model_type": "blip-2"}, "is a model of type 'blip-2', which goes on with no text of its own"),
-        ({"model_type": "vit"}, "is a model of type 'vit', which is no language model"),
-        ({"model_type": "gpt2"}, "cannot be loaded"),  # the tokenizer is not there
-    ],
-)
-def test_models_that_complete_no_text_are_refused(tmp_path: Path, config: dict[str, object], message: str) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(SettingsError) as caught:
-        load_text_model(SelfTalkSettings(model=str(tmp_path), device="cpu"))
-    assert str(caught.value).startswith(f"{tmp_path}: {message}")
-    assert "\n" not in str(caught.value)
