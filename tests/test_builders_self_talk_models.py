@@ -17,7 +17,7 @@ from builders.self_talk.measuring import answers_to, measure
 from builders.self_talk.prompts import passages
 from builders.self_talk.records import Question, QuestionFile
 from builders.self_talk.settings import SelfTalkSettings
-from builders.self_talk.talking import talk
+from builders.self_talk.talking import failure, talk
 from ostensive.chat.records import Sampling
 from ostensive.cli import app
 from ostensive.errors import SettingsError
@@ -146,6 +146,11 @@ def test_questions_that_are_too_long_are_lost_with_all_of_their_group(loaded: Te
     assert (found.figures.questions, found.figures.chance) == (1, 0.5)
 
 
+def test_why_a_model_could_not_be_asked() -> None:
+    reasons = [failure(error) for error in (TooLongError(), MemoryError(), ValueError("x"))]
+    assert reasons == ["too long for the model", "out of memory", "the model failed"]
+
+
 def test_the_choice_is_the_likeliest_of_all_passages(loaded: TextModel) -> None:
     one = where_is("tov")
     said = ["It's wet.", "A dog runs over the grass.", "Describe what can be seen.", "12 metres: there."]
@@ -192,7 +197,10 @@ def test_what_is_said_of_a_text_is_the_same_whatever_else_is_asked(taught: Path)
     alone = [talk(loaded, "csqa", [text], settings, BatchSize(3, "m")) for text in texts]
     assert together.clarifications == {text: one.clarifications[text] for text, one in zip(texts, alone, strict=True)}
     assert together.asked == sum(one.asked for one in alone)
-    assert sum(together.lost.values()) + sum(map(len, together.clarifications.values())) <= together.asked
+    of_questions = len(texts) * 6 * 4  # wordings, questions of each
+    questions = (together.asked - of_questions) / 6  # that are different, each with so many answers
+    found = together.lost.total() + sum(map(len, together.clarifications.values()))
+    assert found == together.asked - questions  # each reply is a question, a clarification or lost
     other = talk(loaded, "csqa", texts, settings.model_copy(update={"seed": 1}), BatchSize(64, "m"))
     assert (other.clarifications, other.lost) != (together.clarifications, together.lost)
 
