@@ -1,6 +1,7 @@
 """Likelihoods, drawn texts and whole measurements with small real models."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from tiny_language_models import EVERYTHING, HELD_OUT, KINDS, save_random, save_
 from typer.testing import CliRunner
 
 from builders.self_talk.continuing import Beginning, Continued, continued
+from builders.self_talk.figures import Answered
 from builders.self_talk.likelihoods import Passage, TooLongError, mean_log_likelihoods, tokens_of
-from builders.self_talk.measuring import measure
-from builders.self_talk.records import QuestionFile
+from builders.self_talk.measuring import answers_to, measure
+from builders.self_talk.prompts import passages
+from builders.self_talk.records import Question, QuestionFile
 from builders.self_talk.settings import SelfTalkSettings
-from builders.self_talk.talking import talk
+from builders.self_talk.talking import failure, talk
 from ostensive.chat.records import Sampling
 from ostensive.cli import app
 from ostensive.errors import SettingsError
@@ -119,13 +122,69 @@ def test_clarifications_help_a_model_that_knows_more_than_it_answers(taught: Pat
     figures = found.figures
     assert figures.baseline is not None
     assert figures.self_talk is not None
-    assert (figures.questions, figures.chance, figures.lost) == (14, 0.5, {"no label": 2})
+    assert (figures.questions, figures.chance, figures.counted.rows) == (14, 0.5, {"no label": 2})
     assert figures.self_talk.right >= 12 > 9 >= figures.baseline.right
     assert figures.mended - figures.spoilt == figures.self_talk.right - figures.baseline.right
     mended = [one for one in found.answered if one.is_right and not one.is_baseline_right]
     assert all(f"is meant {EVERYTHING[one.question.place]}" in one.clarification for one in mended)
     assert {one.question.place for one in mended} & HELD_OUT.keys()
     assert notes == ["things: 8 of 14 rows", "things: 14 of 14 rows"]
+
+
+def proposed(sentence: str, candidate: str) -> Question:
+    """An answer of MC-TACO that is to be judged."""
+    choices = ("yes", "no")
+    return Question("mc_taco", candidate, sentence, sentence, sentence, choices, 0, "How long?", candidate)
+
+
+def test_questions_that_are_too_long_are_lost_with_all_of_their_group(loaded: TextModel) -> None:
+    questions = (proposed("A dog runs.", "a day"), proposed("A dog runs.", "a day " * 100), proposed("It's", "a day"))
+    settings = SelfTalkSettings(model=loaded.name, questions=1, answers=1, device="cpu")
+    (found,) = measure([QuestionFile("f", "mc_taco", questions, {})], settings, tell=lambda _: None)
+    assert [one.question.about for one in found.answered] == ["It's"]
+    assert found.figures.counted.rows == {"too long for the model": 1, "another row of its question is lost": 1}
+    assert (found.figures.questions, found.figures.chance) == (1, 0.5)
+
+
+def test_why_a_model_could_not_be_asked() -> None:
+    reasons = [failure(error) for error in (TooLongError(), MemoryError(), ValueError("x"))]
+    assert reasons == ["too long for the model", "out of memory", "the model failed"]
+
+
+def test_the_choice_is_the_likeliest_of_all_passages(loaded: TextModel) -> None:
+    one = where_is("tov")
+    said = ["It's wet.", "A dog runs over the grass.", "Describe what can be seen.", "12 metres: there."]
+    (found,) = answers_to(loaded, [one], {one.about: said}, BatchSize(3, "m"), Counter())
+    scores = {
+        (text, choice): by_transformers(loaded, passage)
+        for text in ("", *said)
+        for choice, passage in enumerate(passages(one, text))
+    }
+    assert isinstance(found, Answered)
+    assert (found.clarification, found.chosen) == max(scores, key=scores.__getitem__)
+    assert scores["", found.baseline] > scores["", 1 - found.baseline]
+    assert found.clarifications == 4
+
+
+def test_a_clarification_that_is_too_long_is_left_out_and_counted(loaded: TextModel) -> None:
+    one, unscored = proposed("A dog runs.", "a day"), Counter[str]()
+    said = {one.about: ["A dog runs over the grass. " * 40, "It's late."]}
+    (found,) = answers_to(loaded, [one], said, BatchSize(4, "m"), unscored)
+    assert isinstance(found, Answered)
+    assert (found.clarifications, unscored) == (1, {"too long for the model": 1})
+
+
+def test_a_model_that_comes_to_no_number_answers_nothing(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = save_random(tmp_path / "broken", "gpt2") / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["transformer.ln_f.weight"].fill_(float("nan"))
+    save_file(tensors, weights, metadata={"format": "pt"})
+    settings = SelfTalkSettings(model=str(tmp_path / "broken"), questions=0, device="cpu")
+    (found,) = measure([QuestionFile("f", "csqa", (where_is("tov"),), {})], settings, tell=lambda _: None)
+    assert (found.answered, found.figures.baseline) == ((), None)
+    assert found.figures.counted.rows == {"a likelihood is not finite": 1}
 
 
 def test_what_is_said_of_a_text_is_the_same_whatever_else_is_asked(taught: Path) -> None:
@@ -138,7 +197,10 @@ def test_what_is_said_of_a_text_is_the_same_whatever_else_is_asked(taught: Path)
     alone = [talk(loaded, "csqa", [text], settings, BatchSize(3, "m")) for text in texts]
     assert together.clarifications == {text: one.clarifications[text] for text, one in zip(texts, alone, strict=True)}
     assert together.asked == sum(one.asked for one in alone)
-    assert sum(together.lost.values()) + sum(map(len, together.clarifications.values())) <= together.asked
+    of_questions = len(texts) * 6 * 4  # wordings, questions of each
+    questions = (together.asked - of_questions) / 6  # that are different, each with so many answers
+    found = together.lost.total() + sum(map(len, together.clarifications.values()))
+    assert found == together.asked - questions  # each reply is a question, a clarification or lost
     other = talk(loaded, "csqa", texts, settings.model_copy(update={"seed": 1}), BatchSize(64, "m"))
     assert (other.clarifications, other.lost) != (together.clarifications, together.lost)
 
@@ -169,7 +231,7 @@ def test_the_command_prints_figures_for_people_and_for_programs(
     assert lines[0].startswith("taught (sha256:")
     assert lines[1].split() == ["file", "data", "set", "questions", "chance", "baseline", "self-talk"]
     assert lines[2].split()[:5] == ["dev.jsonl", "csqa", "4", "50.0%", "50.0%"]
-    assert lines[4] == "  1 rows lost: 1 a field is missing or empty"
+    assert lines[4] == "  rows lost (1): 1 a field is missing or empty"
     assert "dev.jsonl: 4 of 4 rows" in done.stderr
     shown = CliRunner().invoke(app, [*words, "--json", "--quiet", "--limit", "2", "--out", "out/rows.jsonl"])
     values = json.loads(shown.stdout)
@@ -212,25 +274,3 @@ def test_the_command_refuses_in_one_line(
     done = CliRunner().invoke(app, ["self-talk", "some-model", "a.jsonl", "b.jsonl", *options])
     assert isinstance(done.exception, SettingsError)
     assert str(done.exception).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"model_type": "bert"}, "is a model of type 'bert', an encoder, which goes on with no text"),
-        (
-            {"model_type": "t5", "is_encoder_decoder": True},
-            "is a model of type 't5', which goes on with no text",
-        ),
-        ({"model_type": "blip-2"}, "is a model of type 'blip-2', which goes on with no text of its own"),
-        ({"model_type": "vit"}, "is a model of type 'vit', which is no language model"),
-        ({"model_type": "gpt2"}, "cannot be loaded"),  # the tokenizer is not there
-    ],
-)
-def test_models_that_complete_no_text_are_refused(tmp_path: Path, config: dict[str, object], message: str) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(SettingsError) as caught:
-        load_text_model(SelfTalkSettings(model=str(tmp_path), device="cpu"))
-    assert str(caught.value).startswith(f"{tmp_path}: {message}")
-    assert "\n" not in str(caught.value)

@@ -1,6 +1,7 @@
 """What a model says, what it is given to say it, which choice follows, and what is counted."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import pytest
 
 from builders.self_talk import measuring, records, talking
 from builders.self_talk.choosing import Choice, choose
-from builders.self_talk.figures import Answered, answer_values, figure_lines, figure_values, measured
+from builders.self_talk.figures import Answered, Counted, answer_values, figure_lines, figure_values, measured
 from builders.self_talk.json_formats import winogrande
 from builders.self_talk.prompts import TASKS, Wording, asking, passages, prompt_hash, shipped_wordings, telling
 from builders.self_talk.records import Question
 from builders.self_talk.replies import ReplyError, clarification_of, topic_of
+from builders.self_talk.settings import SelfTalkSettings
+from builders.self_talk.talking import Asked, answer_sampling, question_sampling
 
 ABOUT = "Kai's dog ran: it was late."
 
@@ -102,6 +105,34 @@ def test_a_model_asks_and_answers_about_the_text_alone() -> None:
     assert telling("{{ x }}", wording, "a {} _ dog") == "{{ x }} What is the use of a {} _ dog? A {} _ dog is there for"
 
 
+def test_each_text_is_drawn_from_a_seed_of_its_own() -> None:
+    settings = SelfTalkSettings(model="m", question_top_p=0.3, answer_top_p=0.4, question_tokens=7, answer_tokens=8)
+    other, wording, another = settings.model_copy(update={"seed": 1}), Wording("Why", "_ is"), Wording("How", "_ has")
+    questions = [
+        question_sampling(*given)
+        for given in [
+            (settings, ABOUT, wording, 0),
+            (other, ABOUT, wording, 0),
+            (settings, "It", wording, 0),
+            (settings, ABOUT, another, 0),
+            (settings, ABOUT, wording, 1),
+        ]
+    ]
+    asked = [
+        Asked(ABOUT, wording, "x"),
+        Asked("It", wording, "x"),
+        Asked(ABOUT, another, "x"),
+        Asked(ABOUT, wording, "y"),
+    ]
+    answers = [answer_sampling(one, about, 0) for one in (settings, other) for about in asked]
+    answers.append(answer_sampling(settings, asked[0], 1))
+    drawn = [(one.seed, one.draw) for one in (*questions, *answers)]
+    assert len(set(drawn)) == len(drawn)
+    assert question_sampling(settings, ABOUT, wording, 0) == questions[0]
+    assert {(one.top_p, one.max_tokens, one.temperature) for one in questions} == {(0.3, 7, 1.0)}
+    assert {(one.top_p, one.max_tokens, one.temperature) for one in answers} == {(0.4, 8, 1.0)}
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_choices_stand_behind_what_is_asked(task: str) -> None:
     one = question_of(task, candidate="an hour" if task == "mc_taco" else "")
@@ -160,21 +191,24 @@ def test_questions_of_a_group_count_as_one() -> None:
         answered(0, 1, group="b"),  # spoilt
         answered(1, 1, group="c"),
     ]
-    found = measured(rows, file="f.tsv", task="mc_taco", lost={"no label": 2}, asked=9, lost_replies={"x": 1, "y": 3})
+    counted = Counted(Counter({"no label": 2}), 9, Counter({"x": 1, "y": 3}), Counter({"z": 1}))
+    found = measured(rows, counted, file="f.tsv", task="mc_taco")
     assert found.baseline is not None
     assert found.self_talk is not None
     assert (found.questions, found.baseline.right, found.self_talk.right) == (3, 1, 1)
     assert (found.mended, found.spoilt, found.clarifications) == (1, 1, 15)
     assert found.chance == pytest.approx((0.25 + 0.25 + 0.5) / 3)
-    _, row, changed, lost, replies = figure_lines([found])
+    _, row, changed, lost, replies, unscored = figure_lines([found])
     assert row.split()[:6] == ["f.tsv", "mc_taco", "3", "33.3%", "33.3%", "(6.1%"]
     assert changed == "  1 mended and 1 spoilt by 15 clarifications"
-    assert (lost, replies) == ("  2 rows lost: 2 no label", "  4 of 9 replies lost: 3 y, 1 x")
-    assert figure_values(found)["replies_lost"] == {"y": 3, "x": 1}
+    assert (lost, replies) == ("  rows lost (2): 2 no label", "  replies lost (4 of 9): 3 y, 1 x")
+    assert unscored == "  clarifications not scored (1): 1 z"
+    values = figure_values(found)
+    assert (values["replies_lost"], values["clarifications_not_scored"]) == ({"y": 3, "x": 1}, {"z": 1})
 
 
 def test_a_file_of_which_all_is_lost_has_no_accuracy() -> None:
-    found = measured([], file="f", task="csqa", lost={"too long for the model": 2}, asked=0, lost_replies={})
+    found = measured([], Counted(Counter({"too long for the model": 2})), file="f", task="csqa")
     assert list(figure_lines([found]))[1].split() == ["f", "csqa", "0", "0.0%", "-", "-"]
     assert figure_values(found)["baseline"] is None
 

@@ -1,8 +1,9 @@
 """What self-talk came to on a file, for people and for programs."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any  # Any: JSON values
 
 from builders.self_talk.records import Question
@@ -50,6 +51,16 @@ class Accuracy:
         return f"{self.share:.1%} ({interval.low:.1%} to {interval.high:.1%})"
 
 
+@dataclass(slots=True)
+class Counted:
+    """What was lost on the way, by reason."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    asked: int = 0  # replies that the model was asked for, questions and answers
+    replies: Counter[str] = field(default_factory=Counter)  # that are no question, or no clarification
+    unscored: Counter[str] = field(default_factory=Counter)  # clarifications under which a question was not scored
+
+
 @dataclass(frozen=True, slots=True)
 class FileFigures:
     """A file's figures. A question of MC-TACO is right where all its proposed answers are judged rightly."""
@@ -63,13 +74,10 @@ class FileFigures:
     mended: int  # wrong without clarifications, and right with them
     spoilt: int
     clarifications: int  # of all questions
-    lost: Mapping[str, int]  # rows, by reason
-    asked: int  # replies asked of the model, for questions and for answers
-    lost_replies: Mapping[str, int]
+    counted: Counted
 
 
-def measured(answered: Sequence[Answered], *, file: str, task: str, lost: Mapping[str, int], asked: int,
-             lost_replies: Mapping[str, int]) -> FileFigures:  # fmt: skip
+def measured(answered: Sequence[Answered], counted: Counted, *, file: str, task: str) -> FileFigures:
     """The figures of what was answered, questions of one group counted as one."""
     groups: dict[str, list[Answered]] = {}
     for one in answered:
@@ -88,9 +96,7 @@ def measured(answered: Sequence[Answered], *, file: str, task: str, lost: Mappin
         mended=sum(b and not a for a, b in zip(before, after, strict=True)),
         spoilt=sum(a and not b for a, b in zip(before, after, strict=True)),
         clarifications=sum(one.clarifications for one in answered),
-        lost=dict(lost),
-        asked=asked,
-        lost_replies=dict(lost_replies),
+        counted=counted,
     )
 
 
@@ -103,12 +109,19 @@ def figure_lines(figures: Sequence[FileFigures]) -> Iterator[str]:
         talked = "-" if one.self_talk is None else one.self_talk.text()
         yield f"{one.file:<{width}}{one.task:<12}{one.questions:>10,}{one.chance:>9.1%}{baseline:>26}{talked:>26}"
         yield f"  {one.mended:,} mended and {one.spoilt:,} spoilt by {one.clarifications:,} clarifications"
-        for what, reasons in (("rows", one.lost), ("replies", one.lost_replies)):
-            if reasons:
-                total = sum(reasons.values())
-                of = f" of {one.asked:,}" if what == "replies" else ""
-                parts = ", ".join(f"{count:,} {reason}" for reason, count in ranked(reasons))
-                yield f"  {total:,}{of} {what} lost: {parts}"
+        yield from _lost_lines(one.counted)
+
+
+def _lost_lines(counted: Counted) -> Iterator[str]:
+    kinds = (
+        ("rows lost", "", counted.rows),
+        ("replies lost", f" of {counted.asked:,}", counted.replies),
+        ("clarifications not scored", "", counted.unscored),
+    )
+    for what, of, reasons in kinds:
+        if reasons:
+            parts = ", ".join(f"{count:,} {reason}" for reason, count in ranked(reasons))
+            yield f"  {what} ({reasons.total():,}{of}): {parts}"
 
 
 def ranked(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -128,9 +141,10 @@ def figure_values(one: FileFigures) -> dict[str, Any]:
         "mended": one.mended,
         "spoilt": one.spoilt,
         "clarifications": one.clarifications,
-        "rows_lost": dict(ranked(one.lost)),
-        "replies": one.asked,
-        "replies_lost": dict(ranked(one.lost_replies)),
+        "rows_lost": dict(ranked(one.counted.rows)),
+        "replies": one.counted.asked,
+        "replies_lost": dict(ranked(one.counted.replies)),
+        "clarifications_not_scored": dict(ranked(one.counted.unscored)),
     }
 
 

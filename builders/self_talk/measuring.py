@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from builders.self_talk.choosing import choose
-from builders.self_talk.figures import Answered, FileFigures, measured
+from builders.self_talk.figures import Answered, Counted, FileFigures, measured
 from builders.self_talk.likelihoods import mean_log_likelihoods
 from builders.self_talk.prompts import passages
 from builders.self_talk.records import BROKEN_GROUP, Question, QuestionFile
@@ -45,23 +45,21 @@ def _measure_file(
     loaded: TextModel, file: QuestionFile, settings: SelfTalkSettings, size: BatchSize, tell: Callable[[str], None]
 ) -> Measured:
     answered: list[Answered] = []
-    lost, lost_replies = Counter(file.lost), Counter[str]()
-    asked = 0
+    counted = Counted(rows=Counter(file.lost))
     for done, questions in _in_groups(file.questions):
         talked = talk(loaded, file.task, list(dict.fromkeys(one.about for one in questions)), settings, size)
-        asked += talked.asked
-        lost_replies += talked.lost
-        for one in _answered(loaded, questions, talked.clarifications, size, lost_replies):
+        counted.asked += talked.asked
+        counted.replies += talked.lost
+        for one in answers_to(loaded, questions, talked.clarifications, size, counted.unscored):
             if isinstance(one, Answered):
                 answered.append(one)
             else:
-                lost[one] += 1
+                counted.rows[one] += 1
         tell(f"{file.name}: {done:,} of {len(file.questions):,} rows")
     whole = _whole_groups(answered, file.questions)
     if len(whole) < len(answered):
-        lost[BROKEN_GROUP] += len(answered) - len(whole)
-    figures = measured(whole, file=file.name, task=file.task, lost=lost, asked=asked, lost_replies=lost_replies)
-    return Measured(figures, tuple(whole))
+        counted.rows[BROKEN_GROUP] += len(answered) - len(whole)
+    return Measured(measured(whole, counted, file=file.name, task=file.task), tuple(whole))
 
 
 def _in_groups(questions: Sequence[Question]) -> Iterator[tuple[int, list[Question]]]:
@@ -83,12 +81,12 @@ def _whole_groups(answered: Sequence[Answered], questions: Sequence[Question]) -
     return [one for one in answered if not lacking[one.question.group]]
 
 
-def _answered(
+def answers_to(
     loaded: TextModel,
     questions: Sequence[Question],
     clarifications: Mapping[str, Sequence[str]],
     size: BatchSize,
-    lost_replies: Counter[str],
+    unscored: Counter[str],
 ) -> Iterator[Answered | str]:
     """Each question with what was chosen, or the reason why it could not be asked."""
     texts = [["", *clarifications[question.about]] for question in questions]
@@ -104,7 +102,7 @@ def _answered(
         if isinstance(baseline, str):
             yield baseline
             continue
-        lost_replies.update(row for row in scored if isinstance(row, str))
+        unscored.update(row for row in scored if isinstance(row, str))
         known = [(text, row) for text, row in zip(of_question, scored, strict=True) if not isinstance(row, str)]
         choice = choose([row for _, row in known])
         yield Answered(

@@ -8,7 +8,7 @@ from pathlib import Path
 from builders.self_talk.copa_xml import copa_items
 from builders.self_talk.json_formats import Reader, reader_of
 from builders.self_talk.mc_taco import mc_taco_rows
-from builders.self_talk.records import NO_FIELD, NO_JSON, Question, QuestionFile, RowError
+from builders.self_talk.records import NO_JSON, Question, QuestionFile, RowError
 from ostensive.errors import SettingsError
 from ostensive.images.json_rows import json_lines_table
 from ostensive.images.rows import BadRow, Row
@@ -106,8 +106,6 @@ def _labels(path: Path, rows: Sequence[Row | BadRow], shown: str) -> list[str]:
 def _question(row: Row | BadRow, label: str | None, reader: Reader) -> Question | RowError:
     if isinstance(row, BadRow):
         return RowError(NO_JSON)
-    if reader_of(row.values) is not reader:
-        return RowError(NO_FIELD)
     try:
         return reader(row.values, label, row.place)
     except RowError as error:

@@ -38,12 +38,34 @@ class Talk:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """A question that the model asks about a text."""
 
     about: str
     wording: Wording
     topic: str
+
+
+def question_sampling(settings: SelfTalkSettings, about: str, wording: Wording, draw: int) -> Sampling:
+    """How question number `draw` is drawn: the same for a text whatever else is asked about."""
+    return Sampling(
+        temperature=1.0,
+        top_p=settings.question_top_p,
+        max_tokens=settings.question_tokens,
+        seed=request_seed(settings.seed, about, wording.ask),
+        draw=draw,
+    )
+
+
+def answer_sampling(settings: SelfTalkSettings, asked: Asked, draw: int) -> Sampling:
+    """How answer number `draw` to a question is drawn."""
+    return Sampling(
+        temperature=1.0,
+        top_p=settings.answer_top_p,
+        max_tokens=settings.answer_tokens,
+        seed=request_seed(settings.seed, asked.about, asked.wording.tell, asked.topic),
+        draw=draw,
+    )
 
 
 def talk(loaded: TextModel, task: str, texts: Sequence[str], settings: SelfTalkSettings, size: BatchSize) -> Talk:
@@ -58,7 +80,7 @@ def talk(loaded: TextModel, task: str, texts: Sequence[str], settings: SelfTalkS
     return found
 
 
-def _questions(loaded: TextModel, task: str, settings: SelfTalkSettings, size: BatchSize, found: Talk) -> list[_Asked]:
+def _questions(loaded: TextModel, task: str, settings: SelfTalkSettings, size: BatchSize, found: Talk) -> list[Asked]:
     """The different questions that the model asks, those of a text in the order of the wordings."""
     wanted = [
         (about, wording, draw)
@@ -71,23 +93,17 @@ def _questions(loaded: TextModel, task: str, settings: SelfTalkSettings, size: B
         [
             Beginning(
                 asking(about, wording),
-                Sampling(
-                    temperature=1.0,
-                    top_p=settings.question_top_p,
-                    max_tokens=settings.question_tokens,
-                    seed=request_seed(settings.seed, about, wording.ask),
-                    draw=draw,
-                ),
+                question_sampling(settings, about, wording, draw),
             )
             for about, wording, draw in wanted
         ],
         size,
     )
-    asked: dict[_Asked, None] = {}
+    asked: dict[Asked, None] = {}
     for (about, wording, _), reply in zip(wanted, replies, strict=True):
         found.asked += 1
         try:
-            one = _Asked(about, wording, topic_of(_text(reply), about))
+            one = Asked(about, wording, topic_of(_text(reply), about))
         except ReplyError as error:
             found.lost[str(error)] += 1
             continue
@@ -98,18 +114,12 @@ def _questions(loaded: TextModel, task: str, settings: SelfTalkSettings, size: B
 
 
 def _answers(
-    loaded: TextModel, asked: Sequence[_Asked], settings: SelfTalkSettings, size: BatchSize
-) -> Mapping[_Asked, list[Continued | Exception]]:
+    loaded: TextModel, asked: Sequence[Asked], settings: SelfTalkSettings, size: BatchSize
+) -> Mapping[Asked, list[Continued | Exception]]:
     beginnings = [
         Beginning(
             telling(one.about, one.wording, one.topic),
-            Sampling(
-                temperature=1.0,
-                top_p=settings.answer_top_p,
-                max_tokens=settings.answer_tokens,
-                seed=request_seed(settings.seed, one.about, one.wording.tell, one.topic),
-                draw=draw,
-            ),
+            answer_sampling(settings, one, draw),
         )
         for one in asked
         for draw in range(settings.answers)
@@ -119,7 +129,7 @@ def _answers(
     return {one: replies[number * each : (number + 1) * each] for number, one in enumerate(asked)}
 
 
-def _take(found: Talk, asked: _Asked, reply: Continued | Exception) -> None:
+def _take(found: Talk, asked: Asked, reply: Continued | Exception) -> None:
     known = found.clarifications[asked.about]
     try:
         text = clarification_of(
