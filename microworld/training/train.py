@@ -1,9 +1,10 @@
 """Trains the tiny models of the microworld, stage by stage, each for as many minutes as it is given.
 
 `pool` makes scenes, `vision` teaches a vision transformer, which is where all the others begin: `instructions` and then
-`regions` teach the image-text model, `clip` the contrastive one and `blip2` BLIP-2; `saving` writes them all
-with their cards and `training.json`. A stage that was stopped goes on where it was saved; one that has had its minutes
-is passed over. Two processes can share the stages after `vision`, each with a core.
+`regions` teach the image-text model, `clip` the contrastive one and `blip2` BLIP-2. `lessons` puts scenes into words,
+and `teacher` teaches the image-text model to write triples from these. `saving` writes all that was trained, with cards
+and `training.json`. A stage that was stopped goes on where it was saved; one that has had its minutes is passed over.
+Two processes can share the stages after `vision`, each with a core.
 """
 
 import json
@@ -38,11 +39,13 @@ from microworld.training.instructions import (
     answer_loss,
     make_answer_batch,
 )
+from microworld.training.lessons import KINDS, lesson_files, make_lesson_files, read_lessons
 from microworld.training.models import (
     WIDTH,
     compile_layers,
     initialize_blip2,
     initialize_vlm,
+    load_vlm,
     make_blip2,
     make_vision,
     make_vlm,
@@ -53,6 +56,7 @@ from microworld.training.models import (
 from microworld.training.pool import FIRST_SEED, LEVELS, MAX_SCENES, Level, Pool, make_pools, pool_files, read_pools
 from microworld.training.saving import ModelName, save_model
 from microworld.training.stage import StageTraining, checkpoint_path, linear_weights, rounded, train_stage
+from microworld.training.teaching import LessonBatch, LessonBook, know_triple_words, reply_accuracy, reply_loss
 from microworld.training.vision import (
     PatchBatch,
     make_heads,
@@ -60,15 +64,17 @@ from microworld.training.vision import (
     patch_accuracy,
     patch_loss,
 )
+from microworld.training.words import TRIPLE_WORDS
 from ostensive.files import write_text
 from ostensive.fingerprint import fingerprint
 from ostensive.models.checkpoints import checkpoint_weights
 from ostensive.models.digests import files_digest
+from ostensive.models.files import located
 from ostensive.models.training import use_eager_attention
 
 BatchT = TypeVar("BatchT")
 SCRIPT_VERSION = "4"
-Stage: TypeAlias = Literal["pool", "vision", "instructions", "regions", "clip", "blip2", "saving"]
+Stage: TypeAlias = Literal["pool", "vision", "instructions", "regions", "clip", "blip2", "lessons", "teacher", "saving"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 MINUTES: Mapping[Stage, float] = {
     "pool": 8.0,
@@ -77,6 +83,8 @@ MINUTES: Mapping[Stage, float] = {
     "regions": 50.0,
     "clip": 15.0,
     "blip2": 20.0,
+    "lessons": 12.0,
+    "teacher": 35.0,
 }
 """How long each stage takes by default, on one core."""
 LEVELS_BEGIN: Mapping[Level, float] = {"large": 0.0, "plain": 0.1, "all": 0.2}
@@ -85,9 +93,10 @@ SNAPSHOTS = (0.03, 0.06, 0.11, 0.18, 0.29)
 """Shares of the course of `instructions` after which the model is kept, to choose the base model from."""
 BASE_AT = 0.06
 MEASURED_SCENES = 400
-_VISION_RATE, _INSTRUCTIONS_RATE, _REGIONS_RATE, _CONTRASTIVE_RATE = 2e-3, 1.2e-3, 8e-4, 1e-3
+_VISION_RATE, _INSTRUCTIONS_RATE, _REGIONS_RATE, _CONTRASTIVE_RATE, _TEACHER_RATE = 2e-3, 1.2e-3, 8e-4, 1e-3, 8e-4
 _FITTED_PICTURES = 400
 _MEASURED_FROM = 0  # first seed of the scenes that are measured on
+_CHECKED = 64  # lessons of each kind that the teacher is tried on, which it does not learn from
 
 _log = logging.getLogger(__name__)
 
@@ -298,6 +307,54 @@ def _train_blip2(options: TrainOptions) -> dict[str, Any]:
     return {**record, "texts": rounded(accuracy())}
 
 
+def _make_lessons(options: TrainOptions) -> dict[str, Any]:
+    before_s = 60 * float(_read_records(options).get("lessons", {}).get("minutes", 0.0))  # of earlier calls
+    started_s = time.monotonic()
+
+    def minutes() -> float:
+        return (before_s + time.monotonic() - started_s) / 60
+
+    scenes = make_lesson_files(
+        options.work, seed=options.seed, is_time_left=lambda: minutes() <= options.minutes["lessons"]
+    )
+    _log.info("lessons: %s scenes", scenes)
+    return {"scenes": scenes, "minutes": round(minutes(), 2)}
+
+
+def _train_teacher(options: TrainOptions) -> dict[str, Any]:
+    """Goes on from the image-text model: from what `regions` left, or else from the one that comes with the package."""
+    from torch import nn
+
+    lessons = read_lessons(lesson_files(options.work))
+    checked, book = LessonBook(lessons[: len(KINDS) * _CHECKED]), LessonBook(lessons[len(KINDS) * _CHECKED :])
+    begin = options.work / "strong"
+    if not begin.exists():
+        begin = Path(located("microworld:vlm"))
+    vlm = load_vlm(begin)
+    know_triple_words(vlm)
+    use_eager_attention(vlm)
+
+    def accuracy() -> dict[str, float]:
+        return reply_accuracy(vlm, checked, _CHECKED)
+
+    files = [*lesson_files(options.work), *begin.glob("*.safetensors")]
+    stage: StageTraining[LessonBatch] = StageTraining(
+        name="teacher",
+        model=nn.ModuleDict({"vlm": vlm}),
+        make_batch=lambda step, _progress: book.batch(options.seed, step),
+        loss=lambda batch: reply_loss(vlm, batch),
+        learning_rate=_TEACHER_RATE,
+        made_from=fingerprint([SCRIPT_VERSION, options.seed, files_digest(files, memory=options.work / "digests")]),
+        muon=linear_weights(vlm.model.language_model.layers),
+        low_rate=list(vlm.model.vision_tower.parameters()),
+        accuracy=accuracy,
+    )
+    record = _trained(options, "teacher", stage)
+    save_vlm(vlm, options.work / "teacher", TRIPLE_WORDS)
+    begun_with = "regions" if begin == options.work / "strong" else "microworld:vlm"
+    return {**record, "begun_with": begun_with, "words": rounded(accuracy())}
+
+
 def _trained(options: TrainOptions, name: Stage, stage: StageTraining[BatchT]) -> dict[str, Any]:
     summary = asdict(train_stage(stage, options.minutes[name], options.work))
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in summary.items()}
@@ -328,9 +385,12 @@ def _save(options: TrainOptions) -> dict[str, Any]:
         "vlm-base": _snapshot(options, options.base_at),
         "clip": options.work / "clip",
         "blip2": options.work / "blip2",
+        "teacher": options.work / "teacher",
     }
     found: dict[str, Any] = {}
     for name, source in sources.items():
+        if not source.exists():  # its stages were left out
+            continue
         record = {
             "script_version": SCRIPT_VERSION,
             "seed": options.seed,
@@ -338,7 +398,15 @@ def _save(options: TrainOptions) -> dict[str, Any]:
             "stages": {stage: records[stage] for stage in _STAGES_OF[name] if stage in records},
         }
         stopped_at = options.base_at if name == "vlm-base" else None
-        found[name] = save_model(name, source, options.out / name, record=record, seeds=seeds, stopped_at=stopped_at)
+        found[name] = save_model(
+            name,
+            source,
+            options.out / name,
+            record=record,
+            seeds=seeds,
+            scenes=options.work / "measured",
+            stopped_at=stopped_at,
+        )
     return found
 
 
@@ -347,6 +415,7 @@ _STAGES_OF: Mapping[ModelName, Sequence[Stage]] = {
     "vlm-base": ("pool", "vision", "instructions"),
     "clip": ("pool", "vision", "clip"),
     "blip2": ("pool", "vision", "blip2"),
+    "teacher": ("pool", "vision", "instructions", "regions", "lessons", "teacher"),
 }
 
 
@@ -357,5 +426,7 @@ _RUN = {
     "regions": _train_regions,
     "clip": _train_clip,
     "blip2": _train_blip2,
+    "lessons": _make_lessons,
+    "teacher": _train_teacher,
     "saving": _save,
 }
