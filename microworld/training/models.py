@@ -120,15 +120,6 @@ def compile_layers(vlm: Any) -> None:
         layer.forward = torch.compile(layer.forward, dynamic=False)
 
 
-def load_vlm(folder: Path) -> Any:
-    """The image-text model in `folder` in single precision."""
-    import torch
-    from transformers import LlavaForConditionalGeneration
-
-    kind: Any = LlavaForConditionalGeneration
-    return kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-
-
 def save_vlm(model: Any, folder: Path, words: Sequence[str] | None = None) -> None:
     """Weights in half precision, configuration and processor; without `words`, those that its size tells it knows."""
     import torch

@@ -9,11 +9,9 @@ Two processes can share the stages after `vision`, each with a core.
 
 import json
 import logging
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 from microworld.training.blip2 import (
     MatchingBatch,
@@ -39,13 +37,11 @@ from microworld.training.instructions import (
     answer_loss,
     make_answer_batch,
 )
-from microworld.training.lessons import KINDS, lesson_files, make_lesson_files, read_lessons
 from microworld.training.models import (
     WIDTH,
     compile_layers,
     initialize_blip2,
     initialize_vlm,
-    load_vlm,
     make_blip2,
     make_vision,
     make_vlm,
@@ -53,10 +49,19 @@ from microworld.training.models import (
     save_blip2,
     save_vlm,
 )
-from microworld.training.pool import FIRST_SEED, LEVELS, MAX_SCENES, Level, Pool, make_pools, pool_files, read_pools
+from microworld.training.options import (
+    SCRIPT_VERSION,
+    SNAPSHOTS,
+    Stage,
+    StageClock,
+    TrainOptions,
+    read_records,
+    trained,
+)
+from microworld.training.pool import FIRST_SEED, LEVELS, Level, Pool, make_pools, pool_files, read_pools
 from microworld.training.saving import ModelName, save_model
-from microworld.training.stage import StageTraining, checkpoint_path, linear_weights, rounded, train_stage
-from microworld.training.teaching import LessonBatch, LessonBook, know_triple_words, reply_accuracy, reply_loss
+from microworld.training.stage import StageTraining, checkpoint_path, linear_weights, rounded
+from microworld.training.teacher import make_lessons_of, train_teacher
 from microworld.training.vision import (
     PatchBatch,
     make_heads,
@@ -64,61 +69,20 @@ from microworld.training.vision import (
     patch_accuracy,
     patch_loss,
 )
-from microworld.training.words import TRIPLE_WORDS
 from ostensive.files import write_text
 from ostensive.fingerprint import fingerprint
 from ostensive.models.checkpoints import checkpoint_weights
 from ostensive.models.digests import files_digest
-from ostensive.models.files import located
 from ostensive.models.training import use_eager_attention
 
 BatchT = TypeVar("BatchT")
-SCRIPT_VERSION = "4"
-Stage: TypeAlias = Literal["pool", "vision", "instructions", "regions", "clip", "blip2", "lessons", "teacher", "saving"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
-MINUTES: Mapping[Stage, float] = {
-    "pool": 8.0,
-    "vision": 22.0,
-    "instructions": 72.0,
-    "regions": 50.0,
-    "clip": 15.0,
-    "blip2": 20.0,
-    "lessons": 12.0,
-    "teacher": 35.0,
-}
-"""How long each stage takes by default, on one core."""
 LEVELS_BEGIN: Mapping[Level, float] = {"large": 0.0, "plain": 0.1, "all": 0.2}
 """The share of a course of `vision` after which it goes on to scenes of each level."""
-SNAPSHOTS = (0.03, 0.06, 0.11, 0.18, 0.29)
-"""Shares of the course of `instructions` after which the model is kept, to choose the base model from."""
-BASE_AT = 0.06
-MEASURED_SCENES = 400
-_VISION_RATE, _INSTRUCTIONS_RATE, _REGIONS_RATE, _CONTRASTIVE_RATE, _TEACHER_RATE = 2e-3, 1.2e-3, 8e-4, 1e-3, 8e-4
+_VISION_RATE, _INSTRUCTIONS_RATE, _REGIONS_RATE, _CONTRASTIVE_RATE = 2e-3, 1.2e-3, 8e-4, 1e-3
 _FITTED_PICTURES = 400
 _MEASURED_FROM = 0  # first seed of the scenes that are measured on
-_CHECKED = 64  # lessons of each kind that the teacher is tried on, which it does not learn from
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """What to train, where and for how long. `base_at` is one of `SNAPSHOTS`."""
-
-    out: Path
-    stages: tuple[Stage, ...] = STAGES
-    minutes: Mapping[Stage, float] = field(default_factory=lambda: dict(MINUTES))
-    seed: int = 0
-    max_scenes: int = MAX_SCENES
-    base_at: float = BASE_AT
-    measured_scenes: int = MEASURED_SCENES
-    compiled: bool = False  # needs a C++ compiler
-    threads: int | None = None  # None leaves it to torch
-
-    @property
-    def work(self) -> Path:
-        """Where pools and checkpoints lie; may be deleted when all is saved."""
-        return self.out / "work"
 
 
 def train(options: TrainOptions) -> dict[str, Any]:  # Any: JSON values; below models of transformers too
@@ -128,33 +92,21 @@ def train(options: TrainOptions) -> dict[str, Any]:  # Any: JSON values; below m
     options.work.mkdir(parents=True, exist_ok=True)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    records = _read_records(options)
+    records = read_records(options)
     for stage in options.stages:
         torch.manual_seed(options.seed)
         record = _RUN[stage](options)
-        records = {**_read_records(options), stage: record}  # read anew: another process may have run another stage
+        records = {**read_records(options), stage: record}  # read anew: another process may have run another stage
         write_text(options.work / "records.json", json.dumps(records, indent=2) + "\n")
     return records
 
 
-def _read_records(options: TrainOptions) -> dict[str, Any]:
-    path = options.work / "records.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
-
-
 def _make_pools(options: TrainOptions) -> dict[str, Any]:
-    before_s = 60 * float(_read_records(options).get("pool", {}).get("minutes", 0.0))  # of earlier calls
-    started_s = time.monotonic()
-
-    def is_time_left() -> bool:
-        # Earlier calls counted: what later stages began with must not grow under them.
-        return before_s + time.monotonic() - started_s <= 60 * options.minutes["pool"]
-
+    clock = StageClock(options, "pool")
     first = FIRST_SEED + 10 * options.max_scenes * options.seed
-    scenes = make_pools(options.work, options.max_scenes, first_seed=first, is_time_left=is_time_left)
+    scenes = make_pools(options.work, options.max_scenes, first_seed=first, is_time_left=clock.is_time_left)
     _log.info("pool: %s", scenes)
-    return {"scenes": scenes, "minutes": round((before_s + time.monotonic() - started_s) / 60, 2)}
+    return {"scenes": scenes, "minutes": round(clock.minutes, 2)}
 
 
 def _pool(options: TrainOptions, level: Level = "all") -> Pool:
@@ -186,7 +138,7 @@ def _train_vision(options: TrainOptions) -> dict[str, Any]:
         muon=linear_weights(vision["tower"].encoder.layers),
         accuracy=accuracy,
     )
-    return {**_trained(options, "vision", stage), "patches": rounded(accuracy())}
+    return {**trained(options, "vision", stage), "patches": rounded(accuracy())}
 
 
 def _train_instructions(options: TrainOptions) -> dict[str, Any]:
@@ -251,7 +203,7 @@ def _train_vlm(
         accuracy=accuracy,
         after_step=(lambda _steps, _progress: None) if compares else keep_snapshots,
     )
-    record = _trained(options, name, stage)
+    record = trained(options, name, stage)
     save_vlm(vlm, options.work / "strong")
     return {**record, "answers": rounded(accuracy())}
 
@@ -274,7 +226,7 @@ def _train_clip(options: TrainOptions) -> dict[str, Any]:
         made_from=_made_from(options, "vision"),
         muon=linear_weights(clip.visual.transformer, clip.transformer),
     )
-    record = _trained(options, "clip", stage)
+    record = trained(options, "clip", stage)
     save_clip(clip, options.work / "clip")
     return record
 
@@ -302,62 +254,9 @@ def _train_blip2(options: TrainOptions) -> dict[str, Any]:
         muon=linear_weights(blip2.vision_model.encoder, blip2.qformer.encoder),
         accuracy=accuracy,
     )
-    record = _trained(options, "blip2", stage)
+    record = trained(options, "blip2", stage)
     save_blip2(blip2, options.work / "blip2")
     return {**record, "texts": rounded(accuracy())}
-
-
-def _make_lessons(options: TrainOptions) -> dict[str, Any]:
-    before_s = 60 * float(_read_records(options).get("lessons", {}).get("minutes", 0.0))  # of earlier calls
-    started_s = time.monotonic()
-
-    def minutes() -> float:
-        return (before_s + time.monotonic() - started_s) / 60
-
-    scenes = make_lesson_files(
-        options.work, seed=options.seed, is_time_left=lambda: minutes() <= options.minutes["lessons"]
-    )
-    _log.info("lessons: %s scenes", scenes)
-    return {"scenes": scenes, "minutes": round(minutes(), 2)}
-
-
-def _train_teacher(options: TrainOptions) -> dict[str, Any]:
-    """Goes on from the image-text model: from what `regions` left, or else from the one that comes with the package."""
-    from torch import nn
-
-    lessons = read_lessons(lesson_files(options.work))
-    checked, book = LessonBook(lessons[: len(KINDS) * _CHECKED]), LessonBook(lessons[len(KINDS) * _CHECKED :])
-    begin = options.work / "strong"
-    if not begin.exists():
-        begin = Path(located("microworld:vlm"))
-    vlm = load_vlm(begin)
-    know_triple_words(vlm)
-    use_eager_attention(vlm)
-
-    def accuracy() -> dict[str, float]:
-        return reply_accuracy(vlm, checked, _CHECKED)
-
-    files = [*lesson_files(options.work), *begin.glob("*.safetensors")]
-    stage: StageTraining[LessonBatch] = StageTraining(
-        name="teacher",
-        model=nn.ModuleDict({"vlm": vlm}),
-        make_batch=lambda step, _progress: book.batch(options.seed, step),
-        loss=lambda batch: reply_loss(vlm, batch),
-        learning_rate=_TEACHER_RATE,
-        made_from=fingerprint([SCRIPT_VERSION, options.seed, files_digest(files, memory=options.work / "digests")]),
-        muon=linear_weights(vlm.model.language_model.layers),
-        low_rate=list(vlm.model.vision_tower.parameters()),
-        accuracy=accuracy,
-    )
-    record = _trained(options, "teacher", stage)
-    save_vlm(vlm, options.work / "teacher", TRIPLE_WORDS)
-    begun_with = "regions" if begin == options.work / "strong" else "microworld:vlm"
-    return {**record, "begun_with": begun_with, "words": rounded(accuracy())}
-
-
-def _trained(options: TrainOptions, name: Stage, stage: StageTraining[BatchT]) -> dict[str, Any]:
-    summary = asdict(train_stage(stage, options.minutes[name], options.work))
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in summary.items()}
 
 
 def _made_from(options: TrainOptions, before: Stage | None = None) -> str:
@@ -378,7 +277,7 @@ def _weights_of(options: TrainOptions, stage: Stage, part: str) -> Any:
 
 
 def _save(options: TrainOptions) -> dict[str, Any]:
-    records = _read_records(options)
+    records = read_records(options)
     seeds = range(_MEASURED_FROM, _MEASURED_FROM + options.measured_scenes)
     sources: dict[ModelName, Path] = {
         "vlm": options.work / "strong",
@@ -426,7 +325,7 @@ _RUN = {
     "regions": _train_regions,
     "clip": _train_clip,
     "blip2": _train_blip2,
-    "lessons": _make_lessons,
-    "teacher": _train_teacher,
+    "lessons": make_lessons_of,
+    "teacher": train_teacher,
     "saving": _save,
 }
