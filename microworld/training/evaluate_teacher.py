@@ -28,7 +28,9 @@ INVENTED: Final = frozenset({NO_SUCH_THING, NOT_THERE})
 """The reasons of the oracle that mean that a sentence speaks of a thing that is not there."""
 _TRIPLES = 3  # asked for at once
 _MAX_MENTIONS = 5
-_SAMPLING = Sampling(0.0, max_tokens=200, seed=0)
+TEMPERATURE: Final = 0.4
+"""Of replies. The likeliest word each time asks the same question again and again."""
+_SAMPLING = Sampling(TEMPERATURE, max_tokens=200, seed=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from microworld.training.evaluate import (
     measure_clip,
     measure_vlm,
 )
-from microworld.training.evaluate_teacher import TeacherFigures, measure_teacher
+from microworld.training.evaluate_teacher import TEMPERATURE, TeacherFigures, measure_teacher
 from microworld.training.lessons import verbalize_scenes
 from microworld.training.words import DESCRIBE, IMAGINE, IN_BOX, IS_TRUE, NUMBERED, WHY
 from ostensive.files import write_text
@@ -151,8 +151,8 @@ def teacher_card(figures: TeacherFigures) -> str:
             " describes with things that are not there:\n",
             f"- `{DESCRIBE}`: a few sentences on the scene;",
             f"- `{IMAGINE}`: the same with two or three things that the scene lacks.\n",
-            "Measured on scenes it was not trained on, judged by `microworld.oracle`. Triples, three a request, at"
-            " temperature 0:\n",
+            "Measured on scenes it was not trained on, judged by `microworld.oracle`, at temperature"
+            f" {TEMPERATURE}. Triples, three a request:\n",
             "| mode | given | asked | of the form | decided | of these true |",
             "|---|---|---|---|---|---|",
             *triples,
