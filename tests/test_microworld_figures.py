@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from microworld.training.evaluate import measure_blip2, measure_clip, measure_vlm
+from microworld.training.evaluate_teacher import measure_teacher
+from microworld.training.lessons import verbalize_scenes
 from ostensive.models.files import located
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "microworld.md"
@@ -30,6 +32,7 @@ NAMED = {
     "whether it is so what is said of numbered boxes": "statement on numbered",
     "narrative, true to the last sentence": "narrative",
 }
+TEACHER = "microworld:teacher"
 REQUIRED = {"place marked", "colour marked", "shape marked", "existence", "count", "left/above"}
 
 
@@ -87,3 +90,35 @@ def test_there_is_room_on_both_sides_of_the_beginner() -> None:
     strong, base = recorded("microworld:vlm"), recorded("microworld:vlm-base")
     for measure in REQUIRED:
         assert strong[measure]["guess"] < base[measure]["right"] < strong[measure]["right"], measure
+
+
+# The one that teaches
+
+
+def test_its_card_says_what_was_measured() -> None:
+    card = (Path(located(TEACHER)) / "README.md").read_text("utf-8")
+    for one in recorded(TEACHER)["triples"]:
+        given = "text and picture" if one["seeing"] else "text"
+        true = f"{one['true'] / one['decided']:.1%}"
+        row = f"| {one['mode']} | {given} | {one['asked']} | {one['kept']} | {one['decided']} | {true} |"
+        assert row in card
+    said = dict(re.findall(r"^\| `([^`]+)` \| \d+ \| ([\d.]+%) \|", card, re.MULTILINE))
+    assert said == {one["prompt"]: f"{one['false'] / one['decided']:.1%}" for one in recorded(TEACHER)["descriptions"]}
+
+
+def test_it_says_too_much_when_it_is_asked_to() -> None:
+    told, made_up = recorded(TEACHER)["descriptions"]
+    assert made_up["invented"] > 5 * told["invented"]
+    assert made_up["false"] / made_up["decided"] > told["false"] / told["decided"]
+
+
+@pytest.mark.slow
+def test_it_knows_what_is_said_of_it(tmp_path: Path) -> None:
+    verbalize_scenes(tmp_path, range(400, 420))  # of other scenes than the card's
+    found = measure_teacher(Path(located(TEACHER)), tmp_path)
+    for said, one in zip(recorded(TEACHER)["triples"], found.triples, strict=True):
+        assert one.kept / one.asked == pytest.approx(said["kept"] / said["asked"], abs=0.2)
+        spread = 4 * (0.25 / max(1, one.decided)) ** 0.5
+        assert one.true / one.decided == pytest.approx(said["true"] / said["decided"], abs=spread)
+    told, made_up = found.descriptions
+    assert made_up.invented > 3 * told.invented

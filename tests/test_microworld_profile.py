@@ -19,7 +19,7 @@ from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 
 SETTINGS = ["corpus.license=cc0-1.0", "corpus.source=rendered", "verbalize.narratives.draw.temperature=0"]
-NAMES = ["microworld:blip2", "microworld:clip", "microworld:vlm", "microworld:vlm-base"]
+NAMES = ["microworld:blip2", "microworld:clip", "microworld:teacher", "microworld:vlm", "microworld:vlm-base"]
 
 
 def options(*settings: str) -> ostensive.BuildOptions:

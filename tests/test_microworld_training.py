@@ -46,6 +46,7 @@ from microworld.training.instructions import (
     make_answer_batch,
     pack,
 )
+from microworld.training.lessons import KINDS, Lesson
 from microworld.training.models import (
     WIDTH,
     initialize_blip2,
@@ -70,6 +71,7 @@ from microworld.training.pool import (
 )
 from microworld.training.stage import StageTraining, linear_weights, train_stage
 from microworld.training.statements import statements_on
+from microworld.training.teaching import LessonBook, Turn, as_batch, reply_logits, reply_loss
 from microworld.training.vision import (
     PatchBatch,
     draw_rows,
@@ -99,6 +101,7 @@ from microworld.training.words import (
     PAD_ID,
     START_ID,
     TEACHER_WORDS,
+    TRIPLE_WORDS,
     UNKNOWN_ID,
     WHY,
     WORDS,
@@ -476,6 +479,54 @@ def test_a_stage_that_was_stopped_goes_on_with_the_same_data_and_rate(tmp_path: 
     for other in (stage(third, rate=0.02), stage(third, data="zeros")):
         with pytest.raises(SettingsError, match=r"tiny\.checkpoint\.safetensors is of a training with other settings"):
             train_stage(other, 0.02, tmp_path)
+
+
+# Triples
+
+
+LESSONS = [
+    Lesson(kind, 0, np.full((SIDE_PX, SIDE_PX, 3), 40 * length, np.uint8), tuple(range(20, 20 + length)), ((30, 31),))
+    for kind in KINDS
+    for length in (2, 3)
+]
+
+
+def test_a_lesson_is_a_conversation_as_the_library_reads_it() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    vlm = make_vlm(TRIPLE_WORDS).eval()
+    some = LESSONS[:3]
+    batch = as_batch([Turn(one, one.replies[0], shown=place != 1) for place, one in enumerate(some)])
+    assert (batch.ids[:, 0] == START_ID).all()
+    assert (batch.ids == IMAGE_ID).sum(1).tolist() == [64, 0, 64]
+    for ids, targets, one in zip(batch.ids, batch.targets, some, strict=True):
+        said = targets[targets != -100].tolist()
+        assert said == [*one.replies[0], END_ID]
+        assert ids[(targets != -100).nonzero()[0]] == ANSWER_ID
+    with torch.no_grad():
+        ours = reply_logits(vlm, batch)
+        whole = vlm(input_ids=batch.ids, attention_mask=(batch.ids != PAD_ID).long(), pixel_values=batch.pixels).logits
+    torch.testing.assert_close(ours, whole[batch.targets != -100], atol=2e-4, rtol=1e-3)
+
+
+def test_half_of_the_triples_are_asked_for_blind_and_one_batch_can_be_overfitted() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    vlm, book = make_vlm(TRIPLE_WORDS), LessonBook(LESSONS)
+    batch = book.batch(0, 0, rows=8)
+    assert (batch.ids == IMAGE_ID).any(1).tolist() == [True, True, False, False] * 2
+    assert torch.equal(batch.ids, book.batch(0, 0, rows=8).ids)
+    optimizer = torch.optim.AdamW(vlm.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(20):
+        loss = reply_loss(vlm, batch)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.3 * losses[0]
 
 
 # Models

@@ -46,7 +46,7 @@ def padded_size(words: Sequence[str]) -> int:
 def make_vlm(words: Sequence[str] = WORDS) -> Any:
     """The image-text model, with random weights: LLaVA of a ViT, a two-layer projector and a Llama.
 
-    It knows `words`, which are `WORDS` or `TEACHER_WORDS`.
+    It knows `words`, which are `WORDS`, `TEACHER_WORDS` or `TRIPLE_WORDS`.
     """
     import torch
     from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, ViTConfig
@@ -120,12 +120,12 @@ def compile_layers(vlm: Any) -> None:
         layer.forward = torch.compile(layer.forward, dynamic=False)
 
 
-def save_vlm(model: Any, folder: Path) -> None:
-    """Weights in half precision, configuration and processor."""
+def save_vlm(model: Any, folder: Path, words: Sequence[str] | None = None) -> None:
+    """Weights in half precision, configuration and processor; without `words`, those that its size tells it knows."""
     import torch
 
     rows = model.get_input_embeddings().num_embeddings
-    words = WORDS if rows == padded_size(WORDS) else TEACHER_WORDS
+    words = words or (WORDS if rows == padded_size(WORDS) else TEACHER_WORDS)
     halved = make_vlm(words)  # a fresh one, for a model in training may have been compiled, which cannot be copied
     halved.load_state_dict(model.state_dict())
     halved.to(torch.float16).save_pretrained(folder)

@@ -16,10 +16,12 @@ from microworld.training.evaluate import (
     measure_clip,
     measure_vlm,
 )
-from microworld.training.words import DESCRIBE, IN_BOX, IS_TRUE, NUMBERED, WHY
+from microworld.training.evaluate_teacher import TEMPERATURE, TeacherFigures, measure_teacher
+from microworld.training.lessons import verbalize_scenes
+from microworld.training.words import DESCRIBE, IMAGINE, IN_BOX, IS_TRUE, NUMBERED, WHY
 from ostensive.files import write_text
 
-ModelName: TypeAlias = Literal["vlm", "vlm-base", "clip", "blip2"]
+ModelName: TypeAlias = Literal["vlm", "vlm-base", "clip", "blip2", "teacher"]
 
 _HONESTY = """This model knows nothing but one small rendered world: five places, ten shapes, eight colours, on pictures
 of 64 x 64 pixels. It was trained on rendered scenes alone, from scratch, and has never seen a photograph. Shown one, it
@@ -34,14 +36,22 @@ _ON_NUMBERS = (
 
 
 def save_model(
-    name: ModelName, source: Path, folder: Path, *, record: Mapping[str, Any], seeds: range, stopped_at: float | None
+    name: ModelName,
+    source: Path,
+    folder: Path,
+    *,
+    record: Mapping[str, Any],
+    seeds: range,
+    scenes: Path,
+    stopped_at: float | None,
 ) -> Any:  # Any: JSON values
     """Copies the model in `source` into `folder` and writes beside it what is known of it; returns its figures.
 
-    `stopped_at` is the share of its course after which it was stopped, or None.
+    `stopped_at` is the share of its course after which it was stopped, or None. In the folder `scenes` scenes are
+    rendered and put into words for a model that has to be given such.
     """
     shutil.copytree(source, folder, dirs_exist_ok=True)
-    figures, card = _measured(name, folder, seeds, stopped_at)
+    figures, card = _measured(name, folder, seeds, scenes, stopped_at)
     known = {
         **record,
         "stopped_at": stopped_at,
@@ -54,8 +64,14 @@ def save_model(
     return figures
 
 
-def _measured(name: ModelName, folder: Path, seeds: range, stopped_at: float | None) -> tuple[dict[str, Any], str]:
+def _measured(
+    name: ModelName, folder: Path, seeds: range, scenes: Path, stopped_at: float | None
+) -> tuple[dict[str, Any], str]:
     """The figures of a saved model, and its card."""
+    if name == "teacher":
+        verbalize_scenes(scenes, seeds)
+        teacher = measure_teacher(folder, scenes)
+        return asdict(teacher), teacher_card(teacher)
     if name == "clip":
         clip = measure_clip(folder, seeds)
         return asdict(clip), clip_card(clip)
@@ -110,6 +126,50 @@ def vlm_card(figures: Mapping[Measure, Figure], *, stopped_at: float | None) -> 
             "",
         ]
     )
+
+
+def teacher_card(figures: TeacherFigures) -> str:
+    """The card of the image-text model that teaches."""
+    triples = [
+        f"| {one.mode} | {'text and picture' if one.seeing else 'text'} | {one.asked} | {one.kept} | {one.decided} |"
+        f" {_share(one.true, one.decided)} |"
+        for one in figures.triples
+    ]
+    descriptions = [
+        f"| `{one.prompt}` | {one.descriptions} | {_share(one.false, one.decided)} |"
+        f" {one.invented / max(1, one.descriptions):.2f} |"
+        for one in figures.descriptions
+    ]
+    return "\n".join(
+        [
+            _front("image-text-to-text", "transformers"),
+            "# Microworld: the tiny teacher\n",
+            _HONESTY + "\n",
+            "A LLaVA of 1.8 million parameters, `microworld:vlm` taught further, read by `AutoModelForImageTextToText`"
+            " and `AutoProcessor`. It writes triples of question, answer and rationale for the recipe `localized`, from"
+            " text alone or with the picture, over the prompt set `microworld/prompts/localized`; it describes, and it"
+            " describes with things that are not there:\n",
+            f"- `{DESCRIBE}`: a few sentences on the scene;",
+            f"- `{IMAGINE}`: the same with two or three things that the scene lacks.\n",
+            "Measured on scenes it was not trained on, judged by `microworld.oracle`, at temperature"
+            f" {TEMPERATURE}. Triples, three a request:\n",
+            "| mode | given | asked | of the form | decided | of these true |",
+            "|---|---|---|---|---|---|",
+            *triples,
+            "",
+            "Descriptions:\n",
+            "| prompt | descriptions | sentences that are false | things in each that are not there |",
+            "|---|---|---|---|",
+            *descriptions,
+            "",
+            "How it was trained is in `training.json`.",
+            "",
+        ]
+    )
+
+
+def _share(hits: int, total: int) -> str:
+    return f"{hits / total:.1%}" if total else "none"
 
 
 def blip2_card(figures: Blip2Figures) -> str:

@@ -1,18 +1,17 @@
 """Trains the tiny models of the microworld, stage by stage, each for as many minutes as it is given.
 
 `pool` makes scenes, `vision` teaches a vision transformer, which is where all the others begin: `instructions` and then
-`regions` teach the image-text model, `clip` the contrastive one and `blip2` BLIP-2; `saving` writes them all
-with their cards and `training.json`. A stage that was stopped goes on where it was saved; one that has had its minutes
-is passed over. Two processes can share the stages after `vision`, each with a core.
+`regions` teach the image-text model, `clip` the contrastive one and `blip2` BLIP-2. `lessons` puts scenes into words,
+and `teacher` teaches the image-text model to write triples from these. `saving` writes all that was trained, with cards
+and `training.json`. A stage that was stopped goes on where it was saved; one that has had its minutes is passed over.
+Two processes can share the stages after `vision`, each with a core.
 """
 
 import json
 import logging
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 from microworld.training.blip2 import (
     MatchingBatch,
@@ -50,9 +49,19 @@ from microworld.training.models import (
     save_blip2,
     save_vlm,
 )
-from microworld.training.pool import FIRST_SEED, LEVELS, MAX_SCENES, Level, Pool, make_pools, pool_files, read_pools
+from microworld.training.options import (
+    SCRIPT_VERSION,
+    SNAPSHOTS,
+    Stage,
+    StageClock,
+    TrainOptions,
+    read_records,
+    trained,
+)
+from microworld.training.pool import FIRST_SEED, LEVELS, Level, Pool, make_pools, pool_files, read_pools
 from microworld.training.saving import ModelName, save_model
-from microworld.training.stage import StageTraining, checkpoint_path, linear_weights, rounded, train_stage
+from microworld.training.stage import StageTraining, checkpoint_path, linear_weights, rounded
+from microworld.training.teacher import make_lessons_of, train_teacher
 from microworld.training.vision import (
     PatchBatch,
     make_heads,
@@ -67,49 +76,13 @@ from ostensive.models.digests import files_digest
 from ostensive.models.training import use_eager_attention
 
 BatchT = TypeVar("BatchT")
-SCRIPT_VERSION = "4"
-Stage: TypeAlias = Literal["pool", "vision", "instructions", "regions", "clip", "blip2", "saving"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
-MINUTES: Mapping[Stage, float] = {
-    "pool": 8.0,
-    "vision": 22.0,
-    "instructions": 72.0,
-    "regions": 50.0,
-    "clip": 15.0,
-    "blip2": 20.0,
-}
-"""How long each stage takes by default, on one core."""
 LEVELS_BEGIN: Mapping[Level, float] = {"large": 0.0, "plain": 0.1, "all": 0.2}
 """The share of a course of `vision` after which it goes on to scenes of each level."""
-SNAPSHOTS = (0.03, 0.06, 0.11, 0.18, 0.29)
-"""Shares of the course of `instructions` after which the model is kept, to choose the base model from."""
-BASE_AT = 0.06
-MEASURED_SCENES = 400
 _VISION_RATE, _INSTRUCTIONS_RATE, _REGIONS_RATE, _CONTRASTIVE_RATE = 2e-3, 1.2e-3, 8e-4, 1e-3
 _FITTED_PICTURES = 400
 _MEASURED_FROM = 0  # first seed of the scenes that are measured on
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """What to train, where and for how long. `base_at` is one of `SNAPSHOTS`."""
-
-    out: Path
-    stages: tuple[Stage, ...] = STAGES
-    minutes: Mapping[Stage, float] = field(default_factory=lambda: dict(MINUTES))
-    seed: int = 0
-    max_scenes: int = MAX_SCENES
-    base_at: float = BASE_AT
-    measured_scenes: int = MEASURED_SCENES
-    compiled: bool = False  # needs a C++ compiler
-    threads: int | None = None  # None leaves it to torch
-
-    @property
-    def work(self) -> Path:
-        """Where pools and checkpoints lie; may be deleted when all is saved."""
-        return self.out / "work"
 
 
 def train(options: TrainOptions) -> dict[str, Any]:  # Any: JSON values; below models of transformers too
@@ -119,33 +92,21 @@ def train(options: TrainOptions) -> dict[str, Any]:  # Any: JSON values; below m
     options.work.mkdir(parents=True, exist_ok=True)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    records = _read_records(options)
+    records = read_records(options)
     for stage in options.stages:
         torch.manual_seed(options.seed)
         record = _RUN[stage](options)
-        records = {**_read_records(options), stage: record}  # read anew: another process may have run another stage
+        records = {**read_records(options), stage: record}  # read anew: another process may have run another stage
         write_text(options.work / "records.json", json.dumps(records, indent=2) + "\n")
     return records
 
 
-def _read_records(options: TrainOptions) -> dict[str, Any]:
-    path = options.work / "records.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
-
-
 def _make_pools(options: TrainOptions) -> dict[str, Any]:
-    before_s = 60 * float(_read_records(options).get("pool", {}).get("minutes", 0.0))  # of earlier calls
-    started_s = time.monotonic()
-
-    def is_time_left() -> bool:
-        # Earlier calls counted: what later stages began with must not grow under them.
-        return before_s + time.monotonic() - started_s <= 60 * options.minutes["pool"]
-
+    clock = StageClock(options, "pool")
     first = FIRST_SEED + 10 * options.max_scenes * options.seed
-    scenes = make_pools(options.work, options.max_scenes, first_seed=first, is_time_left=is_time_left)
+    scenes = make_pools(options.work, options.max_scenes, first_seed=first, is_time_left=clock.is_time_left)
     _log.info("pool: %s", scenes)
-    return {"scenes": scenes, "minutes": round((before_s + time.monotonic() - started_s) / 60, 2)}
+    return {"scenes": scenes, "minutes": round(clock.minutes, 2)}
 
 
 def _pool(options: TrainOptions, level: Level = "all") -> Pool:
@@ -177,7 +138,7 @@ def _train_vision(options: TrainOptions) -> dict[str, Any]:
         muon=linear_weights(vision["tower"].encoder.layers),
         accuracy=accuracy,
     )
-    return {**_trained(options, "vision", stage), "patches": rounded(accuracy())}
+    return {**trained(options, "vision", stage), "patches": rounded(accuracy())}
 
 
 def _train_instructions(options: TrainOptions) -> dict[str, Any]:
@@ -242,7 +203,7 @@ def _train_vlm(
         accuracy=accuracy,
         after_step=(lambda _steps, _progress: None) if compares else keep_snapshots,
     )
-    record = _trained(options, name, stage)
+    record = trained(options, name, stage)
     save_vlm(vlm, options.work / "strong")
     return {**record, "answers": rounded(accuracy())}
 
@@ -265,7 +226,7 @@ def _train_clip(options: TrainOptions) -> dict[str, Any]:
         made_from=_made_from(options, "vision"),
         muon=linear_weights(clip.visual.transformer, clip.transformer),
     )
-    record = _trained(options, "clip", stage)
+    record = trained(options, "clip", stage)
     save_clip(clip, options.work / "clip")
     return record
 
@@ -293,14 +254,9 @@ def _train_blip2(options: TrainOptions) -> dict[str, Any]:
         muon=linear_weights(blip2.vision_model.encoder, blip2.qformer.encoder),
         accuracy=accuracy,
     )
-    record = _trained(options, "blip2", stage)
+    record = trained(options, "blip2", stage)
     save_blip2(blip2, options.work / "blip2")
     return {**record, "texts": rounded(accuracy())}
-
-
-def _trained(options: TrainOptions, name: Stage, stage: StageTraining[BatchT]) -> dict[str, Any]:
-    summary = asdict(train_stage(stage, options.minutes[name], options.work))
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in summary.items()}
 
 
 def _made_from(options: TrainOptions, before: Stage | None = None) -> str:
@@ -321,16 +277,19 @@ def _weights_of(options: TrainOptions, stage: Stage, part: str) -> Any:
 
 
 def _save(options: TrainOptions) -> dict[str, Any]:
-    records = _read_records(options)
+    records = read_records(options)
     seeds = range(_MEASURED_FROM, _MEASURED_FROM + options.measured_scenes)
     sources: dict[ModelName, Path] = {
         "vlm": options.work / "strong",
         "vlm-base": _snapshot(options, options.base_at),
         "clip": options.work / "clip",
         "blip2": options.work / "blip2",
+        "teacher": options.work / "teacher",
     }
     found: dict[str, Any] = {}
     for name, source in sources.items():
+        if not source.exists():  # its stages were left out
+            continue
         record = {
             "script_version": SCRIPT_VERSION,
             "seed": options.seed,
@@ -338,7 +297,15 @@ def _save(options: TrainOptions) -> dict[str, Any]:
             "stages": {stage: records[stage] for stage in _STAGES_OF[name] if stage in records},
         }
         stopped_at = options.base_at if name == "vlm-base" else None
-        found[name] = save_model(name, source, options.out / name, record=record, seeds=seeds, stopped_at=stopped_at)
+        found[name] = save_model(
+            name,
+            source,
+            options.out / name,
+            record=record,
+            seeds=seeds,
+            scenes=options.work / "measured",
+            stopped_at=stopped_at,
+        )
     return found
 
 
@@ -347,6 +314,7 @@ _STAGES_OF: Mapping[ModelName, Sequence[Stage]] = {
     "vlm-base": ("pool", "vision", "instructions"),
     "clip": ("pool", "vision", "clip"),
     "blip2": ("pool", "vision", "blip2"),
+    "teacher": ("pool", "vision", "instructions", "regions", "lessons", "teacher"),
 }
 
 
@@ -357,5 +325,7 @@ _RUN = {
     "regions": _train_regions,
     "clip": _train_clip,
     "blip2": _train_blip2,
+    "lessons": make_lessons_of,
+    "teacher": train_teacher,
     "saving": _save,
 }

@@ -20,9 +20,10 @@ IN_BOX = "what is in the box ?"
 NUMBERED = "what is [{number}] ?"
 IS_TRUE = "is it true that {statement} ?"
 WHY = "{question} why ?"
+IMAGINE = "describe it with things that are not there"
 """What is asked for a narrative, for the caption of a region that is drawn, for that of one of several numbered ones,
-whether something is so that is said of these, and for an answer with its reason. Anything else is a question as the
-grammar writes it."""
+whether something is so that is said of these, for an answer with its reason, and for a narrative that says too much.
+Anything else is a question as the grammar writes it."""
 NOTHING = "nothing"
 """What is said of a box that is drawn around bare ground."""
 
@@ -42,6 +43,9 @@ _IDS = {word: place for place, word in enumerate(WORDS)}
 TEACHER_WORDS: tuple[str, ...] = (*WORDS, *(files(__package__) / "teacher_words.txt").read_text("utf-8").split())
 """Every token of what is to judge the scripted teacher, or learn from it, and so has to read that one's words too: of
 BLIP-2, and of the image-text model from `regions` on."""
+LINE = "\n"
+TRIPLE_WORDS: tuple[str, ...] = (*TEACHER_WORDS, ":", LINE)
+"""Every token of the model that teaches: it writes triples, a field a line."""
 _TEACHER_IDS = {word: place for place, word in enumerate(TEACHER_WORDS)}
 _PATTERN = r"[a-z]+|[0-9]|\S"
 # A user's turn, then what is to be answered; a system's turn is read like the user's.
@@ -78,12 +82,12 @@ def word_id(word: str) -> int:
 def make_tokenizer(
     words: Sequence[str] = WORDS, *, starts_texts: bool = False, ends_texts: bool = False
 ) -> "PreTrainedTokenizerFast":
-    """The tokenizer of `words`, which are `WORDS` or `TEACHER_WORDS`.
+    """The tokenizer of `words`, which are `WORDS`, `TEACHER_WORDS` or `TRIPLE_WORDS`; only the last keep line breaks.
 
     If told so it puts the start mark before each text, as BLIP-2 wants it, or the end mark after it, as a text tower of
     CLIP wants it.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token=UNKNOWN))
@@ -91,6 +95,8 @@ def make_tokenizer(
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PATTERN), behavior="removed", invert=True)
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)  # words apart, marks after their words
     tokenizer.add_special_tokens(list(SPECIAL))
+    if LINE in words:
+        tokenizer.add_tokens([AddedToken(LINE, normalized=False)])  # else it would be read as a space
     if starts_texts or ends_texts:
         single = " ".join([START] * starts_texts + ["$A"] + [END] * ends_texts)
         marks = [(START, START_ID), (END, END_ID)]

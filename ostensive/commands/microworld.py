@@ -14,7 +14,7 @@ from ostensive.commands.terminal import print_lines
 from ostensive.errors import SettingsError
 
 if TYPE_CHECKING:
-    from microworld.training.train import TrainOptions
+    from microworld.training.options import TrainOptions
 
 microworld_app = typer.Typer(
     help="Render scenes whose truth is known, grade what a run says of them, train models on them.",
@@ -98,7 +98,7 @@ def train(
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of torch.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the tiny models of the microworld anew: the vision tower, the language model, CLIP and BLIP-2."""
+    """Train the tiny models of the microworld anew: the vision tower, the language model, CLIP, BLIP-2, the teacher."""
     from microworld.training.train import train as run_train
     from ostensive.commands.show import to_json
 
@@ -111,7 +111,7 @@ def _plan(
     out: Path, stages: Sequence[str], minutes: Sequence[str], *, seed: int, threads: int | None
 ) -> "TrainOptions":
     """The plan of a training; raises `SettingsError` for a stage that is not known and for minutes that are none."""
-    from microworld.training.train import MINUTES, STAGES, Stage, TrainOptions
+    from microworld.training.options import MINUTES, STAGES, Stage, TrainOptions
 
     def known(name: str, option: str) -> Stage:
         for stage in STAGES:
