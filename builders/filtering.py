@@ -48,13 +48,20 @@ def _with_rules(critics: Any, rules: Mapping[str, Any]) -> Any:
     found = []
     for one in critics:
         if isinstance(one, Mapping) and one.get("kind") == "rules":
-            limits = {**rules.get("limits", {}), **one["limits"]} if isinstance(one.get("limits"), Mapping) else None
-            found.append({**rules, **one, **({} if limits is None else {"limits": limits})})
+            found.append({**rules, **one, "limits": _with_limits(one.get("limits", {}), rules.get("limits", {}))})
         elif isinstance(one, Mapping) and "critics" in one:
             found.append({**one, "critics": _with_rules(one["critics"], rules)})
         else:
             found.append(one)
     return found
+
+
+def _with_limits(given: Any, own: Mapping[str, Mapping[str, int]]) -> Any:
+    """Limits by part: what is given of a part, and the recipe's own for what it leaves open."""
+    if not isinstance(given, Mapping):
+        return given
+    whole = {part: {**own.get(part, {}), **one} if isinstance(one, Mapping) else one for part, one in given.items()}
+    return {**own, **whole}
 
 
 def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind, *, round_number: int = 0) -> tuple[AnyStage, ...]:

@@ -48,6 +48,7 @@ def test_rules_begin_with_those_of_the_recipe(name: str) -> None:
     (changed,) = rules("[{kind: rules, speaks_of_source: true, limits: {answer: {max_words: 3}}}]")
     assert changed.speaks_of_source
     assert changed.limits["answer"].max_words == 3
+    assert changed.limits["answer"].max_sentences == own.limits["answer"].max_sentences
     assert {part: limit for part, limit in changed.limits.items() if part != "answer"} == {
         part: limit for part, limit in own.limits.items() if part != "answer"
     }
