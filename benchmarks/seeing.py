@@ -25,12 +25,13 @@ from builders.preferences.records import PreferencePair
 from microworld import claims
 from microworld.findings import Finding
 from microworld.folder import read_truth, write_scenes
-from microworld.grade import regions_in, wilson
+from microworld.grade import regions_in
 from microworld.oracle import judge_qar
 from microworld.scenes import Scene
 from microworld.sentences import read_question, tokens_of
 from microworld.training.evaluate_teacher import INVENTED, sentence_findings
 from microworld.training.lessons import prompt_set
+from ostensive.intervals import wilson
 from ostensive.records import Judged
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder, kept_records
