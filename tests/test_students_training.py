@@ -264,6 +264,7 @@ def test_a_student_that_was_stopped_goes_on_as_if_it_had_not_been(run: Path, tmp
     assert weights[0] == weights[1]
     assert told[0].startswith("step 1 of 6: loss ")
     assert told[-1].startswith("step 6 of 6: loss ")
+    assert sum(line.startswith("step 1 of 6") for line in told) == 1, "it goes on, and does not begin again"
     again = student_of(run, tmp_path / "straight", settings, tell=lambda _line: pytest.fail("nothing is left to do"))
     assert again == straight == read_student(tmp_path / "straight")
     with pytest.raises(SettingsError, match="name another folder"):
