@@ -1,6 +1,6 @@
 """What a student gains in the microworld: descriptions by the base and by students trained on preferences (STIC).
 
-    OMP_NUM_THREADS=1 uv run python benchmarks/students.py [--scenes 200] [--steps 150]
+    OMP_NUM_THREADS=1 uv run python benchmarks/training_students.py [--scenes 200] [--steps 150]
 
 `microworld:vlm-base` writes pairs about one set of scenes, is trained on them by STIC's loss, and describes another
 set: the share of false sentences among those that the oracle decides, and things that are not there a description, for
