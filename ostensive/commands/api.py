@@ -1,7 +1,7 @@
 """The functions of the Python interface: each hands one room what it takes of the others."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ostensive.run.rehearsal import Rehearsal
     from ostensive.run.reporting import Reporter
     from students.exporting import Exported, ShownRegions
+    from students.training.student import TrainedStudent
 
 
 def build(
@@ -196,6 +197,36 @@ def export(run: Path | str, view: "View", out: Path | str, *, regions: "ShownReg
     folder = existing_run(user_path(run, "run folder"))
     kind = recipe_kind(load(str(folder.recipe_path)).recipe)
     return export_corpus(read_corpus(folder), kind, view, user_path(out, "out"), regions=regions)
+
+
+def train_student(
+    run: Path | str,
+    base: str,
+    out: Path | str,
+    *,
+    settings: Sequence[str] = (),
+    stop: threading.Event | None = None,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> "TrainedStudent":
+    """Trains the model `base` on the corpus of the run in `run`, in the folder `out`; `settings` are "a.b=c".
+
+    Raises as `students.training.student.train_student` does.
+    """
+    from builders.table import load, recipe_kind
+    from cards.reading import read_corpus
+    from ostensive.recipe import parse_assignments
+    from ostensive.run.folder import existing_run
+    from ostensive.settings import validate
+    from students.training.needs import check_installed
+
+    check_installed()
+    from students.training.settings import StudentSettings
+    from students.training.student import train_student as train
+
+    folder = existing_run(user_path(run, "run folder"))
+    wanted = validate(StudentSettings, parse_assignments([f"base={base}", *settings]), "student train")
+    kind = recipe_kind(load(str(folder.recipe_path)).recipe)
+    return train(read_corpus(folder), kind, wanted, user_path(out, "out"), stop=stop, tell=tell)
 
 
 def doctor(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from builders.rounds import Growth
     from cards.reading import Corpus
     from students.exporting import Exported
+    from students.training.student import TrainedStudent
 
 _UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 
@@ -222,6 +223,20 @@ def export_lines(found: "Exported", out: Path) -> Iterator[str]:
     for detail in found.details:
         yield f"            {detail}"
     yield f"export      {shown_path(out)}"
+
+
+def student_lines(found: "TrainedStudent", out: Path) -> Iterator[str]:
+    """What a training came to, and where the student is."""
+    check = found.image_check
+    yield f"base        {found.base} ({found.base_version[:19]})"
+    yield f"rows        {found.rows:,} of {found.recipe}, objective {found.objective}"
+    for reason, count in found.lost.items():
+        yield f"lost        {count:,}: {reason}"
+    yield f"steps       {found.steps:,}, loss {found.first_loss:.4f} at first, {found.last_loss:.4f} at last"
+    if check.other_pictures is not None:
+        yield f"sees        loss {check.own_pictures:.4f} with its own pictures, {check.other_pictures:.4f} with others"
+    yield f"trained     {found.trained_share:.1%} of the weights"
+    yield f"student     {shown_path(out / 'model')}"
 
 
 def size_words(size_bytes: int) -> str:

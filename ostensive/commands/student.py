@@ -1,4 +1,4 @@
-"""`ostensive student export`."""
+"""`ostensive student export` and `train`."""
 
 from dataclasses import asdict
 from enum import StrEnum
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ostensive.commands.options import AsJson, RunFolderPath, path_given_as
-from ostensive.commands.terminal import print_lines
+from ostensive.commands.options import AsJson, Quiet, RunFolderPath, path_given_as
+from ostensive.commands.terminal import at_work, print_lines, say
 
-student_app = typer.Typer(help="Make a corpus ready for training.", no_args_is_help=True)
+student_app = typer.Typer(help="Make a corpus ready for training, and train on it.", no_args_is_help=True)
 
 
 class ViewName(StrEnum):
@@ -52,3 +52,33 @@ def export(
 
     found = api.export(run, view.value, out, regions=None if regions is None else regions.value)
     print_lines([to_json(asdict(found))] if as_json else export_lines(found, out))
+
+
+@student_app.command()
+def train(
+    run: RunFolderPath,
+    base: Annotated[str, typer.Option("--base", metavar="MODEL", help="The model to start from: on the Hub, or here.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="STUDENT",
+            parser=path_given_as("--out"),
+            help="The student's folder; run again to go on.",
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting of the training.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a student on the corpus of a run; the same command goes on after a kill."""
+    from ostensive.commands import api
+    from ostensive.commands.show import student_lines, to_json
+
+    with at_work(quiet=True) as (_, stop):
+        found = api.train_student(
+            run, base, out, settings=tuple(settings or ()), stop=stop, tell=(lambda _line: None) if quiet else say
+        )
+    print_lines([to_json(asdict(found))] if as_json else student_lines(found, out))

@@ -1,0 +1,17 @@
+"""What training needs beside the packages that come with this one."""
+
+import importlib.util
+from typing import Final
+
+from ostensive.errors import SettingsError
+
+_PACKAGES: Final = ("peft", "trl")
+
+
+def check_installed() -> None:
+    """Raises `SettingsError` where TRL or peft is missing."""
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SettingsError(
+            f"training needs {' and '.join(missing)}, which this installation lacks; install ostensive[students]"
+        )

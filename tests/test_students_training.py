@@ -1,0 +1,334 @@
+"""Students are trained by TRL on tiny models that see: losses by hand, what changes and what does not, going on."""
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any  # Any: parts of transformers, TRL and datasets
+
+import PIL.Image
+import pytest
+from drawing import write_scenes
+from hardship import call
+from tiny_models import one_thread  # noqa: F401 - a fixture
+
+import ostensive
+from builders.table import recipe_kind
+from cards.reading import open_corpus
+from microworld.training.words import WORDS
+from ostensive.errors import Interrupted, SettingsError
+from ostensive.models.files import model_folder
+from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.models.loading import LoadedModel, load_model
+from ostensive.recipe_kind import Preference
+from ostensive.records import Turn
+from students.rows import preference_row, prompt_completion_rows
+from students.training.image_check import BlindModelError, check_sees, other_pictures
+from students.training.parts import language_linears
+from students.training.settings import StudentSettings
+from students.training.student import TrainedStudent, read_student, train_student
+from students.training.trainers import make_trainer
+
+BASE = "microworld:vlm-base"
+NOUNS = [word for word in WORDS if word.isalpha()][:12]
+COLOURS = ("red", "green", "blue", "white")
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def settings_of(**values: Any) -> StudentSettings:
+    small = {"base": BASE, "device": "cpu", "lora": {"rank": 4, "alpha": 8, "dropout": 0.0}, "learning_rate": 1e-3}
+    return StudentSettings.model_validate({**small, "batch_size": 4, "max_steps": 1, **values})
+
+
+def base_model() -> LoadedModel:
+    return load_model(GeneratorSettings(model=BASE, device="cpu", dtype="float32"))
+
+
+def stored(rows: list[dict[str, Any]], folder: Path) -> Any:
+    """The rows as a reader of the Parquet file has them, each with a picture of its own."""
+    import datasets
+
+    folder.mkdir(exist_ok=True)
+    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in rows[0]}
+    columns["images"] = [[PIL.Image.new("RGB", (40, 30), COLOURS[place % 4])] for place in range(len(rows))]
+    columns["image_id"] = [COLOURS[place % 4] for place in range(len(rows))]
+    written = datasets.Dataset.from_dict(columns).cast_column("images", datasets.List(datasets.Image()))
+    written.to_parquet(folder / "rows.parquet")
+    return datasets.Dataset.from_parquet(str(folder / "rows.parquet"), cache_dir=str(folder / "cache"))
+
+
+def supervised(folder: Path) -> Any:
+    """Four rows; what is asked and answered differs in length."""
+    rows = [
+        row
+        for place in range(4)
+        for row in prompt_completion_rows(
+            (Turn("user", " ".join(NOUNS[: place + 1])), Turn("assistant", " ".join(NOUNS[place : 2 * place + 1])))
+        )
+    ]
+    return stored(rows, folder)
+
+
+def pairs(folder: Path) -> Any:
+    return stored(
+        [
+            preference_row(Preference(NOUNS[place], " ".join(NOUNS[1 : 4 + place]), " ".join(NOUNS[6:9])))
+            for place in range(4)
+        ],
+        folder,
+    )
+
+
+def digests(model: Any) -> dict[str, str]:
+    return {
+        name: hashlib.sha256(value.detach().numpy().tobytes()).hexdigest() for name, value in model.state_dict().items()
+    }
+
+
+def trained(rows: Any, settings: StudentSettings, folder: Path) -> Any:
+    loaded = base_model()
+    trainer = make_trainer(loaded.model, loaded.processor, rows, settings, folder)
+    trainer.train()
+    return trainer
+
+
+def log_probability(model: Any, processor: Any, row: Mapping[str, Any], side: str) -> Any:
+    """Of the text of one side of a pair, summed over its tokens, by plain transformers."""
+    import torch
+
+    prompt, whole = (
+        processor.apply_chat_template(messages, add_generation_prompt=not said, tokenize=False)
+        for messages, said in ((row["prompt"], False), ([*row["prompt"], *row[side]], True))
+    )
+    assert whole.startswith(prompt)
+    ids, start = (
+        processor(text=text, images=row["images"], return_tensors="pt", add_special_tokens=False)
+        for text in (whole, prompt)
+    )
+    logits = model(**ids).logits[0]
+    tokens = ids["input_ids"][0]
+    first = start["input_ids"].shape[1]
+    found = torch.log_softmax(logits[first - 1 : -1], dim=-1).gather(1, tokens[first:, None])
+    return found.sum()
+
+
+def test_the_loss_of_pairs_is_that_of_the_paper(tmp_path: Path) -> None:
+    """Logistic loss of beta times the difference of log-ratios, less alpha times the chosen log-probability."""
+    import torch
+
+    rows = pairs(tmp_path / "rows")
+    settings = settings_of(objective="dpo", beta=0.5, alpha=0.25, max_steps=3)
+    trainer = trained(rows, settings, tmp_path / "out")
+    model, processor = trainer.model.eval(), trainer.processing_class
+    batch = trainer.data_collator([dict(row) for row in rows])
+    with torch.no_grad():
+        found = float(trainer.compute_loss(model, batch))
+        sides = {
+            side: torch.stack([log_probability(model, processor, row, side) for row in rows])
+            for side in ("chosen", "rejected")
+        }
+        with model.disable_adapter():
+            before = {
+                side: torch.stack([log_probability(model, processor, row, side) for row in rows]) for side in sides
+            }
+    ratios = {side: sides[side] - before[side] for side in sides}
+    assert float(ratios["chosen"].abs().max()) > 0.01, "three steps have moved it"
+    by_hand = -torch.nn.functional.logsigmoid(0.5 * (ratios["chosen"] - ratios["rejected"])) - 0.25 * sides["chosen"]
+    assert found == pytest.approx(float(by_hand.mean()), abs=1e-4, rel=1e-5)
+    assert float(ratios["chosen"].mean()) > float(ratios["rejected"].mean())
+
+
+def test_a_step_pushes_the_rejected_text_down(tmp_path: Path) -> None:
+    import torch
+
+    rows = pairs(tmp_path / "rows")
+    loaded = base_model()
+    settings = settings_of(objective="dpo", alpha=0.0, beta=1.0, max_steps=4)
+    with torch.no_grad():
+        before = float(sum(log_probability(loaded.model, loaded.processor, row, "rejected") for row in rows))
+    trainer = trained(rows, settings, tmp_path / "out")
+    with torch.no_grad():
+        after = float(
+            sum(log_probability(trainer.model.eval(), trainer.processing_class, row, "rejected") for row in rows)
+        )
+    assert after < before - 0.1
+
+
+def test_only_what_the_assistant_says_carries_loss(tmp_path: Path) -> None:
+    rows = supervised(tmp_path / "rows")
+    loaded = base_model()
+    trainer = make_trainer(loaded.model, loaded.processor, rows, settings_of(), tmp_path / "out")
+    batch = trainer.data_collator([dict(row) for row in rows])
+    learned = batch["labels"] != -100
+    assert not bool((learned & (batch["attention_mask"] == 0)).any())
+    decode = loaded.processor.tokenizer.decode
+    for row, labels, mask in zip(rows, batch["labels"], learned, strict=True):
+        assert (
+            decode(labels[mask], skip_special_tokens=True).split() == row["completion"][0]["content"][0]["text"].split()
+        )
+
+
+@pytest.mark.parametrize("is_adapted", [True, False])
+def test_no_weight_changes_but_those_of_the_language_model(tmp_path: Path, is_adapted: bool) -> None:
+    before = digests(base_model().model)
+    own = {} if is_adapted else {"lora": None}
+    trainer = trained(supervised(tmp_path / "rows"), settings_of(max_steps=2, warmup=0.0, **own), tmp_path / "out")
+    model = trainer.model.merge_and_unload() if is_adapted else trainer.model
+    after = digests(model)
+    changed = {name for name in before if before[name] != after[name]}
+    assert before.keys() == after.keys()
+    assert changed
+    if is_adapted:
+        assert changed == {f"{name}.weight" for name in language_linears(base_model().model)}
+    else:
+        assert not [name for name in changed if "vision" in name or "projector" in name]
+
+
+def test_a_batch_is_as_good_as_its_rows_one_by_one(tmp_path: Path) -> None:
+    import torch
+
+    rows = supervised(tmp_path / "rows")
+    whole, parts = (
+        trained(rows, settings_of(batch_size=size, accumulate=4 // size, warmup=0.0), tmp_path / str(size))
+        .model.merge_and_unload()
+        .state_dict()
+        for size in (4, 1)
+    )
+    start = base_model().model.state_dict()
+    assert any(not torch.equal(whole[name], start[name]) for name in start)
+    for name, value in whole.items():
+        assert torch.allclose(value, parts[name], atol=2e-5), name
+
+
+def test_a_model_that_does_not_see_is_found_out(tmp_path: Path) -> None:
+    import torch
+
+    rows = supervised(tmp_path / "rows")
+    loaded = base_model()
+    found = check_sees(loaded.model, loaded.processor, rows, batch_size=3)
+    assert found.other_pictures is not None
+    assert found.sees
+    again = check_sees(loaded.model, loaded.processor, rows, batch_size=1)
+    assert again.own_pictures == pytest.approx(found.own_pictures, rel=1e-5)
+    with torch.no_grad():
+        for parameter in loaded.model.model.multi_modal_projector.parameters():
+            parameter.zero_()
+    with pytest.raises(BlindModelError, match=r"^the model does not see: the loss of 4 rows is "):
+        check_sees(loaded.model, loaded.processor, rows, batch_size=3)
+    one = rows.select([0])
+    assert check_sees(loaded.model, loaded.processor, one, batch_size=3).other_pictures is None
+
+
+def test_other_pictures() -> None:
+    assert other_pictures(["a", "a", "b"]) == [2, 2, 0]
+    assert other_pictures(["a", "a"]) is None
+
+
+# ---- a corpus and a student ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    write_scenes(folder / "images", 3)
+    options = ostensive.BuildOptions(
+        settings=["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "localized.turns=1"]
+    )
+    ostensive.build("localized", images=folder / "images", out=folder / "run", options=options)
+    return folder / "run"
+
+
+def student_of(run: Path, out: Path, settings: StudentSettings, **more: Any) -> TrainedStudent:
+    return train_student(open_corpus(run), recipe_kind("localized"), settings, out, **more)
+
+
+def test_a_student_that_was_stopped_goes_on_as_if_it_had_not_been(run: Path, tmp_path: Path) -> None:
+    settings = settings_of(max_steps=6, batch_size=2)
+    stop, told = threading.Event(), list[str]()
+
+    def stop_at_once(line: str) -> None:
+        told.append(line)
+        stop.set()
+
+    with pytest.raises(Interrupted):
+        student_of(run, tmp_path / "stopped", settings, stop=stop, tell=stop_at_once)
+    assert not (tmp_path / "stopped" / "student.json").exists()
+    with pytest.raises(SettingsError, match="name another folder"):
+        student_of(run, tmp_path / "stopped", settings_of(max_steps=7, batch_size=2))
+    resumed = student_of(run, tmp_path / "stopped", settings, tell=told.append)
+    straight = student_of(run, tmp_path / "straight", settings)
+    assert resumed == straight
+    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("stopped", "straight")]
+    assert weights[0] == weights[1]
+    assert told[0].startswith("step 1 of 6: loss ")
+    assert told[-1].startswith("step 6 of 6: loss ")
+    assert sum(line.startswith("step 1 of 6") for line in told) == 1, "it goes on, and does not begin again"
+    again = student_of(run, tmp_path / "straight", settings, tell=lambda _line: pytest.fail("nothing is left to do"))
+    assert again == straight == read_student(tmp_path / "straight")
+    with pytest.raises(SettingsError, match="name another folder"):
+        student_of(run, tmp_path / "straight", settings_of(max_steps=7, batch_size=2))
+
+
+def test_the_command_gives_a_folder_that_names_no_place_and_loads(run: Path, tmp_path: Path) -> None:
+    import torch
+
+    words = ("max_steps=3", "batch_size=2", "device=cpu", "lora.rank=4", "lora.alpha=8", "learning_rate=0.001")
+    done = call(
+        "student", "train", run, "--base", BASE, "--out", tmp_path / "student", "--json",
+        *(word for one in words for word in ("--set", one)),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)
+    assert (values["steps"], values["base"], values["recipe"]) == (3, BASE, "localized")
+    assert values["rows"] == 2 * open_corpus(run).row_count, "answer and rationale"
+    files = [path for path in (tmp_path / "student").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {".json", ".jinja", ".safetensors"}, "nothing is pickled"
+    for path in files:
+        if path.suffix != ".safetensors":
+            text = path.read_text("utf-8")
+            assert str(tmp_path) not in text
+            assert str(model_folder(BASE)) not in text
+    student = load_model(GeneratorSettings(model=str(tmp_path / "student" / "model"), device="cpu", dtype="float32"))
+    from peft import PeftModel
+
+    adapted = PeftModel.from_pretrained(base_model().model, str(tmp_path / "student" / "adapter")).eval()
+    inputs = student.processor(
+        text=student.processor.apply_chat_template(
+            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": NOUNS[0]}]}], tokenize=False
+        ),
+        images=[PIL.Image.new("RGB", (40, 30), "red")],
+        return_tensors="pt",
+    )
+    with torch.no_grad():
+        assert torch.allclose(student.model(**inputs).logits, adapted(**inputs).logits, atol=1e-4)
+
+
+def test_what_cannot_be_trained_is_one_line(run: Path, tmp_path: Path) -> None:
+    def refused(settings: StudentSettings, out: Path = tmp_path / "out") -> str:
+        with pytest.raises(SettingsError) as caught:
+            student_of(run, out, settings)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert refused(settings_of(objective="dpo")) == (
+        "objective: a corpus of localized cannot be trained on by dpo; sft is expected"
+    )
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("x")
+    assert "holds files of something else" in refused(settings_of(), tmp_path / "mine")
+    found = refused(settings_of(lora={"rank": 4, "alpha": 8, "also_train": ["projektor"]}), tmp_path / "parts")
+    assert found.startswith("lora.also_train: the model has no module projektor; ")
+    source = model_folder(BASE)
+    assert source is not None
+    shutil.copytree(source, tmp_path / "mute")
+    (tmp_path / "mute" / "chat_template.jinja").unlink()
+    assert "chat template" in refused(settings_of(base=str(tmp_path / "mute")), tmp_path / "of-mute")
+
+
+def test_the_rate_follows_the_objective() -> None:
+    assert StudentSettings(base="m").learning_rate == 1e-5
+    assert StudentSettings(base="m", objective="dpo").learning_rate == 1e-7
+    assert StudentSettings(base="m", objective="dpo", learning_rate=1.0).learning_rate == 1.0
