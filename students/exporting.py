@@ -7,6 +7,7 @@ same bytes.
 import io
 import json
 import shutil
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -86,7 +87,7 @@ def _check(corpus: Corpus, kind: RecipeKind, view: View, out: Path, regions: Sho
 
 
 @dataclass
-class _Writer:
+class _Writer(ABC):
     """Writes the rows of one view into a folder, each split by itself; `add` counts what cannot be used."""
 
     view: View
@@ -112,14 +113,15 @@ class _Writer:
             self.rows[image.split] += 1
             self._write(image, row, one, name, jpeg)
 
+    @abstractmethod
     def finish(self) -> None:
-        """Closes the files."""
+        """Writes what is left; the files are closed with the stack."""
 
-    def _made(self, image: CorpusImage, row: JudgedRow, kind: RecipeKind) -> Iterator[Json]:
-        raise NotImplementedError
+    @abstractmethod
+    def _made(self, image: CorpusImage, row: JudgedRow, kind: RecipeKind) -> Iterator[Json]: ...
 
-    def _write(self, image: CorpusImage, row: JudgedRow, made: Json, name: str, jpeg: bytes) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write(self, image: CorpusImage, row: JudgedRow, made: Json, name: str, jpeg: bytes) -> None: ...
 
 
 @dataclass
@@ -158,6 +160,10 @@ class _FileWriter(_Writer):
 
     _files: dict[str, TextIO] = field(default_factory=dict)
 
+    def finish(self) -> None:
+        for file in self._files.values():
+            file.flush()
+
     def _write(self, image: CorpusImage, row: JudgedRow, made: Json, name: str, jpeg: bytes) -> None:
         picture = self.folder / "images" / name
         picture.parent.mkdir(exist_ok=True)
@@ -165,8 +171,8 @@ class _FileWriter(_Writer):
             picture.write_bytes(jpeg)
         self._write_row(image.split, row, {**made, "image": f"images/{name}"})
 
-    def _write_row(self, split: str, row: JudgedRow, made: Json) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write_row(self, split: str, row: JudgedRow, made: Json) -> None: ...
 
     def _file(self, name: str) -> TextIO:
         if name not in self._files:
