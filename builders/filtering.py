@@ -36,6 +36,11 @@ class FilteredRecipe(Recipe):
         return _with_rules(given, own.model_dump(exclude_unset=True))
 
     @property
+    def round_number(self) -> int:
+        """Which round it carries out; 0 for a recipe without rounds. Rows of earlier ones count as no repeats."""
+        return 0
+
+    @property
     def chats(self) -> tuple[ChatSettings, ...]:
         """The models of teacher and critics."""
         return (*super().chats, *(chat for critic in leaves(self.critics) for chat in critic.chats))
@@ -64,14 +69,14 @@ def _with_limits(given: Any, own: Mapping[str, Mapping[str, int]]) -> Any:
     return {**own, **whole}
 
 
-def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind, *, round_number: int = 0) -> tuple[AnyStage, ...]:
+def filtering_stages(recipe: FilteredRecipe, kind: RecipeKind) -> tuple[AnyStage, ...]:
     """Dedupe, score, judge, and add unanswerable items where some are asked for.
 
-    Rows of rounds before `round_number` count as no repeats. Raises `SettingsError` where the recipe cannot do a part.
+    Raises `SettingsError` where the recipe cannot do a part.
     """
     asked = recipe.unanswerable.share > 0
     return (
-        DedupeStage(recipe.dedupe, kind, round_number=round_number),
+        DedupeStage(recipe.dedupe, kind, round_number=recipe.round_number),
         ScoreStage(recipe.critics, CriticContext(kind, recipe.teacher, recipe.seed)),
         judge_stage(recipe.critics, kind.candidate),
         *((UnanswerableStage(recipe.unanswerable, kind, recipe.seed),) if asked else ()),

@@ -79,6 +79,10 @@ class RoundsRecipe(FilteredRecipe):
 
     rounds: RoundSettings = RoundSettings()
 
+    @property
+    def round_number(self) -> int:
+        return self.rounds.number
+
 
 def settings_after(parent: Path, recipe: str) -> tuple[str, ...]:
     """The assignments that make a run the round after the one in `parent`.

@@ -16,8 +16,10 @@ from drawing import write_scenes
 from hardship import call
 
 import ostensive
+from builders.dedupe import DedupeStage
 from builders.rationales.records import Rationale
-from builders.rounds import Growth, Inherited, RoundSettings
+from builders.rounds import Growth, Inherited, RoundSettings, RoundsRecipe
+from builders.table import MODULES, load, recipe_kind
 from ostensive.commands import api
 from ostensive.errors import SettingsError
 from ostensive.records import Judged
@@ -92,6 +94,13 @@ def test_what_a_round_added_is_told(rounds: Path) -> None:
     assert f"parent: {rounds / '1'}" in recipe
     card = (rounds / "2" / "corpus" / "README.md").read_text("utf-8")
     assert "round" in card
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if issubclass(recipe_kind(name).recipe, RoundsRecipe)])
+def test_rows_of_earlier_rounds_are_no_repeats_in_any_recipe(name: str) -> None:
+    recipe = load(name, assignments=[*SETTINGS[:2], "rounds.parent=before", "rounds.number=2"])
+    (dedupe,) = (one for one in recipe_kind(name).make_stages(recipe) if isinstance(one, DedupeStage))
+    assert dedupe.identity["round"] == 2
 
 
 def test_the_stop_rule() -> None:

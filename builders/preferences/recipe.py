@@ -52,7 +52,7 @@ def make_stages(recipe: PreferencesRecipe) -> Sequence[AnyStage]:
         PairsStage(
             recipe.preferences, teacher=recipe.teacher, script=script_of(recipe), seed=recipe.seed, rounds=recipe.rounds
         ),
-        *filtering_stages(recipe, KIND, round_number=recipe.rounds.number),
+        *filtering_stages(recipe, KIND),
     )
 
 

@@ -63,7 +63,7 @@ def make_stages(recipe: RationalesRecipe) -> Sequence[AnyStage]:
     return (
         *search_stages(settings, teacher=teacher, script=script, seed=seed),
         RationalesStage(settings, teacher=teacher, script=script, seed=seed, rounds=recipe.rounds),
-        *filtering_stages(recipe, KIND, round_number=recipe.rounds.number),
+        *filtering_stages(recipe, KIND),
     )
 
 
