@@ -7,7 +7,7 @@ from ostensive.records import Turn
 
 @dataclass(frozen=True, slots=True)
 class InfusedInstruction:
-    """A candidate of the `instructions` recipe. `training_rows` puts description and turns together."""
+    """A candidate of the `instructions` recipe. `infusing` puts description and turns together."""
 
     row_id: str  # from the image, the request that wrote the description, and the turns
     image_id: str
