@@ -116,10 +116,9 @@ def _label(judgements: list[CriteriaJudgement]) -> Label:
 
 def write_labels(path: Path, labels: Iterable[Label]) -> None:
     """Replaces `path` by a Parquet file with one row a label; raises `StorageError`."""
-    import pyarrow.parquet as pq
 
     with replacing(path) as temporary:
-        pq.write_table(arrow.to_table(list(labels), Label), temporary, compression="zstd")
+        arrow.write_parquet(arrow.to_table(list(labels), Label), temporary)
 
 
 def read_labels(path: Path) -> list[Label]:

@@ -12,9 +12,11 @@ import typing
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, TypeVar  # Any: type hints have no common type, nor have plain values; pyarrow has no types
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 T = TypeVar("T")
 
@@ -65,6 +67,16 @@ def from_table(table: pa.Table, record: Callable[..., T]) -> list[T]:
     build = _builder(record)
     names = schema_of(record).names
     return [build(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Writes a table to a file, which is closed whatever happens.
+
+    Arrow leaves a file that it opened itself open after an error, so that what was written of it takes up room on a
+    full disk until the garbage is collected.
+    """
+    with path.open("wb", buffering=0) as file:
+        pq.write_table(table, file, compression="zstd")
 
 
 def digest(table: pa.Table) -> str:

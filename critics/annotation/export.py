@@ -85,12 +85,11 @@ def label_judgements(store: AnnotationStore) -> list[CriteriaJudgement]:
 
 def export(run: RunFolder, store: AnnotationStore) -> Exported:
     """Writes `annotations/judgements.parquet` and, where there are labels, `labels.parquet` into the run folder."""
-    import pyarrow.parquet as pq
 
     standing = [one for task in TASKS for one in store.standing(task)]
     judgements = run.path / EXPORT_FOLDER / "judgements.parquet"
     with replacing(judgements) as temporary:
-        pq.write_table(arrow.to_table(list(answer_rows(standing)), AnswerRow), temporary, compression="zstd")
+        arrow.write_parquet(arrow.to_table(list(answer_rows(standing)), AnswerRow), temporary)
     labels = labels_from(label_judgements(store))
     if labels:
         write_labels(labels_path(run), labels)

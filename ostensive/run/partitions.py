@@ -130,7 +130,7 @@ def write(path: Path, table: pa.Table, info: PartitionInfo) -> None:
     """Writes a partition under a temporary name and renames it; raises `StorageError`."""
     stored = table.replace_schema_metadata({METADATA_KEY: json.dumps(_to_json(info), sort_keys=True).encode()})
     with replacing(path) as temporary:
-        pq.write_table(stored, temporary, compression="zstd")
+        arrow.write_parquet(stored, temporary)
 
 
 def read_info(path: Path) -> PartitionInfo:

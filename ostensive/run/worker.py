@@ -233,7 +233,7 @@ def _rows_of(run: RunFolder, task: PartitionTask, record: Any) -> Sequence[Any]:
 
 def _write_table(path: Path, table: pa.Table) -> None:
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        arrow.write_parquet(table, temporary)
 
 
 def batches(rows: Sequence[RecordT], images: int | None) -> Iterator[Sequence[RecordT]]:
