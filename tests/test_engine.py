@@ -460,8 +460,8 @@ def test_a_partition_is_there_whole_or_not_at_all(
     carry_out(run, images, [verbalize()])
     before = files_of(run)
 
-    def half(_table: Any, path: Path, **_options: Any) -> None:
-        Path(path).write_bytes(b"PAR1")
+    def half(_table: Any, file: Any, **_options: Any) -> None:
+        file.write(b"PAR1")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
