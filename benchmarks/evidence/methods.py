@@ -1,0 +1,9 @@
+"""The one table of methods whose claims are measured."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from evidence import lskd
+from evidence.records import Method
+
+METHODS: Final[Mapping[str, Method]] = {method.name: method for method in (lskd.METHOD,)}

@@ -1,0 +1,100 @@
+"""Writes what was measured into `docs/evidence.md`, between its two marks, and draws the pictures beside it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from evidence.methods import METHODS
+from evidence.pictures import draw
+from evidence.records import Claim, Difference, Expectation, Figure, Method, Pooled, difference, pooled, read_figures
+
+BEGIN, END = "<!-- measured: written by benchmarks/evidence -->", "<!-- end of what was measured -->"
+Found = Mapping[tuple[str, str], Pooled]  # by arm and measure
+
+
+def write_page(results: Path, docs: Path) -> None:
+    page = docs / "evidence.md"
+    before, _, rest = page.read_text("utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    parts = [BEGIN, ""]
+    for method in METHODS.values():
+        parts += method_lines(method, results, docs / "pictures")
+    page.write_text(f"{before}{'\n'.join([*parts, END])}{after}", "utf-8")
+
+
+def method_lines(method: Method, results: Path, pictures: Path) -> list[str]:
+    files = sorted(results.glob(f"{method.name}-*.json"))
+    if not files:
+        return [f"## {method.title}", "", "Not measured yet.", ""]
+    read = [read_figures(file) for file in files]
+    figures = [figure for found, _ in read for figure in found]
+    minutes = sum(seconds for _, seconds in read) / 60
+    lines = [f"## {method.title}", "", f"{len(files)} seeds, {minutes:.0f} minutes of one core in all.", ""]
+    for claim in method.claims:
+        lines += claim_lines(claim, [one for one in figures if one.claim == claim.name], pictures)
+    return lines
+
+
+def claim_lines(claim: Claim, figures: Sequence[Figure], pictures: Path) -> list[str]:
+    lines = [f"### {claim.title}", "", f"The paper ({claim.source}): {claim.published}.", "", claim.how, ""]
+    if not figures:
+        return [*lines, "Not measured yet.", ""]
+    found = by_arm(figures)
+    name = draw(claim, found, pictures)
+    if name is not None:
+        lines += [f"![{claim.title}](pictures/{name})", ""]
+    lines += [*table(found), ""]
+    told = [expectation_line(one, found) for one in claim.expectations]
+    lines += [*told, ""] if told else []
+    return [*lines, claim.note, ""] if claim.note else lines
+
+
+def by_arm(figures: Sequence[Figure]) -> dict[tuple[str, str], Pooled]:
+    groups: dict[tuple[str, str], list[Figure]] = {}
+    for figure in figures:
+        groups.setdefault((figure.arm, figure.measure), []).append(figure)
+    return {key: pooled(group) for key, group in groups.items() if sum(one.count for one in group)}
+
+
+def table(found: Found) -> list[str]:
+    """A row an arm, a column a measure; the interval is of 95 %, the count of all seeds."""
+    arms, measures = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
+    rows = [["", *measures], ["---"] * (len(measures) + 1)]
+    rows += [[arm, *(cell(found.get((arm, measure))) for measure in measures)] for arm in arms]
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def cell(one: Pooled | None) -> str:
+    if one is None:
+        return ""
+    low, high = number(one.interval.low, one), number(one.interval.high, one)
+    return f"{number(one.value, one)}{unit(one)} ({low} to {high}) of {one.count:,}"
+
+
+def number(value: float, of: Pooled) -> str:
+    return f"{value:.1%}".removesuffix("%") if of.deviation is None else f"{value:.3g}"
+
+
+def unit(of: Pooled) -> str:
+    return " %" if of.deviation is None else ""
+
+
+def expectation_line(expected: Expectation, found: Found) -> str:
+    """What is expected, the difference, and whether it is as expected, the other way, or cannot be told."""
+    text = f"- {expected.arm}: {'less' if expected.less else 'more'} than {expected.than} ({expected.measure}): "
+    arms = [found.get((arm, expected.measure)) for arm in (expected.arm, expected.than)]
+    if arms[0] is None or arms[1] is None:
+        return f"{text}not measured"
+    found_difference = difference(arms[0], arms[1])
+    return f"{text}{told(found_difference, arms[0])}, **{judgement(expected, found_difference)}**"
+
+
+def told(one: Difference, of: Pooled) -> str:
+    scale, after = (100, " points") if of.deviation is None else (1, "")
+    values = [f"{scale * value:+.1f}" if scale > 1 else f"{value:+.3g}" for value in (one.value, one.low, one.high)]
+    return f"{values[0]}{after} ({values[1]} to {values[2]})"
+
+
+def judgement(expected: Expectation, one: Difference) -> str:
+    if not one.is_told:
+        return "not to be told from none"
+    return "as expected" if (one.value < 0) == expected.less else "the other way"

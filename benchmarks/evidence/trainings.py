@@ -1,0 +1,44 @@
+"""Students of the evidence: trained by the project's own trainers on chosen rows, and kept where they were made."""
+
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import Any  # Any: datasets, TRL and transformers type their classes in part
+
+from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.models.loading import load_model
+from ostensive.settings import validate
+from students.training.settings import StudentSettings
+from students.training.trainers import make_trainer
+
+BASE = "microworld:vlm-base"
+TINY: Mapping[str, object] = {"lora": None, "learning_rate": 2e-4, "device": "cpu", "batch_size": 16, "epochs": 1000}
+"""Tiny models want higher rates than large ones, and all of their language model trained."""
+
+
+def train_on(rows: Any, out: Path, *, base: str = BASE, steps: int, seed: int, **settings: object) -> str:
+    """The student that `base` becomes by `steps` on `rows`, a `datasets.Dataset`; what is in `out` is used."""
+    if (out / "config.json").exists():
+        return str(out)
+    given = validate(StudentSettings, {**TINY, "base": base, "max_steps": steps, "seed": seed, **settings}, "training")
+    loaded = load_model(GeneratorSettings(model=base, device="cpu", dtype="float32"))
+    trainer = make_trainer(loaded.model, loaded.processor, rows, given, out.with_name(f"{out.name}-checkpoints"))
+    trainer.train()
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if given.lora is not None:
+        model = model.merge_and_unload()
+    loaded.processor.save_pretrained(out)
+    model.save_pretrained(out)
+    return str(out)
+
+
+def exported(folder: Path) -> Any:
+    """The rows of the split `train` that `student export` wrote to `folder`."""
+    import datasets
+
+    files = sorted(map(str, (folder / "data").glob("train-*.parquet")))
+    return datasets.Dataset.from_parquet(files, cache_dir=str(folder / "cache"))
+
+
+def chosen(rows: Any, row_ids: Set[str]) -> Any:
+    """Those of `rows` that are of these rows of the corpus."""
+    return rows.select([place for place, row_id in enumerate(rows["row_id"]) if row_id in row_ids])
