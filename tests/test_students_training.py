@@ -1,6 +1,5 @@
 """Students are trained by TRL on tiny models that see: losses by hand, what changes and what does not, going on."""
 
-import hashlib
 import json
 import shutil
 import threading
@@ -10,88 +9,33 @@ from typing import Any  # Any: parts of transformers, TRL and datasets
 
 import PIL.Image
 import pytest
-from drawing import write_scenes
 from hardship import call
+from student_trainings import (
+    BASE,
+    NOUNS,
+    base_model,
+    build_run,
+    digests,
+    pairs,
+    settings_of,
+    student_of,
+    supervised,
+    trained,
+)
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
-import ostensive
-from builders.table import recipe_kind
 from cards.reading import open_corpus
-from microworld.training.words import WORDS
 from ostensive.errors import Interrupted, SettingsError
 from ostensive.models.files import model_folder
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.models.loading import LoadedModel, load_model
-from ostensive.recipe_kind import Preference
-from ostensive.records import Turn
-from students.rows import preference_row, prompt_completion_rows
+from ostensive.models.loading import load_model
 from students.training.image_check import BlindModelError, check_sees, other_pictures
 from students.training.parts import language_linears
 from students.training.settings import StudentSettings
-from students.training.student import TrainedStudent, read_student, train_student
+from students.training.student import read_student
 from students.training.trainers import make_trainer
 
-BASE = "microworld:vlm-base"
-NOUNS = [word for word in WORDS if word.isalpha()][:12]
-COLOURS = ("red", "green", "blue", "white")
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def settings_of(**values: Any) -> StudentSettings:
-    small = {"base": BASE, "device": "cpu", "lora": {"rank": 4, "alpha": 8, "dropout": 0.0}, "learning_rate": 1e-3}
-    return StudentSettings.model_validate({**small, "batch_size": 4, "max_steps": 1, **values})
-
-
-def base_model() -> LoadedModel:
-    return load_model(GeneratorSettings(model=BASE, device="cpu", dtype="float32"))
-
-
-def stored(rows: list[dict[str, Any]], folder: Path) -> Any:
-    """The rows as a reader of the Parquet file has them, each with a picture of its own."""
-    import datasets
-
-    folder.mkdir(exist_ok=True)
-    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in rows[0]}
-    columns["images"] = [[PIL.Image.new("RGB", (40, 30), COLOURS[place % 4])] for place in range(len(rows))]
-    columns["image_id"] = [COLOURS[place % 4] for place in range(len(rows))]
-    written = datasets.Dataset.from_dict(columns).cast_column("images", datasets.List(datasets.Image()))
-    written.to_parquet(folder / "rows.parquet")
-    return datasets.Dataset.from_parquet(str(folder / "rows.parquet"), cache_dir=str(folder / "cache"))
-
-
-def supervised(folder: Path) -> Any:
-    """Four rows; what is asked and answered differs in length."""
-    rows = [
-        row
-        for place in range(4)
-        for row in prompt_completion_rows(
-            (Turn("user", " ".join(NOUNS[: place + 1])), Turn("assistant", " ".join(NOUNS[place : 2 * place + 1])))
-        )
-    ]
-    return stored(rows, folder)
-
-
-def pairs(folder: Path) -> Any:
-    return stored(
-        [
-            preference_row(Preference(NOUNS[place], " ".join(NOUNS[1 : 4 + place]), " ".join(NOUNS[6:9])))
-            for place in range(4)
-        ],
-        folder,
-    )
-
-
-def digests(model: Any) -> dict[str, str]:
-    return {
-        name: hashlib.sha256(value.detach().numpy().tobytes()).hexdigest() for name, value in model.state_dict().items()
-    }
-
-
-def trained(rows: Any, settings: StudentSettings, folder: Path) -> Any:
-    loaded = base_model()
-    trainer = make_trainer(loaded.model, loaded.processor, rows, settings, folder)
-    trainer.train()
-    return trainer
 
 
 def log_probability(model: Any, processor: Any, row: Mapping[str, Any], side: str) -> Any:
@@ -231,17 +175,7 @@ def test_other_pictures() -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    write_scenes(folder / "images", 3)
-    options = ostensive.BuildOptions(
-        settings=["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "localized.turns=1"]
-    )
-    ostensive.build("localized", images=folder / "images", out=folder / "run", options=options)
-    return folder / "run"
-
-
-def student_of(run: Path, out: Path, settings: StudentSettings, **more: Any) -> TrainedStudent:
-    return train_student(open_corpus(run), recipe_kind("localized"), settings, out, **more)
+    return build_run(tmp_path_factory.mktemp("corpus"))
 
 
 def test_a_student_that_was_stopped_goes_on_as_if_it_had_not_been(run: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from ostensive.recipe_kind import RecipeKind
 from ostensive.user_paths import shown_path, without_folder
 from students.training.bases import check_base, load_base
 from students.training.data import VIEWS, WrittenRows, corpus_digest, other_data_digests, read_rows, write_rows
-from students.training.image_check import ROWS, ImageCheck, check_sees
+from students.training.image_check import ROWS, BlindModelError, ImageCheck, check_sees
 from students.training.logs import LOG, make_log
 from students.training.other_rows import OtherRows, ReplayedCorpus
 from students.training.parts import trained_share
@@ -94,14 +94,14 @@ def train_student(
         _check_same(out, done.made_from, made_from)
         return done
     processes = Processes.started(settings.device)
-    with processes.first_alone():
-        with storage_errors(out):
-            out.mkdir(parents=True, exist_ok=True)
-        _begin(out, made_from)
-        written = write_rows(corpus, kind, settings, out / _ROWS, replayed)
-        rows = read_rows(out / _ROWS, written)
-    loaded = load_base(settings)
     try:
+        with processes.first_alone():
+            with storage_errors(out):
+                out.mkdir(parents=True, exist_ok=True)
+            _begin(out, made_from)
+            written = write_rows(corpus, kind, settings, out / _ROWS, replayed)
+            rows = read_rows(out / _ROWS, written)
+        loaded = load_base(settings)
         check = check_sees(
             loaded.model,
             loaded.processor,
@@ -110,6 +110,9 @@ def train_student(
         )
         make = _Training(settings, out, written, processes, stop or threading.Event(), tell)
         trainer = make.trained(loaded, rows)
+    except (SettingsError, BlindModelError):
+        _unclaim(out, made_from)
+        raise
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -197,6 +200,22 @@ def _begin(out: Path, made_from: str) -> None:
         raise SettingsError(f"--out {shown_path(out)}: holds files of something else; name a folder of its own")
     else:
         write_text(mark, json.dumps({"made_from": made_from}) + "\n")
+
+
+def _unclaim(out: Path, made_from: str) -> None:
+    """Leaves the folder to whoever mends the settings: nothing was trained in it yet."""
+    mark = out / _MADE_FROM
+    try:
+        is_ours = json.loads(mark.read_text("utf-8"))["made_from"] == made_from
+    except OSError:
+        return
+    if is_ours and not any((out / _CHECKPOINTS).glob("checkpoint-*")):
+        with storage_errors(out):
+            for name in (_ROWS, _CHECKPOINTS, LOG):
+                shutil.rmtree(out / name, ignore_errors=True)
+            mark.unlink(missing_ok=True)
+            if not any(out.iterdir()):
+                out.rmdir()
 
 
 def _check_same(out: Path, before: str, now: str) -> None:

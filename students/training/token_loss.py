@@ -121,8 +121,8 @@ def make_token_loss_trainer(arguments: dict[str, Any], weight: float | None, wan
             self,
             model: Any,
             inputs: Any,
-            return_outputs: bool = False,
-            num_items_in_batch: Any = None,  # noqa: ARG002 - TRL's
+            return_outputs: bool = False,  # noqa: ARG002 - of the library
+            num_items_in_batch: Any = None,
         ) -> Any:
             counts = _token_counts(inputs) if num_items_in_batch is None else num_items_in_batch
             is_rationale = _kinds_of(inputs).to(inputs["labels"].device)
