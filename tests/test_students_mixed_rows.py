@@ -30,9 +30,9 @@ from ostensive.records import Turn
 from students.rows import prompt_completion_rows
 from students.training.data import read_rows, write_rows
 from students.training.foreign_rows import ForeignRowLostError, foreign_files, training_row
+from students.training.order import StepOrder, rationales_a_step
 from students.training.settings import StudentSettings
 from students.training.student import train_student
-from students.training.token_loss import StepOrder, rationales_a_step
 from students.training.trainers import make_trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,14 +11,14 @@ import json
 import shutil
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final  # Any: JSON values; TRL and transformers type their classes in part
 
 from cards.reading import Corpus
-from ostensive.errors import Interrupted, OstensiveError, SettingsError
+from ostensive.errors import OstensiveError, SettingsError
 from ostensive.files import storage_errors, write_text
 from ostensive.fingerprint import fingerprint
 from ostensive.models.devices import is_out_of_memory
@@ -28,21 +28,18 @@ from ostensive.models.pretrained import without_bars
 from ostensive.recipe_kind import RecipeKind
 from ostensive.user_paths import shown_path, without_folder
 from students.training.bases import check_base, load_base
-from students.training.data import VIEWS, WrittenRows, corpus_digest, other_data_digests, read_rows, write_rows
+from students.training.data import VIEWS, corpus_digest, other_data_digests, read_rows, write_rows
 from students.training.image_check import ROWS, BlindModelError, ImageCheck, check_sees
-from students.training.logs import LOG, make_log
+from students.training.logs import LOG
 from students.training.other_rows import OtherRows, ReplayedCorpus
 from students.training.parts import trained_share
 from students.training.processes import Processes
+from students.training.running import CHECKPOINTS, FIRST_STEPS, Tell, Training, is_begun
 from students.training.settings import StudentSettings
-from students.training.trainers import make_trainer
 
 STUDENT, MODEL, ADAPTER = "student.json", "model", "adapter"
-_ROWS, _CHECKPOINTS, _MADE_FROM = "rows", "checkpoints", "made_from.json"
-_TOLD_EVERY: Final = 10  # steps
+_ROWS, _MADE_FROM = "rows", "made_from.json"
 _FORMAT: Final = {"kind": "ostensive-student", "version": 1}
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +105,8 @@ def train_student(
             rows.select(range(min(ROWS, written.corpus))),
             batch_size=settings.batch_size,
         )
-        make = _Training(settings, out, written, processes, stop or threading.Event(), tell)
-        trainer = make.trained(loaded, rows)
+        training = Training(settings, out, written, processes, stop or threading.Event(), tell)
+        trainer = training.trained(loaded, rows)
     except (SettingsError, BlindModelError):
         _unclaim(out, made_from)
         raise
@@ -130,8 +127,8 @@ def train_student(
         rows=written.corpus,
         lost=written.lost,
         steps=trainer.state.global_step,
-        first_loss=round(fmean(losses[:_TOLD_EVERY]), 4),
-        last_loss=round(fmean(losses[-_TOLD_EVERY:]), 4),
+        first_loss=round(fmean(losses[:FIRST_STEPS]), 4),
+        last_loss=round(fmean(losses[-FIRST_STEPS:]), 4),
         image_check=check,
         trained_share=round(trained_share(trainer.model), 6),
         made_from=made_from,
@@ -209,9 +206,9 @@ def _unclaim(out: Path, made_from: str) -> None:
         is_ours = json.loads(mark.read_text("utf-8"))["made_from"] == made_from
     except OSError:
         return
-    if is_ours and not any((out / _CHECKPOINTS).glob("checkpoint-*")):
+    if is_ours and not is_begun(out):
         with storage_errors(out):
-            for name in (_ROWS, _CHECKPOINTS, LOG):
+            for name in (_ROWS, CHECKPOINTS, LOG):
                 shutil.rmtree(out / name, ignore_errors=True)
             mark.unlink(missing_ok=True)
             if not any(out.iterdir()):
@@ -226,60 +223,11 @@ def _check_same(out: Path, before: str, now: str) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Training:
-    """A training in a folder, by one process of perhaps several."""
-
-    settings: StudentSettings
-    out: Path
-    written: WrittenRows
-    processes: Processes
-    stop: threading.Event
-    tell: Tell
-
-    def trained(self, loaded: LoadedModel, rows: Any) -> Any:
-        """The trainer after its last step; raises `Interrupted` after a checkpoint when asked to stop."""
-        from transformers.trainer_callback import PrinterCallback
-
-        folder = self.out / _CHECKPOINTS
-        weight = self.written.explanation_weight
-        trainer = make_trainer(loaded.model, loaded.processor, rows, self.settings, folder, explanation_weight=weight)
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(self._watch())
-        if self.processes.is_first:
-            trainer.add_callback(make_log(self.out / LOG))
-        is_begun = folder.is_dir() and any(folder.glob("checkpoint-*"))
-        trainer.train(resume_from_checkpoint=is_begun or None)
-        if trainer.state.global_step < trainer.state.max_steps:
-            raise Interrupted
-        return trainer
-
-    def _watch(self) -> Any:
-        """Tells losses, and ends after a checkpoint when asked to."""
-        from transformers.trainer_callback import TrainerCallback
-
-        training = self
-
-        class Watch(TrainerCallback):
-            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - of a callback
-                if training.processes.any_of_them(training.stop.is_set()):
-                    control.should_save = control.should_training_stop = True
-
-            def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - of a callback
-                loss = (kwargs.get("logs") or {}).get("loss")
-                step = state.global_step
-                is_told = step == 1 or step % _TOLD_EVERY == 0 or step == state.max_steps
-                if loss is not None and is_told and training.processes.is_first:
-                    training.tell(f"step {step:,} of {state.max_steps:,}: loss {float(loss):.4f}")
-
-        return Watch()
-
-
 def _finish(out: Path, student: TrainedStudent) -> None:
     """Writes what came of it, and clears away what it was made with."""
     write_text(out / STUDENT, json.dumps({**_FORMAT, **dataclasses.asdict(student)}, indent=2) + "\n")
     with storage_errors(out):
-        for name in (_CHECKPOINTS, _ROWS):
+        for name in (CHECKPOINTS, _ROWS):
             shutil.rmtree(out / name, ignore_errors=True)
         (out / _MADE_FROM).unlink(missing_ok=True)
 

@@ -9,11 +9,7 @@ have.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from random import Random
 from typing import Any, Final  # Any: TRL and transformers type their classes in part
-
-from ostensive.errors import SettingsError
-from ostensive.fingerprint import fingerprint
 
 IS_RATIONALE: Final = "is_rationale"
 """The column that says whether the completion of a row is a rationale."""
@@ -24,93 +20,18 @@ def has_backbone(model: Any) -> bool:
     return model.base_model is not model
 
 
-class StepOrder:
-    """The order of rows in which each step of `step_rows` has `rationales_a_step` rationales, drawn anew each epoch.
-
-    An epoch is over when both kinds have been seen once; the smaller one is begun again until then. A sampler for
-    torch's data loader: rows are numbers.
-    """
-
-    def __init__(
-        self,
-        is_rationale: Sequence[bool],
-        *,
-        step_rows: int,
-        rationales_a_step: int,
-        seed: int,
-        epoch: Callable[[], int],
-    ) -> None:
-        """`epoch` gives the epoch that an iteration is of, from 0."""
-        self._kinds = tuple(
-            [place for place, is_one in enumerate(is_rationale) if is_one is kind] for kind in (True, False)
-        )
-        self._a_step = (rationales_a_step, step_rows - rationales_a_step)
-        self._seed, self._epoch = seed, epoch
-
-    @property
-    def steps(self) -> int:
-        """Of an epoch."""
-        return max(-(-len(rows) // count) for rows, count in zip(self._kinds, self._a_step, strict=True))
-
-    def __len__(self) -> int:
-        return self.steps * sum(self._a_step)
-
-    def __iter__(self) -> Iterator[int]:
-        draw = Random(fingerprint([self._seed, self._epoch()]))  # noqa: S311 - an order, no secret
-        streams = [_endless(rows, draw) for rows in self._kinds]
-        for _ in range(self.steps):
-            step = [next(stream) for stream, count in zip(streams, self._a_step, strict=True) for _ in range(count)]
-            draw.shuffle(step)
-            yield from step
-
-
-def rationales_a_step(rationales: int, answers: int, *, step_rows: int, wanted: int | None) -> int:
-    """How many of the rows of a step are rationales: their share of all rows, at least 1, or `wanted`.
-
-    Raises `SettingsError` where a step cannot hold both.
-    """
-    if step_rows < 2:
-        raise SettingsError(
-            "rationale_loss: a step holds answers and rationales, so at least 2 rows; set batch_size or accumulate"
-        )
-    if wanted is not None and wanted >= step_rows:
-        raise SettingsError(
-            f"rationale_loss.rationales_a_step: {wanted} of the {step_rows} rows of a step leave none for answers;"
-            f" at most {step_rows - 1} can be had"
-        )
-    share = round(step_rows * rationales / (rationales + answers))
-    return wanted or min(max(share, 1), step_rows - 1)
-
-
-def make_token_loss_trainer(arguments: dict[str, Any], weight: float | None, wanted: int | None) -> Any:
+def make_token_loss_trainer(arguments: dict[str, Any], weight: float | None) -> Any:
     """TRL's supervised trainer, made with `arguments`, with the loss of this module.
 
-    `weight` is ILLUME's b, None for one mean over all tokens; `wanted` is how many rows of a step are rationales.
+    `weight` is ILLUME's b, None for one mean over all tokens.
     """
     import torch
     from trl.trainer.sft_trainer import SFTTrainer
-
-    rows = arguments["train_dataset"]
 
     class TokenLossTrainer(SFTTrainer):
         """The mean over the tokens of answers, and `weight` times that over those of rationales."""
 
         loss_is_scaled_for_ga: Any = True  # each mean is over all batches of a step
-
-        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-            if weight is None:
-                return super()._get_train_sampler(train_dataset)
-            kinds = rows[IS_RATIONALE][:]
-            step_rows = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-            count = rationales_a_step(sum(kinds), len(kinds) - sum(kinds), step_rows=step_rows, wanted=wanted)
-            return StepOrder(
-                kinds,
-                step_rows=step_rows,
-                rationales_a_step=count,
-                seed=self.args.seed,
-                # The state is what a checkpoint restores; it is whole at the end of an epoch up to rounding.
-                epoch=lambda: int((self.state.epoch or 0.0) + 1e-6),
-            )
 
         def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> Any:
             """Tokens of answers and of rationales in all batches of a step, of all processes: (2,)."""
@@ -198,11 +119,3 @@ def _token_counts(inputs: Any) -> Any:
 def _each(is_rationale: Any, counts: Any) -> Iterator[tuple[Any, Any]]:
     yield ~is_rationale, counts[0]
     yield is_rationale, counts[1]
-
-
-def _endless(rows: Sequence[int], draw: Random) -> Iterator[int]:
-    """The rows in one random order after another."""
-    while True:
-        order = list(rows)
-        draw.shuffle(order)
-        yield from order

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any  # Any: TRL, peft and datasets ship types in part
 
+from students.training.order import EpochOrder, StepOrder, rationales_a_step, set_order
 from students.training.parts import make_trainable
 from students.training.settings import StudentSettings
-from students.training.token_loss import has_backbone, make_token_loss_trainer
+from students.training.token_loss import IS_RATIONALE, has_backbone, make_token_loss_trainer
 
 
 def make_trainer(
@@ -23,7 +24,32 @@ def make_trainer(
     """
     adapter = make_trainable(model, settings)
     if settings.objective == "dpo":
-        return _preference_trainer(model, processor, rows, settings, folder, adapter)
+        trainer = _preference_trainer(model, processor, rows, settings, folder, adapter)
+    else:
+        trainer = _supervised_trainer(model, processor, rows, settings, folder, adapter, explanation_weight)
+    if explanation_weight is None:
+        set_order(trainer, lambda epoch: EpochOrder(len(rows), seed=settings.seed, epoch=epoch))
+        return trainer
+    kinds = rows[IS_RATIONALE][:]
+    step_rows = settings.batch_size * settings.accumulate * trainer.args.world_size
+    wanted = settings.rationale_loss.rationales_a_step if settings.rationale_loss else None
+    count = rationales_a_step(sum(kinds), len(kinds) - sum(kinds), step_rows=step_rows, wanted=wanted)
+    set_order(
+        trainer,
+        lambda epoch: StepOrder(kinds, step_rows=step_rows, rationales_a_step=count, seed=settings.seed, epoch=epoch),
+    )
+    return trainer
+
+
+def _supervised_trainer(
+    model: Any,
+    processor: Any,
+    rows: Any,
+    settings: StudentSettings,
+    folder: Path,
+    adapter: Any,
+    explanation_weight: float | None,
+) -> Any:
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
@@ -37,8 +63,7 @@ def make_trainer(
     }
     if explanation_weight is None and has_backbone(model):
         return SFTTrainer(**arguments)
-    wanted = settings.rationale_loss.rationales_a_step if settings.rationale_loss else None
-    return make_token_loss_trainer(arguments, explanation_weight, wanted)
+    return make_token_loss_trainer(arguments, explanation_weight)
 
 
 def _preference_trainer(
