@@ -47,11 +47,11 @@ def stored(rows: list[dict[str, Any]], folder: Path) -> Any:
     return datasets.Dataset.from_parquet(str(folder / "rows.parquet"), cache_dir=str(folder / "cache"))
 
 
-def supervised(folder: Path) -> Any:
-    """Four rows; what is asked and answered differs in length."""
+def supervised(folder: Path, count: int = 4) -> Any:
+    """So many rows; what is asked and answered differs in length."""
     rows = [
         row
-        for place in range(4)
+        for place in range(count)
         for row in prompt_completion_rows(
             (Turn("user", " ".join(NOUNS[: place + 1])), Turn("assistant", " ".join(NOUNS[place : 2 * place + 1])))
         )
@@ -82,14 +82,12 @@ def trained(rows: Any, settings: StudentSettings, folder: Path) -> Any:
     return trainer
 
 
-def build_run(folder: Path) -> Path:
-    """A run of `localized` on three drawn scenes: rows have a question, an answer and a rationale."""
+def build_run(folder: Path, recipe: str = "localized", *settings: str) -> Path:
+    """A run on three drawn scenes; rows of `localized` have a question, an answer and a rationale."""
     write_scenes(folder / "images", 3)
-    options = ostensive.BuildOptions(
-        settings=["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "localized.turns=1"]
-    )
-    ostensive.build("localized", images=folder / "images", out=folder / "run", options=options)
-    return folder / "run"
+    options = ostensive.BuildOptions(settings=["corpus.license=cc0-1.0", "corpus.source=drawn by a test", *settings])
+    ostensive.build(recipe, images=folder / "images", out=folder / recipe, options=options)
+    return folder / recipe
 
 
 def student_of(run: Path, out: Path, settings: StudentSettings, kind: str = "localized", **more: Any) -> TrainedStudent:

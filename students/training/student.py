@@ -113,6 +113,7 @@ def train_student(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        _unclaim(out, made_from)
         raise OstensiveError(
             f"out of memory with {settings.batch_size} rows at a time: set a smaller batch_size and a larger"
             " accumulate, or gradient_checkpointing=true"
