@@ -1,6 +1,7 @@
 """What tests of trainings share: tiny rows, settings and models that see, and a corpus."""
 
 import hashlib
+import struct
 from pathlib import Path
 from typing import Any  # Any: parts of transformers, TRL and datasets
 
@@ -92,3 +93,18 @@ def build_run(folder: Path, recipe: str = "localized", *settings: str) -> Path:
 
 def student_of(run: Path, out: Path, settings: StudentSettings, kind: str = "localized", **more: Any) -> TrainedStudent:
     return train_student(open_corpus(run), recipe_kind(kind), settings, out, **more)
+
+
+def logged(file: Path) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values by name, read record by record: length, checksum, event, checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    data, place = file.read_bytes(), 0
+    found: dict[str, list[tuple[int, float]]] = {}
+    while place < len(data):
+        (length,) = struct.unpack_from("<Q", data, place)
+        event = Event.FromString(data[place + 12 : place + 12 + length])
+        place += length + 16
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return found

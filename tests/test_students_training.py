@@ -3,7 +3,6 @@
 import json
 import platform
 import shutil
-import struct
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from student_trainings import (
     base_model,
     build_run,
     digests,
+    logged,
     pairs,
     settings_of,
     student_of,
@@ -193,21 +193,6 @@ def test_other_pictures() -> None:
 
 
 # ---- a corpus and a student ------------------------------------------------------------------------------------------
-
-
-def logged(file: Path) -> dict[str, list[tuple[int, float]]]:
-    """Steps and values by name, read record by record: length, checksum, event, checksum."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    data, place = file.read_bytes(), 0
-    found: dict[str, list[tuple[int, float]]] = {}
-    while place < len(data):
-        (length,) = struct.unpack_from("<Q", data, place)
-        event = Event.FromString(data[place + 12 : place + 12 + length])
-        place += length + 16
-        for value in event.summary.value:
-            found.setdefault(value.tag, []).append((event.step, value.simple_value))
-    return found
 
 
 @pytest.fixture(scope="module")

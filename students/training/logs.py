@@ -13,13 +13,13 @@ from typing import Any, Final  # Any: parts of transformers, typed in part; valu
 from ostensive.files import storage_errors
 
 LOG: Final = "log"
-_FILE: Final = "events.out.tfevents.000001.student"
-_SECONDS, _TOKENS = "seconds", "num_tokens"
+FILE: Final = "events.out.tfevents.000001.student"
+_TOKENS: Final = "num_tokens"
 _LEFT_OUT: Final = ("step", "epoch", "total_flos", "train_loss", "train_runtime")
 
 
-def make_log(folder: Path) -> Any:
-    """A `TrainerCallback` that writes what is logged to `folder`; to be added in the first process alone."""
+def make_log(folder: Path, trainer: Any) -> Any:
+    """A `TrainerCallback` that writes what `trainer` logs to `folder`; to be added in the first process alone."""
     from transformers.trainer_callback import TrainerCallback
 
     class TensorBoardLog(TrainerCallback):
@@ -34,6 +34,8 @@ def make_log(folder: Path) -> Any:
             for entry in state.log_history:
                 _write(self._writer, entry, entry["step"])
             known = [entry[_TOKENS] for entry in state.log_history if _TOKENS in entry]
+            if known:
+                trainer._total_train_tokens = int(known[-1])  # which TRL begins anew (1.16)
             self._last = (time.monotonic(), known[-1] if known else 0.0)
 
         def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - of a callback
@@ -71,4 +73,4 @@ def _write(writer: Any, entry: Mapping[str, Any], step: int) -> None:
 def _rename(folder: Path) -> None:
     """Gives the file a name without that of the machine."""
     for file in folder.glob("events.out.tfevents.*"):
-        file.rename(folder / _FILE)
+        file.rename(folder / FILE)

@@ -47,7 +47,7 @@ class Training:
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(self._watch())
         if self.processes.is_first:
-            trainer.add_callback(make_log(self.out / LOG))
+            trainer.add_callback(make_log(self.out / LOG, trainer))
         trainer.train(resume_from_checkpoint=is_begun(self.out) or None)
         if trainer.state.global_step < trainer.state.max_steps:
             raise Interrupted
