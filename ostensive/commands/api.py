@@ -215,18 +215,23 @@ def train_student(
     from builders.table import load, recipe_kind
     from cards.reading import read_corpus
     from ostensive.recipe import parse_assignments
-    from ostensive.run.folder import existing_run
+    from ostensive.run.folder import RunFolder, existing_run
     from ostensive.settings import validate
     from students.training.needs import check_installed
 
     check_installed()
+    from students.training.other_rows import ReplayedCorpus
     from students.training.settings import StudentSettings
     from students.training.student import train_student as train
 
     folder = existing_run(user_path(run, "run folder"))
     wanted = validate(StudentSettings, parse_assignments([f"base={base}", *settings]), "student train")
     kind = recipe_kind(load(str(folder.recipe_path)).recipe)
-    return train(read_corpus(folder), kind, wanted, user_path(out, "out"), stop=stop, tell=tell)
+    replayed = None
+    if wanted.replay is not None and (other := RunFolder(Path(wanted.replay.data))).recipe_path.is_file():
+        replayed = ReplayedCorpus(read_corpus(other), recipe_kind(load(str(other.recipe_path)).recipe))
+    out_path = user_path(out, "out")
+    return train(read_corpus(folder), kind, wanted, out_path, replayed=replayed, stop=stop, tell=tell)
 
 
 def doctor(

@@ -232,6 +232,13 @@ def student_lines(found: "TrainedStudent", out: Path) -> Iterator[str]:
     yield f"rows        {found.rows:,} of {found.recipe}, objective {found.objective}"
     for reason, count in found.lost.items():
         yield f"lost        {count:,}: {reason}"
+    for name, other in (("replayed", found.replay), ("questions", found.items)):
+        if other is not None:
+            yield f"{name:<11} {other.rows:,} rows of {other.data}, {other.wanted:,} were asked for"
+            for reason, count in other.lost.items():
+                yield f"            lost {count:,}: {reason}"
+    if found.explanation_weight is not None:
+        yield f"loss        of answers, and {found.explanation_weight:g} times that of rationales"
     yield f"steps       {found.steps:,}, loss {found.first_loss:.4f} at first, {found.last_loss:.4f} at last"
     if check.other_pictures is not None:
         yield f"sees        loss {check.own_pictures:.4f} with its own pictures, {check.other_pictures:.4f} with others"
