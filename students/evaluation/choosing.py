@@ -56,7 +56,11 @@ def choice_result(item: ChoiceItem, scores: Scores, metric: Metric) -> dict[str,
     if scores.tokens:
         result |= {"log_likelihoods": list(scores.log_likelihoods), "tokens": list(scores.tokens)}
     if metric == "agreement":
-        return {**result, "agreement": agreement(scores.values, item.ratings)}
+        return {
+            **result,
+            "answer": [list(one) for one in item.ratings],
+            "agreement": agreement(scores.values, item.ratings),
+        }
     if metric == "ranking":
         return {**result, "answer": list(item.right), "recall": recall(scores.values, item.right)}
     if metric == "loss":

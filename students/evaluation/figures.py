@@ -31,6 +31,21 @@ def by_kind(results: Sequence[Result]) -> list[Measure]:
     return [share(kind, ((one["id"], one["right"]) for one in scored if one["kind"] == kind)) for kind in kinds]
 
 
+def chances(metric: str, results: Sequence[Result]) -> dict[str, float]:
+    """What a model that chooses blindly would come to, by the name of the figure, where that is known."""
+    if not results:
+        return {}
+    if metric == "agreement":
+        return {"comparison": 0.0}
+    if metric not in ("accuracy", "parts", "yes-no", "ranking"):
+        return {}
+    each = [len(one["answer"]) / len(one["scores"]) for one in results]
+    blind = sum(each) / len(each)
+    if metric == "parts":
+        return {ANSWER: blind, RATIONALE: blind, BOTH_PARTS: blind**2}
+    return {"Acc@50" if metric == "ranking" else "accuracy": blind}
+
+
 def _accuracy(results: Sequence[Result]) -> list[Measure]:
     return [share("accuracy", ((one["id"], one["right"]) for one in results))]
 

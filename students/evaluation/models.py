@@ -11,6 +11,7 @@ from ostensive.models.clip_model import model_names
 from ostensive.models.files import located, model_version, pinned_commit
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.pretrained import loading_errors
+from ostensive.user_paths import without_folder
 from students.training.student import MODEL, STUDENT
 
 Scoring = Literal["likelihood", "contrastive", "itm", "itc"]
@@ -25,6 +26,7 @@ class EvaluatedModel:
     """A model as it is loaded."""
 
     name: str  # on the Hub, or a folder, or `local-dir:` of one
+    shown: str  # as it was named, without the folder it lies in
     settings: GeneratorSettings
     is_open_clip: bool
     scorings: tuple[Scoring, ...]  # that it can do, the usual one first
@@ -43,7 +45,7 @@ def find_model(given: str, settings: dict[str, Any]) -> EvaluatedModel:
 
     `settings` are further ones of `GeneratorSettings`. Raises `SettingsError` where there is none.
     """
-    name = given
+    name, shown = given, without_folder(given.removeprefix(FOLDER))
     folder = Path(located(given))
     if (folder / MODEL).is_dir() and not (folder / "config.json").is_file():
         if not (folder / STUDENT).is_file():
@@ -51,12 +53,12 @@ def find_model(given: str, settings: dict[str, Any]) -> EvaluatedModel:
         name, folder = str(folder / MODEL), folder / MODEL
     made = GeneratorSettings.model_validate({**settings, "model": name})
     if name.startswith((HUB, FOLDER)):
-        return EvaluatedModel(name, made, True, ("contrastive",))
+        return EvaluatedModel(name, shown, made, True, ("contrastive",))
     if (folder / CLIP_CONFIG).is_file():
-        return EvaluatedModel(f"{FOLDER}{folder}", made, True, ("contrastive",))
+        return EvaluatedModel(f"{FOLDER}{folder}", shown, made, True, ("contrastive",))
     if not folder.is_dir() and name.replace("/", "-") in model_names():
-        return EvaluatedModel(name, made, True, ("contrastive",))
-    return EvaluatedModel(name, made, False, _scorings(name, made))
+        return EvaluatedModel(name, shown, made, True, ("contrastive",))
+    return EvaluatedModel(name, shown, made, False, _scorings(name, made))
 
 
 def _scorings(name: str, settings: GeneratorSettings) -> tuple[Scoring, ...]:
