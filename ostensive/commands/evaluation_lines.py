@@ -27,7 +27,7 @@ def evaluation_lines(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
     for figure in (*summary["figures"], *summary["by_kind"]):
         yield _figure_line(figure)
     if summary.get("has_meteor") is False:
-        yield "METEOR is not given: it needs Java, and there is none"
+        yield "METEOR is not given: it was not asked for, or there is no Java"
     yield f"results     {shown_path(out)}"
 
 

@@ -119,9 +119,13 @@ def _about(model: EvaluatedModel, task: Task, settings: EvaluationSettings) -> d
         if settings.scoring is not None:
             raise SettingsError(f"--scoring {settings.scoring}: {task.name} has replies and no choices; leave it out")
         if "likelihood" not in model.scorings:
-            raise SettingsError(f"{model.name}: writes no text; an image-text-to-text model is expected")
+            raise SettingsError(f"{model.shown}: writes no text; an image-text-to-text model is expected")
         # Where Java comes or goes, there are other figures.
-        about |= {"words": TOKENIZER, "has_meteor": has_java(), "describe_and_respond": settings.describe}
+        about |= {
+            "words": TOKENIZER,
+            "has_meteor": settings.meteor and has_java(),
+            "describe_and_respond": settings.describe,
+        }
         if settings.objects is not None:
             about["objects"] = files_digest([Path(settings.objects)])
         if settings.fluency_model is not None:
@@ -130,7 +134,7 @@ def _about(model: EvaluatedModel, task: Task, settings: EvaluationSettings) -> d
         return about
     scoring = chosen_scoring(model, settings.scoring)
     if task.metric == "loss" and scoring != "likelihood":
-        raise SettingsError(f"{model.name}: has no likelihoods; an image-text-to-text model is expected")
+        raise SettingsError(f"{model.shown}: has no likelihoods; an image-text-to-text model is expected")
     if settings.describe:
         raise SettingsError(f"--describe: is for replies; {task.name} has choices")
     return {**about, "scoring": scoring, **({"per": settings.per} if scoring == "likelihood" else {})}
@@ -259,7 +263,7 @@ def _judges(settings: EvaluationSettings) -> ReplyJudges:
             model=settings.fluency_model, device=settings.device, dtype=settings.dtype, batch_size=settings.batch_size
         )
         fluency = load_text_model(named)
-    return ReplyJudges(objects, fluency, settings.batch_size)
+    return ReplyJudges(objects, fluency, settings.batch_size, with_meteor=settings.meteor)
 
 
 def _summary(task: Task, items: Sequence[Item], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -89,5 +89,5 @@ def chosen_scoring(model: EvaluatedModel, asked: Scoring | None) -> Scoring:
     if asked is None:
         return model.scorings[0]
     if asked not in model.scorings:
-        raise SettingsError(f"--scoring {asked}: not by {model.name}; {' or '.join(model.scorings)} is expected")
+        raise SettingsError(f"--scoring {asked}: not by {model.shown}; {' or '.join(model.scorings)} is expected")
     return asked

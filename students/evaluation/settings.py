@@ -28,6 +28,8 @@ class EvaluationSettings(Settings):
     """Describe and respond: the model describes the picture first and answers under its description (STIC)."""
     max_tokens: int = Field(default=256, ge=1)
     """Longest reply, in tokens."""
+    meteor: bool = True
+    """Whether replies are scored by METEOR too, where Java is; it takes the longest."""
     objects: UserPath | None = None
     """A vocabulary of things, for CHAIR."""
     fluency_model: ModelName | None = None

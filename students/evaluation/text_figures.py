@@ -41,6 +41,7 @@ class ReplyJudges:
     objects: ObjectVocabulary | None = None
     fluency: TextModel | None = None
     batch_size: int = 16
+    with_meteor: bool = False
 
 
 def measured_replies(
@@ -54,7 +55,11 @@ def measured_replies(
     measured = [dict(result) for result in results]
     answered = [(by_id[one["id"]], one) for one in measured if "reply" in one]
     referenced = [(item, one) for item, one in answered if item.references]
-    scores = text_scores([one["reply"] for _, one in referenced], [item.references for item, _ in referenced])
+    scores = text_scores(
+        [one["reply"] for _, one in referenced],
+        [item.references for item, _ in referenced],
+        with_meteor=judges.with_meteor,
+    )
     for (_, one), score in zip(referenced, scores, strict=True):
         one.update(bleu_counts=list(score.bleu_counts), rouge_l=score.rouge_l, cider=score.cider)
         if score.meteor is not None:

@@ -43,7 +43,7 @@ class TextScores:
     bleu_counts: tuple[int, ...]  # matches of 1 to 4 words, sequences of 1 to 4 words, words, words of the reference
     rouge_l: float  # 0-1
     cider: float  # CIDEr-D, 0-10; 0 for all texts where there is one item alone
-    meteor: float | None  # 0-1; None where it cannot be had
+    meteor: float | None  # 0-1; None where it is not wanted or cannot be had
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -51,11 +51,13 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.lower().translate(_APOSTROPHES)))
 
 
-def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> list[TextScores]:
+def text_scores(
+    texts: Sequence[str], references: Sequence[Sequence[str]], *, with_meteor: bool = False
+) -> list[TextScores]:
     """The scores of each text against its references, at least one.
 
     CIDEr weighs words by how rare they are in all `references`, so that it depends on which items are scored together.
-    METEOR is there where Java is. Raises `SettingsError` where the package is missing.
+    METEOR, if it is wanted, is there where Java is. Raises `SettingsError` where the package is missing.
     """
     if find_spec("pycocoevalcap") is None:
         raise SettingsError("references: comparing texts needs pycocoevalcap; install ostensive[students]")
@@ -69,7 +71,7 @@ def text_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> li
     wanted = {place: [" ".join(words(text)) for text in some] for place, some in enumerate(references)}
     cider = Cider().compute_score(wanted, found)[1]
     rouge = Rouge().compute_score(wanted, found)[1]
-    meteor = _meteor(wanted, found)
+    meteor = _meteor(wanted, found) if with_meteor else None
     scores = []
     for place in found:
         counts = cook_test(found[place][0], cook_refs(wanted[place]), eff="closest")
@@ -121,4 +123,6 @@ def _meteor(wanted: dict[int, list[str]], found: dict[int, list[str]]) -> list[f
         _, values = meteor.compute_score(gts, {place: found[place] for place in asked})
         for place, score in zip(asked, values, strict=True):
             scores[place] = float(score)
+        meteor.meteor_p.stdout.close()  # it leaves them open, and ends the process when it is collected
+        meteor.meteor_p.stderr.close()
     return scores
