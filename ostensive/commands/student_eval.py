@@ -94,7 +94,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
     split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Of a file that holds several.")] = None,
     describe: Annotated[bool, typer.Option("--describe", help="Describe the picture first, then respond.")] = False,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest reply, in tokens.")] = 256,
-    meteor: Annotated[bool, typer.Option("--meteor/--no-meteor", help="Score replies by METEOR where Java is.")] = True,
+    no_meteor: Annotated[bool, typer.Option("--no-meteor", help="Leave out METEOR, which takes longest.")] = False,
     objects: Annotated[
         Path | None,
         typer.Option("--objects", metavar="FILE", parser=path_given_as("--objects"), help="Things, for CHAIR."),
@@ -130,7 +130,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
         "split": split,
         "describe": describe,
         "max_tokens": max_tokens,
-        "meteor": meteor,
+        "meteor": not no_meteor,
         "objects": None if objects is None else str(objects),
         "fluency_model": fluency_model,
         "limit": limit,

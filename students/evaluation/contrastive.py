@@ -132,7 +132,10 @@ class _Transformers:
         import torch
 
         with torch.inference_mode():
-            found = encode(**inputs.to(self._model.device, self._model.dtype))
+            moved = {name: value.to(self._model.device) for name, value in inputs.items()}
+            if "pixel_values" in moved:
+                moved["pixel_values"] = moved["pixel_values"].to(self._model.dtype)
+            found = encode(**moved)
             features: torch.Tensor = getattr(found, "pooler_output", found)
             return torch.nn.functional.normalize(features.float(), dim=-1)
 
