@@ -67,7 +67,7 @@ def by_hand(loaded: LoadedModel, row: AskedReply) -> float:
         if loaded.encodes:
             inputs = loaded.processor(text=prompt, images=images, return_tensors="pt")
             labels = tokenizer(reply.strip(), add_special_tokens=False, return_tensors="pt")["input_ids"]
-            return -float(loaded.model(**inputs, labels=labels).loss) * labels.shape[-1]
+            return -float(loaded.model(**inputs, labels=labels).loss) * int(labels.shape[-1])
         inputs = loaded.processor(text=prompt + reply, images=images, return_tensors="pt")
         logits = loaded.model(**inputs).logits[0].log_softmax(-1)
     ids = inputs["input_ids"][0]

@@ -248,7 +248,12 @@ def test_what_was_stopped_goes_on_and_ends_alike(folder: Path, tmp_path: Path) -
 
 def test_replies_are_measured_in_every_way_that_items_allow(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "replies.jsonl"
-    more = {"task_format": "captions", "max_tokens": 12, "meteor": False, "fluency_model": "microworld:vlm"}
+    more: dict[str, Any] = {
+        "task_format": "captions",
+        "max_tokens": 12,
+        "meteor": False,
+        "fluency_model": "microworld:vlm",
+    }
     summary = run(folder, out, objects=str(folder / "things.txt"), **more)
     names = [figure["name"] for figure in summary["figures"]]
     assert names == [
