@@ -18,13 +18,14 @@ from hardship import call
 import ostensive
 from builders.dedupe import DedupeStage
 from builders.rationales.records import Rationale
-from builders.rounds import Growth, Inherited, RoundSettings, RoundsRecipe
+from builders.rounds import Inherited, RoundSettings, RoundsRecipe
 from builders.table import MODULES, load, recipe_kind
 from ostensive.commands import api
 from ostensive.errors import SettingsError
 from ostensive.records import Judged
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
+from ostensive.run.growth import Growth
 from ostensive.settings import validate
 
 SETTINGS = [

@@ -17,7 +17,7 @@ from builders.explanations.settings import ExplanationsSettings
 from builders.explanations.taking_over import TakeOverStage
 from builders.explanations.unanswerable import ITEMS
 from builders.filtering import filtering_stages
-from builders.rounds import RoundsRecipe
+from builders.rounds import MaxRounds, RoundSettings, RoundsRecipe
 from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
 from critics.rules import RulesSettings, TextLimits
 from critics.table import CriticSettings
@@ -34,6 +34,13 @@ _RULES: Final = RulesSettings(
 # Answers about one image share its label and its concepts. At the 0.1 of other recipes different questions with good
 # answers count as one; the method keeps all.
 _DEDUPE: Final = DedupeSettings(max_distance=0.02)
+
+
+class ExplanationsRounds(RoundSettings):
+    """Which round a run is, of four."""
+
+    max_rounds: MaxRounds = 4
+    """After so many rounds `ostensive loop` ends. SelfSynthX: 4."""
 
 
 class ExplanationsRecipe(RoundsRecipe):
