@@ -1,5 +1,6 @@
 """`ostensive.loop`: rounds of building and training, carried out by the functions of the same names."""
 
+import gc
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from students.training.student import TrainedStudent
 
 _SET_BY_THE_LOOP: Final = ("kind", "model", "revision")  # of the teacher
+_OF_EACH_ROUND: Final = ("objective", "revision")  # settings of a training that are given to each as they are for it
 
 
 def loop(
@@ -41,6 +43,7 @@ def loop(
     a recipe without rounds, for settings that are wrong and for a folder of another loop; otherwise as
     `students.loop.running.run_loop` does.
     """
+    from builders.rounds import RoundsRecipe
     from ostensive.run.reporting import SILENCE
     from students.loop.folder import LoopFolder
     from students.loop.records import LoopOptions
@@ -52,12 +55,16 @@ def loop(
     folder.check_place()
     given = options or LoopOptions()
     given = replace(given, build=_build_options(given, folder))
-    asked = _Asked(recipe, user_path(images, "images"), base, given, _commit(folder, base, given))
+    commit = _commit(folder, base, given)
+    first = replace(given.build, stand_ins=teacher_settings(base, commit))
+    found, kind = resolve(recipe, first)
+    if not isinstance(found, RoundsRecipe):
+        raise SettingsError(f"{kind.name} has no rounds; a recipe that has is expected, such as rationales")
+    asked = _Asked(recipe, found, kind, user_path(images, "images"), base, commit, given, _training(base, given, kind))
     shown, stop = reporter or SILENCE, stop or threading.Event()
-    work = _Work(asked, asked.objective, shown, stop)
-    return run_loop(
-        folder, asked.plan(), Carriers(work.build, work.train), asked=asked.values(), stop=stop, tell=shown.note
-    )
+    work = _Work(asked, shown, stop)
+    carriers = Carriers(work.build, work.train)
+    return run_loop(folder, asked.plan(), carriers, asked=asked.values(), stop=stop, tell=shown.note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,38 +72,13 @@ class _Asked:
     """What was asked, resolved."""
 
     recipe: str
+    found: "RoundsRecipe"  # of the first round
+    kind: "RecipeKind"
     images: Path
     base: str
-    options: "LoopOptions"
     commit: str | None  # of a base on the Hub
-
-    def resolved(self) -> "tuple[RoundsRecipe, RecipeKind]":
-        """The recipe of the first round; raises `SettingsError` for one without rounds."""
-        from builders.rounds import RoundsRecipe
-
-        options = replace(self.options.build, stand_ins=teacher_settings(self.base, self.commit))
-        found, kind = resolve(self.recipe, options)
-        if not isinstance(found, RoundsRecipe):
-            raise SettingsError(
-                f"{kind.name} has no rounds; a recipe that has is expected: rationales, preferences, explanations"
-            )
-        return found, kind
-
-    @property
-    def objective(self) -> str:
-        """What students are trained by: as it was set, or what the rows of the recipe are for."""
-        return self.training().objective
-
-    def training(self) -> "StudentSettings":
-        """The settings of the trainings; raises `SettingsError` for those that are wrong."""
-        from ostensive.recipe import parse_assignments
-        from ostensive.settings import validate
-        from students.training.settings import StudentSettings
-
-        views = self.resolved()[1].views
-        values = parse_assignments([f"base={self.base}", *self.options.train])
-        own = {"objective": "dpo" if "preference" in views and "prompt-completion" not in views else "sft"}
-        return validate(StudentSettings, {**own, **values}, "--train-set")
+    options: "LoopOptions"
+    training: "StudentSettings"
 
     def plan(self) -> "LoopPlan":
         """The loop as its folder notes it."""
@@ -106,27 +88,27 @@ class _Asked:
         from ostensive.run.sources import find_sources
         from students.loop.records import LoopPlan
 
-        found, kind = self.resolved()
-        options, training = self.options.build, self.training()
-        identity = {name: value for name, value in found.identity().items() if name not in ("rounds", "teacher")}
-        teacher = {name: value for name, value in found.teacher.identity().items() if name not in _SET_BY_THE_LOOP}
-        learning = {name: value for name, value in training.identity().items() if name not in ("base", "revision")}
-        listed = find_sources(found, kind, self.images, options).items
+        options, teacher = self.options.build, self.found.teacher.identity()
+        identity = {name: value for name, value in self.found.identity().items() if name not in ("rounds", "teacher")}
+        taught = {name: value for name, value in teacher.items() if name not in _SET_BY_THE_LOOP}
+        learning = self.training.identity()
+        trained = {name: value for name, value in learning.items() if name not in ("base", "revision")}
+        listed = find_sources(self.found, self.kind, self.images, options).items
         made_from = {
-            "recipe or settings": fingerprint([identity, teacher]),
+            "recipe or settings": fingerprint([identity, taught]),
             "base": model_version(self.base, self.commit),
             "images": fingerprint([item.key for item in listed]),
             "annotations": "none" if options.annotations is None else files_digest([options.annotations]),
-            "settings of training": fingerprint([self.options.start, learning]),
+            "settings of training": fingerprint([self.options.start, trained]),
         }
         return LoopPlan(
-            recipe=kind.name,
+            recipe=self.kind.name,
             base=self.base,
-            revision=training.revision,
+            revision=self.training.revision,
             commit=self.commit,
             start=self.options.start,
-            max_rounds=self.options.rounds or found.rounds.max_rounds,
-            stop_below=found.rounds.stop_below,
+            max_rounds=self.options.rounds or self.found.rounds.max_rounds,
+            stop_below=self.found.rounds.stop_below,
             keep_models=self.options.keep_models,
             made_from={what: digest[:23] for what, digest in made_from.items()},
         )
@@ -138,8 +120,8 @@ class _Asked:
             "images": str(self.images),
             "annotations": None if options.annotations is None else str(options.annotations),
             "limit": options.limit,
-            "training": self.training().model_dump(mode="json", exclude={"base", "revision"}),
-            "settings": self.resolved()[0].model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json", exclude={"base", "revision"}),
+            "settings": self.found.model_dump(mode="json"),
         }
 
 
@@ -148,7 +130,6 @@ class _Work:
     """How a round is carried out."""
 
     asked: _Asked
-    objective: str
     reporter: "Reporter"
     stop: threading.Event
 
@@ -194,19 +175,30 @@ class _Work:
     def train(self, place: "RoundPlace") -> "TrainedStudent":
         """The training of a round."""
         commit = self.asked.commit if place.base == self.asked.base else None
-        given = [one for one in self.asked.options.train if one.partition("=")[0].strip() not in _TRAIN_OWN]
-        own = [f"objective={self.objective}", *([f"revision={commit}"] if commit else [])]
-        return api.train_student(
-            place.run, place.base, place.student, settings=(*given, *own), stop=self.stop, tell=self.reporter.note
-        )
-
-
-_TRAIN_OWN: Final = ("objective", "revision")
+        given = [one for one in self.asked.options.train if one.partition("=")[0].strip() not in _OF_EACH_ROUND]
+        own = [f"objective={self.asked.training.objective}", *([f"revision={commit}"] if commit else [])]
+        try:
+            return api.train_student(
+                place.run, place.base, place.student, settings=(*given, *own), stop=self.stop, tell=self.reporter.note
+            )
+        finally:
+            gc.collect()  # a trainer holds its model in a ring of references, and the next build needs the memory
 
 
 def teacher_settings(model: str, commit: str | None) -> tuple[str, ...]:
     """The assignments by which a model of this machine teaches."""
     return ("teacher.kind=self", f"teacher.model={model}", *([f"teacher.revision={commit}"] if commit else []))
+
+
+def _training(base: str, options: "LoopOptions", kind: "RecipeKind") -> "StudentSettings":
+    """The settings of the trainings; the objective is what the rows of the recipe are for, unless it is set."""
+    from ostensive.recipe import parse_assignments
+    from ostensive.settings import validate
+    from students.training.settings import StudentSettings
+
+    is_of_pairs = "preference" in kind.views and "prompt-completion" not in kind.views
+    given = parse_assignments([f"base={base}", *options.train])
+    return validate(StudentSettings, {"objective": "dpo" if is_of_pairs else "sft", **given}, "--train-set")
 
 
 def _build_options(options: "LoopOptions", folder: "LoopFolder") -> BuildOptions:

@@ -130,8 +130,8 @@ def loop_lines(found: "LoopStatus") -> Iterator[str]:
     from ostensive.user_paths import shown_path
 
     yield (
-        f"{'round':<6}{'rows':>8}{'new':>8}{'growth':>9}{'fitting':>9}{'steps':>8}{'loss':>18}{'requests':>10}"
-        f"{'cost':>10}{'build':>10}{'train':>10}"
+        f"{'round':<6}{'rows':>8}{'new':>8}{'growth':>9}{'fitting':>9}{'requests':>10}{'cost':>9}{'build':>10}"
+        f"{'steps':>8}{'loss':>8}{'at end':>8}{'train':>10}"
     )
     for one in found.rounds:
         yield _row(one, found.plan.stop_below)
@@ -155,12 +155,14 @@ def _row(one: "RoundRecord", stop_below: float) -> str:
         fitting = "-" if built.fitting is None else f"{built.fitting:.1%}"
         cost = "unknown" if built.usd is None else money(built.usd)
         cells = [f"{built.rows:,}", f"{built.new:,}", share, fitting, f"{built.requests:,}", cost]
-    steps = "-" if trained is None else f"{trained.steps:,}"
-    loss = "-" if trained is None else f"{trained.first_loss:.4f} > {trained.last_loss:.4f}"
+    learned = ["-"] * 3
+    if trained is not None:
+        learned = [f"{trained.steps:,}", f"{trained.first_loss:.4f}", f"{trained.last_loss:.4f}"]
     rows, new, share, fitting, requests, cost = cells
+    steps, first_loss, last_loss = learned
     return (
-        f"{one.number:<6}{rows:>8}{new:>8}{share:>9}{fitting:>9}{steps:>8}{loss:>18}{requests:>10}{cost:>10}"
-        f"{duration(one.build_seconds):>10}{duration(one.train_seconds):>10}"
+        f"{one.number:<6}{rows:>8}{new:>8}{share:>9}{fitting:>9}{requests:>10}{cost:>9}"
+        f"{duration(one.build_seconds):>10}{steps:>8}{first_loss:>8}{last_loss:>8}{duration(one.train_seconds):>10}"
     )
 
 

@@ -4,7 +4,6 @@ How a round is built and trained on is handed in. Both go on where they were sto
 left to do, so that a loop that is killed needs no more than to know which of them have come to their end.
 """
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -88,8 +87,6 @@ def _next_phase(
         field = f"{what}_seconds"
         seconds = round(getattr(record, field) + time.monotonic() - began, 3)
         folder.write_round(replace(done, **{field: seconds}))
-        # A trainer holds its model in a ring of references, and the next phase needs the memory.
-        gc.collect()
 
 
 def _doing(what: str, place: RoundPlace) -> str:
