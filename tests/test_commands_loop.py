@@ -343,13 +343,11 @@ def test_a_loop_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_pat
     processes.set_forkserver_preload(HEAVY)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     begun = (
-        "rounds/0/run/images/part-*",
         "rounds/0/run/candidates/part-*",
         "rounds/0/student/made_from.json",
         "rounds/0/student/checkpoints/checkpoint-2",
         "rounds/1/run/run.json",
         "rounds/1/run/candidates/part-*",
-        "rounds/1/student/rows/exported.json",
         "rounds/1/student/checkpoints/checkpoint-1/optimizer.pt",
         "rounds/1/student/model",
     )
@@ -381,6 +379,10 @@ def test_a_loop_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_pat
         runs = [list(ostensive.open_corpus(out / "rounds" / str(number) / "run").rows()) for out in (killed, whole)]
         assert runs[0] == runs[1]
         students = [tree(out / "rounds" / str(number) / "student") for out in (killed, whole)]
+        configs = [json.loads(student.pop("adapter/adapter_config.json")) for student in students]
+        for config in configs:
+            config["target_modules"].sort()  # a set, which has another order in another process
+        assert configs[0] == configs[1]
         assert students[0].keys() == students[1].keys()
         assert students[0] == students[1], "the very weights"
     assert not list(killed.rglob(".partial-*"))

@@ -47,6 +47,7 @@ class ExplanationsRecipe(RoundsRecipe):
     """Questions about labelled images, with answers that name the label and what shows it (SelfSynthX)."""
 
     recipe: Literal["explanations"]
+    rounds: ExplanationsRounds = ExplanationsRounds()
     explanations: ExplanationsSettings = ExplanationsSettings()
     dedupe: DedupeSettings = _DEDUPE
     critics: tuple[CriticSettings, ...] = Field(default=(_RULES,), min_length=1)
