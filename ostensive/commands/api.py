@@ -6,17 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ostensive.commands.resolving import resolve, with_paths
 from ostensive.errors import SettingsError
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.user_paths import shown_path, user_path
 
 if TYPE_CHECKING:
-    from builders.rounds import Growth
     from cards.reading import Corpus
     from ostensive.models.doctor import Diagnosis
     from ostensive.recipe import Recipe
-    from ostensive.recipe_kind import ListedConcepts, RecipeKind, View
+    from ostensive.recipe_kind import ListedConcepts, View
     from ostensive.run.estimate import Estimate
+    from ostensive.run.growth import Growth
     from ostensive.run.rehearsal import Rehearsal
     from ostensive.run.reporting import Reporter
     from students.exporting import Exported, ShownRegions
@@ -40,10 +41,10 @@ def build(
     from ostensive.run.build import Build
     from ostensive.run.reporting import SILENCE
 
-    options, images, out = _with_paths(options), user_path(images, "images"), user_path(out, "out")
+    options, images, out = with_paths(options), user_path(images, "images"), user_path(out, "out")
     if options.parent == out:
         raise SettingsError(f"--parent {shown_path(out)}: is --out itself; every round has a folder of its own")
-    resolved, kind = _resolved(recipe, options)
+    resolved, kind = resolve(recipe, options)
     return Build(resolved, kind, publish, options, reporter or SILENCE, stop).from_images(images, out)
 
 
@@ -112,13 +113,13 @@ def demo(
 
     folder, kind = user_path(out, "out"), recipe_kind(recipe)
     prepared = demo_of(kind, folder)
-    chosen = _with_paths(options)
+    chosen = with_paths(options)
     chosen = replace(
         chosen,
         stand_ins=(*prepared.settings, *options.stand_ins),
         annotations=chosen.annotations or prepared.annotations,
     )
-    _resolved(recipe, chosen)  # says what is set wrong before anything is copied
+    resolve(recipe, chosen)  # says what is set wrong before anything is copied
     copy_photographs(prepared.photographs)
     copy_files(kind, folder)
     return build(recipe, images=prepared.photographs, out=folder / "run", options=chosen, reporter=reporter, stop=stop)
@@ -132,8 +133,8 @@ def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_
     from ostensive.run.preview import preview as rehearse_first
     from ostensive.run.sources import find_sources
 
-    options, images = _with_paths(options), user_path(images, "images")
-    resolved, kind = _resolved(recipe, options)
+    options, images = with_paths(options), user_path(images, "images")
+    resolved, kind = resolve(recipe, options)
     return rehearse_first(resolved, kind, find_sources(resolved, kind, images, options))
 
 
@@ -142,8 +143,8 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
     from ostensive.run.estimate import estimate as estimate_sources
     from ostensive.run.sources import find_sources
 
-    options, images = _with_paths(options), user_path(images, "images")
-    resolved, kind = _resolved(recipe, options)
+    options, images = with_paths(options), user_path(images, "images")
+    resolved, kind = resolve(recipe, options)
     return estimate_sources(resolved, kind, find_sources(resolved, kind, images, options), options)
 
 
@@ -165,8 +166,8 @@ def list_concepts(
     from ostensive.run.services import ServiceSettings, open_services, thread_count
     from ostensive.run.sources import find_sources
 
-    options, images, out = _with_paths(options), user_path(images, "images"), user_path(out, "out")
-    resolved, kind = _resolved(recipe, options)
+    options, images, out = with_paths(options), user_path(images, "images"), user_path(out, "out")
+    resolved, kind = resolve(recipe, options)
     if kind.list_concepts is None:
         raise SettingsError(
             f"{kind.name} reads no list of concepts; a recipe that does is expected, such as explanations"
@@ -243,33 +244,4 @@ def doctor(
     """
     from ostensive.models.doctor import doctor as look
 
-    return look(_resolved(recipe, options)[0], environment)
-
-
-def _resolved(recipe: str, options: BuildOptions) -> "tuple[Recipe, RecipeKind]":
-    from builders.rounds import settings_after
-    from builders.table import load, recipe_kind
-
-    def loaded(*more: str) -> "Recipe":
-        stand_ins = (*options.stand_ins, *more)
-        return load(str(recipe), profile=options.profile, assignments=options.settings, stand_ins=stand_ins)
-
-    resolved = loaded()
-    if options.parent is not None:
-        resolved = loaded(*settings_after(options.parent, resolved.recipe))
-    return resolved, recipe_kind(resolved.recipe)
-
-
-def _with_paths(options: BuildOptions) -> BuildOptions:
-    """`options` with absolute paths; raises `SettingsError` for what is no path."""
-
-    def path(given: Path | None, what: str) -> Path | None:
-        return None if given is None else user_path(given, what)
-
-    return replace(
-        options,
-        parent=path(options.parent, "parent"),
-        annotations=path(options.annotations, "annotations"),
-        journal=path(options.journal, "journal"),
-        prices=path(options.prices, "prices"),
-    )
+    return look(resolve(recipe, options)[0], environment)

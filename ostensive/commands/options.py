@@ -64,6 +64,24 @@ Prices = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Take only the first N images.")]
+JournalPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        metavar="PATH",
+        parser=path_given_as("--journal"),
+        help="Share the answers of this journal with other runs.",
+    ),
+]
+MaxCost = Annotated[
+    float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Stop before the run has cost more than this.")
+]
+MaxRequests = Annotated[
+    int | None, typer.Option("--max-requests", min=0, metavar="N", help="Stop before the run has sent more than this.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try failed rows again; answers that are there are not paid again.")
+]
 RunFolderPath = Annotated[
     Path, typer.Argument(metavar="RUN", parser=path_given_as("run folder"), help="The run folder.")
 ]

@@ -17,8 +17,8 @@ from ostensive.run.summary import StageSummary, requests_text
 from ostensive.user_paths import shown_path
 
 if TYPE_CHECKING:
-    from builders.rounds import Growth
     from cards.reading import Corpus
+    from ostensive.run.growth import Growth
     from students.exporting import Exported
     from students.training.student import TrainedStudent
 
