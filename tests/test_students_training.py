@@ -213,6 +213,12 @@ def test_a_student_that_was_stopped_goes_on_as_if_it_had_not_been(run: Path, tmp
     assert not (tmp_path / "stopped" / "student.json").exists()
     with pytest.raises(SettingsError, match="name another folder"):
         student_of(run, tmp_path / "stopped", settings_of(max_steps=7, batch_size=2))
+    mark = tmp_path / "stopped" / "made_from.json"
+    values = json.loads(mark.read_text())
+    mark.write_text(json.dumps({**values, "processes": 2}))
+    with pytest.raises(SettingsError, match=r"was begun by 2 processes, and there are 1 now, .*; start as many again"):
+        student_of(run, tmp_path / "stopped", settings)
+    mark.write_text(json.dumps(values))
     (log,) = (tmp_path / "stopped" / "log").iterdir()
     assert [step for step, _ in logged(log)["train/loss"]] == [1, 2], "the step that it was asked in is ended"
     resumed = student_of(run, tmp_path / "stopped", settings, tell=told.append)

@@ -95,7 +95,7 @@ def train_student(
         with processes.first_alone():
             with storage_errors(out):
                 out.mkdir(parents=True, exist_ok=True)
-            _begin(out, made_from)
+            _begin(out, made_from, processes.count)
             written = write_rows(corpus, kind, settings, out / _ROWS, replayed)
             rows = read_rows(out / _ROWS, written)
         loaded = load_base(settings)
@@ -190,14 +190,20 @@ def _made_from(corpus: Corpus, kind: RecipeKind, settings: StudentSettings, repl
     )[:16]
 
 
-def _begin(out: Path, made_from: str) -> None:
+def _begin(out: Path, made_from: str, processes: int) -> None:
     mark = out / _MADE_FROM
     if mark.exists():
-        _check_same(out, json.loads(mark.read_text("utf-8"))["made_from"], made_from)
+        before = json.loads(mark.read_text("utf-8"))
+        _check_same(out, before["made_from"], made_from)
+        if before["processes"] != processes:
+            raise SettingsError(
+                f"--out {shown_path(out)}: was begun by {before['processes']} processes, and there are {processes} now,"
+                " of which a step would have other rows; start as many again, or name another folder"
+            )
     elif any(out.iterdir()):
         raise SettingsError(f"--out {shown_path(out)}: holds files of something else; name a folder of its own")
     else:
-        write_text(mark, json.dumps({"made_from": made_from}) + "\n")
+        write_text(mark, json.dumps({"made_from": made_from, "processes": processes}) + "\n")
 
 
 def _unclaim(out: Path, made_from: str) -> None:
