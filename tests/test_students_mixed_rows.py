@@ -138,7 +138,7 @@ def test_of_a_folder_the_split_for_training_is_read(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of `rationales`: of each image one question has rationales, five longer ones have none; one is for tests."""
+    """A run of `rationales`: one question of an image has rationales, five longer ones have none; one image is a test."""
     folder = tmp_path_factory.mktemp("explained")
     write_scenes(folder / "images", 3)
     asked = [
