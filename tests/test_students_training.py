@@ -343,6 +343,7 @@ def first_stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "student"
 
 
+@pytest.mark.slow
 def test_the_second_stage_begins_with_all_that_the_first_learned(first_stage: Path, run: Path, tmp_path: Path) -> None:
     """A step at no rate to speak of leaves the weights of stage 1, those of the projector among them."""
     settings = settings_of(base=str(first_stage / "model"), train=("projector",), learning_rate=1e-12)
@@ -360,6 +361,7 @@ def test_the_second_stage_begins_with_all_that_the_first_learned(first_stage: Pa
         assert float((value - second[name]).abs().max()) < 1e-6, name
 
 
+@pytest.mark.slow
 def test_rewards_of_pairs_are_logged(first_stage: Path) -> None:
     (log,) = (first_stage / "log").iterdir()
     found = logged(log)
