@@ -225,7 +225,8 @@ COMMAND_LINES = list(command_lines())
 @pytest.mark.parametrize(("place", "words"), COMMAND_LINES, ids=[f"{p} {' '.join(w)[:40]}" for p, w in COMMAND_LINES])
 def test_command_lines_parse(place: str, words: list[str]) -> None:
     command: Any = typer.main.get_command(app)  # Any: typer keeps the classes of its commands to itself
-    trained = {"critic": TrainSettings, "student": StudentSettings}.get(words[0]) if words[1:2] == ["train"] else None
+    settings_of: dict[str, type[Settings]] = {"critic": TrainSettings, "student": StudentSettings}
+    trained = settings_of.get(words[0]) if words[1:2] == ["train"] else None
     recipe = next((word for word in words if word in MODULES), "localized")
     while hasattr(command, "commands") and words and not words[0].startswith(("-", "...")):
         assert words[0] in command.commands, f"{place}: no command {words[0]}"

@@ -111,6 +111,7 @@ def test_of_a_conversation_one_reply_is_learned_and_of_a_completion_itself() -> 
         (Row("0", {"messages": TALK, "images": [b"\xff\xd8\xff nothing"]}), "unreadable"),
         (Row("0", {"messages": [TALK[0]], "images": [png()]}), "row cannot be trained on"),
         (Row("0", {"messages": [TALK[0], TALK[0], TALK[1]], "images": [png()]}), "row cannot be trained on"),
+        (Row("0", {"messages": [*TALK, *TALK], "images": [png()]}), "row cannot be trained on"),
         (Row("0", {"conversations": [{"from": "tool", "value": "x"}], "images": [png()]}), "not a conversation"),
         (Row("0", {"prompt": "what <img> ?", "completion": "red", "images": [png()]}), "row cannot be trained on"),
     ],
