@@ -54,8 +54,8 @@ def whole(*parts: str, **values: Any) -> StudentSettings:
     ("part", "prefix"),
     [
         ("projector", "model.multi_modal_projector."),
-        ("vision", "model.vision_tower."),
-        ("language", "model.language_model."),
+        pytest.param("vision", "model.vision_tower.", marks=pytest.mark.slow),
+        pytest.param("language", "model.language_model.", marks=pytest.mark.slow),
     ],
 )
 def test_a_part_of_llava_is_trained_alone(rows: Any, tmp_path: Path, part: str, prefix: str) -> None:
@@ -77,6 +77,7 @@ def test_only_the_q_former_of_blip2_changes(blip2: Path, rows: Any, tmp_path: Pa
     assert {name for name in every if "intermediate_query" in name} <= found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "prefix"), [("projector", "language_projection."), ("language", "language_model.")])
 def test_other_parts_of_blip2(blip2: Path, rows: Any, tmp_path: Path, part: str, prefix: str) -> None:
     settings = whole(part, base=str(blip2))
@@ -85,6 +86,7 @@ def test_other_parts_of_blip2(blip2: Path, rows: Any, tmp_path: Path, part: str,
     assert all(name.startswith(prefix) for name in found)
 
 
+@pytest.mark.slow
 def test_adapters_and_a_part_together(blip2: Path, rows: Any, tmp_path: Path) -> None:
     for base, loaded, part in (
         ("", base_model(), "multi_modal_projector"),
@@ -167,6 +169,7 @@ def test_a_base_without_a_template_is_one_line(blip2: Path, tmp_path: Path) -> N
     assert "no chat template" in refused(settings_of(base=str(mute)))
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_learned_by_heart(rows: Any, tmp_path: Path) -> None:
     trainer = trained(rows, settings_of(max_steps=30, learning_rate=1e-2, lora={"rank": 8, "alpha": 16}), tmp_path)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

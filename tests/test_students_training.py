@@ -213,6 +213,12 @@ def test_a_student_that_was_stopped_goes_on_as_if_it_had_not_been(run: Path, tmp
     assert not (tmp_path / "stopped" / "student.json").exists()
     with pytest.raises(SettingsError, match="name another folder"):
         student_of(run, tmp_path / "stopped", settings_of(max_steps=7, batch_size=2))
+    mark = tmp_path / "stopped" / "made_from.json"
+    values = json.loads(mark.read_text())
+    mark.write_text(json.dumps({**values, "processes": 2}))
+    with pytest.raises(SettingsError, match=r"was begun by 2 processes, and there are 1 now, .*; start as many again"):
+        student_of(run, tmp_path / "stopped", settings)
+    mark.write_text(json.dumps(values))
     (log,) = (tmp_path / "stopped" / "log").iterdir()
     assert [step for step, _ in logged(log)["train/loss"]] == [1, 2], "the step that it was asked in is ended"
     resumed = student_of(run, tmp_path / "stopped", settings, tell=told.append)
@@ -337,6 +343,7 @@ def first_stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "student"
 
 
+@pytest.mark.slow
 def test_the_second_stage_begins_with_all_that_the_first_learned(first_stage: Path, run: Path, tmp_path: Path) -> None:
     """A step at no rate to speak of leaves the weights of stage 1, those of the projector among them."""
     settings = settings_of(base=str(first_stage / "model"), train=("projector",), learning_rate=1e-12)
@@ -354,6 +361,7 @@ def test_the_second_stage_begins_with_all_that_the_first_learned(first_stage: Pa
         assert float((value - second[name]).abs().max()) < 1e-6, name
 
 
+@pytest.mark.slow
 def test_rewards_of_pairs_are_logged(first_stage: Path) -> None:
     (log,) = (first_stage / "log").iterdir()
     found = logged(log)

@@ -96,7 +96,7 @@ def train_student(
         with processes.first_alone():
             with storage_errors(out):
                 out.mkdir(parents=True, exist_ok=True)
-            _begin(out, made_from)
+            _begin(out, made_from, processes.count)
             remove_unfinished(out)
             written = write_rows(corpus, kind, settings, out / _ROWS, replayed)
             rows = read_rows(out / _ROWS, written)
@@ -110,12 +110,12 @@ def train_student(
         training = Training(settings, out, written, processes, stop or threading.Event(), tell)
         trainer = training.trained(loaded, rows)
     except (SettingsError, BlindModelError):
-        _unclaim(out, made_from)
+        _unclaim(out, made_from, processes)
         raise
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        _unclaim(out, made_from)
+        _unclaim(out, made_from, processes)
         raise OstensiveError(
             f"out of memory with {settings.batch_size} rows at a time: set a smaller batch_size and a larger"
             " accumulate, or gradient_checkpointing=true"
@@ -192,21 +192,31 @@ def _made_from(corpus: Corpus, kind: RecipeKind, settings: StudentSettings, repl
     )[:16]
 
 
-def _begin(out: Path, made_from: str) -> None:
+def _begin(out: Path, made_from: str, processes: int) -> None:
     mark = out / _MADE_FROM
     if mark.exists():
-        _check_same(out, json.loads(mark.read_text("utf-8"))["made_from"], made_from)
+        before = json.loads(mark.read_text("utf-8"))
+        _check_same(out, before["made_from"], made_from)
+        if before["processes"] != processes:
+            raise SettingsError(
+                f"--out {shown_path(out)}: was begun by {before['processes']} processes, and there are {processes} now,"
+                " of which a step would have other rows; start as many again, or name another folder"
+            )
     elif any(out.iterdir()):
         raise SettingsError(f"--out {shown_path(out)}: holds files of something else; name a folder of its own")
     else:
-        write_text(mark, json.dumps({"made_from": made_from}) + "\n")
+        write_text(mark, json.dumps(_mark_of(made_from, processes)) + "\n")
 
 
-def _unclaim(out: Path, made_from: str) -> None:
+def _mark_of(made_from: str, processes: int) -> dict[str, Any]:
+    return {"made_from": made_from, "processes": processes}
+
+
+def _unclaim(out: Path, made_from: str, processes: Processes) -> None:
     """Leaves the folder to whoever mends the settings: nothing was trained in it yet."""
     mark = out / _MADE_FROM
     try:
-        is_ours = json.loads(mark.read_text("utf-8"))["made_from"] == made_from
+        is_ours = processes.is_first and json.loads(mark.read_text("utf-8")) == _mark_of(made_from, processes.count)
     except OSError:
         return
     if is_ours and not is_begun(out):
