@@ -220,7 +220,7 @@ def lmms_task(
         return
     print_lines([f"items       {found.items:,}"])
     print_lines(f"lost        {count:,}: {reason}" for reason, count in found.lost.items())
-    print_lines([f"task        {shown_path(out)}", f"run there   lmms_eval --include_path . --tasks {found.name} ..."])
+    print_lines([f"task        {shown_path(out)}", f"run there   lmms-eval --include_path . --tasks {found.name} ..."])
 
 
 def _now_and_then() -> Callable[[str], None]:
