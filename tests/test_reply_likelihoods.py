@@ -31,7 +31,13 @@ QUESTIONS = ("What is it?", "Where is it taken, and is the light bright?")
 REPLIES = ("A dog.", "Two people sit beside the water.", "yes", "The sky is blue and wide, and the grass is wet.")
 
 
-@pytest.fixture(scope="module", params=list(MODELS))
+USUAL = ("llava", "blip2-opt", "blip2-t5")
+"""One that holds conversations, one that is gone on with, and one with an encoder; the others are slow together."""
+
+
+@pytest.fixture(
+    scope="module", params=[name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+)
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return load(MODELS[request.param](tmp_path_factory.mktemp("model")))
 

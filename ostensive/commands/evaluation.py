@@ -11,6 +11,7 @@ from ostensive.user_paths import user_path
 if TYPE_CHECKING:
     from students.evaluation.compare import Comparison
     from students.evaluation.evaluate import Task
+    from students.evaluation.lmms_task import ExportedTask
     from students.evaluation.reading import ReadOptions
 
 
@@ -48,6 +49,22 @@ def compare(results: Sequence[Path | str], *, shared: bool = False) -> "Comparis
     from students.evaluation.compare import compare as run
 
     return run([user_path(one, "results") for one in results], shared=shared)
+
+
+def export_task(
+    task: Path | str, out: Path | str, *, name: str, task_format: str, images: Path | str, settings: Mapping[str, Any]
+) -> "ExportedTask":
+    """Writes the benchmark at `task` to the folder `out` as a task of lmms-eval called `name`.
+
+    `settings` are `regions`, `split` and `seed` of `EvaluationSettings`. Raises as
+    `students.evaluation.lmms_task.export_task` does.
+    """
+    from ostensive.settings import validate
+    from students.evaluation.lmms_task import export_task as run
+    from students.evaluation.settings import EvaluationSettings
+
+    wanted = validate(EvaluationSettings, settings, "student lmms-task")
+    return run(_read(task_format, user_path(task, "--task"), images, wanted.reading), name, user_path(out, "--out"))
 
 
 def _read(task_format: str, task: Path, images: Path | str | None, options: "ReadOptions") -> "Task":

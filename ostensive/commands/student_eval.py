@@ -11,6 +11,7 @@ import typer
 from ostensive.commands.options import AsJson, Quiet, path_given_as
 from ostensive.commands.terminal import at_work, print_lines, say
 from ostensive.run.progress import LINE_EVERY_S
+from ostensive.user_paths import shown_path
 
 app = typer.Typer()
 
@@ -178,6 +179,48 @@ def compare(
         print_lines([to_json({**values, "compared": [one.values() for one in found.compared]})])
         return
     print_lines(comparison_lines(found))
+
+
+@app.command(name="lmms-task")
+def lmms_task(
+    task: Annotated[
+        Path,
+        typer.Option(
+            "--task", metavar="PATH", parser=path_given_as("--task"), help="The benchmark's own file, or its folder."
+        ),
+    ],
+    task_format: Annotated[FormatName, typer.Option("--format", help="Its form: one with right choices.")],
+    images: Annotated[
+        Path,
+        typer.Option("--images", metavar="DIR", parser=path_given_as("--images"), help="The folder of its images."),
+    ],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What lmms-eval is to call the task.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", parser=path_given_as("--out"), help="A folder that is empty."),
+    ],
+    regions: Annotated[DrawnName, typer.Option("--regions", help="Which boxes are drawn.")] = DrawnName.MENTIONED,
+    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Of a file that holds several.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a benchmark of choices as a task folder of lmms-eval, pictures and drawn boxes included."""
+    from ostensive.commands import evaluation
+    from ostensive.commands.show import to_json
+
+    found = evaluation.export_task(
+        task,
+        out,
+        name=name,
+        task_format=task_format.value,
+        images=images,
+        settings={"regions": regions.value, "split": split},
+    )
+    if as_json:
+        print_lines([to_json({"name": found.name, "items": found.items, "lost": dict(found.lost)})])
+        return
+    print_lines([f"items       {found.items:,}"])
+    print_lines(f"lost        {count:,}: {reason}" for reason, count in found.lost.items())
+    print_lines([f"task        {shown_path(out)}", f"run there   lmms-eval --include_path . --tasks {found.name} ..."])
 
 
 def _now_and_then() -> Callable[[str], None]:
