@@ -221,14 +221,14 @@ def train_student(
     from students.training.needs import check_installed
 
     check_installed()
-    from students.training.checkpoints import remove_unfinished
+    from students.training.checkpoints import remove_unusable
     from students.training.settings import StudentSettings
     from students.training.student import train_student as train
 
     folder = existing_run(user_path(run, "run folder"))
     wanted = validate(StudentSettings, parse_assignments([f"base={base}", *settings]), "student train")
     kind = recipe_kind(load(str(folder.recipe_path)).recipe)
-    remove_unfinished(user_path(out, "out"))
+    remove_unusable(user_path(out, "out"))
     return train(read_corpus(folder), kind, wanted, user_path(out, "out"), stop=stop, tell=tell)
 
 
