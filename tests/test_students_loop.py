@@ -319,6 +319,9 @@ def test_checkpoints_from_which_no_training_goes_on_are_removed(tmp_path: Path) 
         if state is not None:
             (tmp_path / "checkpoints" / name / "trainer_state.json").write_text(state)
     remove_unusable(tmp_path)
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == states.keys(), "a folder of somebody else"
+    (tmp_path / "made_from.json").write_text("{}")
+    remove_unusable(tmp_path)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-1"]
 
 

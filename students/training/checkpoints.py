@@ -9,17 +9,18 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from ostensive.files import storage_errors
-
+_BEGUN, _CHECKPOINTS = "made_from.json", "checkpoints/checkpoint-*"  # in the folder of a student
 _LAST_WRITTEN: Final = "trainer_state.json"
 
 
-def remove_unusable(folder: Path) -> None:
-    """Removes those below `folder` that lack what a `transformers.Trainer` writes last, and those of a last step."""
-    for checkpoint in folder.glob("**/checkpoint-*"):
+def remove_unusable(student: Path) -> None:
+    """Removes, of a student whose training has begun, those that lack what a `transformers.Trainer` writes last, and
+    those of a last step."""
+    if not (student / _BEGUN).is_file():
+        return  # a folder of somebody else, which is refused later
+    for checkpoint in student.glob(_CHECKPOINTS):
         if checkpoint.is_dir() and not _is_of_use(checkpoint):
-            with storage_errors(checkpoint):
-                shutil.rmtree(checkpoint)
+            shutil.rmtree(checkpoint, ignore_errors=True)  # another process of the same training may do it too
 
 
 def _is_of_use(checkpoint: Path) -> bool:
