@@ -241,6 +241,9 @@ def test_what_is_asked_wrongly_is_refused_before_any_work(told: Told, tmp_path: 
     assert refused(asked, out, "--train-set", "batch_sise=2") == (
         "--train-set: batch_sise: unknown key; the nearest known key is batch_size"
     )
+    assert refused(asked, out, "--train-set", "objective=dpo") == (
+        "--train-set objective=dpo: a corpus of rationales cannot be trained on by it; sft is expected"
+    )
     with pytest.raises(SettingsError, match=r"^--keep-models 0: 1 or more is expected$"):
         ostensive.loop("rationales", images=asked.images, base=BASE, out=out, options=options_of(asked, keep_models=0))
     options = options_of(asked)

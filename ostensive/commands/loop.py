@@ -169,11 +169,12 @@ def _row(one: "RoundRecord", stop_below: float) -> str:
 def _build_lines(found: "LoopStatus", number: int, what: str) -> Iterator[str]:
     """How far the build of the round that is at work is, where it has begun."""
     from ostensive.commands.show import status_lines
+    from ostensive.run.folder import RunFolder
     from ostensive.run.status import status
     from students.loop.folder import LoopFolder
 
     run = LoopFolder(found.path).run_path(number)
-    if what == "build" and (run / "run.json").exists():
+    if what == "build" and "outcome" in RunFolder(run).read_state():
         yield ""
         yield from status_lines(status(run))
 
