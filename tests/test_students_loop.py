@@ -13,7 +13,7 @@ from students.loop.folder import LoopFolder, is_loop
 from students.loop.records import BuiltRound, LoopPlan, RoundPlace, RoundRecord, TrainedRound, ending_of
 from students.loop.running import Carriers, run_loop
 from students.loop.status import LoopStatus, loop_status
-from students.training.checkpoints import remove_unfinished
+from students.training.checkpoints import remove_unusable
 from students.training.image_check import BlindModelError, ImageCheck
 from students.training.student import TrainedStudent
 
@@ -306,14 +306,22 @@ def test_what_a_kill_left_half_written_is_removed(begun: Path) -> None:
     assert found.outcome == "done"
 
 
-def test_checkpoints_that_a_kill_cut_short_are_removed(tmp_path: Path) -> None:
-    states = {"checkpoint-1": '{"global_step": 1}', "checkpoint-2": '{"global_', "checkpoint-3": None}
+def test_checkpoints_from_which_no_training_goes_on_are_removed(tmp_path: Path) -> None:
+    states = {
+        "checkpoint-1": '{"global_step": 1, "max_steps": 4}',
+        "checkpoint-2": '{"global_',
+        "checkpoint-3": None,
+        "checkpoint-4": '{"global_step": 4, "max_steps": 4}',
+    }
     for name, state in states.items():
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
         (tmp_path / "checkpoints" / name / "optimizer.pt").write_bytes(b"x")
         if state is not None:
             (tmp_path / "checkpoints" / name / "trainer_state.json").write_text(state)
-    remove_unfinished(tmp_path)
+    remove_unusable(tmp_path)
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == states.keys(), "a folder of somebody else"
+    (tmp_path / "made_from.json").write_text("{}")
+    remove_unusable(tmp_path)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-1"]
 
 

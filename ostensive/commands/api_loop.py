@@ -15,7 +15,7 @@ from ostensive.user_paths import shown_path, user_path
 
 if TYPE_CHECKING:
     from builders.rounds import RoundsRecipe
-    from ostensive.recipe_kind import RecipeKind
+    from ostensive.recipe_kind import RecipeKind, View
     from ostensive.run.reporting import Reporter
     from students.loop.folder import LoopFolder
     from students.loop.records import BuiltRound, LoopOptions, LoopPlan, RoundPlace
@@ -196,9 +196,17 @@ def _training(base: str, options: "LoopOptions", kind: "RecipeKind") -> "Student
     from ostensive.settings import validate
     from students.training.settings import StudentSettings
 
-    is_of_pairs = "preference" in kind.views and "prompt-completion" not in kind.views
+    needed: Mapping[str, View] = {"sft": "prompt-completion", "dpo": "preference"}
+    fitting = [objective for objective, view in needed.items() if view in kind.views]
+    own = {"objective": fitting[0]} if fitting else {}
     given = parse_assignments([f"base={base}", *options.train])
-    return validate(StudentSettings, {"objective": "dpo" if is_of_pairs else "sft", **given}, "--train-set")
+    training = validate(StudentSettings, {**own, **given}, "--train-set")
+    if training.objective in needed and training.objective not in fitting:
+        raise SettingsError(
+            f"--train-set objective={training.objective}: a corpus of {kind.name} cannot be trained on by it;"
+            f" {' or '.join(fitting) or 'a recipe with rows for training'} is expected"
+        )
+    return training
 
 
 def _build_options(options: "LoopOptions", folder: "LoopFolder") -> BuildOptions:

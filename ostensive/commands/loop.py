@@ -130,8 +130,8 @@ def loop_lines(found: "LoopStatus") -> Iterator[str]:
     from ostensive.user_paths import shown_path
 
     yield (
-        f"{'round':<6}{'rows':>8}{'new':>8}{'growth':>9}{'fitting':>9}{'requests':>10}{'cost':>9}{'build':>10}"
-        f"{'steps':>8}{'loss':>8}{'at end':>8}{'train':>10}"
+        f"{'round':<6}{'rows':>8}{'new':>8}{'growth':>9}{'fitting':>9}{'requests':>10}{'cost':>9}{'build':>12}"
+        f"{'steps':>8}{'loss':>9}{'at end':>9}{'train':>12}"
     )
     for one in found.rounds:
         yield _row(one, found.plan.stop_below)
@@ -162,18 +162,19 @@ def _row(one: "RoundRecord", stop_below: float) -> str:
     steps, first_loss, last_loss = learned
     return (
         f"{one.number:<6}{rows:>8}{new:>8}{share:>9}{fitting:>9}{requests:>10}{cost:>9}"
-        f"{duration(one.build_seconds):>10}{steps:>8}{first_loss:>8}{last_loss:>8}{duration(one.train_seconds):>10}"
+        f"{duration(one.build_seconds):>12}{steps:>8}{first_loss:>9}{last_loss:>9}{duration(one.train_seconds):>12}"
     )
 
 
 def _build_lines(found: "LoopStatus", number: int, what: str) -> Iterator[str]:
     """How far the build of the round that is at work is, where it has begun."""
     from ostensive.commands.show import status_lines
+    from ostensive.run.folder import RunFolder
     from ostensive.run.status import status
     from students.loop.folder import LoopFolder
 
     run = LoopFolder(found.path).run_path(number)
-    if what == "build" and (run / "run.json").exists():
+    if what == "build" and "outcome" in RunFolder(run).read_state():
         yield ""
         yield from status_lines(status(run))
 

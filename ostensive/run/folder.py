@@ -54,7 +54,7 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Holds the run for this process; raises `RunLockedError` when another has it."""
         self.check_place()
-        with locked_folder(self.path, "run"):
+        with locked_folder(self.path, "another process is at work in this run"):
             with storage_errors(self.path):
                 remove_leftovers(self.path)
             yield
@@ -174,8 +174,8 @@ def check_folder_for(path: Path, own: Set[str]) -> None:
 
 
 @contextmanager
-def locked_folder(path: Path, what: str) -> Iterator[None]:
-    """Makes the folder of a run or a loop, and holds it for this process; raises `RunLockedError` when another has it.
+def locked_folder(path: Path, refusal: str) -> Iterator[None]:
+    """Makes the folder, and holds it for this process; raises `RunLockedError` with `refusal` when another has it.
 
     The lock is the operating system's (`flock`), so it ends with its holder however that ends.
     """
@@ -188,9 +188,7 @@ def locked_folder(path: Path, what: str) -> Iterator[None]:
         try:
             lock.acquire()
         except filelock.Timeout as error:
-            raise RunLockedError(
-                f"{path}: another process is at work in this {what}; wait for it or stop it"
-            ) from error
+            raise RunLockedError(f"{path}: {refusal}; wait for it or stop it") from error
     try:
         yield
     finally:

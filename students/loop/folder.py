@@ -75,7 +75,7 @@ class LoopFolder:
     def locked(self) -> Iterator[None]:
         """Holds the loop for this process; raises `RunLockedError` when another has it."""
         self.check_place()
-        with locked_folder(self.path, "loop"):
+        with locked_folder(self.path, "another process is at work in this loop"):
             # Not below: a run clears its own folder under its own lock.
             for folder in (self.path, *self.path.glob("rounds/*"), *self.path.glob("rounds/*/student")):
                 for leftover in folder.glob(f"{TEMPORARY}*"):

@@ -28,7 +28,7 @@ from ostensive.models.pretrained import without_bars
 from ostensive.recipe_kind import RecipeKind
 from ostensive.user_paths import shown_path, without_folder
 from students.training.bases import check_base, load_base
-from students.training.checkpoints import remove_unfinished
+from students.training.checkpoints import remove_unusable
 from students.training.data import VIEWS, corpus_digest, other_data_digests, read_rows, write_rows
 from students.training.image_check import ROWS, BlindModelError, ImageCheck, check_sees
 from students.training.logs import LOG
@@ -97,7 +97,7 @@ def train_student(
             with storage_errors(out):
                 out.mkdir(parents=True, exist_ok=True)
             _begin(out, made_from, processes.count)
-            remove_unfinished(out)
+            remove_unusable(out)
             written = write_rows(corpus, kind, settings, out / _ROWS, replayed)
             rows = read_rows(out / _ROWS, written)
         loaded = load_base(settings)
