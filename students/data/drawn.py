@@ -1,4 +1,4 @@
-"""Rows as a student is shown them: the picture with regions drawn on it, and texts that speak of them by the same numbers."""
+"""Rows as a student is shown them: a picture with regions drawn on it, and texts that know them by the same numbers."""
 
 from dataclasses import dataclass, replace
 from random import Random
@@ -11,7 +11,7 @@ from ostensive.recipe_kind import Preference, RecipeKind, ShownText
 from ostensive.records import Region, Turn
 from students.data.augmentation import Augmentation, augment, numbers_in, renumbered
 from students.data.pictures import transformed
-from students.data.settings import AugmentationSettings
+from students.data.settings import DEFAULT, AugmentationSettings
 from students.reading import CorpusRow
 
 
@@ -36,7 +36,7 @@ class RegionAugmentation:
     """
 
     kind: RecipeKind
-    settings: AugmentationSettings = AugmentationSettings()
+    settings: AugmentationSettings = DEFAULT
 
     def __call__(self, row: CorpusRow, draw: Random) -> DrawnRow:
         """The same state of `draw` gives the same row."""

@@ -71,7 +71,7 @@ class CorpusRows:
 def corpus_rows(
     corpus: Corpus, kind: RecipeKind, *, split: str | None = None, transform: Transform | None = None, seed: int = 0
 ) -> CorpusRows:
-    """The rows of a split of `corpus`, a `torch.utils.data.Dataset`; `split` None is the training split, or the only one.
+    """The rows of a split of `corpus`, a `torch.utils.data.Dataset`; `split` None is the only one, or that to train on.
 
     Raises `SettingsError` for a corpus without images and for a split that is not there.
     """

@@ -32,9 +32,7 @@ def transformed(jpeg: bytes, geometry: Geometry) -> PIL.Image.Image:
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg))
         if image.size != geometry.source:
             # Compared before a pixel is decoded: boxes would be wrong, and the file may be a bomb.
-            raise PictureError(
-                f"the picture is {_by(image.size)} pixels large, and its row says {_by(geometry.source)}"
-            )
+            raise PictureError(f"the picture has {_by(image.size)} pixels, and its row says {_by(geometry.source)}")
         return _transformed(image, geometry)
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's, by the kind of damage
         raise PictureError(f"the picture cannot be decoded: {one_line(error)}") from error
@@ -46,10 +44,12 @@ def _transformed(image: JpegImagePlugin.JpegImageFile, geometry: Geometry) -> PI
     if step > 1 and image.draft(None, (image.width // step, image.height // step)) is None:
         step = 1
     picture = to_rgb(image)
-    # Sides that do not divide by the step are rounded up, so that the step alone tells where a pixel went.
-    corners = crop.left / step, crop.top / step, crop.right / step, crop.bottom / step
-    if corners != (0, 0, width, height) or picture.size != (width, height):
+    if (crop.width, crop.height) != (width, height):
+        # Sides that do not divide by the step are rounded up, so that the step alone tells where a pixel went.
+        corners = crop.left / step, crop.top / step, crop.right / step, crop.bottom / step
         picture = picture.resize((width, height), PIL.Image.Resampling.BICUBIC, box=corners)
+    elif picture.size != (width, height):
+        picture = picture.crop((crop.left, crop.top, crop.right, crop.bottom))
     if geometry.is_flipped:
         picture = picture.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT)
     return picture

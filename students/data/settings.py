@@ -30,5 +30,6 @@ class AugmentationSettings(Settings):
     Reading is several times as fast where it is well below the size of the pictures."""
 
 
+DEFAULT: Final = AugmentationSettings()
 PLAIN: Final = AugmentationSettings(renumber=False, mentioned_only=1.0, min_crop_area=1.0, max_stretch=1.0, flip=0.0)
 """Nothing by lot: the whole picture with the regions that a row mentions, under their own numbers."""
