@@ -41,7 +41,7 @@ class PixelCrop:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """What happens to a picture of `source` pixels (width, height): it is cut, brought to `size`, and may be mirrored."""
+    """What happens to a picture of `source` pixels (width, height): it is cut, brought to `size`, maybe mirrored."""
 
     source: tuple[int, int]
     crop: PixelCrop
@@ -135,7 +135,7 @@ def _crop(size: tuple[int, int], kept: Sequence[Box], settings: AugmentationSett
 
 
 def _side(length: int, share: float, kept: Sequence[tuple[float, float]], place: float) -> tuple[int, int]:
-    """Where a part of about `share` begins and ends along a side; `place`, 0-1, is where among all that are possible."""
+    """Where a part of about `share` begins and ends along a side; `place`, 0-1, is where among what is possible."""
     first = min((math.floor(start * length) for start, _ in kept), default=length)
     last = max((math.ceil(end * length) for _, end in kept), default=0)
     part = min(max(round(share * length), last - first, 1), length)

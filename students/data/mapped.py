@@ -4,7 +4,7 @@
 and what is held is eight bytes an image. (Parquet itself is read a row group at a time: a hundred pictures for one.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from random import Random
 from typing import Any, cast  # Any: rows as datasets gives them, what a transform makes
@@ -14,7 +14,7 @@ from ostensive.errors import SettingsError
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.user_paths import shown_path
-from students.reading import CorpusRow, corpus_row
+from students.reading import CorpusRow, corpus_image, corpus_row
 
 Transform = Callable[[CorpusRow, Random], Any]
 """What is made of a row, by lot: `RegionAugmentation` is one."""
@@ -54,6 +54,12 @@ class CorpusRows:
     def __getitem__(self, place: int) -> Any:
         row = self.row(place)
         return row if self._transform is None else self._transform(row, draw_for(self._seed, self._epoch, row.row_id))
+
+    def candidates(self) -> Iterator[Any]:
+        """The candidates of all rows in order, without their pictures."""
+        for values in self._images.remove_columns("image"):
+            for row in corpus_image(values, b"", self._split, self._kind).rows:
+                yield row.candidate
 
     def row(self, place: int) -> CorpusRow:
         """The row at a place, from the end where it is below 0; raises `IndexError` outside."""

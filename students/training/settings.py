@@ -1,11 +1,13 @@
 """How a student is trained: base model, objective, LoRA, steps. The defaults are those that the papers share."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ostensive.settings import Operational, Settings
 from ostensive.user_paths import PathMark
+from students.data.settings import DEFAULT as DEFAULT_AUGMENTATION
+from students.data.settings import AugmentationSettings
 
 Objective = Literal["sft", "dpo"]
 """Supervised on what the assistant says, or direct preference optimisation on pairs."""
@@ -34,6 +36,11 @@ class StudentSettings(Settings):
     """Commit, branch or tag of a model on the Hub."""
     objective: Objective = "sft"
     """`dpo` where the corpus has pairs."""
+    regions: Literal["mentioned", "all", "none", "augmented"] | None = None
+    """Which regions are drawn on a picture: those that its row mentions (null, where there are any), all, none; or
+    `augmented`: others with the mentioned ones, under other numbers and on another cut-out each time."""
+    augmentation: AugmentationSettings = DEFAULT_AUGMENTATION
+    """Of `regions=augmented`."""
     lora: LoraSettings | None = LoraSettings()
     """null trains all weights of the language model."""
     epochs: float = Field(default=1.0, gt=0)
@@ -70,3 +77,9 @@ class StudentSettings(Settings):
         if isinstance(values, dict) and values.get("learning_rate") is None:
             return {**values, "learning_rate": 1e-7 if values.get("objective") == "dpo" else 1e-5}
         return values
+
+    @model_validator(mode="after")
+    def _augmentation_is_of_use(self) -> Self:
+        if self.regions != "augmented" and self.augmentation != DEFAULT_AUGMENTATION:
+            raise ValueError("augmentation: is of no use without regions=augmented; set that too")
+        return self

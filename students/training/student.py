@@ -10,7 +10,7 @@ import json
 import shutil
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -28,7 +28,8 @@ from ostensive.models.pretrained import without_bars
 from ostensive.recipe_kind import RecipeKind, View
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.user_paths import shown_path, without_folder
-from students.exporting import Exported, export
+from students.exporting import Exported, ShownRegions, export
+from students.training.augmented import augmented_rows, check_any
 from students.training.image_check import ROWS, ImageCheck, check_sees
 from students.training.parts import trained_share
 from students.training.settings import StudentSettings
@@ -83,6 +84,8 @@ def train_student(
         raise SettingsError(
             f"objective: a corpus of {kind.name} cannot be trained on by {settings.objective}; {fit} is expected"
         )
+    if settings.regions is not None and not kind.has_regions:
+        raise SettingsError(f"regions: nothing is drawn on pictures of {kind.name}; leave it out")
     made_from = _made_from(corpus, kind, settings)
     if (done := _finished(out)) is not None:
         _check_same(out, done.made_from, made_from)
@@ -90,14 +93,18 @@ def train_student(
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     _begin(out, made_from)
-    exported = _rows(corpus, kind, view, out)
+    if settings.regions == "augmented":
+        augmented = augmented_rows(corpus, kind, view, settings)
+        exported, rows, callbacks = augmented.exported, augmented.dataset, augmented.callbacks()
+    else:
+        exported, callbacks = _rows(corpus, kind, view, out, settings.regions), []
+        rows = _dataset(out / _ROWS)
     loaded = _loaded(settings)
-    rows = _dataset(out / _ROWS)
     try:
         check = check_sees(
             loaded.model, loaded.processor, rows.select(range(min(ROWS, len(rows)))), batch_size=settings.batch_size
         )
-        trainer = _trained(loaded, rows, settings, out / _CHECKPOINTS, stop or threading.Event(), tell)
+        trainer = _trained(loaded, rows, settings, out / _CHECKPOINTS, stop or threading.Event(), tell, callbacks)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -187,19 +194,15 @@ def _check_same(out: Path, before: str, now: str) -> None:
         )
 
 
-def _rows(corpus: Corpus, kind: RecipeKind, view: View, out: Path) -> Exported:
+def _rows(corpus: Corpus, kind: RecipeKind, view: View, out: Path, regions: ShownRegions | None) -> Exported:
     """The rows to train on, in a folder of their own; the counts are kept with them."""
     counts = out / _ROWS / "exported.json"
     if counts.exists():
         return Exported(**json.loads(counts.read_text("utf-8")))
     with storage_errors(out):
         shutil.rmtree(out / _ROWS, ignore_errors=True)
-    exported = export(corpus, kind, view, out / _ROWS)
-    if not exported.rows.get(DEFAULT_SPLIT):
-        raise SettingsError(
-            f"{shown_path(corpus.path)}: has no row of the split {DEFAULT_SPLIT} that can be trained on; there are"
-            f" {', '.join(exported.rows) or 'none at all'}"
-        )
+    exported = export(corpus, kind, view, out / _ROWS, regions=regions)
+    check_any(exported, corpus)
     write_text(counts, json.dumps(dataclasses.asdict(exported)))
     return exported
 
@@ -227,7 +230,13 @@ def _loaded(settings: StudentSettings) -> LoadedModel:
 
 
 def _trained(
-    loaded: LoadedModel, rows: Any, settings: StudentSettings, folder: Path, stop: threading.Event, tell: Tell
+    loaded: LoadedModel,
+    rows: Any,
+    settings: StudentSettings,
+    folder: Path,
+    stop: threading.Event,
+    tell: Tell,
+    callbacks: Sequence[Any],
 ) -> Any:
     """The trainer after its last step; raises `Interrupted` after a checkpoint when `stop` is set."""
     from transformers.trainer_callback import PrinterCallback, TrainerCallback
@@ -247,7 +256,8 @@ def _trained(
 
     trainer = make_trainer(loaded.model, loaded.processor, rows, settings, folder)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Watch())
+    for callback in (Watch(), *callbacks):
+        trainer.add_callback(callback)
     is_begun = folder.is_dir() and any(folder.glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=is_begun or None)
     if stop.is_set() and trainer.state.global_step < trainer.state.max_steps:
