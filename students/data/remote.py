@@ -17,7 +17,6 @@ from ostensive.errors import OstensiveError, one_line
 if TYPE_CHECKING:
     import httpx2
 
-_CHUNK_BYTES: Final = 1 << 16
 _BACKOFF: Final = Backoff(base_s=0.5, cap_s=30.0)
 _MAX_TEXT_BYTES: Final = 64 << 20  # of an index: a million shards take less
 
@@ -173,7 +172,7 @@ class RemoteFile(io.RawIOBase):
         if response.status_code not in (200, 206):
             self._refuse(response)
         self._check_same(response)
-        self._chunks = response.iter_raw(_CHUNK_BYTES)
+        self._chunks = response.iter_raw()  # as it comes: of a chunk that is waited for nothing is left at a break
         if self._place and response.status_code == 200:  # a server that knows no ranges begins anew
             self._pass_over(self._place)
 

@@ -112,18 +112,18 @@ def _in_folder(path: Path, split: str) -> ShardSet:
 
 
 def _on_hub(address: str, split: str, remote: RemoteSettings) -> ShardSet:
-    import huggingface_hub
+    from huggingface_hub import constants, hf_hub_url
 
     found = _HUB.fullmatch(address)
     if found is None:
         raise SettingsError(f"{address}: hf://datasets/OWNER/NAME is expected, or hf://datasets/OWNER/NAME@REVISION")
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
+    if constants.HF_HUB_OFFLINE:
         raise SettingsError(f"{address}: HF_HUB_OFFLINE is set, and shards are read from the Hub; unset it")
     name, below = found[1], (found[3] or "").strip("/")
     folder = f"{below}/shards" if below else "shards"
 
     def url_of(file: str, revision: str | None) -> str:
-        return huggingface_hub.hf_hub_url(name, file, subfolder=folder, repo_type="dataset", revision=revision)
+        return hf_hub_url(name, file, subfolder=folder, repo_type="dataset", revision=revision)
 
     # The index at a branch says at which commit it is; shards are then read at that commit, whatever is pushed.
     index = url_of(_index_name(split), unquote(found[2]) if found[2] else None)
