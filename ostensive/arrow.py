@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -67,6 +67,16 @@ def from_table(table: pa.Table, record: Callable[..., T]) -> list[T]:
     build = _builder(record)
     names = schema_of(record).names
     return [build(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+def from_plain(values: Sequence[Mapping[str, Any]], record: Callable[..., T]) -> list[T]:
+    """The records that plain values are the fields of; keys that the class does not have are passed over.
+
+    A key that is not there is None. Raises `KeyError` for one that a record within a record lacks; types are taken as
+    they are: `from_table` has Arrow look at them.
+    """
+    build, names = _builder(record), schema_of(record).names
+    return [build({name: value.get(name) for name in names}) for value in values]
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:

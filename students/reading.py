@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any  # Any: candidates of any recipe
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cards.reading import Corpus
-from ostensive.arrow import from_table, schema_of
+from ostensive.arrow import from_plain
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Judgement, Region
 
@@ -90,4 +89,4 @@ def corpus_row(values: Mapping[str, Any], jpeg: bytes, split: str, kind: RecipeK
 
 def _records(values: list[dict[str, Any]], record: Any) -> list[Any]:  # Any: JSON values, a record class
     """Plain values as records; keys that the class does not have are passed over."""
-    return from_table(pa.Table.from_pylist(values, schema=schema_of(record)), record)
+    return from_plain(values, record)

@@ -47,6 +47,7 @@ class RegionAugmentation:
         said = [*(text.text for text in texts), *(turn.text for turn in turns)]
         if preference is not None:
             said += [preference.prompt, preference.chosen, preference.rejected]
+        said = list(dict.fromkeys(said))  # a conversation is mostly made of the texts
         drawn = augment(
             row.image.regions,
             {*mentions_of(texts), *(number for text in said for number in numbers_in(text))},

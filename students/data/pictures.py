@@ -47,7 +47,7 @@ def _transformed(image: JpegImagePlugin.JpegImageFile, geometry: Geometry) -> PI
     if (crop.width, crop.height) != (width, height):
         # Sides that do not divide by the step are rounded up, so that the step alone tells where a pixel went.
         corners = crop.left / step, crop.top / step, crop.right / step, crop.bottom / step
-        picture = picture.resize((width, height), PIL.Image.Resampling.BICUBIC, box=corners)
+        picture = picture.resize((width, height), PIL.Image.Resampling.BILINEAR, box=corners)
     elif picture.size != (width, height):
         picture = picture.crop((crop.left, crop.top, crop.right, crop.bottom))
     if geometry.is_flipped:
