@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import tarfile
 from collections import Counter
@@ -256,6 +257,7 @@ def test_samples_that_are_no_rows_are_one_line(copied: Path) -> None:
     good = members_of(shard_in(copied))
     key = good[0][0].partition(".")[0]
     picture, damaged = good[0][1], (good[0][0], b"no")
+    wrong = re.sub(rb'"question":"[^"]*"', b'"question":7', good[1][1])
     cases = {
         "has 2 images, and a row has one slot; leave one of them": [
             (f"{key}.0.jpg", picture), (f"{key}.1.jpg", picture), *good[1:],
@@ -263,6 +265,7 @@ def test_samples_that_are_no_rows_are_one_line(copied: Path) -> None:
         "has no image; a .jpg and a .json are expected": good[1:],
         "has png; a .jpg and a .json are expected": [(f"{key}.png", picture), *good[1:]],
         "its .json is no image with rows of localized (KeyError: 'rows')": [good[0], (good[1][0], b"{}"), *good[2:]],
+        "its .json is no image with rows of localized (ArrowTypeError: ": [good[0], (good[1][0], wrong), *good[2:]],
         "its .json is no image with rows of localized (JSONDecodeError: ": [good[0], (good[1][0], b"{"), *good[2:]],
         f"image {json.loads(good[1][1])['image_id']}: the picture cannot be decoded: ": [damaged, *good[1:]],
     }  # fmt: skip
