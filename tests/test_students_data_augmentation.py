@@ -180,6 +180,17 @@ def test_other_texts_may_be_mirrored(text: str) -> None:
     assert may_flip([text])
 
 
+def test_only_texts_without_sides_are_mirrored_in_a_draw() -> None:
+    always = AugmentationSettings(flip=1.0)
+    flips = [
+        augment(
+            regions_of(0), [1], ["[1] is red.", text], size=SIZE, settings=always, draw=Random(0)
+        ).geometry.is_flipped
+        for text in ("It stands on the left.", "It stands upright.")
+    ]
+    assert flips == [False, True]
+
+
 def row_of(number: int, row: int) -> CorpusRow:
     sample = sample_of(number, 4)
     assert sample.verbalization is not None

@@ -11,7 +11,7 @@ from typing import Final
 _ENGLISH: Final = (
     r"(?:(?:upper|lower|top|bottom|far|front|back|rear)-?)?(?:left|right)\w*",  # leftmost, right-hand, bottomleft
     r"[lr]hs",
-    r"\w*clockwise",
+    r"(?:counter|contra|anti)?clockwise",
     r"o'?clock|clocks?|watch(?:es)?|dials?",  # a clock that is mirrored shows another time
     r"(?:north|south)?-?(?:east|west)\w*",
     r"starboard|port(?:side)?|stage-?(?:left|right)",
@@ -20,7 +20,7 @@ _ENGLISH: Final = (
     r"labell?ed|labels?|logos?|brands?|numbers?|numerals?|digits?|captions?|titles?|headlines?|plates?|inscri\w+",
 )
 _OTHERS: Final = (
-    r"links|rechts|linke[mnrs]?|rechte[mnrs]?|\w*uhrzeigersinn",  # German
+    r"links|rechts|linke[mnrs]?|rechte[mnrs]?|(?:gegen)?uhrzeigersinns?",  # German
     r"gauche|droite?s?",  # French
     r"izquierd[ao]s?|derech[ao]s?",  # Spanish
     r"esquerd[ao]s?|direit[ao]s?",  # Portuguese
