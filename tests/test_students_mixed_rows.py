@@ -190,8 +190,9 @@ def count_of(run: Path) -> int:
 
 
 def rows_of(run: Path, settings: StudentSettings, folder: Path, kind: str = "rationales") -> tuple[Any, Any]:
-    written = write_rows(open_corpus(run), recipe_kind(kind), settings, folder, None)
-    return written, read_rows(folder, written)
+    corpus, recipe = open_corpus(run), recipe_kind(kind)
+    written = write_rows(corpus, recipe, settings, folder, None)
+    return written, read_rows(corpus, recipe, settings, folder, written).table
 
 
 def test_replayed_rows_stand_beside_the_corpus_at_the_set_ratio(run: Path, general: Path, tmp_path: Path) -> None:

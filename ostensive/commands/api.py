@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ostensive.run.growth import Growth
     from ostensive.run.rehearsal import Rehearsal
     from ostensive.run.reporting import Reporter
+    from students.data.mapped import CorpusRows
+    from students.data.settings import AugmentationSettings
+    from students.data.stream import CorpusStream, StreamSettings
     from students.exporting import Exported, ShownRegions
     from students.training.student import TrainedStudent
 
@@ -198,6 +201,62 @@ def export(run: Path | str, view: "View", out: Path | str, *, regions: "ShownReg
     folder = existing_run(user_path(run, "run folder"))
     kind = recipe_kind(load(str(folder.recipe_path)).recipe)
     return export_corpus(read_corpus(folder), kind, view, user_path(out, "out"), regions=regions)
+
+
+def corpus_rows(
+    run: Path | str, *, split: str | None = None, augmentation: "AugmentationSettings | None" = None, seed: int = 0
+) -> "CorpusRows":
+    """The rows of the corpus of a run as a map-style dataset of torch, each a `students.data.drawn.DrawnRow`.
+
+    `augmentation` None draws the regions that a row mentions, and nothing by lot; `split` None is the one to train on.
+    Raises `SettingsError` for a corpus without images and for a split that is not there.
+    """
+    from builders.table import load, recipe_kind
+    from cards.reading import read_corpus
+    from ostensive.run.folder import existing_run
+    from students.data.drawn import RegionAugmentation
+    from students.data.mapped import corpus_rows as rows_of
+    from students.data.settings import PLAIN
+
+    folder = existing_run(user_path(run, "run folder"))
+    kind = recipe_kind(load(str(folder.recipe_path)).recipe)
+    transform = RegionAugmentation(kind, augmentation or PLAIN)
+    return rows_of(read_corpus(folder), kind, split=split, transform=transform, seed=seed)
+
+
+def corpus_stream(
+    source: Path | str,
+    *,
+    recipe: str | None = None,
+    split: str = "train",
+    augmentation: "AugmentationSettings | None" = None,
+    settings: "StreamSettings | None" = None,
+) -> "CorpusStream":
+    """A corpus streamed from its shards as an iterable dataset of torch, an image a time with one of its rows.
+
+    `source` is the folder of a run or of a corpus, `https://...`, or `hf://datasets/OWNER/NAME[@REVISION]`; `recipe` is
+    the name of what it was made by, which a run folder itself tells. `augmentation` is as in `corpus_rows`. Raises
+    `SettingsError` as `students.data.shards.find_shards` does, and where `recipe` is not told.
+    """
+    from builders.table import load, recipe_kind
+    from ostensive.run.folder import RunFolder
+    from students.data.drawn import RegionAugmentation
+    from students.data.settings import PLAIN
+    from students.data.shards import find_shards
+    from students.data.stream import CorpusStream, StreamSettings
+
+    if recipe is None:
+        folder = None if "://" in str(source) else RunFolder(user_path(source, "corpus"))
+        if folder is None or not folder.recipe_path.is_file():
+            raise SettingsError(
+                f"recipe: {source} does not say by which its rows were made; name it, such as localized"
+            )
+        recipe = load(str(folder.recipe_path)).recipe
+    kind = recipe_kind(recipe)
+    transform = RegionAugmentation(kind, augmentation or PLAIN)
+    return CorpusStream(
+        find_shards(source, split=split), kind, transform=transform, settings=settings or StreamSettings()
+    )
 
 
 def train_student(

@@ -15,10 +15,11 @@ from ostensive.fingerprint import fingerprint
 from ostensive.rationale_replay import explanation_weight
 from ostensive.recipe_kind import RecipeKind, View
 from ostensive.run.splits import DEFAULT_SPLIT
-from ostensive.user_paths import shown_path
-from students.exporting import export
+from students.exporting import Exported, export
+from students.training.augmented import augmented_rows, check_any
 from students.training.foreign_rows import open_rows
 from students.training.other_rows import (
+    OWN_ITEMS,
     OtherRows,
     ReplayedCorpus,
     data_digest,
@@ -26,7 +27,7 @@ from students.training.other_rows import (
     draw_items,
     draw_replayed,
 )
-from students.training.settings import RationaleLossSettings, StudentSettings
+from students.training.settings import StudentSettings
 from students.training.token_loss import IS_RATIONALE
 
 VIEWS: Final[Mapping[str, View]] = {"sft": "prompt-completion", "dpo": "preference"}
@@ -42,6 +43,14 @@ class WrittenRows:
     replay: OtherRows | None = None
     items: OtherRows | None = None
     explanation_weight: float | None = None  # b of ILLUME's loss
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """What a trainer is given, and what has to hear of its epochs."""
+
+    table: Any  # a datasets.Dataset
+    callbacks: tuple[Any, ...] = ()  # of transformers
 
 
 def other_data_digests(settings: StudentSettings, replayed: ReplayedCorpus | None) -> dict[str, str]:
@@ -76,33 +85,56 @@ def write_rows(
     with storage_errors(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    exported = export(corpus, kind, VIEWS[settings.objective], folder / _CORPUS)
-    count = exported.rows.get(DEFAULT_SPLIT, 0)
-    if not count:
-        raise SettingsError(
-            f"{shown_path(corpus.path)}: has no row of the split {DEFAULT_SPLIT} that can be trained on; there are"
-            f" {', '.join(exported.rows) or 'none at all'}"
-        )
+    exported, explained = _corpus_rows(corpus, kind, settings, folder)
+    count = exported.rows[DEFAULT_SPLIT]
     written = WrittenRows(count, exported.lost, replay=_replayed(settings, folder, count, replayed))
     if settings.rationale_loss is not None:
-        written = _with_items(written, settings.rationale_loss, corpus, kind, folder, settings.seed)
+        written = _with_items(written, settings, corpus, kind, folder, explained)
     write_text(counts, json.dumps(dataclasses.asdict(written)))
     return written
 
 
-def read_rows(folder: Path, written: WrittenRows) -> Any:
-    """The rows in `folder` as a `datasets.Dataset`, those of the corpus first."""
+def read_rows(
+    corpus: Corpus, kind: RecipeKind, settings: StudentSettings, folder: Path, written: WrittenRows
+) -> TrainingRows:
+    """The rows that `write_rows` left in `folder`, those of the corpus first."""
     import datasets
 
-    parts = [_dataset(folder / _CORPUS / "data", folder)]
-    kinds = are_rationales(parts[0]) if written.explanation_weight is not None else []
-    for other, name in ((written.replay, _REPLAY), (written.items, _ITEMS)):
-        if other is not None and other.rows:
-            parts.append(_dataset(folder / name, folder))
-    rows = datasets.concatenate_datasets(parts)
-    if written.explanation_weight is None:
-        return rows
-    return rows.add_column(IS_RATIONALE, [*kinds, *[False] * (len(rows) - len(kinds))])
+    others = [
+        _dataset(folder / name, folder)
+        for other, name in ((written.replay, _REPLAY), (written.items, _ITEMS))
+        if other is not None and other.rows
+    ]
+    has_kinds = written.explanation_weight is not None
+    if settings.regions == "augmented":
+        drawn = augmented_rows(
+            corpus,
+            kind,
+            VIEWS[settings.objective],
+            settings,
+            others=datasets.concatenate_datasets(others) if others else None,
+            has_kinds=has_kinds,
+        )
+        return TrainingRows(drawn.dataset, tuple(drawn.callbacks()))
+    own = _dataset(folder / _CORPUS / "data", folder)
+    rows = datasets.concatenate_datasets([own, *others])
+    if not has_kinds:
+        return TrainingRows(rows)
+    kinds = [*are_rationales(own), *[False] * (len(rows) - len(own))]
+    return TrainingRows(rows.add_column(IS_RATIONALE, kinds))
+
+
+def _corpus_rows(corpus: Corpus, kind: RecipeKind, settings: StudentSettings, folder: Path) -> tuple[Exported, int]:
+    """What of the corpus can be trained on, and how many of these rows are rationales; written to `folder` unless they
+    are drawn when they are seen."""
+    view = VIEWS[settings.objective]
+    if settings.regions == "augmented":
+        drawn = augmented_rows(corpus, kind, view, settings)
+        return drawn.exported, sum(drawn.are_rationales)
+    exported = export(corpus, kind, view, folder / _CORPUS, regions=settings.regions)
+    check_any(exported, corpus)
+    is_needed = settings.rationale_loss is not None
+    return exported, sum(are_rationales(_dataset(folder / _CORPUS / "data", folder))) if is_needed else 0
 
 
 def are_rationales(rows: Any) -> list[bool]:
@@ -127,29 +159,30 @@ def _replayed(settings: StudentSettings, folder: Path, count: int, replayed: Rep
 
 def _with_items(
     written: WrittenRows,
-    settings: RationaleLossSettings,
+    student: StudentSettings,
     corpus: Corpus,
     kind: RecipeKind,
     folder: Path,
-    seed: int,
+    explained: int,
 ) -> WrittenRows:
-    explained = sum(are_rationales(_dataset(folder / _CORPUS / "data", folder)))
+    settings, seed = student.rationale_loss, student.seed
+    assert settings is not None, "asked for"
     if not explained:
         raise SettingsError(
             f"rationale_loss: rows of {kind.name} have no rationale; leave it out, or take a corpus of rationales"
         )
     wanted = round(settings.replay * explained)
-    if settings.items is None:
+    name = OWN_ITEMS if settings.items is None else Path(settings.items).name
+    if not wanted:
+        items = OtherRows(name, 0, 0, {})
+    elif settings.items is None:
         items = draw_items(corpus, kind, folder / _ITEMS, explained=explained, replay=settings.replay, seed=seed)
-    elif wanted:
+    else:
         images = None if settings.images is None else Path(settings.images)
         found = open_rows(Path(settings.items), images, "rationale_loss.items")
-        name = Path(settings.items).name
         items = draw_foreign(
             found, folder / _ITEMS, wanted=wanted, seed=seed, name=name, setting="rationale_loss.items"
         )
-    else:
-        items = OtherRows(Path(settings.items).name, 0, 0, {})
     weight = explanation_weight(items.rows, explained) if settings.weight is None else settings.weight
     return dataclasses.replace(written, items=items, explanation_weight=weight)
 

@@ -31,6 +31,8 @@ from students.rows import Json, prompt_completion_rows
 from students.training.foreign_rows import ForeignRowLostError, ForeignRows, foreign_files, open_rows, training_row
 from students.training.settings import ReplaySettings
 
+OWN_ITEMS: Final = "annotations of the run"
+"""The name of the source of ILLUME's questions where no other is named."""
 _FILE_BYTES: Final = 500_000_000
 _ROWS_A_GROUP: Final = 100
 _JPEG_QUALITY: Final = 95
@@ -133,7 +135,7 @@ def draw_items(
             _add(writer, made, jpeg, one.annotation_id, one.image_id)
             rows += 1
         writer.finish()
-    return OtherRows("annotations of the run", round(replay * explained), rows, dict(lost))
+    return OtherRows(OWN_ITEMS, round(replay * explained), rows, dict(lost))
 
 
 def _explained(corpus: Corpus, kind: RecipeKind) -> set[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from typing import Any, Final  # Any: parts of TRL, transformers and datasets, t
 
 from ostensive.errors import Interrupted
 from ostensive.models.loading import LoadedModel
-from students.training.data import WrittenRows
+from students.training.data import TrainingRows, WrittenRows
 from students.training.logs import LOG, make_log
 from students.training.processes import Processes
 from students.training.settings import StudentSettings
@@ -37,15 +37,18 @@ class Training:
     stop: threading.Event
     tell: Tell
 
-    def trained(self, loaded: LoadedModel, rows: Any) -> Any:
+    def trained(self, loaded: LoadedModel, rows: TrainingRows) -> Any:
         """The trainer after its last step; raises `Interrupted` after a checkpoint when asked to stop."""
         from transformers.trainer_callback import PrinterCallback
 
         folder = self.out / CHECKPOINTS
         weight = self.written.explanation_weight
-        trainer = make_trainer(loaded.model, loaded.processor, rows, self.settings, folder, explanation_weight=weight)
+        trainer = make_trainer(
+            loaded.model, loaded.processor, rows.table, self.settings, folder, explanation_weight=weight
+        )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(self._watch())
+        for callback in (self._watch(), *rows.callbacks):
+            trainer.add_callback(callback)
         if self.processes.is_first:
             trainer.add_callback(make_log(self.out / LOG, trainer))
         trainer.train(resume_from_checkpoint=is_begun(self.out) or None)

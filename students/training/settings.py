@@ -1,11 +1,13 @@
 """How a student is trained: base model, objective, LoRA, steps. The defaults are those that the papers share."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ostensive.settings import Operational, Settings
 from ostensive.user_paths import PathMark, UserPath
+from students.data.settings import DEFAULT as DEFAULT_AUGMENTATION
+from students.data.settings import AugmentationSettings
 
 Objective = Literal["sft", "dpo"]
 """Supervised on what the assistant says, or direct preference optimisation on pairs."""
@@ -65,6 +67,11 @@ class StudentSettings(Settings):
     """Commit, branch or tag of a model on the Hub."""
     objective: Objective = "sft"
     """`dpo` where the corpus has pairs."""
+    regions: Literal["mentioned", "all", "none", "augmented"] | None = None
+    """Which regions are drawn on a picture: those that its row mentions (null, where there are any), all, none; or
+    `augmented`: others with the mentioned ones, under other numbers and on another cut-out each time."""
+    augmentation: AugmentationSettings = DEFAULT_AUGMENTATION
+    """Of `regions=augmented`."""
     lora: LoraSettings | None = LoraSettings()
     """null trains weights themselves: those that `train` names, or the language model."""
     train: tuple[TrainedPart, ...] = ()
@@ -111,7 +118,7 @@ class StudentSettings(Settings):
         return values
 
     @model_validator(mode="after")
-    def _fits_the_objective(self) -> "StudentSettings":
+    def _fits_the_objective(self) -> Self:
         if self.objective == "dpo":
             for name in ("replay", "rationale_loss"):
                 if getattr(self, name) is not None:
@@ -121,4 +128,6 @@ class StudentSettings(Settings):
         loss = self.rationale_loss
         if loss is not None and loss.images is not None and loss.items is None:
             raise ValueError("rationale_loss.images goes with rationale_loss.items; the run knows where its own are")
+        if self.regions != "augmented" and self.augmentation != DEFAULT_AUGMENTATION:
+            raise ValueError("augmentation: is of no use without regions=augmented; set that too")
         return self

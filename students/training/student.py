@@ -99,12 +99,12 @@ def train_student(
             _begin(out, made_from, processes.count)
             remove_unusable(out)
             written = write_rows(corpus, kind, settings, out / _ROWS, replayed)
-            rows = read_rows(out / _ROWS, written)
+            rows = read_rows(corpus, kind, settings, out / _ROWS, written)
         loaded = load_base(settings)
         check = check_sees(
             loaded.model,
             loaded.processor,
-            rows.select(range(min(ROWS, written.corpus))),
+            rows.table.select(range(min(ROWS, written.corpus))),
             batch_size=settings.batch_size,
         )
         training = Training(settings, out, written, processes, stop or threading.Event(), tell)
@@ -156,6 +156,8 @@ def read_student(folder: Path) -> TrainedStudent:
 
 
 def _check_kind(kind: RecipeKind, settings: StudentSettings) -> None:
+    if settings.regions is not None and not kind.has_regions:
+        raise SettingsError(f"regions: nothing is drawn on pictures of {kind.name}; leave it out")
     if VIEWS[settings.objective] not in kind.views:
         fit = " or ".join(name for name, needed in VIEWS.items() if needed in kind.views)
         raise SettingsError(
