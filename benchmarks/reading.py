@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any  # Any: webdataset ships no types
 
@@ -41,6 +41,7 @@ TARGET = 0.7
 ROWS_AN_IMAGE = 6
 REGIONS = 8
 BUFFER = 100
+BATCH = 8
 WORDS = ("the", "small", "large", "bright", "dark", "cup", "near", "above", "of", "shows", "why", "because", "green")
 
 
@@ -92,26 +93,31 @@ def write(folder: Path, images: int, size: tuple[int, int]) -> None:
     )
 
 
+def counted(batches: Iterable[list[tuple[int, int]]]) -> int:
+    """How many samples come; what it takes the workers to start is in the figures of both."""
+    return sum(len(batch) for batch in batches)
+
+
 def read_bare(urls: list[str], workers: int) -> int:
     import webdataset as wds
     from torch.utils.data import DataLoader
 
     pipeline: Any = wds.DataPipeline(
         wds.SimpleShardList(urls),
-        wds.shuffle(len(urls)),
         wds.split_by_worker,
+        wds.shuffle(len(urls)),
         wds.tarfile_to_samples(),
         wds.shuffle(BUFFER),
         wds.decode("pil"),
         wds.to_tuple("jpg", "json"),
     )
-    return sum(len(batch) for batch in DataLoader(pipeline, batch_size=8, num_workers=workers, collate_fn=_sizes))
+    return counted(DataLoader(pipeline, batch_size=BATCH, num_workers=workers, collate_fn=_sizes))
 
 
 def read_ours(folder: Path, workers: int, side: int) -> int:
     transform = RegionAugmentation(KIND, AugmentationSettings(max_side=side))
     stream = CorpusStream(find_shards(folder), KIND, transform=transform, settings=StreamSettings(buffer=BUFFER))
-    return sum(len(batch) for batch in ResumableLoader(stream, batch_size=8, workers=workers, collate=_drawn_sizes))
+    return counted(ResumableLoader(stream, batch_size=BATCH, workers=workers, collate=_drawn_sizes))
 
 
 # Pictures stay in the workers: what it costs to send pixels to the main process is the same for both.

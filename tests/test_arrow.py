@@ -108,11 +108,13 @@ def test_plain_values_are_records_again_and_nothing_else_is() -> None:
     without = {name: value for name, value in plain.items() if name != "label_probability"}
     assert arrow.from_plain([without], Region) == [region]
     for bad, words in (
-        ({"number": "3"}, "str"),
+        ({"number": "3"}, "str where int is expected"),
         ({"label": None}, "label is missing"),
         ({"box": {"x1": 0.1, "y1": 0.2, "x2": 0.3}}, "y2 is missing"),
         ({"box": {"x1": 0.9, "y1": 0.2, "x2": 0.3, "y2": 0.4}}, "not a box"),
-        ({"caption": ["a"]}, "list"),
+        ({"caption": ["a"]}, "list where str is expected"),
+        ({"number": True}, "bool where int"),
+        ({"box": [0, 0, 1, 1]}, "list where fields are expected"),
     ):
         with pytest.raises((TypeError, ValueError), match=words):
             arrow.from_plain([{**plain, **bad}], Region)
