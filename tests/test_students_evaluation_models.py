@@ -318,6 +318,20 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["microworld:clip", "--images", "{images}", "--format", "captions", "--task", "{replies}"],
         "microworld:clip: writes no text; an image-text-to-text model is expected",
     ),
+    "no vocabulary": (
+        [
+            "microworld:vlm",
+            "--images",
+            "{images}",
+            "--format",
+            "captions",
+            "--task",
+            "{replies}",
+            "--objects",
+            "none.txt",
+        ],
+        "none.txt: cannot be read; UTF-8, a thing a line, is expected",
+    ),
     "description of choices": (
         ["microworld:vlm", "--images", "{images}", "--describe"],
         "--describe: is for replies; choices has choices",

@@ -94,6 +94,12 @@ Labels = Annotated[
         help="Labels as Parquet; by default those given in the run.",
     ),
 ]
+Revision = Annotated[str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit on the Hub.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, mps, cuda or cuda:1.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, bfloat16, float16 or float32.")]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, max=4096, help="Texts at a time; halved when memory runs out.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print results as one line of JSON.")]
 

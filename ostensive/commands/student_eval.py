@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ostensive.commands.options import AsJson, Quiet, path_given_as
+from ostensive.commands.options import AsJson, BatchSize, Device, Dtype, Quiet, Revision, path_given_as
 from ostensive.commands.terminal import at_work, print_lines, say
 from ostensive.run.progress import LINE_EVERY_S
 from ostensive.user_paths import shown_path
@@ -63,15 +63,20 @@ class DrawnName(StrEnum):
     NONE = "none"
 
 
+_Task = Annotated[
+    Path,
+    typer.Option(
+        "--task", metavar="PATH", parser=path_given_as("--task"), help="The benchmark's own file, or its folder."
+    ),
+]
+_Regions = Annotated[DrawnName, typer.Option("--regions", help="Which boxes are drawn.")]
+_Split = Annotated[str | None, typer.Option("--split", metavar="NAME", help="Of a file that holds several.")]
+
+
 @app.command(name="eval")
 def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one record at once
     model: Annotated[str, typer.Argument(metavar="STUDENT", help="A student's folder, or any model.")],
-    task: Annotated[
-        Path,
-        typer.Option(
-            "--task", metavar="PATH", parser=path_given_as("--task"), help="The benchmark's own file, or its folder."
-        ),
-    ],
+    task: _Task,
     task_format: Annotated[FormatName, typer.Option("--format", help="Its form: see docs/evaluation.md.")],
     out: Annotated[
         Path,
@@ -91,8 +96,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
     question: Annotated[
         QuestionName, typer.Option("--question", help="Before a choice that is compared with a picture.")
     ] = QuestionName.AUTO,
-    regions: Annotated[DrawnName, typer.Option("--regions", help="Which boxes are drawn.")] = DrawnName.MENTIONED,
-    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Of a file that holds several.")] = None,
+    regions: _Regions = DrawnName.MENTIONED,
+    split: _Split = None,
     describe: Annotated[bool, typer.Option("--describe", help="Describe the picture first, then respond.")] = False,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest reply, in tokens.")] = 256,
     no_meteor: Annotated[bool, typer.Option("--no-meteor", help="Leave out METEOR, which takes longest.")] = False,
@@ -107,14 +112,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
         int | None, typer.Option("--limit", min=1, metavar="N", help="Take only the first N items.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draws candidates where a benchmark has none.")] = 0,
-    revision: Annotated[
-        str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit on the Hub.")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, mps, cuda or cuda:1.")] = "auto",
-    dtype: Annotated[str, typer.Option("--dtype", help="auto, bfloat16, float16 or float32.")] = "auto",
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, max=4096, help="Texts at a time; halved when memory runs out.")
-    ] = 16,
+    revision: Revision = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    batch_size: BatchSize = 16,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -183,12 +184,7 @@ def compare(
 
 @app.command(name="lmms-task")
 def lmms_task(
-    task: Annotated[
-        Path,
-        typer.Option(
-            "--task", metavar="PATH", parser=path_given_as("--task"), help="The benchmark's own file, or its folder."
-        ),
-    ],
+    task: _Task,
     task_format: Annotated[FormatName, typer.Option("--format", help="Its form: one with right choices.")],
     images: Annotated[
         Path,
@@ -199,8 +195,8 @@ def lmms_task(
         Path,
         typer.Option("--out", metavar="DIR", parser=path_given_as("--out"), help="A folder that is empty."),
     ],
-    regions: Annotated[DrawnName, typer.Option("--regions", help="Which boxes are drawn.")] = DrawnName.MENTIONED,
-    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Of a file that holds several.")] = None,
+    regions: _Regions = DrawnName.MENTIONED,
+    split: _Split = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a benchmark of choices as a task folder of lmms-eval, pictures and drawn boxes included."""

@@ -13,10 +13,8 @@ import PIL.Image
 from ostensive.models.batching import BatchSize, Steps, each_in_batches
 from ostensive.models.clip_files import FOLDER, HUB
 from ostensive.models.clip_model import ClipModel
-from ostensive.models.devices import give_back_memory, resolve_device
-from ostensive.models.files import located, pinned_commit
-from ostensive.models.pretrained import check_folder, check_weights, dtype_of, loading_errors, without_bars
-from students.evaluation.models import EvaluatedModel
+from ostensive.models.devices import give_back_memory
+from students.evaluation.models import EvaluatedModel, load_pretrained
 
 if TYPE_CHECKING:
     import torch
@@ -141,17 +139,4 @@ class _Transformers:
 
 
 def _load_transformers(model: EvaluatedModel) -> _Transformers:
-    import transformers
-
-    library: Any = transformers
-    settings, place = model.settings, located(model.name)
-    check_folder(model.name)
-    device, commit = resolve_device(settings.device), pinned_commit(model.name, settings.revision)
-    source = {"revision": commit or "main", "trust_remote_code": False}
-    with loading_errors(model.name, commit), without_bars():
-        processor = library.AutoProcessor.from_pretrained(place, **source)
-        loaded, loading = library.AutoModelForZeroShotImageClassification.from_pretrained(
-            place, dtype=dtype_of(settings.dtype, device), use_safetensors=True, output_loading_info=True, **source
-        )
-    check_weights(model.name, loading)
-    return _Transformers(loaded.to(device).eval(), processor)
+    return _Transformers(*load_pretrained(model, "AutoModelForZeroShotImageClassification"))

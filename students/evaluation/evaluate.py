@@ -37,7 +37,7 @@ from students.evaluation.results import ResultFile
 from students.evaluation.scoring import AskedChoice, Scorer, open_scorer
 from students.evaluation.settings import EvaluationSettings
 from students.evaluation.text_figures import ReplyJudges, measured_replies
-from students.evaluation.texts import TOKENIZER, has_java
+from students.evaluation.texts import TOKENIZER, check_installed, has_java
 
 TOO_LONG: Final = "too long for the model"
 NOT_TAKEN: Final = "request not taken by the model"
@@ -126,7 +126,10 @@ def _about(model: EvaluatedModel, task: Task, settings: EvaluationSettings) -> d
             "has_meteor": settings.meteor and has_java(),
             "describe_and_respond": settings.describe,
         }
+        if any(isinstance(item, ReplyItem) and item.references for item in task.read.items):
+            check_installed()
         if settings.objects is not None:
+            ObjectVocabulary.read(Path(settings.objects))  # a file that is none is told before any work
             about["objects"] = files_digest([Path(settings.objects)])
         if settings.fluency_model is not None:
             about["fluency_model"] = without_folder(settings.fluency_model)

@@ -12,10 +12,8 @@ import PIL.Image
 
 from ostensive.chat.pictures import presentable
 from ostensive.models.batching import BatchSize, Steps, each_in_batches
-from ostensive.models.devices import give_back_memory, resolve_device
-from ostensive.models.files import located, pinned_commit
-from ostensive.models.pretrained import check_folder, check_weights, dtype_of, loading_errors, without_bars
-from students.evaluation.models import EvaluatedModel, Scoring
+from ostensive.models.devices import give_back_memory
+from students.evaluation.models import EvaluatedModel, Scoring, load_pretrained
 
 if TYPE_CHECKING:
     import torch
@@ -24,23 +22,10 @@ if TYPE_CHECKING:
 @contextmanager
 def open_matching(model: EvaluatedModel, scoring: Scoring) -> Iterator["Matching"]:
     """The model as long as the context lasts; raises `SettingsError` in one line where it cannot be had."""
-    import transformers
-
-    library: Any = transformers
-    settings, place = model.settings, located(model.name)
-    check_folder(model.name)
-    device, commit = resolve_device(settings.device), pinned_commit(model.name, settings.revision)
-    source = {"revision": commit or "main", "trust_remote_code": False}
-    with loading_errors(model.name, commit), without_bars():
-        processor = library.AutoProcessor.from_pretrained(place, **source)
-        loaded, loading = library.Blip2ForImageTextRetrieval.from_pretrained(
-            place, dtype=dtype_of(settings.dtype, device), use_safetensors=True, output_loading_info=True, **source
-        )
-    check_weights(model.name, loading)
+    loaded, processor = load_pretrained(model, "Blip2ForImageTextRetrieval")
     processor.tokenizer.padding_side = "right"  # positions are counted from the first token
-    loaded.to(device).eval()
     try:
-        yield Matching(loaded, processor, BatchSize(settings.batch_size, model.name), scoring)
+        yield Matching(loaded, processor, BatchSize(model.settings.batch_size, model.name), scoring)
     finally:
         del loaded
         give_back_memory()

@@ -8,9 +8,10 @@ from ostensive.errors import SettingsError
 from ostensive.models.clip_files import CONFIG as CLIP_CONFIG
 from ostensive.models.clip_files import FOLDER, HUB, weights_version
 from ostensive.models.clip_model import model_names
+from ostensive.models.devices import resolve_device
 from ostensive.models.files import located, model_version, pinned_commit
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.models.pretrained import loading_errors
+from ostensive.models.pretrained import check_folder, check_weights, dtype_of, loading_errors, without_bars
 from ostensive.user_paths import without_folder
 from students.training.student import MODEL, STUDENT
 
@@ -91,3 +92,24 @@ def chosen_scoring(model: EvaluatedModel, asked: Scoring | None) -> Scoring:
     if asked not in model.scorings:
         raise SettingsError(f"--scoring {asked}: not by {model.shown}; {' or '.join(model.scorings)} is expected")
     return asked
+
+
+def load_pretrained(model: EvaluatedModel, kind: str) -> tuple[Any, Any]:
+    """The model of transformers of the class `kind`, on its device, in evaluation mode, and its processor.
+
+    Raises `SettingsError` in one line where it cannot be had.
+    """
+    import transformers
+
+    library: Any = transformers
+    settings, place = model.settings, located(model.name)
+    check_folder(model.name)
+    device, commit = resolve_device(settings.device), pinned_commit(model.name, settings.revision)
+    source = {"revision": commit or "main", "trust_remote_code": False}
+    with loading_errors(model.name, commit), without_bars():
+        processor = library.AutoProcessor.from_pretrained(place, **source)
+        loaded, loading = getattr(library, kind).from_pretrained(
+            place, dtype=dtype_of(settings.dtype, device), use_safetensors=True, output_loading_info=True, **source
+        )
+    check_weights(model.name, loading)
+    return loaded.to(device).eval(), processor

@@ -51,6 +51,12 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.lower().translate(_APOSTROPHES)))
 
 
+def check_installed() -> None:
+    """Raises `SettingsError` where the package that compares texts is missing."""
+    if find_spec("pycocoevalcap") is None:
+        raise SettingsError("references: comparing texts needs pycocoevalcap; install ostensive[students]")
+
+
 def text_scores(
     texts: Sequence[str], references: Sequence[Sequence[str]], *, with_meteor: bool = False
 ) -> list[TextScores]:
@@ -59,8 +65,7 @@ def text_scores(
     CIDEr weighs words by how rare they are in all `references`, so that it depends on which items are scored together.
     METEOR, if it is wanted, is there where Java is. Raises `SettingsError` where the package is missing.
     """
-    if find_spec("pycocoevalcap") is None:
-        raise SettingsError("references: comparing texts needs pycocoevalcap; install ostensive[students]")
+    check_installed()
     from pycocoevalcap.bleu.bleu_scorer import cook_refs, cook_test
     from pycocoevalcap.cider.cider import Cider
     from pycocoevalcap.rouge.rouge import Rouge

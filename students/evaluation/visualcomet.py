@@ -53,7 +53,8 @@ def read_visualcomet(source: Path, images: Path, options: ReadOptions) -> Read[C
 
 
 def _all_texts(row: Row) -> list[str]:
-    values = [value for relation in RELATIONS for value in (row.get(relation) or [])]
+    lists = [row.get(relation) for relation in RELATIONS]
+    values = [value for some in lists if isinstance(some, list) for value in some]
     return [value.strip() for value in values if isinstance(value, str) and value.strip()]
 
 
