@@ -10,7 +10,7 @@ from tiny_models import one_thread, save_blip2, save_llava  # noqa: F401 - a fix
 
 from ostensive.errors import SettingsError
 from ostensive.models.loading import LoadedModel
-from students.training.bases import load_base
+from students.training.bases import continuing_template, load_base
 from students.training.image_check import check_sees
 from students.training.settings import StudentSettings
 from students.training.trainers import make_trainer
@@ -130,6 +130,25 @@ def test_blip2_is_trained_on_what_it_is_asked_later(blip2: Path, rows: Any, tmp_
         reply = row["completion"][0]["content"][0]["text"]
         assert tokenizer.decode(ids[len(asked) :]) == f" {reply}{tokenizer.eos_token}"
         assert labels[len(asked) :].tolist() == ids[len(asked) :].tolist()
+
+
+def test_the_template_of_blip2_begins_as_the_tokenizer_does(blip2: Path) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    processor = load_base(settings_of(base=str(blip2))).processor
+    tokenizer = processor.tokenizer
+    begin = ("<s>", tokenizer.bos_token_id)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[begin])
+    processor.chat_template = continuing_template(tokenizer)
+    talk = [
+        {"role": role, "content": [{"type": "text", "text": text}]}
+        for role, text in (("user", "what ?"), ("assistant", "red"), ("user", "why ?"), ("assistant", "so"))
+    ]
+    asked = processor.apply_chat_template(talk[:3], add_generation_prompt=True, tokenize=False)
+    assert asked == "<s>what ? red\nwhy ?"
+    ids = tokenizer(asked, add_special_tokens=False)["input_ids"]
+    assert ids == tokenizer("what ? red\nwhy ?")["input_ids"]
+    assert processor.apply_chat_template(talk, tokenize=False) == f"{asked} so{tokenizer.eos_token}"
 
 
 def test_the_loss_of_blip2_is_a_mean_over_the_tokens_of_a_step(blip2: Path, rows: Any, tmp_path: Path) -> None:
