@@ -29,13 +29,14 @@ from ostensive.recipe_kind import RecipeKind, View
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.user_paths import shown_path, without_folder
 from students.exporting import Exported, export
+from students.training.folder import MADE_FROM, MODEL, STUDENT, begin, check_same, corpus_digest
 from students.training.image_check import ROWS, ImageCheck, check_sees
 from students.training.parts import trained_share
 from students.training.settings import StudentSettings
 from students.training.trainers import make_trainer
 
-STUDENT, MODEL, ADAPTER = "student.json", "model", "adapter"
-_ROWS, _CHECKPOINTS, _MADE_FROM = "rows", "checkpoints", "made_from.json"
+ADAPTER = "adapter"
+_ROWS, _CHECKPOINTS = "rows", "checkpoints"
 _TOLD_EVERY: Final = 10  # steps
 _FORMAT: Final = {"kind": "ostensive-student", "version": 1}
 _VIEWS: Final[Mapping[str, View]] = {"sft": "prompt-completion", "dpo": "preference"}
@@ -84,12 +85,12 @@ def train_student(
             f"objective: a corpus of {kind.name} cannot be trained on by {settings.objective}; {fit} is expected"
         )
     made_from = _made_from(corpus, kind, settings)
-    if (done := _finished(out)) is not None:
-        _check_same(out, done.made_from, made_from)
+    if (done := finished_student(out)) is not None:
+        check_same(out, done.made_from, made_from)
         return done
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    _begin(out, made_from)
+    begin(out, made_from)
     exported = _rows(corpus, kind, view, out)
     loaded = _loaded(settings)
     rows = _dataset(out / _ROWS)
@@ -110,7 +111,7 @@ def train_student(
         base=without_folder(settings.base),
         base_version=model_version(settings.base, settings.revision),
         recipe=kind.name,
-        corpus=_digest(corpus),
+        corpus=corpus_digest(corpus),
         objective=settings.objective,
         rows=len(rows),
         lost=exported.lost,
@@ -122,23 +123,29 @@ def train_student(
         made_from=made_from,
     )
     _save(trainer, loaded, settings, out)
-    write_text(out / STUDENT, json.dumps({**_FORMAT, **dataclasses.asdict(student)}, indent=2) + "\n")
+    write_student(student, out)
     with storage_errors(out):
         for name in (_CHECKPOINTS, _ROWS):
             shutil.rmtree(out / name, ignore_errors=True)
-        (out / _MADE_FROM).unlink(missing_ok=True)
+        (out / MADE_FROM).unlink(missing_ok=True)
     return student
+
+
+def write_student(student: TrainedStudent, folder: Path) -> None:
+    """Writes the record of a training that has ended; raises `StorageError`."""
+    write_text(folder / STUDENT, json.dumps({**_FORMAT, **dataclasses.asdict(student)}, indent=2) + "\n")
 
 
 def read_student(folder: Path) -> TrainedStudent:
     """What is known of the student in `folder`; raises `SettingsError` where there is none."""
-    found = _finished(folder)
+    found = finished_student(folder)
     if found is None:
         raise SettingsError(f"{shown_path(folder)}: holds no student; {STUDENT} is written when a training ends")
     return found
 
 
-def _finished(folder: Path) -> TrainedStudent | None:
+def finished_student(folder: Path) -> TrainedStudent | None:
+    """The student in `folder`, None where no training has ended."""
     try:
         values = json.loads((folder / STUDENT).read_text("utf-8"))
     except (OSError, ValueError):
@@ -146,10 +153,6 @@ def _finished(folder: Path) -> TrainedStudent | None:
     if not isinstance(values, dict) or {key: values.pop(key, None) for key in _FORMAT} != _FORMAT:
         return None
     return TrainedStudent(**{**values, "image_check": ImageCheck(**values["image_check"])})
-
-
-def _digest(corpus: Corpus) -> str:
-    return fingerprint([[file.path, file.sha256] for file in corpus.manifest.files_of("samples")])[:16]
 
 
 def _made_from(corpus: Corpus, kind: RecipeKind, settings: StudentSettings) -> str:
@@ -160,31 +163,13 @@ def _made_from(corpus: Corpus, kind: RecipeKind, settings: StudentSettings) -> s
     values = {name: value for name, value in settings.identity().items() if name not in ("base", "revision")}
     return fingerprint(
         {
-            "corpus": _digest(corpus),
+            "corpus": corpus_digest(corpus),
             "recipe": kind.name,
             "settings": values,
             "base": model_version(settings.base, settings.revision),
             "libraries": [library.__version__ for library in (peft, transformers, trl)],
         }
     )[:16]
-
-
-def _begin(out: Path, made_from: str) -> None:
-    mark = out / _MADE_FROM
-    if mark.exists():
-        _check_same(out, json.loads(mark.read_text("utf-8"))["made_from"], made_from)
-    elif any(out.iterdir()):
-        raise SettingsError(f"--out {shown_path(out)}: holds files of something else; name a folder of its own")
-    else:
-        write_text(mark, json.dumps({"made_from": made_from}) + "\n")
-
-
-def _check_same(out: Path, before: str, now: str) -> None:
-    if before != now:
-        raise SettingsError(
-            f"--out {shown_path(out)}: a training of another corpus, base, settings or versions of libraries was begun"
-            " here; name another folder"
-        )
 
 
 def _rows(corpus: Corpus, kind: RecipeKind, view: View, out: Path) -> Exported:
