@@ -29,6 +29,7 @@ from ostensive.recipe_kind import RecipeKind, View
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.user_paths import shown_path, without_folder
 from students.exporting import Exported, export
+from students.tables import read_tables
 from students.training.folder import MADE_FROM, MODEL, STUDENT, begin, check_same, corpus_digest
 from students.training.image_check import ROWS, ImageCheck, check_sees
 from students.training.parts import trained_share
@@ -93,7 +94,7 @@ def train_student(
     begin(out, made_from)
     exported = _rows(corpus, kind, view, out)
     loaded = _loaded(settings)
-    rows = _dataset(out / _ROWS)
+    rows = read_tables(sorted((out / _ROWS / "data").glob(f"{DEFAULT_SPLIT}-*.parquet")), out / _ROWS / "cache")
     try:
         check = check_sees(
             loaded.model, loaded.processor, rows.select(range(min(ROWS, len(rows)))), batch_size=settings.batch_size
@@ -187,19 +188,6 @@ def _rows(corpus: Corpus, kind: RecipeKind, view: View, out: Path) -> Exported:
         )
     write_text(counts, json.dumps(dataclasses.asdict(exported)))
     return exported
-
-
-def _dataset(folder: Path) -> Any:
-    import datasets
-
-    files = sorted(map(str, (folder / "data").glob(f"{DEFAULT_SPLIT}-*.parquet")))
-    were_off = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        return datasets.Dataset.from_parquet(files, cache_dir=str(folder / "cache"))
-    finally:
-        if not were_off:
-            datasets.enable_progress_bars()
 
 
 def _loaded(settings: StudentSettings) -> LoadedModel:
