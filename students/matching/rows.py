@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final  # Any: candidates of any recipe
 
 import PIL.Image
 
@@ -22,7 +22,7 @@ from ostensive.records import Region
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.user_paths import shown_path
 from students.exporting import UNUSABLE
-from students.reading import read_images
+from students.reading import CorpusImage, read_images
 from students.tables import read_tables
 
 ANSWER: Final = "answer"
@@ -49,7 +49,7 @@ class ImageTextRow:
 
 @dataclass(frozen=True, slots=True)
 class ImageTextRows:
-    """The rows of the split `train`, and those of it that cannot be used, by reason."""
+    """The rows of a split, and those of it that cannot be used, by reason."""
 
     rows: tuple[ImageTextRow, ...]
     lost: Mapping[str, int]
@@ -71,8 +71,25 @@ def statement(texts: Sequence[ShownText], *, has_rationale: bool) -> str:
     return " ".join([first.text, *(f"{one.name.capitalize()}: {one.text}" for one in others)])
 
 
-def read_rows(corpus: Corpus, kind: RecipeKind, *, token_count: Callable[[str], int], max_tokens: int) -> ImageTextRows:
-    """The rows of the split `train` in the order of the files.
+def image_text_row(image: CorpusImage, candidate: Any, kind: RecipeKind) -> ImageTextRow:
+    """A candidate of an image; raises `SlotError` where a text of it is empty or holds an image placeholder."""
+    texts = kind.shown(candidate)
+    for text in texts:
+        checked(text.text, text.name)
+    mentioned = {number for text in texts for number in text.mentions}
+    return ImageTextRow(
+        row_id=candidate.row_id,
+        image_id=image.image_id,
+        regions=tuple(region for region in image.regions if region.number in mentioned),
+        short=statement(texts, has_rationale=False),
+        full=statement(texts, has_rationale=True),
+    )
+
+
+def read_rows(
+    corpus: Corpus, kind: RecipeKind, *, token_count: Callable[[str], int], max_tokens: int, split: str = DEFAULT_SPLIT
+) -> ImageTextRows:
+    """The rows of a split in the order of the files.
 
     Those that hold an image placeholder, and those with more tokens than `max_tokens`, are left out and counted. Raises
     `SettingsError` where there are no rows of two images, without which there are no negatives.
@@ -80,34 +97,24 @@ def read_rows(corpus: Corpus, kind: RecipeKind, *, token_count: Callable[[str], 
     rows: list[ImageTextRow] = []
     lost: Counter[str] = Counter()
     for image in read_images(corpus, kind):
-        if image.split != DEFAULT_SPLIT:
+        if image.split != split:
             continue
         for one in image.rows:
-            texts = kind.shown(one.candidate)
             try:
-                for text in texts:
-                    checked(text.text, text.name)
+                row = image_text_row(image, one.candidate, kind)
             except SlotError:
                 lost[UNUSABLE] += 1
                 continue
-            mentioned = {number for text in texts for number in text.mentions}
-            row = ImageTextRow(
-                one.candidate.row_id,
-                image.image_id,
-                tuple(region for region in image.regions if region.number in mentioned),
-                statement(texts, has_rationale=False),
-                statement(texts, has_rationale=True),
-            )
             if token_count(row.full) > max_tokens:
                 lost[TOO_LONG] += 1
-                continue
-            rows.append(row)
+            else:
+                rows.append(row)
     images = len({row.image_id for row in rows})
     if images < _LEAST_IMAGES:
         left_out = "".join(f"; {count:,} left out: {reason}" for reason, count in sorted(lost.items()))
         raise SettingsError(
-            f"{shown_path(corpus.path)}: has {len(rows):,} rows of {images} images in the split {DEFAULT_SPLIT} that"
-            f" can be trained on, and rows of two images at least are needed to be told apart{left_out}"
+            f"{shown_path(corpus.path)}: has {len(rows):,} rows of {images} images in the split {split} that can be"
+            f" trained on, and rows of two images at least are needed to be told apart{left_out}"
         )
     return ImageTextRows(tuple(rows), dict(lost))
 
@@ -135,12 +142,12 @@ class Order:
 
 
 class CorpusPictures:
-    """The pictures of a corpus, read from disk one by one, with the regions of a row drawn on them."""
+    """The pictures of a split, read from disk one by one, with the regions of a row drawn on them."""
 
-    def __init__(self, corpus: Corpus, cache: Path, side_px: int) -> None:
+    def __init__(self, corpus: Corpus, cache: Path, side_px: int, *, split: str = DEFAULT_SPLIT) -> None:
         import datasets
 
-        files = [file for file in corpus.manifest.files_of("samples") if file.split == DEFAULT_SPLIT]
+        files = [file for file in corpus.manifest.files_of("samples") if file.split == split]
         table = read_tables([corpus.path / file.path for file in files], cache, ("image_id", "image"))
         self._images = table.cast_column("image", datasets.Image(decode=False))
         self._places = {image_id: place for place, image_id in enumerate(table["image_id"])}
