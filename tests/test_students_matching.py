@@ -314,6 +314,9 @@ def test_rows_that_are_too_long_are_left_out_and_counted(run: Path) -> None:
         "has 0 rows of 0 images in the split train that can be trained on, and rows of two images at least are needed"
         f" to be told apart; {corpus.row_count} left out: text is too long for the student"
     )
+    of_one_image = {row.full for row in all_rows.rows if row.image_id == all_rows.rows[0].image_id}
+    with pytest.raises(SettingsError, match=r"has \d+ rows of 1 images in the split train"):
+        read_rows(corpus, kind, token_count=lambda text: 1 if text in of_one_image else 9, max_tokens=1)
 
 
 def test_what_a_row_mentions_is_drawn_on_its_picture(run: Path, tmp_path: Path) -> None:

@@ -137,10 +137,8 @@ class ImageTextModel:
         return Losses(contrastive, matching, generation)
 
     def image_states(self, pixels: "torch.Tensor") -> "torch.Tensor":
-        """`(rows, patches, width)`: what the frozen image encoder makes of pictures, without a gradient."""
-        import torch
-
-        with torch.no_grad(), self._arithmetic():
+        """`(rows, patches, width)`: what the image encoder makes of pictures; it is frozen, so there is no gradient."""
+        with self._arithmetic():
             states: torch.Tensor = self.model.vision_model(pixel_values=pixels.to(self.device)).last_hidden_state
         return states
 
