@@ -195,6 +195,7 @@ def test_the_image_encoder_learns_nothing_and_all_else_does(model: ImageTextMode
     loss: Any = sum(model.losses(batch_of(model), label_smoothing=0.1))
     loss.backward()
     assert [name for name, one in trainable.items() if one.grad is None] == []
+    assert [name for name, one in model.model.vision_model.named_parameters() if one.grad is not None] == []
     optimizer.step()
     after = digests(dict(model.model.state_dict()))
     frozen = {name for name in before if name.startswith("vision_model.")}
