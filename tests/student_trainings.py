@@ -17,8 +17,9 @@ from ostensive.models.loading import LoadedModel, load_model
 from ostensive.recipe_kind import Preference
 from ostensive.records import Turn
 from students.rows import preference_row, prompt_completion_rows
+from students.training.record import TrainedStudent
 from students.training.settings import StudentSettings
-from students.training.student import TrainedStudent, train_student
+from students.training.student import train_student
 from students.training.trainers import make_trainer
 
 BASE = "microworld:vlm-base"

@@ -55,6 +55,7 @@ from ostensive.images import annotation_columns, annotations, refusals
 from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.recipe import CorpusSettings, RunSettings, parse_assignments
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
+from students.matching.settings import IMAGE_TEXT, ImageTextSettings
 from students.training.settings import StudentSettings
 from verbalizers import stage as verbalizing
 from verbalizers.table import VerbalizeSettings
@@ -240,8 +241,9 @@ def test_command_lines_parse(place: str, words: list[str]) -> None:
     refused = [text for text in assignments if text.startswith(SHOWN_TO_BE_REFUSED)]
     profile = next((value for name, value in pairwise(given) if name == "--profile" and value != "NAME"), None)
     if trained is not None:
-        own = {"base": "m"} if trained is StudentSettings else {"backbone": "vlm", "model": "m"}
-        validate(trained, {**own, **parse_assignments(assignments)}, place)
+        own = {"backbone": "vlm", "model": "m"} if trained is TrainSettings else {"base": "m"}
+        values = {**own, **parse_assignments(assignments)}
+        validate(ImageTextSettings if values.get("objective") == IMAGE_TEXT else trained, values, place)
     elif "A.B=C" not in assignments:
         accepted = [text for text in assignments if text not in refused]
         load(recipe, profile=profile, assignments=accepted, stand_ins=STAND_INS)

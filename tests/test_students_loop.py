@@ -15,7 +15,7 @@ from students.loop.running import Carriers, run_loop
 from students.loop.status import LoopStatus, loop_status
 from students.training.checkpoints import remove_unusable
 from students.training.image_check import BlindModelError, ImageCheck
-from students.training.student import TrainedStudent
+from students.training.record import TrainedStudent
 
 PLAN = LoopPlan(
     recipe="rationales",

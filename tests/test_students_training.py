@@ -33,8 +33,8 @@ from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import load_model
 from students.training.image_check import BlindModelError, check_sees, other_pictures
 from students.training.parts import language_linears
+from students.training.record import read_student
 from students.training.settings import StudentSettings
-from students.training.student import read_student
 from students.training.trainers import make_trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from students.data.settings import AugmentationSettings
     from students.data.stream import CorpusStream, StreamSettings
     from students.exporting import Exported, ShownRegions
-    from students.training.student import TrainedStudent
+    from students.training.record import TrainedStudent
 
 
 def build(
@@ -270,23 +270,34 @@ def train_student(
 ) -> "TrainedStudent":
     """Trains the model `base` on the corpus of the run in `run`, in the folder `out`; `settings` are "a.b=c".
 
-    Raises as `students.training.student.train_student` does.
+    Raises as `students.training.student.train_student` does, and `students.matching.training` for image-text students.
     """
     from builders.table import load, recipe_kind
     from cards.reading import read_corpus
     from ostensive.recipe import parse_assignments
     from ostensive.run.folder import RunFolder, existing_run
     from ostensive.settings import validate
+    from students.matching.settings import IMAGE_TEXT, ImageTextSettings
     from students.training.needs import check_installed
-
-    check_installed()
-    from students.training.other_rows import ReplayedCorpus
     from students.training.settings import StudentSettings
+
+    values = parse_assignments([f"base={base}", *settings])
+    is_image_text = values.get("objective") == IMAGE_TEXT
+    if not is_image_text:
+        check_installed()
+    folder = existing_run(user_path(run, "run folder"))
+    kind = recipe_kind(load(str(folder.recipe_path)).recipe)
+    if is_image_text:
+        from students.matching.training import train_image_text_student
+
+        matching = validate(ImageTextSettings, values, "student train")
+        return train_image_text_student(
+            read_corpus(folder), kind, matching, user_path(out, "out"), stop=stop, tell=tell
+        )
+    from students.training.other_rows import ReplayedCorpus
     from students.training.student import train_student as train
 
-    folder = existing_run(user_path(run, "run folder"))
-    wanted = validate(StudentSettings, parse_assignments([f"base={base}", *settings]), "student train")
-    kind = recipe_kind(load(str(folder.recipe_path)).recipe)
+    wanted = validate(StudentSettings, values, "student train")
     replayed = None
     if wanted.replay is not None and (other := RunFolder(Path(wanted.replay.data))).recipe_path.is_file():
         replayed = ReplayedCorpus(read_corpus(other), recipe_kind(load(str(other.recipe_path)).recipe))

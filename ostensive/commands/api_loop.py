@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from students.loop.folder import LoopFolder
     from students.loop.records import BuiltRound, LoopOptions, LoopPlan, RoundPlace
     from students.loop.status import LoopStatus
+    from students.training.record import TrainedStudent
     from students.training.settings import StudentSettings
-    from students.training.student import TrainedStudent
 
 _SET_BY_THE_LOOP: Final = ("kind", "model", "revision")  # of the teacher
 _OF_EACH_ROUND: Final = ("objective", "revision")  # settings of a training that are given to each as they are for it

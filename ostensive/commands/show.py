@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cards.reading import Corpus
     from ostensive.run.growth import Growth
     from students.exporting import Exported
-    from students.training.student import TrainedStudent
+    from students.training.record import TrainedStudent
 
 _UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 

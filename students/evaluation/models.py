@@ -13,7 +13,8 @@ from ostensive.models.files import located, model_version, pinned_commit
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.pretrained import check_folder, check_weights, dtype_of, loading_errors, without_bars
 from ostensive.user_paths import without_folder
-from students.training.student import MODEL, STUDENT
+from students.training.folder import MODEL
+from students.training.record import STUDENT
 
 Scoring = Literal["likelihood", "contrastive", "itm", "itc"]
 """likelihood: of the choice as a reply; contrastive: cosine of picture and text (CLIP, SigLIP); itm and itc: BLIP-2's

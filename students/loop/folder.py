@@ -22,7 +22,7 @@ from ostensive.settings import validate
 from ostensive.user_paths import shown_path
 from ostensive.yaml_text import read_yaml
 from students.loop.records import BuiltRound, LoopPlan, RoundPlace, RoundRecord, TrainedRound
-from students.training.student import MODEL
+from students.training.folder import MODEL
 
 _LOOP, _STATE, _ROUND = "loop.yaml", "loop.json", "round.json"
 _FORMAT: Final = {"kind": "ostensive-loop", "version": "1"}

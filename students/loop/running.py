@@ -16,8 +16,8 @@ from ostensive.user_paths import shown_path
 from students.loop.folder import LoopFolder
 from students.loop.records import BuiltRound, LoopPlan, RoundPlace, RoundRecord, TrainedRound, ending_of
 from students.loop.status import LoopStatus, loop_status
+from students.training.record import TrainedStudent
 from students.training.running import Tell
-from students.training.student import TrainedStudent
 
 
 @dataclass(frozen=True, slots=True)

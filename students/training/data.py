@@ -11,12 +11,13 @@ from typing import Any, Final  # Any: datasets ships no types; JSON values
 from cards.reading import Corpus
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors, write_text
-from ostensive.fingerprint import fingerprint
 from ostensive.rationale_replay import explanation_weight
 from ostensive.recipe_kind import RecipeKind, View
 from ostensive.run.splits import DEFAULT_SPLIT
 from students.exporting import Exported, export
+from students.tables import read_tables
 from students.training.augmented import augmented_rows, check_any
+from students.training.folder import corpus_digest
 from students.training.foreign_rows import open_rows
 from students.training.other_rows import (
     OWN_ITEMS,
@@ -68,11 +69,6 @@ def other_data_digests(settings: StudentSettings, replayed: ReplayedCorpus | Non
     if settings.rationale_loss is not None and settings.rationale_loss.items is not None:
         digests["items"] = data_digest(settings.rationale_loss.items, "rationale_loss.items")
     return digests
-
-
-def corpus_digest(corpus: Corpus) -> str:
-    """A hash of the files of a corpus."""
-    return fingerprint([[file.path, file.sha256] for file in corpus.manifest.files_of("samples")])[:16]
 
 
 def write_rows(
@@ -188,16 +184,7 @@ def _with_items(
 
 
 def _dataset(place: Path, folder: Path) -> Any:
-    import datasets
-
-    files = sorted(map(str, place.glob(f"{DEFAULT_SPLIT}-*.parquet")))
-    were_off = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        return datasets.Dataset.from_parquet(files, cache_dir=str(folder / "cache"))
-    finally:
-        if not were_off:
-            datasets.enable_progress_bars()
+    return read_tables(sorted(place.glob(f"{DEFAULT_SPLIT}-*.parquet")), folder / "cache")
 
 
 def _read_counts(path: Path) -> WrittenRows:

@@ -6,64 +6,38 @@ has not ended. The same call goes on from the last checkpoint; a folder that was
 setting is refused. Several processes that `accelerate launch` starts train one student together.
 """
 
-import dataclasses
-import json
 import shutil
 import threading
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final  # Any: JSON values; TRL and transformers type their classes in part
 
 from cards.reading import Corpus
 from ostensive.errors import OstensiveError, SettingsError
-from ostensive.files import storage_errors, write_text
+from ostensive.files import storage_errors
 from ostensive.fingerprint import fingerprint
 from ostensive.models.devices import is_out_of_memory
 from ostensive.models.files import model_version
 from ostensive.models.loading import LoadedModel
 from ostensive.models.pretrained import without_bars
 from ostensive.recipe_kind import RecipeKind
-from ostensive.user_paths import shown_path, without_folder
+from ostensive.user_paths import without_folder
 from students.training.bases import check_base, load_base
 from students.training.checkpoints import remove_unusable
-from students.training.data import VIEWS, corpus_digest, other_data_digests, read_rows, write_rows
-from students.training.image_check import ROWS, BlindModelError, ImageCheck, check_sees
+from students.training.data import VIEWS, other_data_digests, read_rows, write_rows
+from students.training.folder import MADE_FROM, MODEL, begin, check_same, corpus_digest, unclaim
+from students.training.image_check import ROWS, BlindModelError, check_sees
 from students.training.logs import LOG
-from students.training.other_rows import OtherRows, ReplayedCorpus
+from students.training.other_rows import ReplayedCorpus
 from students.training.parts import trained_share
 from students.training.processes import Processes
+from students.training.record import TrainedStudent, finished_student, write_student
 from students.training.running import CHECKPOINTS, FIRST_STEPS, Tell, Training, is_begun
 from students.training.settings import StudentSettings
 
-STUDENT, MODEL, ADAPTER = "student.json", "model", "adapter"
-_ROWS, _MADE_FROM = "rows", "made_from.json"
-_FORMAT: Final = {"kind": "ostensive-student", "version": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedStudent:
-    """What `student.json` says of a training."""
-
-    base: str  # as it was named, without the folder it lay in
-    base_version: str
-    recipe: str
-    corpus: str  # a hash of the files of the corpus
-    objective: str
-    rows: int
-    lost: Mapping[str, int]  # rows of the corpus that could not be used, by reason
-    steps: int
-    first_loss: float  # mean of the first ten steps
-    last_loss: float  # and of the last ten
-    image_check: ImageCheck
-    trained_share: float  # of all weights
-    made_from: str  # a hash of all that the student depends on
-    replay: OtherRows | None = None  # general data between the rows
-    items: OtherRows | None = None  # ILLUME's questions without a rationale
-    explanation_weight: float | None = None  # b of ILLUME's loss
-    processes: int = 1
+ADAPTER: Final = "adapter"
+_ROWS: Final = "rows"
 
 
 def train_student(
@@ -88,15 +62,15 @@ def train_student(
     _check_kind(kind, settings)
     check_base(settings)
     made_from = _made_from(corpus, kind, settings, replayed)
-    if (done := _finished(out)) is not None:
-        _check_same(out, done.made_from, made_from)
+    if (done := finished_student(out)) is not None:
+        check_same(out, done.made_from, made_from)
         return done
     processes = Processes.started(settings.device)
     try:
         with processes.first_alone():
             with storage_errors(out):
                 out.mkdir(parents=True, exist_ok=True)
-            _begin(out, made_from, processes.count)
+            begin(out, made_from, processes.count)
             remove_unusable(out)
             written = write_rows(corpus, kind, settings, out / _ROWS, replayed)
             rows = read_rows(corpus, kind, settings, out / _ROWS, written)
@@ -147,14 +121,6 @@ def train_student(
     return student
 
 
-def read_student(folder: Path) -> TrainedStudent:
-    """What is known of the student in `folder`; raises `SettingsError` where there is none."""
-    found = _finished(folder)
-    if found is None:
-        raise SettingsError(f"{shown_path(folder)}: holds no student; {STUDENT} is written when a training ends")
-    return found
-
-
 def _check_kind(kind: RecipeKind, settings: StudentSettings) -> None:
     if settings.regions is not None and not kind.has_regions:
         raise SettingsError(f"regions: nothing is drawn on pictures of {kind.name}; leave it out")
@@ -163,17 +129,6 @@ def _check_kind(kind: RecipeKind, settings: StudentSettings) -> None:
         raise SettingsError(
             f"objective: a corpus of {kind.name} cannot be trained on by {settings.objective}; {fit} is expected"
         )
-
-
-def _finished(folder: Path) -> TrainedStudent | None:
-    try:
-        values = json.loads((folder / STUDENT).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(values, dict) or {key: values.pop(key, None) for key in _FORMAT} != _FORMAT:
-        return None
-    others = {name: OtherRows(**values[name]) for name in ("replay", "items") if values.get(name) is not None}
-    return TrainedStudent(**{**values, **others, "image_check": ImageCheck(**values["image_check"])})
 
 
 def _made_from(corpus: Corpus, kind: RecipeKind, settings: StudentSettings, replayed: ReplayedCorpus | None) -> str:
@@ -194,57 +149,18 @@ def _made_from(corpus: Corpus, kind: RecipeKind, settings: StudentSettings, repl
     )[:16]
 
 
-def _begin(out: Path, made_from: str, processes: int) -> None:
-    mark = out / _MADE_FROM
-    if mark.exists():
-        before = json.loads(mark.read_text("utf-8"))
-        _check_same(out, before["made_from"], made_from)
-        if before["processes"] != processes:
-            raise SettingsError(
-                f"--out {shown_path(out)}: was begun by {before['processes']} processes, and there are {processes} now,"
-                " of which a step would have other rows; start as many again, or name another folder"
-            )
-    elif any(out.iterdir()):
-        raise SettingsError(f"--out {shown_path(out)}: holds files of something else; name a folder of its own")
-    else:
-        write_text(mark, json.dumps(_mark_of(made_from, processes)) + "\n")
-
-
-def _mark_of(made_from: str, processes: int) -> dict[str, Any]:
-    return {"made_from": made_from, "processes": processes}
-
-
 def _unclaim(out: Path, made_from: str, processes: Processes) -> None:
-    """Leaves the folder to whoever mends the settings: nothing was trained in it yet."""
-    mark = out / _MADE_FROM
-    try:
-        is_ours = processes.is_first and json.loads(mark.read_text("utf-8")) == _mark_of(made_from, processes.count)
-    except OSError:
-        return
-    if is_ours and not is_begun(out):
-        with storage_errors(out):
-            for name in (_ROWS, CHECKPOINTS, LOG):
-                shutil.rmtree(out / name, ignore_errors=True)
-            mark.unlink(missing_ok=True)
-            if not any(out.iterdir()):
-                out.rmdir()
-
-
-def _check_same(out: Path, before: str, now: str) -> None:
-    if before != now:
-        raise SettingsError(
-            f"--out {shown_path(out)}: a training of another corpus, base, settings or versions of libraries was begun"
-            " here; name another folder"
-        )
+    if processes.is_first and not is_begun(out):
+        unclaim(out, made_from, (_ROWS, CHECKPOINTS, LOG), processes=processes.count)
 
 
 def _finish(out: Path, student: TrainedStudent) -> None:
     """Writes what came of it, and clears away what it was made with."""
-    write_text(out / STUDENT, json.dumps({**_FORMAT, **dataclasses.asdict(student)}, indent=2) + "\n")
+    write_student(student, out)
     with storage_errors(out):
         for name in (CHECKPOINTS, _ROWS):
             shutil.rmtree(out / name, ignore_errors=True)
-        (out / _MADE_FROM).unlink(missing_ok=True)
+        (out / MADE_FROM).unlink(missing_ok=True)
 
 
 def _save(trainer: Any, loaded: LoadedModel, settings: StudentSettings, out: Path) -> None:
