@@ -17,6 +17,7 @@ from typing import Any  # Any: JSON values, batches
 import pytest
 from drawn_corpus import SIZE, written_corpus
 
+import ostensive
 from builders.localized.recipe import KIND
 from cards.reading import Corpus
 from ostensive.errors import OstensiveError, SettingsError
@@ -372,3 +373,11 @@ def test_rows_of_splits_and_of_no_image(tmp_path: Path) -> None:
         corpus_rows(none, KIND)
     with pytest.raises(SettingsError, match="holds no image, so that there is nothing to train on"):
         find_shards(none.path)
+
+
+def test_an_address_has_to_be_told_its_recipe(corpus: Corpus) -> None:
+    for source in ("https://127.0.0.1:9/corpus", str(corpus.path)):
+        with pytest.raises(SettingsError, match=r"^recipe: .* does not say by which its rows were made; name it"):
+            ostensive.corpus_stream(source)
+    rows = [row.row_id for row in ostensive.corpus_stream(corpus.path, recipe="localized")]
+    assert sorted(images_of(rows)) == ALL
