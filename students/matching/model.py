@@ -92,7 +92,7 @@ class ImageTextModel:
     @property
     def temperature(self) -> float:
         """That cosines are divided by."""
-        return 1 / float(self._scale())
+        return 1 / float(self._scale().detach())
 
     def set_training(self, *, on: bool) -> None:
         """The model's own dropout on, or off; never in the image encoder."""
