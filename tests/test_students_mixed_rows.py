@@ -358,6 +358,7 @@ def test_the_loss_is_that_of_answers_and_b_times_that_of_rationales(tmp_path: Pa
     assert logged["loss"] == pytest.approx(logged["answer_loss"] + 3.0 * logged["rationale_loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_step_of_explanations_does_not_depend_on_how_it_is_cut(tmp_path: Path) -> None:
     import torch
 
@@ -439,6 +440,7 @@ def test_questions_without_a_rationale_are_those_of_the_run(run: Path, tmp_path:
     assert {row["image_id"] for row in rows.select(range(written.corpus, len(rows)))} <= published
 
 
+@pytest.mark.slow
 def test_a_student_of_rationales_goes_on_as_if_it_had_not_been_stopped(
     run: Path, general: Path, tmp_path: Path
 ) -> None:

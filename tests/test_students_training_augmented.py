@@ -73,6 +73,7 @@ def test_the_table_is_drawn_anew_in_each_epoch_and_the_same_within_one(corpus: C
     assert [one["row_id"] for one in later] == [one["row_id"] for one in first[4:8]]
 
 
+@pytest.mark.slow
 def test_a_training_with_drawn_rows_goes_on_as_if_it_had_not_been_stopped(corpus: Corpus, tmp_path: Path) -> None:
     """Stopped in its second epoch, of which the draws differ from those of the first."""
     steps_an_epoch = 2 * corpus.row_count // 4

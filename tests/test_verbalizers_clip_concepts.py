@@ -301,6 +301,7 @@ def test_weights_run_with_the_activation_they_were_trained_with(
         assert torch.allclose(found, expected, atol=1e-5) is quick
 
 
+@pytest.mark.slow
 def test_twenty_thousand_labels(base: dict[str, Any], tmp_path: Path) -> None:
     labels = tmp_path / "many.txt"
     labels.write_text("\n".join(f"thing {number} of many" for number in range(20_000)))
