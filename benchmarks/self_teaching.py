@@ -1,6 +1,6 @@
 """The self-teaching recipes in the microworld, by a tiny model that teaches itself, judged by the oracle.
 
-    python benchmarks/self_teaching.py [--scenes 100] [--only preferences|rationales|search|explanations]
+    python benchmarks/self_teaching.py [--scenes 100] [--only preferences|rationales|search|explanations|rounds]
 
 - `preferences`: the share of false sentences, and the hallucinated things a description, in the chosen side and in the
   rejected one, for each corruption. The tiny model knows one description prompt, so that both sides are asked for with
@@ -11,6 +11,8 @@
 - `explanations`: of the concepts that are selected for an image, the share that is visible in it, beside as many drawn
   at random, for 3, 10 and 30 descriptions an image; the average precision of their order; and the same share of those
   that the model itself calls visible when it is asked for each.
+- `rounds`: `ostensive loop` of `rationales`, three rounds of which each student is trained for 40 steps on all that has
+  fitted so far: its table, and the share of each round's own rows that is true.
 
 Intervals are Wilson's, 95 %. Scenes have seeds that no model was trained on.
 """
@@ -45,11 +47,12 @@ from microworld.questions import ask, reason
 from microworld.scenes import Scene
 from ostensive.chat.local import SelfTeacherSettings
 from ostensive.chat.records import Conversation, Message, Reply
+from ostensive.commands.loop import loop_lines
 from ostensive.images.settings import IntakeSettings
 from ostensive.intervals import wilson
-from ostensive.records import Scored
+from ostensive.records import Judged, Scored
 from ostensive.run import partitions
-from ostensive.run.folder import RunFolder
+from ostensive.run.folder import RunFolder, kept_records
 from ostensive.run.services import ServiceSettings, open_services
 
 TIES_DRAWN = 20  # orders of what has the same place
@@ -166,8 +169,8 @@ def reason_finding(row: Rationale, scene: Scene) -> Finding:
     return judge_qar(qar, (), scene).rationale
 
 
-def search(folder: Path, scenes: int) -> None:
-    images = folder / "reasoned"
+def write_reasoned(images: Path, scenes: int) -> tuple[dict[str, Scene], Path]:
+    """Scenes with their truth, and a file of questions with their answers and the oracle's reasons."""
     write_scenes(images, scenes, first_seed=FIRST_SEED)
     truth, rng, lines = read_truth(images), random.Random(0), []
     for line in (images / "truth.jsonl").read_text("utf-8").splitlines():
@@ -177,8 +180,41 @@ def search(folder: Path, scenes: int) -> None:
             if known is not None:
                 asked = {"question": known.asked.question, "answer": known.asked.answer}
                 lines.append({"file_name": made["file"], **asked, "rationales": [known.rationale.text]})
-    questions = folder / "reasoned.jsonl"
+    questions = images.with_suffix(".jsonl")
     questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return truth, questions
+
+
+def rounds(folder: Path, scenes: int) -> None:
+    truth, questions = write_reasoned(folder / "looped", scenes)
+    prompts = prompt_set(folder / "ask", {"explain_why": "{{ question }} why ?"})
+    build_options = ostensive.BuildOptions(
+        profile="microworld",
+        annotations=questions,
+        settings=[
+            *(one for one in TEACHER if not one.startswith(("teacher.kind", "teacher.model"))),
+            f"rationales.prompt_set={prompts}",
+            "rationales.temperatures=[0.3, 0.9]",
+            "rationales.samples=2",
+            "critics=[{kind: overlap}]",
+        ],
+    )
+    train = ("max_steps=40", "learning_rate=0.0003", "lora.rank=16", "lora.alpha=32", "device=cpu")
+    options = ostensive.LoopOptions(build=build_options, train=train, rounds=3)
+    found = ostensive.loop(
+        "rationales", images=folder / "looped", base="microworld:vlm-base", out=folder / "loop", options=options
+    )
+    print("\n".join(loop_lines(found)))
+    for one in found.rounds:
+        run = RunFolder(folder / "loop" / "rounds" / str(one.number) / "run")
+        rows = [row.candidate for row in kept_records(run, Judged[Rationale]) if row.candidate.round == one.number]
+        true = sum(reason_finding(row, truth[row.image_id]).is_true for row in rows)
+        print(f"rounds, {one.number}: true {share(true, len(rows))} rows of its own")
+
+
+def search(folder: Path, scenes: int) -> None:
+    images = folder / "reasoned"
+    truth, questions = write_reasoned(images, scenes)
     prompts = prompt_set(folder / "search", {f"explain_{name}": text for name, text in SEARCHED.items()})
     settings = [
         f"rationales.prompt_set={prompts}",
@@ -321,10 +357,10 @@ def asked_directly(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=100)
-    parser.add_argument("--only", choices=("preferences", "rationales", "search", "explanations"))
+    parser.add_argument("--only", choices=("preferences", "rationales", "search", "explanations", "rounds"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for part in (preferences, rationales, search, explanations):
+        for part in (preferences, rationales, search, explanations, rounds):
             if given.only in (None, part.__name__):
                 part(Path(folder), given.scenes)
 

@@ -9,28 +9,34 @@ far, and nothing twice. Unanswerable items are no rows that fitted: each round m
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Generic, Protocol, Self, TypeVar  # Any: JSON values, record classes
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from builders.filtering import FilteredRecipe
+from critics.stage import JUDGED
 from ostensive.errors import SettingsError
 from ostensive.records import Candidate, Judged
 from ostensive.run import partitions
 from ostensive.run.build import finished_run
 from ostensive.run.folder import RunFolder
-from ostensive.settings import Settings, validate
+from ostensive.run.growth import Growth
+from ostensive.settings import Operational, Settings, validate
 from ostensive.user_paths import PathMark, shown_path
 from ostensive.yaml_text import read_yaml
 
 STOP_BELOW: Final = 0.05
 """ILLUME, section 4.4: it stops when a round adds less than 5 % to what has fitted before."""
 _PARTITIONS_HELD: Final = 4
+_ROUND: Final = "candidate.round"
+
+MaxRounds = Operational[Annotated[int, Field(ge=1)] | None]
+"""A number of rounds, 1 or more, or None for no end; no row depends on it."""
 
 
 class RoundCandidate(Candidate, Protocol):
@@ -62,6 +68,8 @@ class RoundSettings(Settings):
     """Which round this is. 0 is the first, by a model that has learnt nothing from itself yet."""
     stop_below: float = Field(default=STOP_BELOW, ge=0, le=1)
     """Growth below which a further round is not worth it; ILLUME stops below 5 %."""
+    max_rounds: MaxRounds = None
+    """After so many rounds `ostensive loop` ends; null leaves it to `stop_below`."""
 
     @model_validator(mode="after")
     def _parent_of_a_later_round(self) -> Self:
@@ -155,49 +163,35 @@ class Inherited(ParentRecords[CandidateT]):
         return tuple(row for row in kept if not row.unanswerable)
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """What a round added: the rows that it made itself, and those that it has from before, as they were kept."""
-
-    number: int
-    new: int
-    before: int
-    stop_below: float
-
-    @property
-    def share(self) -> float | None:
-        """New rows for each row from before; None where there were none."""
-        return self.new / self.before if self.before else None
-
-    @property
-    def is_enough(self) -> bool:
-        """Whether a further round is not worth it by the stop rule."""
-        return self.share is not None and self.share < self.stop_below
-
-    def line(self) -> str:
-        """What there is to say of it."""
-        grown = "" if self.share is None else f" ({self.share:+.1%})"
-        advice = ""
-        if self.is_enough:
-            advice = f"; that is below {self.stop_below:.0%}: ILLUME would stop here"
-        return f"{self.number}: {self.new:,} new rows beside {self.before:,} from before{grown}{advice}"
-
-
 def growth_of(run: RunFolder, settings: RoundSettings, candidate: Any) -> Growth:  # Any: a record class
     """What the round in `run` added, from the rows that it kept."""
     rounds: Counter[int] = Counter()
     for path in run.paths_of(Judged[candidate]):
         marks = _kept_column(path, "candidate.unanswerable")
-        rounds.update(made for made, mark in zip(_kept_column(path, "candidate.round"), marks, strict=True) if not mark)
+        rounds.update(made for made, mark in zip(_kept_column(path, _ROUND), marks, strict=True) if not mark)
     new = rounds[settings.number]
     return Growth(settings.number, new, rounds.total() - new, settings.stop_below)
+
+
+def judged_of(run: RunFolder, number: int) -> int:
+    """How many candidates the round of that number in `run` made and gave to the critics; repeats are none of them."""
+    return sum(
+        made == number
+        for path in run.partition_paths(JUDGED)
+        for made in _values(pq.ParquetFile(path).read(columns=[_ROUND]), _ROUND)
+    )
 
 
 def _kept_column(path: Path, name: str) -> list[Any]:  # Any: the values of a column
     """One field of what a partition keeps, by its path ("candidate.round"); nothing else of the file is read."""
     table = pq.ParquetFile(path).read(columns=["outcome", name])
+    return _values(table.filter(pc.equal(table.column("outcome"), "kept")), name)
+
+
+def _values(table: pa.Table, name: str) -> list[Any]:
+    """The values of a field by its path; None where the row has no record."""
     first, *inner = name.split(".")
-    values = table.filter(pc.equal(table.column("outcome"), "kept")).column(first)
+    values = table.column(first)
     for part in inner:
         values = pc.struct_field(values, part)
     found: list[Any] = values.to_pylist()

@@ -7,38 +7,62 @@ from ostensive.version import VERSION
 
 if TYPE_CHECKING:
     from cards.reading import Corpus, open_corpus
-    from ostensive.commands.api import build, demo, estimate, export, preview
+    from ostensive.commands.api import build, corpus_rows, corpus_stream, demo, estimate, export, preview
+    from ostensive.commands.api_loop import loop
     from ostensive.errors import OstensiveError
     from ostensive.run.estimate import Estimate
     from ostensive.run.options import BuildOptions
     from ostensive.run.status import RunStatus, status
+    from students.data.loader import ResumableLoader
+    from students.data.settings import AugmentationSettings
+    from students.data.stream import StreamSettings
+    from students.loop.records import LoopOptions
+    from students.loop.status import LoopStatus, loop_status
 
 __version__ = VERSION
 __all__ = [
+    "AugmentationSettings",
     "BuildOptions",
     "Corpus",
     "Estimate",
+    "LoopOptions",
+    "LoopStatus",
     "OstensiveError",
+    "ResumableLoader",
     "RunStatus",
+    "StreamSettings",
     "build",
+    "corpus_rows",
+    "corpus_stream",
     "demo",
     "estimate",
     "export",
+    "loop",
+    "loop_status",
     "open_corpus",
     "preview",
     "status",
 ]
 
 _HOMES = {
+    "AugmentationSettings": "students.data.settings",
     "BuildOptions": "ostensive.run.options",
     "Corpus": "cards.reading",
     "Estimate": "ostensive.run.estimate",
+    "LoopOptions": "students.loop.records",
+    "LoopStatus": "students.loop.status",
     "OstensiveError": "ostensive.errors",
+    "ResumableLoader": "students.data.loader",
     "RunStatus": "ostensive.run.status",
+    "StreamSettings": "students.data.stream",
     "build": "ostensive.commands.api",
+    "corpus_rows": "ostensive.commands.api",
+    "corpus_stream": "ostensive.commands.api",
     "demo": "ostensive.commands.api",
     "estimate": "ostensive.commands.api",
     "export": "ostensive.commands.api",
+    "loop": "ostensive.commands.api_loop",
+    "loop_status": "students.loop.status",
     "open_corpus": "cards.reading",
     "preview": "ostensive.commands.api",
     "status": "ostensive.run.status",

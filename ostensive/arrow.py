@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -67,6 +67,76 @@ def from_table(table: pa.Table, record: Callable[..., T]) -> list[T]:
     build = _builder(record)
     names = schema_of(record).names
     return [build(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+def from_plain(values: Sequence[Mapping[str, Any]], record: Callable[..., T]) -> list[T]:
+    """The records that plain values are the fields of, as JSON has them; keys of no field are passed over.
+
+    A field that is not there has its default, or is None where it may be. Raises `TypeError` or `ValueError` for a
+    value of another type and for a field that is missing.
+    """
+    check, build, defaults = _checker(record), _builder(record), _defaults(record)
+    found = []
+    for value in values:
+        check(value)
+        whole = {name: default if value.get(name) is None else value[name] for name, default in defaults.items()}
+        missing = next((name for name, part in whole.items() if part is dataclasses.MISSING), None)
+        if missing is not None:
+            raise ValueError(f"{missing} is missing")
+        try:
+            found.append(build(whole))
+        except KeyError as error:
+            raise ValueError(f"{error.args[0]} is missing") from error
+    return found
+
+
+@lru_cache(maxsize=256)
+def _checker(hint: Any) -> Callable[[Any], None]:
+    """A function that raises `TypeError` for a plain value of another type than `hint`; what is missing it passes over.
+
+    `pyarrow.array` would do it too, but imports pandas to look for its own types: seconds, in every worker of a loader.
+    """
+    inner, _ = _without_none(hint)
+    if inner in _SCALARS:
+        kinds = (float, int) if inner is float else (inner,)
+
+        def check_scalar(value: Any) -> None:
+            if type(value) not in kinds:
+                raise TypeError(f"{type(value).__name__} where {inner.__name__} is expected")
+
+        return check_scalar
+    if typing.get_origin(inner) is tuple:
+        of_item = _checker(typing.get_args(inner)[0])
+
+        def check_list(value: Any) -> None:
+            if not isinstance(value, list | tuple):
+                raise TypeError(f"{type(value).__name__} where a list is expected")
+            for item in value:
+                of_item(item)
+
+        return check_list
+    parts = {name: _checker(part) for name, part in _hints_of(inner).items()}
+
+    def check_fields(value: Any) -> None:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{type(value).__name__} where fields are expected")
+        for name, check in parts.items():
+            part = value.get(name)
+            if part is not None:
+                check(part)
+
+    return check_fields
+
+
+@lru_cache(maxsize=256)
+def _defaults(record: Any) -> dict[str, Any]:
+    """What stands for each field that is not there; `MISSING` where nothing may."""
+    defaults = {field.name: field.default for field in dataclasses.fields(typing.get_origin(record) or record)}
+    nullable = {name for name, _, may_be_none in _fields(record) if may_be_none}
+    return {
+        name: None if default is dataclasses.MISSING and name in nullable else default
+        for name, default in defaults.items()
+    }
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:

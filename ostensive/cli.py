@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ostensive.commands import annotate, build, self_talk, serve
+from ostensive.commands import annotate, build, loop, self_talk, serve, student_eval
 from ostensive.commands.critic import critic_app
 from ostensive.commands.microworld import microworld_app
 from ostensive.commands.recipes import recipes_app
@@ -33,7 +33,9 @@ app.add_typer(critic_app, name="critic")
 app.add_typer(self_talk.app)
 app.add_typer(serve.app)
 app.add_typer(recipes_app, name="recipes")
+student_app.add_typer(student_eval.app)
 app.add_typer(student_app, name="student")
+app.add_typer(loop.app)
 app.add_typer(microworld_app, name="microworld")
 
 

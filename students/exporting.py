@@ -147,7 +147,7 @@ class _ParquetWriter(_Writer):
             folder = self.folder / "data"
             folder.mkdir(exist_ok=True)
             written = ParquetFolder(
-                folder, image.split, _features(list(made)), max_bytes=_FILE_BYTES, group_rows=_ROWS_A_GROUP
+                folder, image.split, training_features(list(made)), max_bytes=_FILE_BYTES, group_rows=_ROWS_A_GROUP
             )
             self._files[image.split] = self.stack.enter_context(written)
         whole = {**made, "images": [{"bytes": jpeg, "path": name}], **_lineage(image, row)}
@@ -253,7 +253,7 @@ def _lineage(image: CorpusImage, row: JudgedRow) -> dict[str, str]:
     }
 
 
-def _features(columns: Sequence[str]) -> Any:
+def training_features(columns: Sequence[str]) -> Any:
     """What `datasets` is told of the columns: lists of messages, the picture, and where a row is from."""
     import datasets
 

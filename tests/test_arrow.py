@@ -98,3 +98,23 @@ def test_the_plain_form_of_a_record() -> None:
     assert arrow.plain_maker(_Placed)(_Placed(None)) == {"location": None}
     with pytest.raises(TypeError, match=r"^a record class is expected, not dict\[str, int\]$"):
         arrow.plain_maker(dict[str, int])
+
+
+def test_plain_values_are_records_again_and_nothing_else_is() -> None:
+    region = Region(3, Box(0.1, 0.2, 0.3, 0.4), "cat", None, "a cat")
+    plain = arrow.plain_maker(Region)(region)
+    assert arrow.from_plain([plain, {**plain, "more": 1}], Region) == [region, region]
+    assert arrow.from_plain([], Region) == []
+    without = {name: value for name, value in plain.items() if name != "label_probability"}
+    assert arrow.from_plain([without], Region) == [region]
+    for bad, words in (
+        ({"number": "3"}, "str where int is expected"),
+        ({"label": None}, "label is missing"),
+        ({"box": {"x1": 0.1, "y1": 0.2, "x2": 0.3}}, "y2 is missing"),
+        ({"box": {"x1": 0.9, "y1": 0.2, "x2": 0.3, "y2": 0.4}}, "not a box"),
+        ({"caption": ["a"]}, "list where str is expected"),
+        ({"number": True}, "bool where int"),
+        ({"box": [0, 0, 1, 1]}, "list where fields are expected"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            arrow.from_plain([{**plain, **bad}], Region)

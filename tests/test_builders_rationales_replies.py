@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from builders.asking import FILTERED, TRUNCATED
 from builders.rationales.cleaning import clean
-from builders.rationales.items import NO_ANSWER, NO_QUESTION, REPEATED, Item, LostItem, answer_of, items_of
+from builders.rationales.items import NO_ANSWER, NO_QUESTION, REPEATED, Item, LostItem, items_of
 from builders.rationales.jabber import (
     FEW_LETTERS,
     REPEATS_ANSWER,
@@ -22,6 +22,7 @@ from builders.rationales.jabber import (
 from builders.rationales.replies import REASONS, Found, read_reply
 from builders.rationales.settings import RationalesSettings
 from critics.lexicon import first_sentences, sentence_count
+from ostensive.rationale_replay import answer_of
 from ostensive.records import Annotation
 
 SETTINGS = RationalesSettings()

@@ -18,13 +18,15 @@ from hardship import call
 import ostensive
 from builders.dedupe import DedupeStage
 from builders.rationales.records import Rationale
-from builders.rounds import Growth, Inherited, RoundSettings, RoundsRecipe
+from builders.rounds import Inherited, RoundSettings, RoundsRecipe
 from builders.table import MODULES, load, recipe_kind
 from ostensive.commands import api
 from ostensive.errors import SettingsError
+from ostensive.recipe import recipe_hash
 from ostensive.records import Judged
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
+from ostensive.run.growth import Growth
 from ostensive.settings import validate
 
 SETTINGS = [
@@ -101,6 +103,19 @@ def test_rows_of_earlier_rounds_are_no_repeats_in_any_recipe(name: str) -> None:
     recipe = load(name, assignments=[*SETTINGS[:2], "rounds.parent=before", "rounds.number=2"])
     (dedupe,) = (one for one in recipe_kind(name).make_stages(recipe) if isinstance(one, DedupeStage))
     assert dedupe.identity["round"] == 2
+
+
+@pytest.mark.parametrize(("name", "own"), [("rationales", None), ("preferences", 1), ("explanations", 4)])
+def test_how_many_rounds_a_loop_has_is_said_by_the_recipe_and_changes_no_row(name: str, own: int | None) -> None:
+    def loaded(*more: str) -> RoundsRecipe:
+        recipe = load(name, assignments=[*SETTINGS[:2], *more])
+        assert isinstance(recipe, RoundsRecipe)
+        return recipe
+
+    assert loaded().rounds.max_rounds == own
+    assert loaded("rounds.stop_below=0.1").rounds.max_rounds == own, "also where the section is set in part"
+    assert loaded("rounds.max_rounds=7").rounds.max_rounds == 7
+    assert recipe_hash(loaded("rounds.max_rounds=7")) == recipe_hash(loaded())
 
 
 def test_the_stop_rule() -> None:

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from builders.self_talk.continuing import Beginning, Continued, continued
 from builders.self_talk.figures import Answered
-from builders.self_talk.likelihoods import Passage, TooLongError, mean_log_likelihoods, tokens_of
 from builders.self_talk.measuring import answers_to, measure
 from builders.self_talk.prompts import passages
 from builders.self_talk.records import Question, QuestionFile
@@ -22,6 +21,7 @@ from ostensive.chat.records import Sampling
 from ostensive.cli import app
 from ostensive.errors import SettingsError
 from ostensive.models.batching import BatchSize
+from ostensive.models.likelihoods import Passage, TooLongError, mean_log_likelihoods, tokens_of
 from ostensive.models.text_model import TextModel, load_text_model
 
 PASSAGES = [

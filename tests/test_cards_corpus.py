@@ -240,6 +240,7 @@ def test_datasets_reads_the_tars_as_a_stranger_would(tmp_path: Path) -> None:
         assert pixels(row["jpg"]) == original(sample)
 
 
+@pytest.mark.slow
 def test_the_code_on_the_card_runs(written: Written) -> None:
     card = (written.folder / "README.md").read_text(encoding="utf-8")
     checks = (

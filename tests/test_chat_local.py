@@ -74,6 +74,7 @@ def replies(exchanges: Sequence[Exchange]) -> list[list[str]]:
     return [[reply.text for reply in exchange.replies if isinstance(reply, Reply)] for exchange in exchanges]
 
 
+@pytest.mark.slow
 def test_batches_go_across_conversations_and_change_nothing(tmp_path: Path, folder: Path) -> None:
     talks = [talk("Who?"), talk("What is it?", "Why?", "How?"), talk("Where?", "When?"), talk("Who?")]
     exchanges = run(tmp_path / "j", teacher(folder), talks)

@@ -174,7 +174,14 @@ def test_certificates_that_are_not_there(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("command", "scheme"), [("build", "socks"), ("build", "socks5"), ("build", "socks5h"), ("doctor", "socks5")]
+    ("command", "scheme"),
+    [
+        ("build", "socks5"),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (("build", "socks"), ("build", "socks5h"), ("doctor", "socks5"))
+        ),
+    ],
 )
 def test_without_the_extra_a_command_says_so_before_any_work(command: str, scheme: str, tmp_path: Path) -> None:
     write_scenes(tmp_path / "photos", 1)

@@ -387,6 +387,7 @@ def test_calls_from_several_threads_share_the_places(tmp_path: Path) -> None:
     assert server.stats.max_open == 7
 
 
+@pytest.mark.slow
 def test_more_than_a_hundred_are_in_flight_where_the_user_says_so(tmp_path: Path) -> None:
     with ServerThread(echo, ServerSettings(latency_s=3.0)) as server:  # 100 is the transport's own limit
         run(server.base_url, tmp_path / "j", talks(150), max_in_flight=150)

@@ -215,6 +215,7 @@ def test_what_a_model_thought_is_not_sent_back_to_it(kind: str, tmp_path: Path) 
         assert follow_up["role"] == "user"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(kinds_to_build()))
 def test_a_whole_build_in_all_situations(kind: str, tmp_path: Path) -> None:
     import ostensive

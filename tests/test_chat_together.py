@@ -105,12 +105,12 @@ def ask_together(processes: Processes, path: Path, seed: int, kills: int) -> Non
     assert rows(path, "SELECT reason FROM spoiled") == []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_each_request_is_sent_once(processes: Processes, path: Path, seed: int) -> None:
     ask_together(processes, path, seed, kills=0)
 
 
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("seed", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_request_is_sent_again_only_when_its_sender_was_killed(processes: Processes, path: Path, seed: int) -> None:
     ask_together(processes, path, seed, kills=4)
 

@@ -104,6 +104,7 @@ def test_preview_prints_every_text_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_estimate_counts_what_a_build_then_asks(images: Path, run: Path) -> None:
     values = json.loads(call("estimate", "localized", "--images", images, "--json").stdout)
     assert (values["images"], values["requests"], values["usd"]) == (4, 24, 0)
@@ -249,6 +250,7 @@ def test_ctrl_c_stops_cleanly_and_the_run_resumes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     with interruptible(tmp_path / "images", tmp_path / "run") as process:
         wait_for(tmp_path / "run" / "images", process)

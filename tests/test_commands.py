@@ -21,7 +21,7 @@ from ostensive.commands.show import (
 from ostensive.errors import EmptyCorpusError, Interrupted
 from ostensive.records import Spend
 from ostensive.run.folder import RunFolder
-from ostensive.run.progress import Lines, counts
+from ostensive.run.progress import Bars, Lines, counts
 from ostensive.run.status import StageStatus, seconds_left
 from ostensive.run.summary import StageSummary, requests_text
 
@@ -212,6 +212,17 @@ def test_counts_of_stages_add_up_over_partitions() -> None:
     two = StageSummary("s", 3, 1, {"x": 1, "y": 1}, {"z": 1}, Spend(1, 1, 1, None))
     assert one + two == StageSummary("s", 5, 2, {"x": 2, "y": 1}, {"z": 1}, Spend(2, 3, 4, None))
     assert (one + two).rows == one.rows + two.rows
+
+
+def test_bars_begin_anew_with_each_build(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars() as bars:
+        for _ in range(2):
+            bars.plan(["images"], 4)
+            bars.advance("images", 4)
+            bars.finish(StageSummary("images", 4, 4))
+    shown = capsys.readouterr().err
+    assert shown.count("images") == 1
+    assert "4/4 4 kept" in " ".join(shown.split())
 
 
 def test_lines_come_from_time_to_time(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

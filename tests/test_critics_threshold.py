@@ -60,6 +60,7 @@ def test_the_order_of_the_rows_does_not_matter(rows: list[LabelledScore], rng: r
     assert curve_of(rows, seed=3, resamples=10) == curve_of(other, seed=3, resamples=10)
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_promise() -> None:
     """At threshold 0 precision is the share of the accepted, one half: 95 % of the intervals should hold it."""
     held = 0

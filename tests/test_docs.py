@@ -55,6 +55,8 @@ from ostensive.images import annotation_columns, annotations, refusals
 from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.recipe import CorpusSettings, RunSettings, parse_assignments
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
+from students.matching.settings import IMAGE_TEXT, ImageTextSettings
+from students.training.settings import StudentSettings
 from verbalizers import stage as verbalizing
 from verbalizers.table import VerbalizeSettings
 
@@ -224,7 +226,8 @@ COMMAND_LINES = list(command_lines())
 @pytest.mark.parametrize(("place", "words"), COMMAND_LINES, ids=[f"{p} {' '.join(w)[:40]}" for p, w in COMMAND_LINES])
 def test_command_lines_parse(place: str, words: list[str]) -> None:
     command: Any = typer.main.get_command(app)  # Any: typer keeps the classes of its commands to itself
-    trains_a_critic = words[:2] == ["critic", "train"]
+    settings_of: dict[str, type[Settings]] = {"critic": TrainSettings, "student": StudentSettings}
+    trained = settings_of.get(words[0]) if words[1:2] == ["train"] else None
     recipe = next((word for word in words if word in MODULES), "localized")
     while hasattr(command, "commands") and words and not words[0].startswith(("-", "...")):
         assert words[0] in command.commands, f"{place}: no command {words[0]}"
@@ -237,8 +240,10 @@ def test_command_lines_parse(place: str, words: list[str]) -> None:
     assignments = [value for name, value in pairwise(given) if name == "--set"]
     refused = [text for text in assignments if text.startswith(SHOWN_TO_BE_REFUSED)]
     profile = next((value for name, value in pairwise(given) if name == "--profile" and value != "NAME"), None)
-    if trains_a_critic:
-        validate(TrainSettings, {"backbone": "vlm", "model": "m", **parse_assignments(assignments)}, place)
+    if trained is not None:
+        own = {"backbone": "vlm", "model": "m"} if trained is TrainSettings else {"base": "m"}
+        values = {**own, **parse_assignments(assignments)}
+        validate(ImageTextSettings if values.get("objective") == IMAGE_TEXT else trained, values, place)
     elif "A.B=C" not in assignments:
         accepted = [text for text in assignments if text not in refused]
         load(recipe, profile=profile, assignments=accepted, stand_ins=STAND_INS)

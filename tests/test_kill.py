@@ -131,6 +131,7 @@ def test_twenty_kills(tmp_path: Path) -> None:
     assert all(met[phase] for phase in (STARTING, ASKING, *STAGES, WRITING_CORPUS)), met
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_it_wrote_anything_is_begun_again(tmp_path: Path) -> None:
     """What a kill can leave before the first partition: the lock, half a file, the recipe, an empty journal."""
     images = write_scenes(tmp_path / "images", 1)

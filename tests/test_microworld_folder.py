@@ -58,6 +58,7 @@ def test_a_truth_that_is_none(tmp_path: Path, text: str | None, message: str) ->
         read_truth(tmp_path)
 
 
+@pytest.mark.slow
 def test_scenes_are_rendered_built_and_graded(tmp_path: Path) -> None:
     """As a user does it: the filters must not lower the share of what is true."""
     images, run = tmp_path / "images", tmp_path / "run"

@@ -442,6 +442,7 @@ def test_a_sentence_cut_short_is_never_called_false(seed: int, rng: random.Rando
     assert not finding.is_false or "only" in cut or finding.reason in (why.WRONG_COUNT, why.NOT_THE_ENUMERATION), cut
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200))
 def test_any_text_has_a_verdict(text: str) -> None:
     assert judge_text(text, BEACH, REGIONS).value in ("true", "false", "not checkable")

@@ -56,6 +56,7 @@ def test_doctor_finds_them() -> None:
 # A run
 
 
+@pytest.mark.slow
 def test_scenes_are_put_into_words_that_are_mostly_true(tmp_path: Path) -> None:
     write_scenes(tmp_path / "scenes", 10, first_seed=900)
     corpus = ostensive.build(

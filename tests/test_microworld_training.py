@@ -111,8 +111,8 @@ from microworld.training.words import (
     teacher_ids_of,
 )
 from ostensive.errors import SettingsError
+from ostensive.models.clip_model import ClipModel
 from ostensive.records import Box
-from verbalizers.clip.model import ClipModel
 from verbalizers.clip.settings import ClipConceptSettings
 
 pytestmark = pytest.mark.slow

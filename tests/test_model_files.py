@@ -397,8 +397,8 @@ def test_models_of_open_clip_are_loaded_at_the_commits_they_are_known_by(
         f"""
         import torch, urllib.request
         torch.set_num_threads(1)
-        from verbalizers.clip.files import weights_version
-        from verbalizers.clip.model import ClipModel
+        from ostensive.models.clip_files import weights_version
+        from ostensive.models.clip_model import ClipModel
         from verbalizers.clip.settings import ClipConceptSettings
         names = ["hf-hub:org/clip", "hf-hub:org/own", "hf-hub:org/other", "hf-hub:org/clip@next"]
         for name in names:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
-from ostensive.errors import SettingsError
+from ostensive.errors import Interrupted, SettingsError
 from ostensive.models.batching import BatchSize
 from ostensive.models.checkpoints import (
     Evaluation,
@@ -149,6 +149,27 @@ def test_a_training_that_was_killed_ends_with_the_very_weights_of_a_straight_one
     assert [one.metrics for one in found.evaluations] == [one.metrics for one in expected.evaluations]
     assert same(straight, again)
     assert not same(straight, model())
+
+
+def test_a_training_that_is_asked_to_stop_writes_a_checkpoint_and_goes_on_from_there(tmp_path: Path) -> None:
+    """Also where an evaluation is due, and not when there is nothing left to do."""
+    straight = model()
+    expected = train(training(tmp_path / "straight", straight, drops=True))
+    taken: list[int] = []
+    for asked_at in range(1, STEPS):
+        task = replace(
+            training(tmp_path / "stopped", model(), drops=True),
+            after_step=lambda steps, _progress: taken.append(steps),
+            should_stop=lambda: True,
+        )
+        with pytest.raises(Interrupted):
+            train(task)
+        assert taken == list(range(1, asked_at + 1))
+    last = model()
+    found = train(replace(training(tmp_path / "stopped", last, drops=True), should_stop=lambda: True))
+    assert found.losses == expected.losses
+    assert [one.metrics for one in found.evaluations] == [one.metrics for one in expected.evaluations]
+    assert same(straight, last)
 
 
 def test_a_finished_training_takes_no_further_step(tmp_path: Path) -> None:

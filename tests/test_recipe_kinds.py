@@ -144,6 +144,7 @@ def carried_out(known: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[t
     return folders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "profile"), CARRIED_OUT)
 def test_pickled_stages_make_the_same_bytes_in_another_process(
     name: str, profile: str, carried_out: dict[tuple[str, str], Path]

@@ -170,6 +170,7 @@ def test_items_that_come_later_and_go_again_leave_nothing_behind_that_is_read(ru
     assert run.again(NOTES).row_count == 0, "nor is it read by what starts in the middle"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_items_are_joined_goes_on(run: NotedRun, file: Path, tmp_path: Path) -> None:
     asked = {"images": str(run.images), "path": str(run.path), "annotations": str(file), "size": run.size}
     asked |= {"kill": [ANNOTATIONS, 2]}

@@ -40,6 +40,7 @@ def assert_nothing_is_lost(run: Path, count: int, triples: int = TRIPLES_AN_IMAG
     assert all(found <= triples // 2 for found in by_mode.values())
 
 
+@pytest.mark.slow
 def test_a_run_survives_every_fault_at_once(tmp_path: Path) -> None:
     images = write_scenes(tmp_path / "images", 10)
     shares = {kind: 0.11 for kind in FAULT_KINDS if kind != "rate_limited_date"}
@@ -97,6 +98,7 @@ def test_replies_that_are_all_cut_short_lose_only_what_was_cut(images: Path, tmp
     assert candidates.dropped["truncated reply"] >= IMAGES * REQUESTS_AN_IMAGE
 
 
+@pytest.mark.slow
 def test_a_run_in_which_every_request_fails_is_mended_by_retrying(images: Path, tmp_path: Path) -> None:
     # No follow-up, which would fail at first too, and no end of the run before all have been asked once.
     run, one_turn = tmp_path / "run", ["--set", "localized.turns=1", "--set", "teacher.stop_after_refusals=null"]

@@ -245,6 +245,7 @@ def test_a_disk_that_becomes_read_only(images: Path, undisturbed: Undisturbed, t
         assert_mended(call(*command), run, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_journal_on_a_read_only_disk(images: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 4_000) as disk:
         journal, run = disk.path / "shared.sqlite", tmp_path / "run"

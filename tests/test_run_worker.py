@@ -97,6 +97,7 @@ def with_distinct(tasks: Sequence[PartitionTask], services: ServiceSettings) -> 
     return done
 
 
+@pytest.mark.slow
 def test_several_processes_in_one_run_folder_make_the_files_of_the_local_engine(
     built: Built, run: RunFolder, pool: Executor
 ) -> None:

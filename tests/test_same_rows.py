@@ -111,7 +111,8 @@ def numbers(outcome: Outcome) -> list[float]:
     return [*(corner for box in boxes for corner in box), *(region.label_probability or 0.0 for region in regions)]
 
 
-@pytest.mark.parametrize("temperature", [pytest.param(0.0, marks=pytest.mark.slow), 1.1])
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", [0.0, 1.1])
 def test_neither_batches_nor_partitions_change_a_row(
     images: Path, models: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temperature: float
 ) -> None:

@@ -57,7 +57,7 @@ def sources_in_shards(corpus: Path) -> Iterator[str]:
                     yield json.load(io.TextIOWrapper(text, "utf-8"))["source"]
 
 
-@pytest.mark.parametrize("kind", ["folder", "tar"])
+@pytest.mark.parametrize("kind", ["folder", pytest.param("tar", marks=pytest.mark.slow)])
 def test_sources_in_every_part_of_a_corpus_are_the_names_of_the_files(tmp_path: Path, kind: str) -> None:
     given = images = write_images(tmp_path / "in")
     prefix = ""

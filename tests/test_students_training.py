@@ -1,7 +1,7 @@
 """Students are trained by TRL on tiny models that see: losses by hand, what changes and what does not, going on."""
 
-import hashlib
 import json
+import platform
 import shutil
 import threading
 from collections.abc import Mapping
@@ -10,88 +10,34 @@ from typing import Any  # Any: parts of transformers, TRL and datasets
 
 import PIL.Image
 import pytest
-from drawing import write_scenes
 from hardship import call
+from student_trainings import (
+    BASE,
+    NOUNS,
+    base_model,
+    build_run,
+    digests,
+    logged,
+    pairs,
+    settings_of,
+    student_of,
+    supervised,
+    trained,
+)
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
-import ostensive
-from builders.table import recipe_kind
 from cards.reading import open_corpus
-from microworld.training.words import WORDS
-from ostensive.errors import Interrupted, SettingsError
+from ostensive.errors import Interrupted, OstensiveError, SettingsError
 from ostensive.models.files import model_folder
 from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.models.loading import LoadedModel, load_model
-from ostensive.recipe_kind import Preference
-from ostensive.records import Turn
-from students.rows import preference_row, prompt_completion_rows
+from ostensive.models.loading import load_model
 from students.training.image_check import BlindModelError, check_sees, other_pictures
 from students.training.parts import language_linears
+from students.training.record import read_student
 from students.training.settings import StudentSettings
-from students.training.student import TrainedStudent, read_student, train_student
 from students.training.trainers import make_trainer
 
-BASE = "microworld:vlm-base"
-NOUNS = [word for word in WORDS if word.isalpha()][:12]
-COLOURS = ("red", "green", "blue", "white")
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def settings_of(**values: Any) -> StudentSettings:
-    small = {"base": BASE, "device": "cpu", "lora": {"rank": 4, "alpha": 8, "dropout": 0.0}, "learning_rate": 1e-3}
-    return StudentSettings.model_validate({**small, "batch_size": 4, "max_steps": 1, **values})
-
-
-def base_model() -> LoadedModel:
-    return load_model(GeneratorSettings(model=BASE, device="cpu", dtype="float32"))
-
-
-def stored(rows: list[dict[str, Any]], folder: Path) -> Any:
-    """The rows as a reader of the Parquet file has them, each with a picture of its own."""
-    import datasets
-
-    folder.mkdir(exist_ok=True)
-    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in rows[0]}
-    columns["images"] = [[PIL.Image.new("RGB", (40, 30), COLOURS[place % 4])] for place in range(len(rows))]
-    columns["image_id"] = [COLOURS[place % 4] for place in range(len(rows))]
-    written = datasets.Dataset.from_dict(columns).cast_column("images", datasets.List(datasets.Image()))
-    written.to_parquet(folder / "rows.parquet")
-    return datasets.Dataset.from_parquet(str(folder / "rows.parquet"), cache_dir=str(folder / "cache"))
-
-
-def supervised(folder: Path) -> Any:
-    """Four rows; what is asked and answered differs in length."""
-    rows = [
-        row
-        for place in range(4)
-        for row in prompt_completion_rows(
-            (Turn("user", " ".join(NOUNS[: place + 1])), Turn("assistant", " ".join(NOUNS[place : 2 * place + 1])))
-        )
-    ]
-    return stored(rows, folder)
-
-
-def pairs(folder: Path) -> Any:
-    return stored(
-        [
-            preference_row(Preference(NOUNS[place], " ".join(NOUNS[1 : 4 + place]), " ".join(NOUNS[6:9])))
-            for place in range(4)
-        ],
-        folder,
-    )
-
-
-def digests(model: Any) -> dict[str, str]:
-    return {
-        name: hashlib.sha256(value.detach().numpy().tobytes()).hexdigest() for name, value in model.state_dict().items()
-    }
-
-
-def trained(rows: Any, settings: StudentSettings, folder: Path) -> Any:
-    loaded = base_model()
-    trainer = make_trainer(loaded.model, loaded.processor, rows, settings, folder)
-    trainer.train()
-    return trainer
 
 
 def log_probability(model: Any, processor: Any, row: Mapping[str, Any], side: str) -> Any:
@@ -138,6 +84,26 @@ def test_the_loss_of_pairs_is_that_of_the_paper(tmp_path: Path) -> None:
     by_hand = -torch.nn.functional.logsigmoid(0.5 * (ratios["chosen"] - ratios["rejected"])) - 0.25 * sides["chosen"]
     assert found == pytest.approx(float(by_hand.mean()), abs=1e-4, rel=1e-5)
     assert float(ratios["chosen"].mean()) > float(ratios["rejected"].mean())
+
+
+def test_the_term_of_the_chosen_text_may_be_that_of_trl(tmp_path: Path) -> None:
+    """A mean over the tokens of all chosen texts of a batch, where the paper sums over those of each."""
+    import torch
+
+    rows = pairs(tmp_path / "rows")
+    losses = {}
+    for alpha, kind in ((0.0, "mean"), (0.25, "mean"), (0.25, "sum")):
+        loaded = base_model()
+        settings = settings_of(objective="dpo", alpha=alpha, chosen_loss=kind)
+        trainer = make_trainer(loaded.model, loaded.processor, rows, settings, tmp_path / f"{alpha}{kind}")
+        batch = trainer.data_collator([dict(row) for row in rows])
+        with torch.no_grad():
+            losses[alpha, kind] = float(trainer.compute_loss(trainer.model.eval(), batch))
+    chosen = float(batch["completion_mask"][:4, 1:].sum())
+    with torch.no_grad():
+        told = sum(log_probability(loaded.model, loaded.processor, row, "chosen") for row in rows)
+    assert losses[0.25, "mean"] - losses[0.0, "mean"] == pytest.approx(-0.25 * float(told) / chosen, rel=1e-4)
+    assert losses[0.25, "sum"] - losses[0.0, "mean"] == pytest.approx(-0.25 * float(told) / 4, rel=1e-4)
 
 
 def test_a_step_pushes_the_rejected_text_down(tmp_path: Path) -> None:
@@ -189,12 +155,12 @@ def test_no_weight_changes_but_those_of_the_language_model(tmp_path: Path, is_ad
 def test_a_batch_is_as_good_as_its_rows_one_by_one(tmp_path: Path) -> None:
     import torch
 
-    rows = supervised(tmp_path / "rows")
+    rows = supervised(tmp_path / "rows", 8)
     whole, parts = (
-        trained(rows, settings_of(batch_size=size, accumulate=4 // size, warmup=0.0), tmp_path / str(size))
+        trained(rows, settings_of(batch_size=size, accumulate=8 // size, warmup=0.0), tmp_path / str(size))
         .model.merge_and_unload()
         .state_dict()
-        for size in (4, 1)
+        for size in (8, 1)
     )
     start = base_model().model.state_dict()
     assert any(not torch.equal(whole[name], start[name]) for name in start)
@@ -231,17 +197,7 @@ def test_other_pictures() -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    write_scenes(folder / "images", 3)
-    options = ostensive.BuildOptions(
-        settings=["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "localized.turns=1"]
-    )
-    ostensive.build("localized", images=folder / "images", out=folder / "run", options=options)
-    return folder / "run"
-
-
-def student_of(run: Path, out: Path, settings: StudentSettings, **more: Any) -> TrainedStudent:
-    return train_student(open_corpus(run), recipe_kind("localized"), settings, out, **more)
+    return build_run(tmp_path_factory.mktemp("corpus"), "localized", "localized.turns=1")
 
 
 def test_a_student_that_was_stopped_goes_on_as_if_it_had_not_been(run: Path, tmp_path: Path) -> None:
@@ -257,11 +213,26 @@ def test_a_student_that_was_stopped_goes_on_as_if_it_had_not_been(run: Path, tmp
     assert not (tmp_path / "stopped" / "student.json").exists()
     with pytest.raises(SettingsError, match="name another folder"):
         student_of(run, tmp_path / "stopped", settings_of(max_steps=7, batch_size=2))
+    mark = tmp_path / "stopped" / "made_from.json"
+    values = json.loads(mark.read_text())
+    mark.write_text(json.dumps({**values, "processes": 2}))
+    with pytest.raises(SettingsError, match=r"was begun by 2 processes, and there are 1 now, .*; start as many again"):
+        student_of(run, tmp_path / "stopped", settings)
+    mark.write_text(json.dumps(values))
+    (log,) = (tmp_path / "stopped" / "log").iterdir()
+    assert [step for step, _ in logged(log)["train/loss"]] == [1, 2], "the step that it was asked in is ended"
     resumed = student_of(run, tmp_path / "stopped", settings, tell=told.append)
     straight = student_of(run, tmp_path / "straight", settings)
     assert resumed == straight
     weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("stopped", "straight")]
     assert weights[0] == weights[1]
+    logs = [logged(tmp_path / name / "log" / log.name) for name in ("stopped", "straight")]
+    assert [step for step, _ in logs[0]["train/loss"]] == [1, 2, 3, 4, 5, 6], "no step stands there twice"
+    for name in ("train/loss", "train/learning_rate", "train/num_tokens"):
+        assert logs[0][name] == logs[1][name]
+    assert min(value for _, value in logs[0]["train/tokens_per_second"]) > 0
+    assert platform.node() not in log.name
+    assert platform.node().encode() not in (tmp_path / "straight" / "log" / log.name).read_bytes()
     assert told[0].startswith("step 1 of 6: loss ")
     assert told[-1].startswith("step 6 of 6: loss ")
     assert sum(line.startswith("step 1 of 6") for line in told) == 1, "it goes on, and does not begin again"
@@ -283,7 +254,7 @@ def test_the_command_gives_a_folder_that_names_no_place_and_loads(run: Path, tmp
     values = json.loads(done.stdout)
     assert (values["steps"], values["base"], values["recipe"]) == (3, BASE, "localized")
     assert values["rows"] == 2 * open_corpus(run).row_count, "answer and rationale"
-    files = [path for path in (tmp_path / "student").rglob("*") if path.is_file()]
+    files = [path for path in (tmp_path / "student").rglob("*") if path.is_file() and path.parent.name != "log"]
     assert {path.suffix for path in files} <= {".json", ".jinja", ".safetensors"}, "nothing is pickled"
     for path in files:
         if path.suffix != ".safetensors":
@@ -321,11 +292,81 @@ def test_what_cannot_be_trained_is_one_line(run: Path, tmp_path: Path) -> None:
     assert "holds files of something else" in refused(settings_of(), tmp_path / "mine")
     found = refused(settings_of(lora={"rank": 4, "alpha": 8, "also_train": ["projektor"]}), tmp_path / "parts")
     assert found.startswith("lora.also_train: the model has no module projektor; ")
+    assert not (tmp_path / "parts").exists(), "whoever mends the setting finds the folder free"
     source = model_folder(BASE)
     assert source is not None
     shutil.copytree(source, tmp_path / "mute")
     (tmp_path / "mute" / "chat_template.jinja").unlink()
     assert "chat template" in refused(settings_of(base=str(tmp_path / "mute")), tmp_path / "of-mute")
+
+
+def test_what_is_no_model_is_said_to_be_what_it_is(run: Path, tmp_path: Path) -> None:
+    def refused(base: Path) -> str:
+        with pytest.raises(SettingsError) as caught:
+            student_of(run, tmp_path / "out", settings_of(base=str(base)))
+        return str(caught.value)
+
+    student = tmp_path / "student"
+    (student / "adapter").mkdir(parents=True)
+    (student / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "microworld:vlm"}')
+    (student / "student.json").touch()
+    held = f"base: {student / 'adapter'} holds an adapter for microworld:vlm and no model; "
+    assert refused(student / "adapter") == (
+        f"{held}merge it into that model (merge_and_unload of peft), save the whole, and name its folder"
+    )
+    (student / "model").mkdir()
+    (student / "model" / "config.json").touch()
+    assert refused(student / "adapter") == f"{held}name {student / 'model'}, in which it is merged"
+    assert refused(student) == f"base: {student} is the folder of a student; its model is in model/ there"
+    (student / "adapter" / "adapter_config.json").write_text("[")
+    assert " an adapter for a model that it does not name and no model; " in refused(student / "adapter")
+
+
+def test_too_little_memory_is_one_line(run: Path, tmp_path: Path) -> None:
+    """An adapter of some petabytes is more than any machine has."""
+    with pytest.raises(OstensiveError) as caught:
+        student_of(run, tmp_path / "out", settings_of(lora={"rank": 10**12, "alpha": 8}))
+    assert str(caught.value) == (
+        "out of memory with 4 rows at a time: set a smaller batch_size and a larger accumulate, or"
+        " gradient_checkpointing=true"
+    )
+    assert not (tmp_path / "out").exists(), "a smaller batch may be tried in it"
+
+
+@pytest.fixture(scope="module")
+def first_stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A student of pairs, of which the projector is trained too."""
+    folder = tmp_path_factory.mktemp("stage1")
+    build_run(folder, "preferences")
+    settings = settings_of(objective="dpo", train=("projector",), max_steps=2, warmup=0.0)
+    student_of(folder / "preferences", folder / "student", settings, "preferences")
+    return folder / "student"
+
+
+@pytest.mark.slow
+def test_the_second_stage_begins_with_all_that_the_first_learned(first_stage: Path, run: Path, tmp_path: Path) -> None:
+    """A step at no rate to speak of leaves the weights of stage 1, those of the projector among them."""
+    settings = settings_of(base=str(first_stage / "model"), train=("projector",), learning_rate=1e-12)
+    student_of(run, tmp_path / "student", settings)
+    start, first, second = (
+        load_model(GeneratorSettings(model=str(model), device="cpu", dtype="float32")).model.state_dict()
+        for model in (model_folder(BASE), first_stage / "model", tmp_path / "student" / "model")
+    )
+    assert start.keys() == first.keys() == second.keys()
+    moved = {name for name in start if float((start[name].float() - first[name]).abs().max()) > 1e-5}
+    assert {name for name in start if "multi_modal_projector" in name and name.endswith("weight")} <= moved
+    assert {f"{name}.weight" for name in language_linears(base_model().model)} <= moved
+    assert not [name for name in moved if "vision" in name]
+    for name, value in first.items():
+        assert float((value - second[name]).abs().max()) < 1e-6, name
+
+
+@pytest.mark.slow
+def test_rewards_of_pairs_are_logged(first_stage: Path) -> None:
+    (log,) = (first_stage / "log").iterdir()
+    found = logged(log)
+    assert {"train/loss", "train/tokens_per_second", "rewards/margins", "rewards/accuracies"} <= found.keys()
+    assert [step for step, _ in found["rewards/margins"]] == [1, 2]
 
 
 def test_the_rate_follows_the_objective() -> None:

@@ -16,11 +16,11 @@ from PIL import Image
 from tiny_clip import MODEL, write_checkpoint, write_config, write_folder
 
 from ostensive.errors import SettingsError
+from ostensive.models.clip_model import ClipModel, central_part
 from ostensive.records import ImageRecord, Location
 from ostensive.stage import Kept
 from verbalizers.base import DecodedImage, ImageFailure
 from verbalizers.clip.concepts import ClipConcepts, concept_sentence
-from verbalizers.clip.model import ClipModel, central_part
 from verbalizers.clip.settings import ClipConceptSettings
 from verbalizers.label_lists import load_labels
 from verbalizers.stage import VerbalizeStage
@@ -301,6 +301,7 @@ def test_weights_run_with_the_activation_they_were_trained_with(
         assert torch.allclose(found, expected, atol=1e-5) is quick
 
 
+@pytest.mark.slow
 def test_twenty_thousand_labels(base: dict[str, Any], tmp_path: Path) -> None:
     labels = tmp_path / "many.txt"
     labels.write_text("\n".join(f"thing {number} of many" for number in range(20_000)))

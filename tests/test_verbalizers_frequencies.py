@@ -128,6 +128,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_the_command_counts_the_labels_of_a_run(run: Path, tmp_path: Path) -> None:
     folder = RunFolder(run)
     rows = [row for path in folder.partition_paths("verbalized") for row in read_kept(path, Verbalization)]

@@ -272,6 +272,7 @@ def test_the_identity_holds_what_rows_depend_on(tmp_path: Path) -> None:
     assert stage(settings(folder)).identity != before
 
 
+@pytest.mark.slow
 def test_the_region_decides_the_caption(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whether it is drawn, cut out or told as text: two boxes of one image give two captions."""
     picture = Image.new("RGB", (60, 60), "white")
@@ -288,6 +289,7 @@ def test_the_region_decides_the_caption(tmp_path_factory: pytest.TempPathFactory
         assert captions[0] == captions[2] != captions[1], (name, shown)
 
 
+@pytest.mark.slow
 def test_captions_in_any_number_of_shares_are_the_same(tmp_path_factory: pytest.TempPathFactory) -> None:
     """More regions than are drawn at a time, one image that cannot be drawn on, one without regions."""
     rng = np.random.default_rng(2)

@@ -301,6 +301,7 @@ def fruitless(images: Path, out: Path, options: ostensive.BuildOptions) -> osten
     return ostensive.open_corpus(out)
 
 
+@pytest.mark.slow
 def test_one_flag_sends_everything_to_a_server(tmp_path: Path) -> None:
     """The profile `served`, whole: what is estimated is what is asked, nothing twice, and the numbers add up."""
     images = write_scenes(tmp_path / "images", 5)

@@ -5,9 +5,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from builders.self_talk.likelihoods import Passage, tokens_of
 from builders.self_talk.prompts import asking, passages, shipped_wordings, telling
 from builders.self_talk.records import Question
+from ostensive.models.likelihoods import Passage, tokens_of
 
 KINDS = {"fruit": "tree", "tool": "shed"}  # what something is, and where such things are
 KNOWN = {

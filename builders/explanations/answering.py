@@ -23,15 +23,15 @@ from builders.asking import (
     sampling_of,
     whole_reply,
 )
-from builders.explanations import measures
 from builders.explanations.choosing import AnswerChooser, Choice
 from builders.explanations.comparing import NOT_FINITE
 from builders.explanations.describing import PROMPT_VALUES
-from builders.explanations.labels import aliases_of, names_label
 from builders.explanations.queries import Query, draw_queries, shipped_pools
 from builders.explanations.records import Explanation, QueryKind, Selected, Way
 from builders.explanations.settings import ExplanationsSettings, prompt_sets
 from builders.rounds import FIRST_ROUND, Inherited, RoundSettings
+from critics import explanation_measures as measures
+from critics.label_names import aliases_of, names_label
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.pictures import Picture
 from ostensive.chat.records import Conversation, Exchange, Message, Reply, Sampling

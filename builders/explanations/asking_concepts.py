@@ -13,9 +13,9 @@ from typing import Any, Final  # Any: JSON values
 from builders.asking import FILTERED, TRUNCATED, request_seed, sampling_of, whole_reply
 from builders.explanations.concepts import load_entries
 from builders.explanations.describing import PROMPT_VALUES
-from builders.explanations.labels import plain_label
 from builders.explanations.scripted import make_script
 from builders.explanations.settings import prompt_sets
+from critics.label_names import plain_label
 from critics.lexicon import words_of
 from ostensive.chat.records import Conversation, Message, Reply
 from ostensive.files import write_text

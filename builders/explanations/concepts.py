@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from builders.explanations.labels import plain_label
+from critics.label_names import plain_label
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.user_paths import shown_path

@@ -23,9 +23,9 @@ from builders.asking import (
     whole_reply,
 )
 from builders.explanations.concepts import NO_LIST, load_concepts
-from builders.explanations.labels import plain_label
 from builders.explanations.records import Described
 from builders.explanations.settings import ExplanationsSettings, prompt_sets
+from critics.label_names import plain_label
 from ostensive.chat.access import TeacherSettings
 from ostensive.chat.records import Conversation, Exchange, Message, Reply
 from ostensive.chat.scripted import Script

@@ -17,7 +17,7 @@ from builders.explanations.settings import ExplanationsSettings
 from builders.explanations.taking_over import TakeOverStage
 from builders.explanations.unanswerable import ITEMS
 from builders.filtering import filtering_stages
-from builders.rounds import RoundsRecipe
+from builders.rounds import MaxRounds, RoundSettings, RoundsRecipe
 from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
 from critics.rules import RulesSettings, TextLimits
 from critics.table import CriticSettings
@@ -36,10 +36,18 @@ _RULES: Final = RulesSettings(
 _DEDUPE: Final = DedupeSettings(max_distance=0.02)
 
 
+class ExplanationsRounds(RoundSettings):
+    """Which round a run is, of four."""
+
+    max_rounds: MaxRounds = 4
+    """After so many rounds `ostensive loop` ends. SelfSynthX: 4."""
+
+
 class ExplanationsRecipe(RoundsRecipe):
     """Questions about labelled images, with answers that name the label and what shows it (SelfSynthX)."""
 
     recipe: Literal["explanations"]
+    rounds: ExplanationsRounds = ExplanationsRounds()
     explanations: ExplanationsSettings = ExplanationsSettings()
     dedupe: DedupeSettings = _DEDUPE
     critics: tuple[CriticSettings, ...] = Field(default=(_RULES,), min_length=1)

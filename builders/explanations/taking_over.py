@@ -9,9 +9,9 @@ from typing import Any, Final, Self  # Any: JSON values
 
 from builders.explanations.comparing import SELECTED
 from builders.explanations.describing import NO_LABEL, SEVERAL_LABELS, labels_of
-from builders.explanations.labels import plain_label
 from builders.explanations.records import Selected
 from builders.rounds import ParentRecords, RoundSettings
+from critics.label_names import plain_label
 from ostensive.records import ImageRecord
 from ostensive.run.services import Services
 from ostensive.stage import Dropped, Evidence, Kept, Outcome, Stage

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Final
 
-from builders.explanations.measures import distinct_trigrams
 from builders.explanations.records import Explanation
 from critics.evidence import named
+from critics.explanation_measures import distinct_trigrams
 from ostensive.recipe_kind import Misplaced, UnanswerableItems
 
 QUERY_KIND: Final = "presence"

@@ -11,7 +11,7 @@ from builders.preferences.scripted import make_script
 from builders.preferences.settings import PreferencesSettings
 from builders.preferences.stage import PairsStage
 from builders.preferences.unanswerable import ITEMS
-from builders.rounds import RoundsRecipe
+from builders.rounds import MaxRounds, RoundSettings, RoundsRecipe
 from builders.unanswerable import FIELD_NOTE as UNANSWERABLE_NOTE
 from critics.rules import RulesSettings, TextLimits
 from critics.table import CriticSettings
@@ -33,10 +33,18 @@ RULES: Final = RulesSettings(
 """The rules that suit descriptions."""
 
 
+class PreferencesRounds(RoundSettings):
+    """Which round a run is; of pairs there is one, and `instructions` are what comes after it."""
+
+    max_rounds: MaxRounds = 1
+    """After so many rounds `ostensive loop` ends. STIC, section 4: one stage of preferences."""
+
+
 class PreferencesRecipe(RoundsRecipe):
     """Pairs of descriptions, one to be preferred and one spoilt on purpose (STIC)."""
 
     recipe: Literal["preferences"]
+    rounds: PreferencesRounds = PreferencesRounds()
     preferences: PreferencesSettings = PreferencesSettings()
     critics: tuple[CriticSettings, ...] = Field(default=(RULES,), min_length=1)
 

@@ -1,10 +1,10 @@
 """What is asked: from what came in beside an image to questions with their answers, each once. Pure functions."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ostensive.fingerprint import fingerprint
+from ostensive.rationale_replay import answer_of, single_line
 from ostensive.records import Annotation
 
 NO_QUESTION = "no question"
@@ -55,28 +55,17 @@ def key_of(item: Item) -> str:
     return fingerprint([item.question, item.answer])[:16]
 
 
-def answer_of(answers: Sequence[str]) -> str:
-    """The answer that is given most often, the first of several; empty where there is none."""
-    # `most_common` keeps the order in which equals were first met.
-    return one_line(Counter(answers).most_common(1)[0][0]) if answers else ""
-
-
-def one_line(text: str) -> str:
-    """`text` with single blanks for white space: a line of a prompt is then a line whatever a question holds."""
-    return " ".join(text.split())
-
-
 def _items(annotation: Annotation, label_questions: Sequence[str]) -> list[Item | LostItem]:
     named = f"item {annotation.annotation_id}"
     if annotation.question is None and not annotation.answers and annotation.label is not None and label_questions:
-        answer = one_line(annotation.label)
-        return [_item(annotation, one_line(question), answer) for question in label_questions]
+        answer = single_line(annotation.label)
+        return [_item(annotation, single_line(question), answer) for question in label_questions]
     if annotation.question is None:
         return [LostItem(NO_QUESTION, named)]
     answer = answer_of(annotation.answers)
-    return [_item(annotation, one_line(annotation.question), answer) if answer else LostItem(NO_ANSWER, named)]
+    return [_item(annotation, single_line(annotation.question), answer) if answer else LostItem(NO_ANSWER, named)]
 
 
 def _item(annotation: Annotation, question: str, answer: str) -> Item:
-    choices = tuple(map(one_line, annotation.choices))
+    choices = tuple(map(single_line, annotation.choices))
     return Item(annotation.annotation_id, annotation.image_id, question, answer, choices)

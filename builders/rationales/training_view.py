@@ -7,11 +7,11 @@ here both are pure functions with tests. How a run goes on from an earlier one i
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from random import Random
 
 from builders.dedupe import comparable
 from builders.rationales.items import Item
 from builders.rationales.records import Rationale
+from ostensive.rationale_replay import explanation_weight, replayed_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +38,22 @@ def training_view(
 ) -> TrainingView:
     """The rows with a fitting rationale, and `replay` times as many without, drawn from items that have none.
 
-    ILLUME, equation 1 and section 4.1: about ten, and the weight b = n(without) / n(with). The draw depends on seed and
-    items alone, not on their order. Where there is nothing to replay, b would be 0 and no rationale would be learned;
-    it is 1 then.
+    Draw and weight are those of `ostensive.rationale_replay`. Raises `ValueError` for a negative `replay`.
     """
-    if replay < 0:
-        raise ValueError(f"replay: a number from 0 on is expected, not {replay!r}")
     explained = accumulated((), fitting)
-    has_one = {(row.image_id, row.question, row.answer) for row in explained}
-    plain = {(item.image_id, item.question, item.answer): item for item in items}
-    free = [plain[key] for key in sorted(plain.keys() - has_one)]
-    count = min(len(free), round(replay * len(explained)))
-    drawn = Random(seed).sample(free, count)  # noqa: S311 - a draw, no secret
+    with_rationale = {(row.image_id, row.question, row.answer) for row in explained}
+    drawn = replayed_items(
+        {(item.image_id, item.question, item.answer): item for item in items},
+        with_rationale,
+        explained=len(explained),
+        replay=replay,
+        seed=seed,
+    )
     rows = [
         *(TrainingRow(row.image_id, row.annotation_id, row.question, row.answer, row.rationale) for row in explained),
         *(TrainingRow(item.image_id, item.annotation_id, item.question, item.answer, None) for item in drawn),
     ]
-    return TrainingView(tuple(rows), count / len(explained) if count else 1.0)
+    return TrainingView(tuple(rows), explanation_weight(len(drawn), len(explained)))
 
 
 def accumulated(before: Sequence[Rationale], now: Sequence[Rationale]) -> tuple[Rationale, ...]:

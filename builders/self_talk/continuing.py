@@ -4,9 +4,9 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from builders.self_talk.likelihoods import TooLongError, token_ids
 from ostensive.chat.records import Sampling
 from ostensive.models.batching import BatchSize, Steps, each_in_batches
+from ostensive.models.likelihoods import TooLongError, token_ids
 from ostensive.models.sampling import RowSampler
 from ostensive.models.text_model import TextModel
 

@@ -8,12 +8,12 @@ from typing import Final
 
 from builders.self_talk.choosing import choose
 from builders.self_talk.figures import Answered, Counted, FileFigures, measured
-from builders.self_talk.likelihoods import mean_log_likelihoods
 from builders.self_talk.prompts import passages
 from builders.self_talk.records import BROKEN_GROUP, Question, QuestionFile
 from builders.self_talk.settings import SelfTalkSettings
 from builders.self_talk.talking import failure, talk
 from ostensive.models.batching import BatchSize
+from ostensive.models.likelihoods import mean_log_likelihoods
 from ostensive.models.text_model import TextModel, load_text_model
 
 NOT_FINITE: Final = "a likelihood is not finite"

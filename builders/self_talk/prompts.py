@@ -8,9 +8,9 @@ from importlib.resources import files
 
 import yaml
 
-from builders.self_talk.likelihoods import Passage
 from builders.self_talk.records import Question
 from ostensive.fingerprint import fingerprint
+from ostensive.models.likelihoods import Passage
 from ostensive.prompts import Prompts, load_prompts
 
 TASKS = ("csqa", "copa", "piqa", "social_iqa", "winogrande", "mc_taco")

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from builders.asking import request_seed
 from builders.self_talk.continuing import Beginning, Continued, continued
-from builders.self_talk.likelihoods import TooLongError
 from builders.self_talk.prompts import Wording, asking, shipped_wordings, telling
 from builders.self_talk.replies import ReplyError, clarification_of, topic_of
 from builders.self_talk.settings import SelfTalkSettings
 from ostensive.chat.records import Sampling
 from ostensive.models.batching import BatchSize
 from ostensive.models.devices import is_out_of_memory
+from ostensive.models.likelihoods import TooLongError
 from ostensive.models.text_model import TextModel
 
 REPEATS = "repeats another"

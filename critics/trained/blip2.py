@@ -91,9 +91,21 @@ class Blip2Backbone:
 
 
 def load_blip2(model: str, revision: str | None, *, dtype: str, device: str) -> Blip2Backbone:
-    """The model of that name, held in `dtype` on `device`.
+    """The model of that name as a backbone, held in `dtype` on `device`; raises as `load_retrieval_model` does."""
+    expected = (
+        "the backbone blip2 takes BLIP-2 for image-text retrieval (Salesforce/blip2-itm-vit-g or one trained from it);"
+        " for others set backbone=vlm"
+    )
+    made, processor = load_retrieval_model(model, revision, dtype=dtype, device=device, expected=expected)
+    return Blip2Backbone(made, processor, device)
 
-    Raises `SettingsError` in one line if it cannot be had or is not one for matching.
+
+def load_retrieval_model(
+    model: str, revision: str | None, *, dtype: str, device: str, expected: str
+) -> tuple[Any, Any]:
+    """The `Blip2ForImageTextRetrieval` of that name in evaluation mode, held in `dtype` on `device`, and its processor.
+
+    Raises `SettingsError` in one line if it cannot be had or, in the words of `expected`, is of another kind.
     """
     import torch
     import transformers
@@ -105,10 +117,7 @@ def load_blip2(model: str, revision: str | None, *, dtype: str, device: str) -> 
     try:
         config = library.AutoConfig.from_pretrained(name, **where)
         if config.model_type != _MODEL_TYPE:
-            raise SettingsError(
-                f"{name}: is a model of type {config.model_type!r}; the backbone blip2 takes BLIP-2 for image-text"
-                " retrieval (Salesforce/blip2-itm-vit-g or one trained from it); for others set backbone=vlm"
-            )
+            raise SettingsError(f"{name}: is a model of type {config.model_type!r}; {expected}")
         processor = library.AutoProcessor.from_pretrained(name, **where)
         with without_bars():
             made, loading = library.Blip2ForImageTextRetrieval.from_pretrained(
@@ -124,5 +133,4 @@ def load_blip2(model: str, revision: str | None, *, dtype: str, device: str) -> 
         raise SettingsError(f"{name}: cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
     check_weights(name, loading)
     processor.tokenizer.padding_side = "right"  # positions are counted from the first token
-    made.to(device).eval()
-    return Blip2Backbone(made, processor, device)
+    return made.to(device).eval(), processor

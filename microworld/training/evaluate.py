@@ -26,10 +26,10 @@ from microworld.training.visual_prompts import NUMBERS
 from microworld.training.words import DESCRIBE, IN_BOX, IS_TRUE, NUMBERED
 from ostensive.chat.records import Completion, Conversation, Message, Sampling
 from ostensive.images.drawing import DrawingStyle, draw_regions
+from ostensive.models.clip_model import ClipModel
 from ostensive.models.generator import Generator
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.records import Region
-from verbalizers.clip.model import ClipModel
 from verbalizers.clip.settings import ClipConceptSettings
 
 if TYPE_CHECKING:

@@ -6,21 +6,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ostensive.commands.resolving import resolve, with_paths
 from ostensive.errors import SettingsError
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.user_paths import shown_path, user_path
 
 if TYPE_CHECKING:
-    from builders.rounds import Growth
     from cards.reading import Corpus
     from ostensive.models.doctor import Diagnosis
     from ostensive.recipe import Recipe
-    from ostensive.recipe_kind import ListedConcepts, RecipeKind, View
+    from ostensive.recipe_kind import ListedConcepts, View
     from ostensive.run.estimate import Estimate
+    from ostensive.run.growth import Growth
     from ostensive.run.rehearsal import Rehearsal
     from ostensive.run.reporting import Reporter
+    from students.data.mapped import CorpusRows
+    from students.data.settings import AugmentationSettings
+    from students.data.stream import CorpusStream, StreamSettings
     from students.exporting import Exported, ShownRegions
-    from students.training.student import TrainedStudent
+    from students.training.record import TrainedStudent
 
 
 def build(
@@ -40,10 +44,10 @@ def build(
     from ostensive.run.build import Build
     from ostensive.run.reporting import SILENCE
 
-    options, images, out = _with_paths(options), user_path(images, "images"), user_path(out, "out")
+    options, images, out = with_paths(options), user_path(images, "images"), user_path(out, "out")
     if options.parent == out:
         raise SettingsError(f"--parent {shown_path(out)}: is --out itself; every round has a folder of its own")
-    resolved, kind = _resolved(recipe, options)
+    resolved, kind = resolve(recipe, options)
     return Build(resolved, kind, publish, options, reporter or SILENCE, stop).from_images(images, out)
 
 
@@ -112,13 +116,13 @@ def demo(
 
     folder, kind = user_path(out, "out"), recipe_kind(recipe)
     prepared = demo_of(kind, folder)
-    chosen = _with_paths(options)
+    chosen = with_paths(options)
     chosen = replace(
         chosen,
         stand_ins=(*prepared.settings, *options.stand_ins),
         annotations=chosen.annotations or prepared.annotations,
     )
-    _resolved(recipe, chosen)  # says what is set wrong before anything is copied
+    resolve(recipe, chosen)  # says what is set wrong before anything is copied
     copy_photographs(prepared.photographs)
     copy_files(kind, folder)
     return build(recipe, images=prepared.photographs, out=folder / "run", options=chosen, reporter=reporter, stop=stop)
@@ -132,8 +136,8 @@ def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_
     from ostensive.run.preview import preview as rehearse_first
     from ostensive.run.sources import find_sources
 
-    options, images = _with_paths(options), user_path(images, "images")
-    resolved, kind = _resolved(recipe, options)
+    options, images = with_paths(options), user_path(images, "images")
+    resolved, kind = resolve(recipe, options)
     return rehearse_first(resolved, kind, find_sources(resolved, kind, images, options))
 
 
@@ -142,8 +146,8 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
     from ostensive.run.estimate import estimate as estimate_sources
     from ostensive.run.sources import find_sources
 
-    options, images = _with_paths(options), user_path(images, "images")
-    resolved, kind = _resolved(recipe, options)
+    options, images = with_paths(options), user_path(images, "images")
+    resolved, kind = resolve(recipe, options)
     return estimate_sources(resolved, kind, find_sources(resolved, kind, images, options), options)
 
 
@@ -165,8 +169,8 @@ def list_concepts(
     from ostensive.run.services import ServiceSettings, open_services, thread_count
     from ostensive.run.sources import find_sources
 
-    options, images, out = _with_paths(options), user_path(images, "images"), user_path(out, "out")
-    resolved, kind = _resolved(recipe, options)
+    options, images, out = with_paths(options), user_path(images, "images"), user_path(out, "out")
+    resolved, kind = resolve(recipe, options)
     if kind.list_concepts is None:
         raise SettingsError(
             f"{kind.name} reads no list of concepts; a recipe that does is expected, such as explanations"
@@ -199,6 +203,62 @@ def export(run: Path | str, view: "View", out: Path | str, *, regions: "ShownReg
     return export_corpus(read_corpus(folder), kind, view, user_path(out, "out"), regions=regions)
 
 
+def corpus_rows(
+    run: Path | str, *, split: str | None = None, augmentation: "AugmentationSettings | None" = None, seed: int = 0
+) -> "CorpusRows":
+    """The rows of the corpus of a run as a map-style dataset of torch, each a `students.data.drawn.DrawnRow`.
+
+    `augmentation` None draws the regions that a row mentions, and nothing by lot; `split` None is the one to train on.
+    Raises `SettingsError` for a corpus without images and for a split that is not there.
+    """
+    from builders.table import load, recipe_kind
+    from cards.reading import read_corpus
+    from ostensive.run.folder import existing_run
+    from students.data.drawn import RegionAugmentation
+    from students.data.mapped import corpus_rows as rows_of
+    from students.data.settings import PLAIN
+
+    folder = existing_run(user_path(run, "run folder"))
+    kind = recipe_kind(load(str(folder.recipe_path)).recipe)
+    transform = RegionAugmentation(kind, augmentation or PLAIN)
+    return rows_of(read_corpus(folder), kind, split=split, transform=transform, seed=seed)
+
+
+def corpus_stream(
+    source: Path | str,
+    *,
+    recipe: str | None = None,
+    split: str = "train",
+    augmentation: "AugmentationSettings | None" = None,
+    settings: "StreamSettings | None" = None,
+) -> "CorpusStream":
+    """A corpus streamed from its shards as an iterable dataset of torch, an image a time with one of its rows.
+
+    `source` is the folder of a run or of a corpus, `https://...`, or `hf://datasets/OWNER/NAME[@REVISION]`; `recipe` is
+    the name of what it was made by, which a run folder itself tells. `augmentation` is as in `corpus_rows`. Raises
+    `SettingsError` as `students.data.shards.find_shards` does, and where `recipe` is not told.
+    """
+    from builders.table import load, recipe_kind
+    from ostensive.run.folder import RunFolder
+    from students.data.drawn import RegionAugmentation
+    from students.data.settings import PLAIN
+    from students.data.shards import find_shards
+    from students.data.stream import CorpusStream, StreamSettings
+
+    if recipe is None:
+        folder = None if "://" in str(source) else RunFolder(user_path(source, "corpus"))
+        if folder is None or not folder.recipe_path.is_file():
+            raise SettingsError(
+                f"recipe: {source} does not say by which its rows were made; name it, such as localized"
+            )
+        recipe = load(str(folder.recipe_path)).recipe
+    kind = recipe_kind(recipe)
+    transform = RegionAugmentation(kind, augmentation or PLAIN)
+    return CorpusStream(
+        find_shards(source, split=split), kind, transform=transform, settings=settings or StreamSettings()
+    )
+
+
 def train_student(
     run: Path | str,
     base: str,
@@ -210,23 +270,39 @@ def train_student(
 ) -> "TrainedStudent":
     """Trains the model `base` on the corpus of the run in `run`, in the folder `out`; `settings` are "a.b=c".
 
-    Raises as `students.training.student.train_student` does.
+    Raises as `students.training.student.train_student` does, and `students.matching.training` for image-text students.
     """
     from builders.table import load, recipe_kind
     from cards.reading import read_corpus
     from ostensive.recipe import parse_assignments
-    from ostensive.run.folder import existing_run
+    from ostensive.run.folder import RunFolder, existing_run
     from ostensive.settings import validate
+    from students.matching.settings import IMAGE_TEXT, ImageTextSettings
     from students.training.needs import check_installed
-
-    check_installed()
     from students.training.settings import StudentSettings
+
+    values = parse_assignments([f"base={base}", *settings])
+    is_image_text = values.get("objective") == IMAGE_TEXT
+    if not is_image_text:
+        check_installed()
+    folder = existing_run(user_path(run, "run folder"))
+    kind = recipe_kind(load(str(folder.recipe_path)).recipe)
+    if is_image_text:
+        from students.matching.training import train_image_text_student
+
+        matching = validate(ImageTextSettings, values, "student train")
+        return train_image_text_student(
+            read_corpus(folder), kind, matching, user_path(out, "out"), stop=stop, tell=tell
+        )
+    from students.training.other_rows import ReplayedCorpus
     from students.training.student import train_student as train
 
-    folder = existing_run(user_path(run, "run folder"))
-    wanted = validate(StudentSettings, parse_assignments([f"base={base}", *settings]), "student train")
-    kind = recipe_kind(load(str(folder.recipe_path)).recipe)
-    return train(read_corpus(folder), kind, wanted, user_path(out, "out"), stop=stop, tell=tell)
+    wanted = validate(StudentSettings, values, "student train")
+    replayed = None
+    if wanted.replay is not None and (other := RunFolder(Path(wanted.replay.data))).recipe_path.is_file():
+        replayed = ReplayedCorpus(read_corpus(other), recipe_kind(load(str(other.recipe_path)).recipe))
+    out_path = user_path(out, "out")
+    return train(read_corpus(folder), kind, wanted, out_path, replayed=replayed, stop=stop, tell=tell)
 
 
 def doctor(
@@ -238,33 +314,4 @@ def doctor(
     """
     from ostensive.models.doctor import doctor as look
 
-    return look(_resolved(recipe, options)[0], environment)
-
-
-def _resolved(recipe: str, options: BuildOptions) -> "tuple[Recipe, RecipeKind]":
-    from builders.rounds import settings_after
-    from builders.table import load, recipe_kind
-
-    def loaded(*more: str) -> "Recipe":
-        stand_ins = (*options.stand_ins, *more)
-        return load(str(recipe), profile=options.profile, assignments=options.settings, stand_ins=stand_ins)
-
-    resolved = loaded()
-    if options.parent is not None:
-        resolved = loaded(*settings_after(options.parent, resolved.recipe))
-    return resolved, recipe_kind(resolved.recipe)
-
-
-def _with_paths(options: BuildOptions) -> BuildOptions:
-    """`options` with absolute paths; raises `SettingsError` for what is no path."""
-
-    def path(given: Path | None, what: str) -> Path | None:
-        return None if given is None else user_path(given, what)
-
-    return replace(
-        options,
-        parent=path(options.parent, "parent"),
-        annotations=path(options.annotations, "annotations"),
-        journal=path(options.journal, "journal"),
-        prices=path(options.prices, "prices"),
-    )
+    return look(resolve(recipe, options)[0], environment)

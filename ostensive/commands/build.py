@@ -11,11 +11,15 @@ from ostensive.commands.options import (
     AnnotationsFile,
     AsJson,
     Images,
+    JournalPath,
     Limit,
+    MaxCost,
+    MaxRequests,
     Prices,
     Profile,
     Quiet,
     RecipeName,
+    RetryFailed,
     RunFolderPath,
     Settings,
     path_given_as,
@@ -25,15 +29,6 @@ from ostensive.commands.terminal import at_work, corpus_shown, print_lines
 
 app = typer.Typer()
 
-JournalPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--journal",
-        metavar="PATH",
-        parser=path_given_as("--journal"),
-        help="Share the answers of this journal with other runs.",
-    ),
-]
 ParentRun = Annotated[
     Path | None,
     typer.Option(
@@ -42,15 +37,6 @@ ParentRun = Annotated[
         parser=path_given_as("--parent"),
         help="The run of the round before: what fitted there is taken over.",
     ),
-]
-MaxCost = Annotated[
-    float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Stop before the run has cost more than this.")
-]
-MaxRequests = Annotated[
-    int | None, typer.Option("--max-requests", min=0, metavar="N", help="Stop before the run has sent more than this.")
-]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Try failed rows again; answers that are there are not paid again.")
 ]
 
 
@@ -164,10 +150,15 @@ def estimate(
 
 @app.command()
 def status(run: RunFolderPath, as_json: AsJson = False) -> None:
-    """Show what is done, dropped and failed in a run, what it cost, and how long it will take."""
+    """Show what is done, dropped and failed in a run, its cost, and how long it will take; of a loop, its rounds."""
+    from ostensive.commands.loop import show_loop
     from ostensive.commands.show import status_lines, status_values, to_json
     from ostensive.run.status import status as read_status
+    from students.loop.folder import is_loop
 
+    if is_loop(run):
+        show_loop(run, as_json)
+        return
     found = read_status(run)
     print_lines([to_json(status_values(found))] if as_json else status_lines(found))
 

@@ -64,6 +64,24 @@ Prices = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Take only the first N images.")]
+JournalPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        metavar="PATH",
+        parser=path_given_as("--journal"),
+        help="Share the answers of this journal with other runs.",
+    ),
+]
+MaxCost = Annotated[
+    float | None, typer.Option("--max-cost", min=0, metavar="USD", help="Stop before the run has cost more than this.")
+]
+MaxRequests = Annotated[
+    int | None, typer.Option("--max-requests", min=0, metavar="N", help="Stop before the run has sent more than this.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try failed rows again; answers that are there are not paid again.")
+]
 RunFolderPath = Annotated[
     Path, typer.Argument(metavar="RUN", parser=path_given_as("run folder"), help="The run folder.")
 ]
@@ -75,6 +93,12 @@ Labels = Annotated[
         parser=path_given_as("--labels"),
         help="Labels as Parquet; by default those given in the run.",
     ),
+]
+Revision = Annotated[str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit on the Hub.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, mps, cuda or cuda:1.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, bfloat16, float16 or float32.")]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, max=4096, help="Texts at a time; halved when memory runs out.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print results as one line of JSON.")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any  # Any: JSON values
 
 import typer
 
-from ostensive.commands.options import AsJson, Quiet, path_given_as
+from ostensive.commands.options import AsJson, BatchSize, Device, Dtype, Quiet, Revision, path_given_as
 from ostensive.commands.terminal import print_lines, say
 from ostensive.errors import SettingsError
 
@@ -57,14 +57,10 @@ def self_talk(  # noqa: PLR0913, PLR0917 - one parameter an option; they become 
     question_tokens: _Tokens = 12,
     answer_tokens: _AnswerTokens = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="What tokens are drawn by.")] = 0,
-    revision: Annotated[
-        str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit on the Hub.")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, mps, cuda or cuda:1.")] = "auto",
-    dtype: Annotated[str, typer.Option("--dtype", help="auto, bfloat16, float16 or float32.")] = "auto",
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, max=4096, help="Texts at a time; halved when memory runs out.")
-    ] = 16,
+    revision: Revision = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    batch_size: BatchSize = 16,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -17,10 +17,10 @@ from ostensive.run.summary import StageSummary, requests_text
 from ostensive.user_paths import shown_path
 
 if TYPE_CHECKING:
-    from builders.rounds import Growth
     from cards.reading import Corpus
+    from ostensive.run.growth import Growth
     from students.exporting import Exported
-    from students.training.student import TrainedStudent
+    from students.training.record import TrainedStudent
 
 _UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 
@@ -232,6 +232,13 @@ def student_lines(found: "TrainedStudent", out: Path) -> Iterator[str]:
     yield f"rows        {found.rows:,} of {found.recipe}, objective {found.objective}"
     for reason, count in found.lost.items():
         yield f"lost        {count:,}: {reason}"
+    for name, other in (("replayed", found.replay), ("questions", found.items)):
+        if other is not None:
+            yield f"{name:<11} {other.rows:,} rows of {other.data}, {other.wanted:,} were asked for"
+            for reason, count in other.lost.items():
+                yield f"            lost {count:,}: {reason}"
+    if found.explanation_weight is not None:
+        yield f"loss        of answers, and {found.explanation_weight:g} times that of rationales"
     yield f"steps       {found.steps:,}, loss {found.first_loss:.4f} at first, {found.last_loss:.4f} at last"
     if check.other_pictures is not None:
         yield f"sees        loss {check.own_pictures:.4f} with its own pictures, {check.other_pictures:.4f} with others"

@@ -76,9 +76,11 @@ def train(
     """Train a student on the corpus of a run; the same command goes on after a kill."""
     from ostensive.commands import api
     from ostensive.commands.show import student_lines, to_json
+    from students.training.processes import is_first_process
 
     with at_work(quiet=True) as (_, stop):
         found = api.train_student(
             run, base, out, settings=tuple(settings or ()), stop=stop, tell=(lambda _line: None) if quiet else say
         )
-    print_lines([to_json(asdict(found))] if as_json else student_lines(found, out))
+    if is_first_process():
+        print_lines([to_json(asdict(found))] if as_json else student_lines(found, out))

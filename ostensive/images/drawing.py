@@ -95,6 +95,7 @@ def region_pattern(number: int) -> tuple[int, ...]:
     return PATTERNS[number // len(PALETTE) % len(PATTERNS)]
 
 
+@cache
 def contrasting(colour: RGB) -> RGB:
     """Black or white, whichever stands out more from `colour` (contrast ratio of WCAG 2.1)."""
     return max((BLACK, WHITE), key=lambda other: contrast_ratio(colour, other))
@@ -192,13 +193,20 @@ def _font(size_px: int) -> PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont:
     return PIL.ImageFont.load_default(size_px)
 
 
+@cache
+def _digits_span(size_px: int) -> tuple[float, float]:
+    """The upper and lower edge of all digits."""
+    _, top, _, bottom = _font(size_px).getbbox("0123456789")
+    return top, bottom
+
+
 def _write_numbers(
     pen: PIL.ImageDraw.ImageDraw, boxes: dict[int, PixelBox], font_px: int, image_size: tuple[int, int]
 ) -> None:
     if font_px < _MIN_LEGIBLE_PX:
         return
     font, margin = _font(font_px), max(2, font_px // 7)
-    _, digits_top, _, digits_bottom = font.getbbox("0123456789")
+    digits_top, digits_bottom = _digits_span(font_px)
     height = round(digits_bottom - digits_top) + 2 * margin
     sizes = [TagSize(round(font.getlength(str(number))) + 2 * margin, height) for number in boxes]
     width_px, height_px = image_size

@@ -70,10 +70,11 @@ def _best_place(
         others = max((share for other, share in enumerate(shares) if other != index), default=0.0)
         return _FORBIDDEN_COST * (clashes + hides) + _COVER_COST * others
 
-    ranked = [
-        (cost(place) + _RANK_COST * rank, rank, place)
-        for rank, place in enumerate(_places_around(boxes[index], size, image))
-    ]
+    ranked: list[tuple[float, int, PixelBox]] = []
+    for rank, place in enumerate(_places_around(boxes[index], size, image)):
+        if ranked and min(ranked)[0] <= _RANK_COST * rank:
+            break  # no later place can be cheaper, whatever it costs beside its rank
+        ranked.append((cost(place) + _RANK_COST * rank, rank, place))
     if min(ranked)[0] >= _FORBIDDEN_COST:
         ranked += [
             (cost(place) + _FAR_COST * _distance(place, boxes[index]) / size.height_px, len(ranked), place)

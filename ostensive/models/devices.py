@@ -3,7 +3,11 @@
 Two models of one recipe may be set to different devices, and nothing imports torch before it is used.
 """
 
+from typing import Final
+
 from ostensive.errors import SettingsError
+
+_CPU_ALLOCATOR: Final = "DefaultCPUAllocator"
 
 
 def best_device() -> str:
@@ -40,7 +44,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that a device, or main memory, is full."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError | MemoryError)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # Main memory that torch cannot have is a plain RuntimeError (2.15), told from others by the allocator's name alone.
+    return isinstance(error, RuntimeError) and _CPU_ALLOCATOR in str(error)
 
 
 def give_back_memory() -> None:

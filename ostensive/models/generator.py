@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Self  # Any: each processor of transforme
 
 import PIL.Image
 
-from ostensive.chat.pictures import presentable
 from ostensive.chat.records import Completion, Conversation, Form, NoReply
 from ostensive.models.batching import BatchSize, Done, Steps, in_batches
 from ostensive.models.devices import give_back_memory, is_out_of_memory
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import LoadedModel, RequestError, load_model, prompt_text
+from ostensive.models.model_inputs import model_inputs
 from ostensive.models.sampling import RowSampler
 
 if TYPE_CHECKING:
@@ -142,23 +142,11 @@ class Generator:
 
     def _prepare(self, rows: Sequence[_Row]) -> _Ready:
         samples = _samples_each(rows)
-        return _Ready(self._inputs(rows[::samples]), tuple(rows), samples)
-
-    def _inputs(self, rows: Sequence[_Row]) -> Any:
-        processor, form = self.loaded.processor, self.form
-        images = [[presentable(image) for image in row.images] for row in rows]
-        texts = [row.prompt for row in rows]
-        start = processor.tokenizer.bos_token
-        templated_start = start is not None and all(text.startswith(start) for text in texts) and form == "chat"
-        arguments: dict[str, Any] = {"text": texts, "padding": True, "return_tensors": "pt"}
-        if templated_start:
-            arguments["add_special_tokens"] = False  # the template wrote the start token; two would be one too many
-        if images[0]:
-            arguments["images"] = images if form == "chat" else [image for row in images for image in row]
-        inputs = processor(**arguments)
-        if not self.loaded.encodes:
-            _pads_first(inputs)
-        return inputs
+        asked = rows[::samples]
+        inputs = model_inputs(
+            self.loaded, [row.prompt for row in asked], [row.images for row in asked], padding="first"
+        )
+        return _Ready(inputs, tuple(rows), samples)
 
     def _work(self, ready: _Ready) -> list[Completion | NoReply]:
         import torch
@@ -262,16 +250,6 @@ def _length(row: _Row) -> tuple[int, int, float, int, int]:
         row.group,
         row.index,
     )
-
-
-def _pads_first(inputs: Any) -> None:
-    """Moves padding before all else: BLIP-2's processor puts the image before it, and a row could end with it."""
-    mask = inputs["attention_mask"]
-    order = mask.sort(stable=True, dim=-1).indices
-    for name, tensor in inputs.items():
-        # The Q-Former of InstructBLIP reads the prompt with a tokenizer, and with padding, of its own.
-        if not name.startswith("qformer") and getattr(tensor, "shape", None) == mask.shape:
-            inputs[name] = tensor.gather(-1, order)
 
 
 def _without_prompt(tokens: "torch.Tensor", prompt: "torch.Tensor", *, encodes: bool) -> "torch.Tensor":

@@ -150,6 +150,28 @@ def prompt_text(messages: Sequence[Message], form: Form, processor: Any) -> str:
     return text
 
 
+def reply_text(messages: Sequence[Message], reply: str, form: Form, processor: Any) -> tuple[str, str]:
+    """The prompt of `messages` and what follows it up to the last character of `reply`, as the model reads them.
+
+    What a template puts between them is part of the second; marks that end a turn are of neither. Raises as
+    `prompt_text`, and `RequestError` for a reply that is empty or holds the token that stands for an image.
+    """
+    if not reply.strip():
+        raise RequestError("the reply is empty")
+    if image_slots(reply, processor):
+        raise RequestError("the reply holds the token that stands for an image")
+    prompt = prompt_text(messages, form, processor)
+    if form != "chat":
+        return prompt, reply if prompt[-1:].isspace() else f" {reply}"
+    said = [_template_message(message) for message in (*messages, Message("assistant", reply))]
+    whole: str = processor.apply_chat_template(said, add_generation_prompt=False, tokenize=False)
+    plain = reply.strip()  # some templates strip what is said
+    place = whole.find(plain, len(prompt))
+    if not whole.startswith(prompt) or place < 0:
+        return prompt, reply
+    return prompt, whole[len(prompt) : place + len(plain)]
+
+
 def _template_message(message: Message) -> dict[str, object]:
     images = ({"type": "image"} for _ in message.images)
     return {"role": message.role, "content": [*images, {"type": "text", "text": message.text}]}

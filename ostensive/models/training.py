@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeVar
 
-from ostensive.errors import OstensiveError
+from ostensive.errors import Interrupted, OstensiveError
 from ostensive.models.batching import BatchSize
 from ostensive.models.checkpoints import Evaluation, TrainingState, load_checkpoint, save_checkpoint
 from ostensive.models.devices import give_back_memory, is_out_of_memory
@@ -130,6 +130,7 @@ class Training(Generic[PartT, BatchT]):
     evaluate_every: int | None = None  # steps
     after_evaluation: Callable[[Sequence[Evaluation]], None] = lambda _evaluations: None
     is_over: Callable[[Sequence[Evaluation]], bool] = lambda _evaluations: False
+    should_stop: Callable[[], bool] = lambda: False  # asked after each step but the last; a checkpoint is written first
     tell: Callable[[str], None] = _log.info
 
 
@@ -144,7 +145,8 @@ def use_eager_attention(model: Any) -> None:  # Any: transformers types its mode
 def train(training: Training[PartT, BatchT]) -> TrainingState:
     """Trains until the schedule or `is_over` says that it is enough, from the checkpoint on where there is one.
 
-    Raises `TrainingDivergedError`, and `SettingsError` for a checkpoint that was made from something else.
+    Raises `TrainingDivergedError`, `Interrupted` when it should stop, and `SettingsError` for a checkpoint that was
+    made from something else.
     """
     import torch
 
@@ -266,8 +268,11 @@ class _Trainer(Generic[PartT, BatchT]):
         self._training.after_evaluation(self._evaluations)
 
     def _save_if_due(self) -> None:
-        if time.monotonic() - self._saved_s >= self._training.checkpoint_every_s:
+        stops = self._progress < 1 and self._training.should_stop()
+        if stops or time.monotonic() - self._saved_s >= self._training.checkpoint_every_s:
             self._save()
+        if stops:
+            raise Interrupted
 
     def _save(self) -> None:
         training = self._training

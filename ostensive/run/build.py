@@ -195,7 +195,7 @@ class _Started(Generic[PublishedT]):
             intake=self.recipe.intake,
             threads=thread_count(self.recipe.run),
             journal=options.journal or self.run.journal_path,
-            run_id=self.run.read_state()["run_id"],
+            run_id=options.account or self.run.read_state()["run_id"],
             max_cost_usd=options.max_cost_usd,
             max_requests=options.max_requests,
             prices=options.prices,

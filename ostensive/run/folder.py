@@ -9,7 +9,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -48,44 +48,16 @@ class RunFolder:
 
     def check_place(self) -> None:
         """Raises `SettingsError` where the path is no folder, or one with other files in it; makes nothing."""
-        try:
-            names = {path.name for path in self.path.iterdir()}
-        except FileNotFoundError:
-            return
-        except NotADirectoryError as error:
-            taken = next(path for path in (self.path, *self.path.parents) if path.exists())
-            raise SettingsError(f"{self.path}: {taken} is a file, not a folder; choose another folder") from error
-        except OSError as error:
-            raise SettingsError(f"{self.path}: cannot be read: {error.strerror or error}") from error
-        foreign = sorted(name for name in names - {".lock"} if not name.startswith(TEMPORARY))
-        if foreign and not names & {"run.json", "recipe.yaml"}:
-            raise SettingsError(f"{self.path} holds other files ({foreign[0]}, ...); choose an empty folder")
+        check_folder_for(self.path, {"run.json", "recipe.yaml"})
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the run for this process; raises `RunLockedError` when another has it.
-
-        The lock is the operating system's (`flock`), so it ends with its holder however that ends.
-        """
-        import filelock
-
+        """Holds the run for this process; raises `RunLockedError` when another has it."""
         self.check_place()
-        with storage_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(self.path / ".lock", timeout=0)
-        with storage_errors(self.path):
-            try:
-                lock.acquire()
-            except filelock.Timeout as error:
-                raise RunLockedError(
-                    f"{self.path}: another process is at work in this run; wait for it or stop it"
-                ) from error
-        try:
+        with locked_folder(self.path, "another process is at work in this run"):
             with storage_errors(self.path):
                 remove_leftovers(self.path)
             yield
-        finally:
-            lock.release()
 
     def partition_path(self, stage: str, index: int, fingerprint: str) -> Path:
         """Where the partition of a stage with that fingerprint is, or will be."""
@@ -183,6 +155,44 @@ class RunFolder:
             except ValueError:
                 continue
         return events
+
+
+def check_folder_for(path: Path, own: Set[str]) -> None:
+    """Raises `SettingsError` where the path is no folder, or one with files but none of the names in `own`."""
+    try:
+        names = {entry.name for entry in path.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        taken = next(place for place in (path, *path.parents) if place.exists())
+        raise SettingsError(f"{path}: {taken} is a file, not a folder; choose another folder") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    foreign = sorted(name for name in names - {".lock"} if not name.startswith(TEMPORARY))
+    if foreign and not names & own:
+        raise SettingsError(f"{path} holds other files ({foreign[0]}, ...); choose an empty folder")
+
+
+@contextmanager
+def locked_folder(path: Path, refusal: str) -> Iterator[None]:
+    """Makes the folder, and holds it for this process; raises `RunLockedError` with `refusal` when another has it.
+
+    The lock is the operating system's (`flock`), so it ends with its holder however that ends.
+    """
+    import filelock
+
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path / ".lock", timeout=0)
+    with storage_errors(path):
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise RunLockedError(f"{path}: {refusal}; wait for it or stop it") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def kept_records(run: RunFolder, record: type[RecordT]) -> Iterator[RecordT]:

@@ -15,7 +15,8 @@ class BuildOptions:
     parent: Path | None = None  # the run folder of the round before, for a recipe with rounds
     annotations: Path | None = None  # a file of items that belong to the images
     journal: Path | None = None  # shared with other runs; None takes the run's own
-    max_cost_usd: float | None = None  # for the run as a whole, earlier commands included
+    account: str | None = None  # in whose name answers are journaled and limits counted; None: the run's
+    max_cost_usd: float | None = None  # for the run, or the account, as a whole, earlier commands included
     max_requests: int | None = None  # likewise
     limit: int | None = None  # take only the first images of the listing
     prices: Path | None = None  # a YAML price table over the built-in one

@@ -44,7 +44,10 @@ class Bars:
         self._progress.stop()
 
     def plan(self, stages: list[str], images: int) -> None:
-        """See `Reporter`."""
+        """See `Reporter`. The bars of a build before, by the same reporter, go."""
+        for task in self._tasks.values():
+            self._progress.remove_task(task)
+        self._tasks, self._summaries = {}, {}
         for stage in stages:
             self._tasks[stage] = self._progress.add_task(stage, total=images, counts="")
 

@@ -79,7 +79,7 @@ def _mean_loss(model: Any, processor: Any, rows: Sequence[Mapping[str, Any]], ba
     import torch
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-    collate: Any = DataCollatorForVisionLanguageModeling(processor)
+    collate: Any = DataCollatorForVisionLanguageModeling(processor, completion_only_loss=True)
     was_training = model.training
     model.eval()
     total = count = 0.0

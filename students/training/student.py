@@ -1,65 +1,43 @@
 """Training a student on a corpus: its rows, the check that it sees, steps with checkpoints, and a folder that is whole.
 
 The folder of a student holds `model/` (merged, with its processor: what teachers and other tools load), `adapter/`
-where LoRA was used, and `student.json`, written last: a folder without it is a training that has not ended. The same
-call goes on from the last checkpoint; a folder that was begun with another corpus, base or setting is refused.
+where LoRA was used, `log/` for TensorBoard, and `student.json`, written last: a folder without it is a training that
+has not ended. The same call goes on from the last checkpoint; a folder that was begun with another corpus, base or
+setting is refused. Several processes that `accelerate launch` starts train one student together.
 """
 
-import dataclasses
-import json
 import shutil
 import threading
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final  # Any: JSON values; TRL and transformers type their classes in part
 
 from cards.reading import Corpus
-from ostensive.errors import Interrupted, OstensiveError, SettingsError
-from ostensive.files import storage_errors, write_text
+from ostensive.errors import OstensiveError, SettingsError
+from ostensive.files import storage_errors
 from ostensive.fingerprint import fingerprint
 from ostensive.models.devices import is_out_of_memory
 from ostensive.models.files import model_version
-from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.models.loading import LoadedModel, load_model
+from ostensive.models.loading import LoadedModel
 from ostensive.models.pretrained import without_bars
-from ostensive.recipe_kind import RecipeKind, View
-from ostensive.run.splits import DEFAULT_SPLIT
-from ostensive.user_paths import shown_path, without_folder
-from students.exporting import Exported, export
-from students.training.image_check import ROWS, ImageCheck, check_sees
+from ostensive.recipe_kind import RecipeKind
+from ostensive.user_paths import without_folder
+from students.training.bases import check_base, load_base
+from students.training.checkpoints import remove_unusable
+from students.training.data import VIEWS, other_data_digests, read_rows, write_rows
+from students.training.folder import MADE_FROM, MODEL, begin, check_same, corpus_digest, unclaim
+from students.training.image_check import ROWS, BlindModelError, check_sees
+from students.training.logs import LOG
+from students.training.other_rows import ReplayedCorpus
 from students.training.parts import trained_share
+from students.training.processes import Processes
+from students.training.record import TrainedStudent, finished_student, write_student
+from students.training.running import CHECKPOINTS, FIRST_STEPS, Tell, Training, is_begun
 from students.training.settings import StudentSettings
-from students.training.trainers import make_trainer
 
-STUDENT, MODEL, ADAPTER = "student.json", "model", "adapter"
-_ROWS, _CHECKPOINTS, _MADE_FROM = "rows", "checkpoints", "made_from.json"
-_TOLD_EVERY: Final = 10  # steps
-_FORMAT: Final = {"kind": "ostensive-student", "version": 1}
-_VIEWS: Final[Mapping[str, View]] = {"sft": "prompt-completion", "dpo": "preference"}
-
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedStudent:
-    """What `student.json` says of a training."""
-
-    base: str  # as it was named, without the folder it lay in
-    base_version: str
-    recipe: str
-    corpus: str  # a hash of the files of the corpus
-    objective: str
-    rows: int
-    lost: Mapping[str, int]  # rows of the corpus that could not be used, by reason
-    steps: int
-    first_loss: float  # mean of the first ten steps
-    last_loss: float  # and of the last ten
-    image_check: ImageCheck
-    trained_share: float  # of all weights
-    made_from: str  # a hash of all that the student depends on
+ADAPTER: Final = "adapter"
+_ROWS: Final = "rows"
 
 
 def train_student(
@@ -68,39 +46,50 @@ def train_student(
     settings: StudentSettings,
     out: Path,
     *,
+    replayed: ReplayedCorpus | None = None,
     stop: threading.Event | None = None,
     tell: Tell = lambda _line: None,
 ) -> TrainedStudent:
     """Trains `settings.base` on the split `train` of `corpus` in the folder `out`, or goes on with it.
 
+    `replayed` is the corpus of the run that `settings.replay.data` names, where it names one. Of several processes each
+    calls this with the same arguments.
+
     Raises `SettingsError` before any work for a corpus that has no such rows, a base that cannot be had or asked and a
     folder of another training; `BlindModelError` where the base does not see; `Interrupted` when asked to stop, after
     a checkpoint; `OstensiveError` when memory does not suffice.
     """
-    view = _VIEWS[settings.objective]
-    if view not in kind.views:
-        fit = " or ".join(name for name, needed in _VIEWS.items() if needed in kind.views)
-        raise SettingsError(
-            f"objective: a corpus of {kind.name} cannot be trained on by {settings.objective}; {fit} is expected"
-        )
-    made_from = _made_from(corpus, kind, settings)
-    if (done := _finished(out)) is not None:
-        _check_same(out, done.made_from, made_from)
+    _check_kind(kind, settings)
+    check_base(settings)
+    made_from = _made_from(corpus, kind, settings, replayed)
+    if (done := finished_student(out)) is not None:
+        check_same(out, done.made_from, made_from)
         return done
-    with storage_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    _begin(out, made_from)
-    exported = _rows(corpus, kind, view, out)
-    loaded = _loaded(settings)
-    rows = _dataset(out / _ROWS)
+    processes = Processes.started(settings.device)
     try:
+        with processes.first_alone():
+            with storage_errors(out):
+                out.mkdir(parents=True, exist_ok=True)
+            begin(out, made_from, processes.count)
+            remove_unusable(out)
+            written = write_rows(corpus, kind, settings, out / _ROWS, replayed)
+            rows = read_rows(corpus, kind, settings, out / _ROWS, written)
+        loaded = load_base(settings)
         check = check_sees(
-            loaded.model, loaded.processor, rows.select(range(min(ROWS, len(rows)))), batch_size=settings.batch_size
+            loaded.model,
+            loaded.processor,
+            rows.table.select(range(min(ROWS, written.corpus))),
+            batch_size=settings.batch_size,
         )
-        trainer = _trained(loaded, rows, settings, out / _CHECKPOINTS, stop or threading.Event(), tell)
+        training = Training(settings, out, written, processes, stop or threading.Event(), tell)
+        trainer = training.trained(loaded, rows)
+    except (SettingsError, BlindModelError):
+        _unclaim(out, made_from, processes)
+        raise
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        _unclaim(out, made_from, processes)
         raise OstensiveError(
             f"out of memory with {settings.batch_size} rows at a time: set a smaller batch_size and a larger"
             " accumulate, or gradient_checkpointing=true"
@@ -110,49 +99,39 @@ def train_student(
         base=without_folder(settings.base),
         base_version=model_version(settings.base, settings.revision),
         recipe=kind.name,
-        corpus=_digest(corpus),
+        corpus=corpus_digest(corpus),
         objective=settings.objective,
-        rows=len(rows),
-        lost=exported.lost,
+        rows=written.corpus,
+        lost=written.lost,
         steps=trainer.state.global_step,
-        first_loss=round(fmean(losses[:_TOLD_EVERY]), 4),
-        last_loss=round(fmean(losses[-_TOLD_EVERY:]), 4),
+        first_loss=round(fmean(losses[:FIRST_STEPS]), 4),
+        last_loss=round(fmean(losses[-FIRST_STEPS:]), 4),
         image_check=check,
         trained_share=round(trained_share(trainer.model), 6),
         made_from=made_from,
+        replay=written.replay,
+        items=written.items,
+        explanation_weight=written.explanation_weight,
+        processes=processes.count,
     )
-    _save(trainer, loaded, settings, out)
-    write_text(out / STUDENT, json.dumps({**_FORMAT, **dataclasses.asdict(student)}, indent=2) + "\n")
-    with storage_errors(out):
-        for name in (_CHECKPOINTS, _ROWS):
-            shutil.rmtree(out / name, ignore_errors=True)
-        (out / _MADE_FROM).unlink(missing_ok=True)
+    if processes.is_first:
+        _save(trainer, loaded, settings, out)
+        _finish(out, student)
+    processes.wait()
     return student
 
 
-def read_student(folder: Path) -> TrainedStudent:
-    """What is known of the student in `folder`; raises `SettingsError` where there is none."""
-    found = _finished(folder)
-    if found is None:
-        raise SettingsError(f"{shown_path(folder)}: holds no student; {STUDENT} is written when a training ends")
-    return found
+def _check_kind(kind: RecipeKind, settings: StudentSettings) -> None:
+    if settings.regions is not None and not kind.has_regions:
+        raise SettingsError(f"regions: nothing is drawn on pictures of {kind.name}; leave it out")
+    if VIEWS[settings.objective] not in kind.views:
+        fit = " or ".join(name for name, needed in VIEWS.items() if needed in kind.views)
+        raise SettingsError(
+            f"objective: a corpus of {kind.name} cannot be trained on by {settings.objective}; {fit} is expected"
+        )
 
 
-def _finished(folder: Path) -> TrainedStudent | None:
-    try:
-        values = json.loads((folder / STUDENT).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(values, dict) or {key: values.pop(key, None) for key in _FORMAT} != _FORMAT:
-        return None
-    return TrainedStudent(**{**values, "image_check": ImageCheck(**values["image_check"])})
-
-
-def _digest(corpus: Corpus) -> str:
-    return fingerprint([[file.path, file.sha256] for file in corpus.manifest.files_of("samples")])[:16]
-
-
-def _made_from(corpus: Corpus, kind: RecipeKind, settings: StudentSettings) -> str:
+def _made_from(corpus: Corpus, kind: RecipeKind, settings: StudentSettings, replayed: ReplayedCorpus | None) -> str:
     import peft
     import transformers
     import trl
@@ -160,99 +139,28 @@ def _made_from(corpus: Corpus, kind: RecipeKind, settings: StudentSettings) -> s
     values = {name: value for name, value in settings.identity().items() if name not in ("base", "revision")}
     return fingerprint(
         {
-            "corpus": _digest(corpus),
+            "corpus": corpus_digest(corpus),
             "recipe": kind.name,
             "settings": values,
+            "others": other_data_digests(settings, replayed),
             "base": model_version(settings.base, settings.revision),
             "libraries": [library.__version__ for library in (peft, transformers, trl)],
         }
     )[:16]
 
 
-def _begin(out: Path, made_from: str) -> None:
-    mark = out / _MADE_FROM
-    if mark.exists():
-        _check_same(out, json.loads(mark.read_text("utf-8"))["made_from"], made_from)
-    elif any(out.iterdir()):
-        raise SettingsError(f"--out {shown_path(out)}: holds files of something else; name a folder of its own")
-    else:
-        write_text(mark, json.dumps({"made_from": made_from}) + "\n")
+def _unclaim(out: Path, made_from: str, processes: Processes) -> None:
+    if processes.is_first and not is_begun(out):
+        unclaim(out, made_from, (_ROWS, CHECKPOINTS, LOG), processes=processes.count)
 
 
-def _check_same(out: Path, before: str, now: str) -> None:
-    if before != now:
-        raise SettingsError(
-            f"--out {shown_path(out)}: a training of another corpus, base, settings or versions of libraries was begun"
-            " here; name another folder"
-        )
-
-
-def _rows(corpus: Corpus, kind: RecipeKind, view: View, out: Path) -> Exported:
-    """The rows to train on, in a folder of their own; the counts are kept with them."""
-    counts = out / _ROWS / "exported.json"
-    if counts.exists():
-        return Exported(**json.loads(counts.read_text("utf-8")))
+def _finish(out: Path, student: TrainedStudent) -> None:
+    """Writes what came of it, and clears away what it was made with."""
+    write_student(student, out)
     with storage_errors(out):
-        shutil.rmtree(out / _ROWS, ignore_errors=True)
-    exported = export(corpus, kind, view, out / _ROWS)
-    if not exported.rows.get(DEFAULT_SPLIT):
-        raise SettingsError(
-            f"{shown_path(corpus.path)}: has no row of the split {DEFAULT_SPLIT} that can be trained on; there are"
-            f" {', '.join(exported.rows) or 'none at all'}"
-        )
-    write_text(counts, json.dumps(dataclasses.asdict(exported)))
-    return exported
-
-
-def _dataset(folder: Path) -> Any:
-    import datasets
-
-    files = sorted(map(str, (folder / "data").glob(f"{DEFAULT_SPLIT}-*.parquet")))
-    were_off = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        return datasets.Dataset.from_parquet(files, cache_dir=str(folder / "cache"))
-    finally:
-        if not were_off:
-            datasets.enable_progress_bars()
-
-
-def _loaded(settings: StudentSettings) -> LoadedModel:
-    loaded = load_model(
-        GeneratorSettings(model=settings.base, revision=settings.revision, device=settings.device, dtype=settings.dtype)
-    )
-    if not getattr(loaded.processor, "chat_template", None):
-        raise SettingsError(f"base: {settings.base} has no chat template, by which rows become text; take one that has")
-    return loaded
-
-
-def _trained(
-    loaded: LoadedModel, rows: Any, settings: StudentSettings, folder: Path, stop: threading.Event, tell: Tell
-) -> Any:
-    """The trainer after its last step; raises `Interrupted` after a checkpoint when `stop` is set."""
-    from transformers.trainer_callback import PrinterCallback, TrainerCallback
-
-    class Watch(TrainerCallback):
-        """Tells losses, and ends after a checkpoint when asked to."""
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - of a callback
-            if stop.is_set():
-                control.should_save = control.should_training_stop = True
-
-        def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - of a callback
-            loss = (kwargs.get("logs") or {}).get("loss")
-            step = state.global_step
-            if loss is not None and (step == 1 or step % _TOLD_EVERY == 0 or step == state.max_steps):
-                tell(f"step {step:,} of {state.max_steps:,}: loss {float(loss):.4f}")
-
-    trainer = make_trainer(loaded.model, loaded.processor, rows, settings, folder)
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Watch())
-    is_begun = folder.is_dir() and any(folder.glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=is_begun or None)
-    if stop.is_set() and trainer.state.global_step < trainer.state.max_steps:
-        raise Interrupted
-    return trainer
+        for name in (CHECKPOINTS, _ROWS):
+            shutil.rmtree(out / name, ignore_errors=True)
+        (out / MADE_FROM).unlink(missing_ok=True)
 
 
 def _save(trainer: Any, loaded: LoadedModel, settings: StudentSettings, out: Path) -> None:

@@ -3,30 +3,67 @@
 from pathlib import Path
 from typing import Any  # Any: TRL, peft and datasets ship types in part
 
-from students.training.parts import adapter_config, freeze_all_but_language
+from students.training.order import EpochOrder, StepOrder, rationales_a_step, set_order
+from students.training.parts import make_trainable
 from students.training.settings import StudentSettings
+from students.training.token_loss import IS_RATIONALE, has_backbone, make_token_loss_trainer
 
 
-def make_trainer(model: Any, processor: Any, rows: Any, settings: StudentSettings, folder: Path) -> Any:
-    """A trainer of `rows`, a `datasets.Dataset` in the form of the objective; its checkpoints go to `folder`."""
-    adapter = None
-    if settings.lora is None:
-        freeze_all_but_language(model)
-    else:
-        adapter = adapter_config(model, settings.lora)
+def make_trainer(
+    model: Any,
+    processor: Any,
+    rows: Any,
+    settings: StudentSettings,
+    folder: Path,
+    *,
+    explanation_weight: float | None = None,
+) -> Any:
+    """A trainer of `rows`, a `datasets.Dataset` in the form of the objective; its checkpoints go to `folder`.
+
+    With `explanation_weight` the loss is ILLUME's, and rows have a column `is_rationale`.
+    """
+    adapter = make_trainable(model, settings)
     if settings.objective == "dpo":
-        return _preference_trainer(model, processor, rows, settings, folder, adapter)
+        trainer = _preference_trainer(model, processor, rows, settings, folder, adapter)
+    else:
+        trainer = _supervised_trainer(model, processor, rows, settings, folder, adapter, explanation_weight)
+    if explanation_weight is None:
+        set_order(trainer, lambda epoch: EpochOrder(len(rows), seed=settings.seed, epoch=epoch))
+        return trainer
+    kinds = rows[IS_RATIONALE][:]
+    step_rows = settings.batch_size * settings.accumulate * trainer.args.world_size
+    wanted = settings.rationale_loss.rationales_a_step if settings.rationale_loss else None
+    count = rationales_a_step(sum(kinds), len(kinds) - sum(kinds), step_rows=step_rows, wanted=wanted)
+    set_order(
+        trainer,
+        lambda epoch: StepOrder(kinds, step_rows=step_rows, rationales_a_step=count, seed=settings.seed, epoch=epoch),
+    )
+    return trainer
+
+
+def _supervised_trainer(
+    model: Any,
+    processor: Any,
+    rows: Any,
+    settings: StudentSettings,
+    folder: Path,
+    adapter: Any,
+    explanation_weight: float | None,
+) -> Any:
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
     # A row is `prompt` and `completion`: TRL then trains on the completion alone.
-    return SFTTrainer(
-        model=model,
-        args=SFTConfig(**_common(settings, folder)),
-        train_dataset=rows,
-        processing_class=processor,
-        peft_config=adapter,
-    )
+    arguments: dict[str, Any] = {
+        "model": model,
+        "args": SFTConfig(**_common(settings, folder)),
+        "train_dataset": rows,
+        "processing_class": processor,
+        "peft_config": adapter,
+    }
+    if explanation_weight is None and has_backbone(model):
+        return SFTTrainer(**arguments)
+    return make_token_loss_trainer(arguments, explanation_weight)
 
 
 def _preference_trainer(
@@ -43,13 +80,19 @@ def _preference_trainer(
         """
 
         def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
-            chosen, _ = inputs["completion_mask"][:, 1:].chunk(2)
-            self.loss_weights = [1.0, settings.alpha * float(chosen.sum()) / len(chosen)]
+            if settings.chosen_loss == "sum":
+                chosen, _ = inputs["completion_mask"][:, 1:].chunk(2)
+                self.loss_weights = [1.0, settings.alpha * float(chosen.sum()) / len(chosen)]
             return super()._compute_loss(model, inputs, return_outputs)  # type: ignore[no-untyped-call]  # of TRL
 
     return ChosenLikelihoodTrainer(
         model=model,
-        args=DPOConfig(**_common(settings, folder), beta=settings.beta, loss_type=["sigmoid", "sft"]),
+        args=DPOConfig(
+            **_common(settings, folder),
+            beta=settings.beta,
+            loss_type=["sigmoid", "sft"],
+            loss_weights=[1.0, settings.alpha],
+        ),
         train_dataset=rows,
         processing_class=processor,
         peft_config=adapter,

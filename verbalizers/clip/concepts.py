@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Self
 from ostensive.fingerprint import fingerprint
 from ostensive.models.batching import BatchSize, Steps, each_in_batches
 from ostensive.models.caches import cache_folder
+from ostensive.models.clip_files import weights_version
+from ostensive.models.clip_model import ClipModel
 from ostensive.run.services import Services
 from verbalizers.base import DecodedImage, ImageFailure, Verbalizer, VerbalizerContext, Workers, describe_error
-from verbalizers.clip.files import weights_version
-from verbalizers.clip.model import ClipModel
 from verbalizers.clip.retrieval import LabelIndex, retrieve, sense_numbers, senses_of
 from verbalizers.clip.settings import ClipConceptSettings, LabelListSettings
 from verbalizers.clip.text_features import remembered

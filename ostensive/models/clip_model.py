@@ -12,14 +12,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self  # Any: open_clip ships no types; JSON values
+from typing import TYPE_CHECKING, Any, Protocol, Self  # Any: open_clip ships no types; JSON values
 
 import PIL.Image
 
 from ostensive.errors import SettingsError
 from ostensive.models.batching import BatchSize, Steps, each_in_batches
-from ostensive.models.devices import resolve_device
-from verbalizers.clip.files import (
+from ostensive.models.clip_files import (
     FOLDER,
     HUB,
     HubTokenizer,
@@ -29,7 +28,7 @@ from verbalizers.clip.files import (
     open_clip_name,
     split_hub_name,
 )
-from verbalizers.clip.settings import ClipConceptSettings
+from ostensive.models.devices import resolve_device
 
 if TYPE_CHECKING:
     import torch
@@ -41,10 +40,39 @@ _PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}  # in o
 _MAX_ASPECT = 4
 
 
+class ClipModelSettings(Protocol):
+    """Which model of open_clip, and how it is run."""
+
+    @property
+    def model(self) -> str:
+        """A name of open_clip, `hf-hub:NAME`, `local-dir:FOLDER` or one that comes with this package."""
+        ...
+
+    @property
+    def pretrained(self) -> str | None:
+        """The weights as they were named; None where the model's name says it all, or open_clip's default is meant."""
+        ...
+
+    @property
+    def weights(self) -> str | None:
+        """The tag or file that is loaded; None where the model's name says it all."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """float32, bfloat16 or float16."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """auto, cpu, mps, cuda or cuda:1."""
+        ...
+
+
 class ClipModel:
     """A model of open_clip, loaded while it is open."""
 
-    def __init__(self, settings: ClipConceptSettings) -> None:
+    def __init__(self, settings: ClipModelSettings) -> None:
         """Raises `SettingsError` for a model that cannot be; imports nothing heavy to tell."""
         check_model(settings.model, settings.pretrained)
         self._settings = settings
@@ -191,7 +219,7 @@ def model_names() -> list[str]:
     return sorted(path.stem for folder in folders for path in (Path(folder) / "model_configs").glob("*.json"))
 
 
-def _load(settings: ClipConceptSettings, device: str) -> tuple[Any, Any, Any]:
+def _load(settings: ClipModelSettings, device: str) -> tuple[Any, Any, Any]:
     """Model, preprocessing and tokenizer."""
     import open_clip
 

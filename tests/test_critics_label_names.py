@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.explanations.labels import aliases_of, names_label, plain_label
-from builders.explanations.measures import concept_share, content_words, distinct_trigrams, explains, mentions
+from critics.explanation_measures import concept_share, content_words, distinct_trigrams, explains, mentions
+from critics.label_names import aliases_of, names_label, plain_label
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ sets `explanation_existence`, `cognition` and `fluency` of the critic `judge`.
 from collections.abc import Sequence
 from typing import Final
 
-from builders.explanations.labels import plain_label
+from critics.label_names import plain_label
 from critics.lexicon import words_of
 
 MEASURES_VERSION: Final = 1

@@ -1,0 +1,203 @@
+"""`ostensive loop`, and how far a loop has come as people and programs read it."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any  # Any: JSON values
+
+import typer
+
+from ostensive.commands.options import (
+    AnnotationsFile,
+    AsJson,
+    Images,
+    JournalPath,
+    Limit,
+    MaxCost,
+    MaxRequests,
+    Prices,
+    Profile,
+    Quiet,
+    RecipeName,
+    RetryFailed,
+    Settings,
+    path_given_as,
+)
+from ostensive.commands.terminal import at_work, print_lines
+from ostensive.errors import Interrupted, OstensiveError, SettingsError
+
+if TYPE_CHECKING:
+    from students.loop.records import RoundRecord
+    from students.loop.status import LoopStatus
+
+app = typer.Typer()
+
+
+class StartName(StrEnum):
+    """What trainings begin from."""
+
+    BASE = "base"
+    LAST = "last"
+
+
+@app.command()
+def loop(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one record at once
+    recipe: RecipeName,
+    images: Images,
+    base: Annotated[str, typer.Option("--base", metavar="MODEL", help="The model that teaches first and is trained.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="LOOP",
+            parser=path_given_as("--out"),
+            help="The folder of the loop; run again to go on in it.",
+        ),
+    ],
+    rounds: Annotated[
+        int | None,
+        typer.Option("--rounds", min=1, metavar="N", help="End after N rounds, the recipe's own number else."),
+    ] = None,
+    start: Annotated[
+        StartName,
+        typer.Option("--from", help="Train from the last student, or from the base on all rows so far."),
+    ] = StartName.LAST,
+    train_settings: Annotated[
+        list[str] | None,
+        typer.Option("--train-set", metavar="A.B=C", help="Change a setting of the trainings; may be repeated."),
+    ] = None,
+    keep_models: Annotated[
+        int | None,
+        typer.Option("--keep-models", min=1, metavar="K", help="Keep the merged models of the last K students alone."),
+    ] = None,
+    annotations: AnnotationsFile = None,
+    profile: Profile = None,
+    settings: Settings = None,
+    journal: JournalPath = None,
+    max_cost: MaxCost = None,
+    max_requests: MaxRequests = None,
+    limit: Limit = None,
+    prices: Prices = None,
+    retry_failed: RetryFailed = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build and train in rounds, each student teaching the next; the same command goes on, and pays nothing twice."""
+    from ostensive.commands.api_loop import loop as run_loop
+    from ostensive.run.options import BuildOptions
+    from students.loop.records import LoopOptions
+
+    options = LoopOptions(
+        build=BuildOptions(
+            profile=profile,
+            settings=tuple(settings or ()),
+            annotations=annotations,
+            journal=journal,
+            max_cost_usd=max_cost,
+            max_requests=max_requests,
+            limit=limit,
+            prices=prices,
+            retry_failed=retry_failed,
+        ),
+        train=tuple(train_settings or ()),
+        rounds=rounds,
+        start="base" if start is StartName.BASE else "last",
+        keep_models=keep_models,
+    )
+    try:
+        with at_work(quiet) as (reporter, stop):
+            run_loop(recipe, images=images, base=base, out=out, options=options, reporter=reporter, stop=stop)
+    except (SettingsError, Interrupted):
+        raise
+    except OstensiveError:
+        show_loop(out, as_json)
+        raise
+    show_loop(out, as_json)
+
+
+def show_loop(path: Path, as_json: bool) -> None:
+    """Prints how far the loop in a folder has come."""
+    from ostensive.commands.show import to_json
+    from students.loop.status import loop_status
+
+    found = loop_status(path)
+    print_lines([to_json(loop_values(found))] if as_json else loop_lines(found))
+
+
+def loop_lines(found: "LoopStatus") -> Iterator[str]:
+    """The table of rounds, and where the loop is."""
+    from ostensive.user_paths import shown_path
+
+    yield (
+        f"{'round':<6}{'rows':>8}{'new':>8}{'growth':>9}{'fitting':>9}{'requests':>10}{'cost':>9}{'build':>12}"
+        f"{'steps':>8}{'loss':>9}{'at end':>9}{'train':>12}"
+    )
+    for one in found.rounds:
+        yield _row(one, found.plan.stop_below)
+    yield ""
+    yield f"loop        {found.plan.recipe}, {found.outcome}{f': {found.message}' if found.message else ''}"
+    if found.at is not None:
+        number, what = found.at
+        yield f"at          round {number}, {what}; the same command goes on"
+        yield from _build_lines(found, number, what)
+    if found.model is not None:
+        yield f"student     {shown_path(found.model)}"
+
+
+def _row(one: "RoundRecord", stop_below: float) -> str:
+    from ostensive.commands.show import duration, money
+
+    built, trained, growth = one.built, one.trained, one.growth(stop_below)
+    cells = ["-"] * 6
+    if built is not None and growth is not None:
+        share = "-" if growth.share is None else f"{growth.share:+.1%}"
+        fitting = "-" if built.fitting is None else f"{built.fitting:.1%}"
+        cost = "unknown" if built.usd is None else money(built.usd)
+        cells = [f"{built.rows:,}", f"{built.new:,}", share, fitting, f"{built.requests:,}", cost]
+    learned = ["-"] * 3
+    if trained is not None:
+        learned = [f"{trained.steps:,}", f"{trained.first_loss:.4f}", f"{trained.last_loss:.4f}"]
+    rows, new, share, fitting, requests, cost = cells
+    steps, first_loss, last_loss = learned
+    return (
+        f"{one.number:<6}{rows:>8}{new:>8}{share:>9}{fitting:>9}{requests:>10}{cost:>9}"
+        f"{duration(one.build_seconds):>12}{steps:>8}{first_loss:>9}{last_loss:>9}{duration(one.train_seconds):>12}"
+    )
+
+
+def _build_lines(found: "LoopStatus", number: int, what: str) -> Iterator[str]:
+    """How far the build of the round that is at work is, where it has begun."""
+    from ostensive.commands.show import status_lines
+    from ostensive.run.folder import RunFolder
+    from ostensive.run.status import status
+    from students.loop.folder import LoopFolder
+
+    run = LoopFolder(found.path).run_path(number)
+    if what == "build" and "outcome" in RunFolder(run).read_state():
+        yield ""
+        yield from status_lines(status(run))
+
+
+def loop_values(found: "LoopStatus") -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "loop": str(found.path),
+        "recipe": found.plan.recipe,
+        "base": found.plan.base,
+        "outcome": found.outcome,
+        "message": found.message,
+        "ending": found.ending,
+        "at": None if found.at is None else {"round": found.at[0], "phase": found.at[1]},
+        "model": None if found.model is None else str(found.model),
+        "rounds": [_round_values(one, found.plan.stop_below) for one in found.rounds],
+    }
+
+
+def _round_values(one: "RoundRecord", stop_below: float) -> dict[str, Any]:
+    growth = one.growth(stop_below)
+    return {
+        **asdict(one),
+        "growth": None if growth is None else growth.share,
+        "fitting": None if one.built is None else one.built.fitting,
+    }

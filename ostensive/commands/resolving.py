@@ -1,0 +1,42 @@
+"""What was asked on the command line or in Python, as a recipe with its kind and as options with absolute paths."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ostensive.run.options import BuildOptions
+from ostensive.user_paths import user_path
+
+if TYPE_CHECKING:
+    from ostensive.recipe import Recipe
+    from ostensive.recipe_kind import RecipeKind
+
+
+def resolve(recipe: str, options: BuildOptions) -> "tuple[Recipe, RecipeKind]":
+    """The recipe by name or file with all that `options` set in it; raises `SettingsError` as `builders.table.load`."""
+    from builders.rounds import settings_after
+    from builders.table import load, recipe_kind
+
+    def loaded(*more: str) -> "Recipe":
+        stand_ins = (*options.stand_ins, *more)
+        return load(str(recipe), profile=options.profile, assignments=options.settings, stand_ins=stand_ins)
+
+    found = loaded()
+    if options.parent is not None:
+        found = loaded(*settings_after(options.parent, found.recipe))
+    return found, recipe_kind(found.recipe)
+
+
+def with_paths(options: BuildOptions) -> BuildOptions:
+    """`options` with absolute paths; raises `SettingsError` for what is no path."""
+
+    def path(given: Path | None, what: str) -> Path | None:
+        return None if given is None else user_path(given, what)
+
+    return replace(
+        options,
+        parent=path(options.parent, "parent"),
+        annotations=path(options.annotations, "annotations"),
+        journal=path(options.journal, "journal"),
+        prices=path(options.prices, "prices"),
+    )

@@ -1,0 +1,75 @@
+"""The folder of a student: what lies in it, and that it is gone on with by the very training that began it.
+
+It holds `model/`, and `student.json`, written last: a folder without it is a training that has not ended.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final  # Any: JSON values
+
+from cards.reading import Corpus
+from ostensive.errors import SettingsError
+from ostensive.files import storage_errors, write_text
+from ostensive.fingerprint import fingerprint
+from ostensive.user_paths import shown_path
+
+MODEL: Final = "model"
+MADE_FROM: Final = "made_from.json"
+"""What a training that has not ended was begun with."""
+
+
+def begin(out: Path, made_from: str, processes: int = 1) -> None:
+    """Marks the folder `out` as that of the training `made_from` by so many processes, or finds that it is.
+
+    Raises `SettingsError` for a folder of another training, or of something else.
+    """
+    mark = out / MADE_FROM
+    if mark.exists():
+        before = json.loads(mark.read_text("utf-8"))
+        check_same(out, before["made_from"], made_from)
+        if before["processes"] != processes:
+            raise SettingsError(
+                f"--out {shown_path(out)}: was begun by {before['processes']} processes, and there are {processes} now,"
+                " of which a step would have other rows; start as many again, or name another folder"
+            )
+    elif any(out.iterdir()):
+        raise SettingsError(f"--out {shown_path(out)}: holds files of something else; name a folder of its own")
+    else:
+        write_text(mark, json.dumps(_mark_of(made_from, processes)) + "\n")
+
+
+def unclaim(out: Path, made_from: str, leftovers: Sequence[str], *, processes: int = 1) -> None:
+    """Leaves a folder in which nothing was trained yet to whoever mends the settings, without its `leftovers`."""
+    mark = out / MADE_FROM
+    try:
+        is_ours = json.loads(mark.read_text("utf-8")) == _mark_of(made_from, processes)
+    except OSError:
+        return
+    if not is_ours:
+        return
+    with storage_errors(out):
+        for name in leftovers:
+            shutil.rmtree(out / name, ignore_errors=True)
+        mark.unlink(missing_ok=True)
+        if not any(out.iterdir()):
+            out.rmdir()
+
+
+def check_same(out: Path, before: str, now: str) -> None:
+    """Raises `SettingsError` where the folder `out` is of another training than this one."""
+    if before != now:
+        raise SettingsError(
+            f"--out {shown_path(out)}: a training of another corpus, base, settings or versions of libraries was begun"
+            " here; name another folder"
+        )
+
+
+def corpus_digest(corpus: Corpus) -> str:
+    """A hash of the files with the rows of a corpus."""
+    return fingerprint([[file.path, file.sha256] for file in corpus.manifest.files_of("samples")])[:16]
+
+
+def _mark_of(made_from: str, processes: int) -> dict[str, Any]:
+    return {"made_from": made_from, "processes": processes}
