@@ -2,9 +2,9 @@
 
 Both read the same shards with as many worker processes. The yardstick is what a person writes who has never heard of
 regions: `webdataset` decodes each picture to RGB and each JSON to a dictionary, and shuffles. Ours does that, makes
-records, cuts out, flips, resizes to what a student's vision tower takes, re-numbers, and draws. Rounds alternate, and
-every second one goes the other way round; figures are medians. The pictures are noise of the smoothness of photographs,
-since a plain ground would decode too fast.
+records, cuts out, flips, re-numbers, and draws; with `--side 336` it also brings pictures to what a student's vision
+tower takes. Rounds alternate, and every second one goes the other way round; figures are medians. The pictures are
+noise of the smoothness of photographs, since a plain ground would decode too fast.
 
 With `--step` a training step of the microworld's tiny model is timed beside the time that a batch takes to be read.
 """
@@ -114,7 +114,7 @@ def read_bare(urls: list[str], workers: int) -> int:
     return counted(DataLoader(pipeline, batch_size=BATCH, num_workers=workers, collate_fn=_sizes))
 
 
-def read_ours(folder: Path, workers: int, side: int) -> int:
+def read_ours(folder: Path, workers: int, side: int | None) -> int:
     transform = RegionAugmentation(KIND, AugmentationSettings(max_side=side))
     stream = CorpusStream(find_shards(folder), KIND, transform=transform, settings=StreamSettings(buffer=BUFFER))
     return counted(ResumableLoader(stream, batch_size=BATCH, workers=workers, collate=_drawn_sizes))
@@ -156,7 +156,7 @@ def report(found: dict[str, Figures], cpu_seconds: dict[str, list[float]]) -> fl
     return ratio
 
 
-def report_step(folder: Path, workers: int, side: int, steps: int) -> None:
+def report_step(folder: Path, workers: int, side: int | None, steps: int) -> None:
     """A step of the tiny model on 8 rows, beside what it waits for the next batch while the workers read ahead."""
     import torch
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
@@ -195,7 +195,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--images", type=int, default=800)
     parser.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT"))
-    parser.add_argument("--side", type=int, default=336, help="the longer side that a student is shown")
+    parser.add_argument("--side", type=int, help="the longer side to which pictures are brought; as they are else")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--step", type=int, default=0, metavar="STEPS", help="time so many training steps too")
@@ -217,7 +217,7 @@ def main() -> int:
         width, height = options.size
         print(
             f"{options.images} pictures of {width} x {height}, {options.workers} workers, medians of {options.rounds}"
-            f" alternating rounds; drawn at {options.side} pixels"
+            f" alternating rounds; {f'brought to {options.side} pixels' if options.side else 'not made smaller'}"
         )
         ratio = report(measure(ways, Plan(options.images, 0, "cpu", options.rounds, 0, ())), cpu_seconds)
         if options.step:

@@ -70,7 +70,13 @@ def generator(model: Path) -> Iterator[Generator]:
 
 
 @contextmanager
-def client(server: TransformersServer, path: Path, **changes: Any) -> Iterator[ServedChat]:  # Any: values of settings
+def client(
+    server: TransformersServer,
+    path: Path,
+    *,
+    backoff: Backoff = Backoff(base_s=0.1, cap_s=0.5),  # noqa: B008 - a frozen value
+    **changes: Any,  # Any: values of settings
+) -> Iterator[ServedChat]:
     settings = {"model": server.model, "base_url": server.base_url, **changes}
     with (
         Journal(path, "r") as journal,
@@ -81,7 +87,7 @@ def client(server: TransformersServer, path: Path, **changes: Any) -> Iterator[S
             stop=threading.Event(),
             price=None,
             environment={},
-            backoff=Backoff(base_s=0.1, cap_s=0.5),
+            backoff=backoff,
         ) as chat,
     ):
         yield chat
@@ -277,7 +283,8 @@ def test_a_server_that_is_killed_and_started_again(
     requests = 2 * len(talks)
     before = len(server.log())
     # The settings are those of a run but for the number in flight: a restart is nothing to be prepared for.
-    with client(server, tmp_path / "j", max_in_flight=in_flight) as chat, ThreadPoolExecutor(1) as pool:
+    run_like = client(server, tmp_path / "j", backoff=Backoff(), max_in_flight=in_flight)
+    with run_like as chat, ThreadPoolExecutor(1) as pool:
         early = chat.chat(talks[:2])
         waiting = pool.submit(chat.chat, talks)
         until(lambda: answered(server.log(before)) >= 8, "a quarter is answered")

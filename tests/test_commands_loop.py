@@ -26,6 +26,7 @@ from ostensive.models.files import model_version
 from ostensive.run.folder import RunFolder
 from ostensive.run.reporting import Silence
 from ostensive.yaml_text import read_yaml
+from students.training.logs import FILE, LOG
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 REQUESTS_A_ROUND = 24  # two about each of three questions about each of four scenes
@@ -378,6 +379,8 @@ def test_a_loop_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_pat
         runs = [list(ostensive.open_corpus(out / "rounds" / str(number) / "run").rows()) for out in (killed, whole)]
         assert runs[0] == runs[1]
         students = [tree(out / "rounds" / str(number) / "student") for out in (killed, whole)]
+        for student in students:
+            assert student.pop(f"{LOG}/{FILE}"), "TensorBoard's file says when each step was"
         configs = [json.loads(student.pop("adapter/adapter_config.json")) for student in students]
         for config in configs:
             config["target_modules"].sort()  # a set, which has another order in another process
