@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parent.parent)  # a folder that is run stands for itself; modules are found beside it
 
-from evidence.running import main
+from evidence.running import main  # noqa: E402 - found by the line above
 
 if __name__ == "__main__":
     main(__doc__ or "")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from builders.instructions.responding import infused_text
+from builders.instructions.infusing import infused_text
 from students.evaluation.evaluate import Task, evaluate
 from students.evaluation.formats import FORMATS, read_task
 from students.evaluation.pictures import FolderPictures

@@ -13,18 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from critic import ON_CPU, TINY, VARIANTS, Row, build, decided, evidence_of, judgement, opened
-from evidence.asking import chosen_rightly, files_of, write_task
-from evidence.records import Claim, Expectation, Figure, Method, share
-from evidence.trainings import BASE, chosen, exported, train_on
 
 import ostensive
 from builders.dedupe import UNIQUE
 from builders.localized.recipe import KIND
-from builders.localized.records import Qar
 from critics.critic import Score
 from critics.labels import labels_from, write_labels
 from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.training import train_critic
+from evidence.asking import chosen_rightly, files_of, write_task
+from evidence.records import Claim, Expectation, Figure, Method, share
+from evidence.trainings import BASE, chosen, exported, train_on
 from microworld.folder import read_truth
 from microworld.oracle import judge_qar
 from ostensive.records import Region, Verbalization
@@ -59,7 +58,9 @@ def measure(work: Path, seed: int) -> Iterator[Figure]:
     for count in LABELS:
         scored[count] = critic_scores(work, count, pool, seed)
         yield from filtering(f"{count:,} labels", pool, scored[count])
-    yield from filtering("at random", pool, {row.qar.row_id: random.Random(f"{seed} {row.qar.row_id}").random() for row in pool})
+    yield from filtering(
+        "at random", pool, {row.qar.row_id: random.Random(f"{seed} {row.qar.row_id}").random() for row in pool}
+    )
     yield from teaching(work, seed, pool, scored[LABELS[-1]])
 
 
@@ -115,14 +116,18 @@ def teaching(work: Path, seed: int, pool: Sequence[Row], scores: dict[str, float
             if shown == "mentioned":
                 yield share("teaching", arm, "right", hits)
             if arm in ("base", "all true"):
-                yield share("pointing", f"{arm}, {'boxes drawn' if shown == 'mentioned' else 'no boxes'}", "right", hits)
+                yield share(
+                    "pointing", f"{arm}, {'boxes drawn' if shown == 'mentioned' else 'no boxes'}", "right", hits
+                )
 
 
 def written_rows(work: Path, shown: str) -> object:
     """The pool's rows for training, with pictures on which boxes are drawn or are not."""
     out = work / f"rows-{shown}"
     if not out.exists():
-        ostensive.export(work / "pool", "prompt-completion", out, regions="mentioned" if shown == "mentioned" else "none")
+        ostensive.export(
+            work / "pool", "prompt-completion", out, regions="mentioned" if shown == "mentioned" else "none"
+        )
     return exported(out)
 
 
@@ -199,9 +204,9 @@ METHOD = Method(
             "A trained critic raises the share that is true",
             "section 3, and Table 1",
             "at a threshold that keeps about 20 %, people accept 70 % instead of 45 %; dropping at random does nothing",
-            f"The share of triples that the oracle calls true, of those with the highest scores. {SCENES['pool']:,} scenes"
-            " that the critic never saw, a teacher that errs often, labels of two annotators who err in"
-            f" {NOISE:.0%} of what they say.",
+            "The share of triples that the oracle calls true, of those with the highest scores."
+            f" {SCENES['pool']:,} scenes that the critic never saw, a teacher that errs often,"
+            f" labels of two annotators who err in {NOISE:.0%} of what they say.",
             tuple(
                 Expectation(f"{count:,} labels", "at random", f"true, {kept:.0%} kept")
                 for count in LABELS
@@ -213,8 +218,8 @@ METHOD = Method(
             "A filtered corpus teaches better than an unfiltered one of the same size",
             "section 5, at 300,000 triples",
             "unfiltered triples bring no gain; with any threshold above 0.2 the student beats one of LLaVA-Instruct",
-            f"Questions about numbered boxes of {SCENES['held-out']} scenes that no student saw, the likeliest of two to"
-            f" four answers; corpora of {CORPUS_ROWS} triples, {STEPS} steps of 16 rows each.",
+            f"Questions about numbered boxes of {SCENES['held-out']} scenes that no student saw, the likeliest of two"
+            f" to four answers; corpora of {CORPUS_ROWS} triples, {STEPS} steps of 16 rows each.",
             (
                 Expectation("best 20%", "unfiltered", "right"),
                 Expectation("best 50%", "unfiltered", "right"),

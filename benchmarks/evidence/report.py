@@ -1,10 +1,9 @@
-"""Writes what was measured into `docs/evidence.md`, between its two marks, and draws the pictures beside it."""
+"""Writes what was measured into `docs/evidence.md`, between its two marks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evidence.methods import METHODS
-from evidence.pictures import draw
 from evidence.records import Claim, Difference, Expectation, Figure, Method, Pooled, difference, pooled, read_figures
 
 BEGIN, END = "<!-- measured: written by benchmarks/evidence -->", "<!-- end of what was measured -->"
@@ -17,11 +16,11 @@ def write_page(results: Path, docs: Path) -> None:
     after = rest.partition(END)[2]
     parts = [BEGIN, ""]
     for method in METHODS.values():
-        parts += method_lines(method, results, docs / "pictures")
-    page.write_text(f"{before}{'\n'.join([*parts, END])}{after}", "utf-8")
+        parts += method_lines(method, results)
+    page.write_text("".join((before, "\n".join([*parts, END]), after)), "utf-8")
 
 
-def method_lines(method: Method, results: Path, pictures: Path) -> list[str]:
+def method_lines(method: Method, results: Path) -> list[str]:
     files = sorted(results.glob(f"{method.name}-*.json"))
     if not files:
         return [f"## {method.title}", "", "Not measured yet.", ""]
@@ -30,18 +29,15 @@ def method_lines(method: Method, results: Path, pictures: Path) -> list[str]:
     minutes = sum(seconds for _, seconds in read) / 60
     lines = [f"## {method.title}", "", f"{len(files)} seeds, {minutes:.0f} minutes of one core in all.", ""]
     for claim in method.claims:
-        lines += claim_lines(claim, [one for one in figures if one.claim == claim.name], pictures)
+        lines += claim_lines(claim, [one for one in figures if one.claim == claim.name])
     return lines
 
 
-def claim_lines(claim: Claim, figures: Sequence[Figure], pictures: Path) -> list[str]:
+def claim_lines(claim: Claim, figures: Sequence[Figure]) -> list[str]:
     lines = [f"### {claim.title}", "", f"The paper ({claim.source}): {claim.published}.", "", claim.how, ""]
     if not figures:
         return [*lines, "Not measured yet.", ""]
     found = by_arm(figures)
-    name = draw(claim, found, pictures)
-    if name is not None:
-        lines += [f"![{claim.title}](pictures/{name})", ""]
     lines += [*table(found), ""]
     told = [expectation_line(one, found) for one in claim.expectations]
     lines += [*told, ""] if told else []

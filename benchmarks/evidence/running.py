@@ -57,7 +57,7 @@ def measure(name: str, seed: int, work: Path) -> None:
 def carry_out(missing: Sequence[tuple[str, int]], work: Path, processes: int) -> list[str]:
     """Measures `missing`, `processes` at a time; the names of those that failed."""
     work.mkdir(parents=True, exist_ok=True)
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
     def start(one: tuple[str, int]) -> int:
         name, seed = one

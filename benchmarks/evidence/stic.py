@@ -7,18 +7,16 @@ gives of the picture before each. It describes and answers about scenes that it 
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from statistics import fmean
 
-from evidence.asking import files_of, replies, write_task
-from evidence.records import Claim, Expectation, Figure, Method, mean, share
-from evidence.trainings import BASE, exported, train_on
+from self_teaching import sentence_findings
 from training_students import INVENTED, PROMPT
 
 import ostensive
+from evidence.asking import files_of, replies, write_task
+from evidence.records import Claim, Expectation, Figure, Method, mean, share
+from evidence.trainings import BASE, TINY, exported, train_on
 from microworld.folder import read_truth, write_scenes
-from microworld.oracle import judge_text
 from microworld.questions import Topic, ask
-from microworld.scenes import Scene
 from ostensive.commands.api import train_student
 
 SCENES = {"trained": 400, "held-out": 300}
@@ -26,9 +24,9 @@ FIRST_SEED = 30_000_000
 CORRUPTIONS = ("noise", "swap")
 STEPS = 200
 INSTRUCTION_STEPS = 300
+SFT_LORA: Mapping[str, object] = {**TINY, "lora": {"rank": 16, "alpha": 32}}
 LORA = ("lora.rank=16", "lora.alpha=32", "device=cpu", "epochs=1000")
 ASKED: tuple[Topic, ...] = ("existence", "colour", "shape", "count", "hat", "holds", "which", "side")
-DESCRIBE = "describe"
 
 
 def measure(work: Path, seed: int) -> Iterator[Figure]:
@@ -38,7 +36,7 @@ def measure(work: Path, seed: int) -> Iterator[Figure]:
     pairs = built(work, "preferences", BASE, seed)
     preferred = trained(work, pairs, BASE, "DPO", ("objective=dpo", f"max_steps={STEPS}", "learning_rate=5e-5"), seed)
     chosen_only = train_on(
-        chosen_sides(pairs, work / "pairs"), work / "student-chosen", steps=STEPS, seed=seed, **SFT_LORA
+        chosen_sides(pairs, work / "pairs"), work / "student-chosen", steps=STEPS, seed=seed, settings=SFT_LORA
     )
     infused = built(work, "instructions", preferred, seed)
     sft = ("objective=sft", f"max_steps={INSTRUCTION_STEPS}", "learning_rate=2e-4")
@@ -53,9 +51,6 @@ def measure(work: Path, seed: int) -> Iterator[Figure]:
     for arm in ("base", "DPO", "DPO and stage 2"):
         yield from probed(arm, models[arm], work, seed)
         yield from probed(f"{arm}, describe and respond", models[arm], work, seed, describe=PROMPT)
-
-
-SFT_LORA: Mapping[str, object] = {"lora": {"rank": 16, "alpha": 32}, "learning_rate": 2e-4}
 
 
 def built(work: Path, recipe: str, teacher: str, seed: int) -> Path:

@@ -15,11 +15,13 @@ TINY: Mapping[str, object] = {"lora": None, "learning_rate": 2e-4, "device": "cp
 """Tiny models want higher rates than large ones, and all of their language model trained."""
 
 
-def train_on(rows: Any, out: Path, *, base: str = BASE, steps: int, seed: int, **settings: object) -> str:
+def train_on(
+    rows: Any, out: Path, *, steps: int, seed: int, base: str = BASE, settings: Mapping[str, object] = TINY
+) -> str:
     """The student that `base` becomes by `steps` on `rows`, a `datasets.Dataset`; what is in `out` is used."""
     if (out / "config.json").exists():
         return str(out)
-    given = validate(StudentSettings, {**TINY, "base": base, "max_steps": steps, "seed": seed, **settings}, "training")
+    given = validate(StudentSettings, {**settings, "base": base, "max_steps": steps, "seed": seed}, "training")
     loaded = load_model(GeneratorSettings(model=base, device="cpu", dtype="float32"))
     trainer = make_trainer(loaded.model, loaded.processor, rows, given, out.with_name(f"{out.name}-checkpoints"))
     trainer.train()
