@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from evidence.records import Expectation, Figure, difference, mean, pooled, read_figures, share, write_figures
-from evidence.report import BEGIN, END, expectation_line, write_page
+from evidence.report import BEGIN, END, cell, expectation_line, write_page
 
 from ostensive.intervals import wilson
 
@@ -13,6 +13,7 @@ def test_seeds_of_a_share_are_counted_together() -> None:
     found = pooled([share("c", "a", "right", [True, True, False, False]), share("c", "a", "right", [True] * 6)])
     assert (found.value, found.count, found.by_seed) == (0.8, 10, (0.5, 1.0))
     assert found.interval == wilson(8, 10)
+    assert cell(found) == "80.0 % (49.0 to 94.3) of 10; 50.0, 100.0"
 
 
 def test_seeds_of_a_mean_have_the_deviation_of_all_their_values() -> None:

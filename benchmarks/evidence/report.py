@@ -52,7 +52,7 @@ def by_arm(figures: Sequence[Figure]) -> dict[tuple[str, str], Pooled]:
 
 
 def table(found: Found) -> list[str]:
-    """A row an arm, a column a measure; the interval is of 95 %, the count of all seeds."""
+    """A row an arm, a column a measure; the interval is of 95 %, the count of all seeds, whose values follow."""
     arms, measures = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
     rows = [["", *measures], ["---"] * (len(measures) + 1)]
     rows += [[arm, *(cell(found.get((arm, measure))) for measure in measures)] for arm in arms]
@@ -63,7 +63,8 @@ def cell(one: Pooled | None) -> str:
     if one is None:
         return ""
     low, high = number(one.interval.low, one), number(one.interval.high, one)
-    return f"{number(one.value, one)}{unit(one)} ({low} to {high}) of {one.count:,}"
+    seeds = f"; {', '.join(number(value, one) for value in one.by_seed)}" if len(one.by_seed) > 1 else ""
+    return f"{number(one.value, one)}{unit(one)} ({low} to {high}) of {one.count:,}{seeds}"
 
 
 def number(value: float, of: Pooled) -> str:

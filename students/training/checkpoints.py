@@ -9,16 +9,19 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-_BEGUN, _CHECKPOINTS = "made_from.json", "checkpoints/checkpoint-*"  # in the folder of a student
+from students.training.folder import MADE_FROM
+
+CHECKPOINTS: Final = "checkpoints"
+"""The folder of them, in that of a student."""
 _LAST_WRITTEN: Final = "trainer_state.json"
 
 
 def remove_unusable(student: Path) -> None:
     """Removes, of a student whose training has begun, those that lack what a `transformers.Trainer` writes last, and
     those of a last step."""
-    if not (student / _BEGUN).is_file():
+    if not (student / MADE_FROM).is_file():
         return  # a folder of somebody else, which is refused later
-    for checkpoint in student.glob(_CHECKPOINTS):
+    for checkpoint in (student / CHECKPOINTS).glob("checkpoint-*"):
         if checkpoint.is_dir() and not _is_of_use(checkpoint):
             shutil.rmtree(checkpoint, ignore_errors=True)  # another process of the same training may do it too
 

@@ -8,13 +8,13 @@ from typing import Any, Final  # Any: parts of TRL, transformers and datasets, t
 
 from ostensive.errors import Interrupted
 from ostensive.models.loading import LoadedModel
+from students.training.checkpoints import CHECKPOINTS
 from students.training.data import TrainingRows, WrittenRows
 from students.training.logs import LOG, make_log
 from students.training.processes import Processes
 from students.training.settings import StudentSettings
 from students.training.trainers import make_trainer
 
-CHECKPOINTS: Final = "checkpoints"
 FIRST_STEPS: Final = 10
 """Steps between losses that are told, and those at either end whose mean loss is kept."""
 

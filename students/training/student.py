@@ -24,7 +24,7 @@ from ostensive.models.pretrained import without_bars
 from ostensive.recipe_kind import RecipeKind
 from ostensive.user_paths import without_folder
 from students.training.bases import check_base, load_base
-from students.training.checkpoints import remove_unusable
+from students.training.checkpoints import CHECKPOINTS, remove_unusable
 from students.training.data import VIEWS, other_data_digests, read_rows, write_rows
 from students.training.folder import MADE_FROM, MODEL, begin, check_same, corpus_digest, unclaim
 from students.training.image_check import ROWS, BlindModelError, check_sees
@@ -33,7 +33,7 @@ from students.training.other_rows import ReplayedCorpus
 from students.training.parts import trained_share
 from students.training.processes import Processes
 from students.training.record import TrainedStudent, finished_student, write_student
-from students.training.running import CHECKPOINTS, FIRST_STEPS, Tell, Training, is_begun
+from students.training.running import FIRST_STEPS, Tell, Training, is_begun
 from students.training.settings import StudentSettings
 
 ADAPTER: Final = "adapter"
