@@ -72,13 +72,13 @@ class Row:
     finding: QarFinding
 
 
-def build(work: Path, name: str, images: int, first_seed: int, error_rate: float) -> None:
+def build(work: Path, name: str, images: int, first_seed: int, error_rate: float, settings: Sequence[str] = ()) -> None:
     """Scenes and a run of the recipe on them; what is there is left."""
     scenes = work / f"{name}-scenes"
     if not (scenes / "truth.jsonl").exists():
         write_scenes(scenes, images, first_seed=first_seed)
     values = (f"teacher.error_rate={error_rate}", "localized.modes=[ids]", "corpus.license=cc0-1.0")
-    options = BuildOptions(settings=(*values, "corpus.source=Rendered scenes of the microworld."))
+    options = BuildOptions(settings=(*values, "corpus.source=Rendered scenes of the microworld.", *settings))
     ostensive.build("localized", images=scenes, out=work / name, options=options)
 
 

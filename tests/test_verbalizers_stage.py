@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from ostensive.errors import OstensiveError
 from ostensive.records import ImageRecord, Location, Verbalization
 from ostensive.stage import Failed, Kept, Outcome
 from verbalizers.choice import WHOLE_BOX, ChoiceSettings
+from verbalizers.nothing import NothingSettings
 from verbalizers.pixels.proposals import PixelRegionSettings
 from verbalizers.pixels.verbalizers import PixelNarrativeSettings
 from verbalizers.stage import NOT_VERBALIZED, UNREADABLE, VERBALIZED, VerbalizeStage, groups
@@ -199,6 +201,21 @@ def test_settings_reach_the_parts(drawn: list[ImageRecord]) -> None:
     )
     verbalization = said(process(drawn[:1], stage(settings))[0])
     assert (len(verbalization.narratives), len(verbalization.regions)) == (2, 1)
+
+
+@pytest.mark.parametrize("part", ["concepts", "narratives", "captions", "probes"])
+def test_a_part_that_is_left_out_changes_no_other(drawn: list[ImageRecord], part: str) -> None:
+    whole, without = (
+        said(process(drawn[:1], stage(settings))[0])
+        for settings in (VerbalizeSettings(), VerbalizeSettings.model_validate({part: NothingSettings()}))
+    )
+    if part == "captions":
+        regions = tuple(replace(region, caption="") for region in whole.regions)
+        # Probes of the kind pixels are computed, and read no captions.
+        assert without == replace(whole, regions=regions)
+    else:
+        assert getattr(whole, part)
+        assert without == replace(whole, **{part: ()})
 
 
 def test_identity_knows_settings_and_seed() -> None:

@@ -31,6 +31,7 @@ from verbalizers.image_text.settings import (
     ServedProbeSettings,
 )
 from verbalizers.image_text.verbalizers import ModelCaptions, ModelNarratives, ModelProbes
+from verbalizers.nothing import Nothing, NothingSettings
 from verbalizers.pixels.proposals import PixelRegionSettings
 from verbalizers.pixels.verbalizers import (
     PixelCaptions,
@@ -50,16 +51,19 @@ Table = Mapping[type[Settings], Callable[[Any, VerbalizerContext], VerbalizerT]]
 CONCEPTS: Final[Table[ConceptLabeller]] = {
     PixelConceptSettings: PixelConcepts,
     ClipConceptSettings: ClipConcepts,
+    NothingSettings: Nothing,
 }
-ConceptSettings = Annotated[PixelConceptSettings | ClipConceptSettings, Field(discriminator="kind")]
+ConceptSettings = Annotated[PixelConceptSettings | ClipConceptSettings | NothingSettings, Field(discriminator="kind")]
 
 NARRATIVES: Final[Table[Narrator]] = {
     PixelNarrativeSettings: PixelNarratives,
     GeneratorNarrativeSettings: ModelNarratives,
     ServedNarrativeSettings: ModelNarratives,
+    NothingSettings: Nothing,
 }
 NarrativeSettings = Annotated[
-    PixelNarrativeSettings | GeneratorNarrativeSettings | ServedNarrativeSettings, Field(discriminator="kind")
+    PixelNarrativeSettings | GeneratorNarrativeSettings | ServedNarrativeSettings | NothingSettings,
+    Field(discriminator="kind"),
 ]
 
 REGIONS: Final[Table[RegionProposer]] = {
@@ -82,18 +86,21 @@ CAPTIONS: Final[Table[Captioner]] = {
     PixelCaptionSettings: PixelCaptions,
     GeneratorCaptionSettings: ModelCaptions,
     ServedCaptionSettings: ModelCaptions,
+    NothingSettings: Nothing,
 }
 CaptionSettings = Annotated[
-    PixelCaptionSettings | GeneratorCaptionSettings | ServedCaptionSettings, Field(discriminator="kind")
+    PixelCaptionSettings | GeneratorCaptionSettings | ServedCaptionSettings | NothingSettings,
+    Field(discriminator="kind"),
 ]
 
 PROBES: Final[Table[Prober]] = {
     PixelProbeSettings: PixelProbes,
     GeneratorProbeSettings: ModelProbes,
     ServedProbeSettings: ModelProbes,
+    NothingSettings: Nothing,
 }
 ProbeSettings = Annotated[
-    PixelProbeSettings | GeneratorProbeSettings | ServedProbeSettings, Field(discriminator="kind")
+    PixelProbeSettings | GeneratorProbeSettings | ServedProbeSettings | NothingSettings, Field(discriminator="kind")
 ]
 
 

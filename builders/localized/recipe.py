@@ -21,7 +21,7 @@ from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.records import Turn
 from ostensive.stage import AnyStage
-from verbalizers.pixels.verbalizers import PixelProbeSettings
+from verbalizers.image_text.settings import GeneratorProbeSettings, ServedProbeSettings
 from verbalizers.stage import VerbalizeStage
 from verbalizers.table import VerbalizeSettings
 
@@ -64,7 +64,7 @@ def script_of(recipe: Recipe) -> Script:
 def make_stages(recipe: LocalizedRecipe) -> Sequence[AnyStage]:
     """Verbalize, ask the teacher, filter."""
     asker, probes = None, recipe.verbalize.probes
-    if not isinstance(probes, PixelProbeSettings) and probes.asked_by == "teacher":
+    if isinstance(probes, GeneratorProbeSettings | ServedProbeSettings) and probes.asked_by == "teacher":
         asker = TeacherAsker(load_probing_prompts(probes.prompt_set), teacher=recipe.teacher, seed=recipe.seed)
     return (
         VerbalizeStage(recipe.verbalize, seed=recipe.seed, endpoint=recipe.verbalizing_endpoint, asker=asker),
