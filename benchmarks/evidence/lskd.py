@@ -13,28 +13,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # Any: rows of datasets
 
-from critic import ON_CPU, TINY, VARIANTS, Row, build, decided, evidence_of, judgement, opened
+from critic import Row, build, decided
 
 import ostensive
-from builders.dedupe import UNIQUE
-from builders.localized.recipe import KIND
-from critics.critic import Score
-from critics.labels import labels_from, write_labels
-from critics.trained.settings import TrainedSettings, TrainSettings
-from critics.trained.training import train_critic
+from evidence import descriptors
 from evidence.asking import chosen_rightly, files_of, write_task
+from evidence.judging import NOISE, scores, trained_critic
 from evidence.records import Claim, Expectation, Figure, Method, share
 from evidence.trainings import BASE, chosen, exported, train_on
 from microworld.folder import read_truth
 from microworld.oracle import judge_qar
 from ostensive.records import Region, Verbalization
 from ostensive.run.folder import RunFolder, kept_records
-from ostensive.settings import validate
 
 SCENES = {"labelled": 1_500, "pool": 1_500, "held-out": 400}
 FIRST_SEED = 20_000_000
 ERROR_RATE = 0.8
-NOISE = 0.05  # of each annotator
 LABELS = (300, 900, 4_000)
 KEPT = (0.8, 0.5, 0.2)
 CORPUS_ROWS = 800
@@ -66,6 +60,7 @@ def measure(work: Path, seed: int) -> Iterator[Figure]:
         "at random", pool, {row.qar.row_id: random.Random(f"{seed} {row.qar.row_id}").random() for row in pool}
     )
     yield from teaching(work, seed, pool, scored[LABELS[-1]])
+    yield from descriptors.descriptors(work, seed)
 
 
 def critic_scores(work: Path, labels: int, rows: Sequence[Row], seed: int) -> dict[str, float]:
@@ -75,16 +70,9 @@ def critic_scores(work: Path, labels: int, rows: Sequence[Row], seed: int) -> di
         return {name: float(score) for name, score in json.loads(kept.read_text("utf-8")).items()}
     known = decided(work, "labelled")
     random.Random(seed).shuffle(known)
-    given = labels_from(judgement(row, who, NOISE) for row in known[:labels] for who in ("one", "two"))
-    write_labels(work / f"labels-{labels}.parquet", given)
-    values = {**TINY, **ON_CPU, "backbone": "vlm", "model": "microworld:vlm", "seed": seed}
-    settings = validate(TrainSettings, {**values, "head_weights": VARIANTS["three"]}, "critic")
-    critic = work / f"critic-{labels}"
-    train_critic(RunFolder(work / "labelled"), given, kind=KIND, stage=UNIQUE, settings=settings, out=critic)
-    with opened(TrainedSettings(model=str(critic))) as one:
-        found = one.score([row.qar for row in rows], evidence_of(work / "pool"))
-    scores = [score.accept_probability if isinstance(score, Score) else 0.0 for score in found]
-    by_id = {row.qar.row_id: score for row, score in zip(rows, scores, strict=True)}
+    critic = trained_critic(work / "labelled", known[:labels], work / f"critic-{labels}", seed=seed)
+    found = scores(critic, work / "pool", rows)
+    by_id = {row.qar.row_id: score for row, score in zip(rows, found, strict=True)}
     kept.write_text(json.dumps(by_id), "utf-8")
     return by_id
 
@@ -259,6 +247,7 @@ METHOD = Method(
             "The same questions and the same triples, all true, with the boxes on the picture and without any.",
             (Expectation("all true, boxes drawn", "all true, no boxes", "right"),),
         ),
+        descriptors.CLAIM,
     ),
     measure,
 )
