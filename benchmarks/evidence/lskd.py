@@ -223,8 +223,9 @@ METHOD = Method(
             tuple(
                 Expectation(f"{count:,} labels", "at random", f"true, {kept:.0%} kept")
                 for count in LABELS
-                for kept in (0.5, 0.2)
+                for kept in KEPT
             ),
+            is_curve=True,
         ),
         Claim(
             "teaching",

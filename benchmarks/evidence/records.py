@@ -50,6 +50,7 @@ class Claim:
     how: str
     expectations: tuple[Expectation, ...]
     note: str = ""  # what is to be borne in mind of the figures
+    is_curve: bool = False  # drawn over its measures, a line an arm
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """Writes what was measured into `docs/evidence.md`, between its two marks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from evidence.methods import METHODS
+from evidence.pictures import Found, draw
 from evidence.records import Claim, Difference, Expectation, Figure, Method, Pooled, difference, pooled, read_figures
 
 BEGIN, END = "<!-- measured: written by benchmarks/evidence -->", "<!-- end of what was measured -->"
-Found = Mapping[tuple[str, str], Pooled]  # by arm and measure
 
 
 def write_page(results: Path, docs: Path) -> None:
@@ -16,11 +16,11 @@ def write_page(results: Path, docs: Path) -> None:
     after = rest.partition(END)[2]
     parts = [BEGIN, ""]
     for method in METHODS.values():
-        parts += method_lines(method, results)
+        parts += method_lines(method, results, docs)
     page.write_text("".join((before, "\n".join([*parts, END]), after)), "utf-8")
 
 
-def method_lines(method: Method, results: Path) -> list[str]:
+def method_lines(method: Method, results: Path, docs: Path) -> list[str]:
     files = sorted(results.glob(f"{method.name}-*.json"))
     if not files:
         return [f"## {method.title}", "", "Not measured yet.", ""]
@@ -28,16 +28,20 @@ def method_lines(method: Method, results: Path) -> list[str]:
     figures = [figure for found, _ in read for figure in found]
     minutes = sum(seconds for _, seconds in read) / 60
     lines = [f"## {method.title}", "", f"{len(files)} seeds, {minutes:.0f} minutes of one core in all.", ""]
-    for claim in method.claims:
-        lines += claim_lines(claim, [one for one in figures if one.claim == claim.name])
+    found = [(claim, by_arm([one for one in figures if one.claim == claim.name])) for claim in method.claims]
+    picture = Path("pictures", f"evidence-{method.name}.svg")
+    if not draw(docs / picture, [one for one in found if one[1]]):
+        print(f"{picture} is as it was: drawing needs matplotlib (uv run --group pictures ...)")
+    lines += [f"![{method.title}: each arm with its interval]({picture.as_posix()})", ""]
+    for claim, figures_of_it in found:
+        lines += claim_lines(claim, figures_of_it)
     return lines
 
 
-def claim_lines(claim: Claim, figures: Sequence[Figure]) -> list[str]:
+def claim_lines(claim: Claim, found: Found) -> list[str]:
     lines = [f"### {claim.title}", "", f"The paper ({claim.source}): {claim.published}.", "", claim.how, ""]
-    if not figures:
+    if not found:
         return [*lines, "Not measured yet.", ""]
-    found = by_arm(figures)
     lines += [*table(found), ""]
     told = [expectation_line(one, found) for one in claim.expectations]
     lines += [*told, ""] if told else []
