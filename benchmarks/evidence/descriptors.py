@@ -28,7 +28,8 @@ _BUILT = (*TRIPLES, "localized.modes=[descriptions]", "dedupe.max_distance=0", "
 
 def descriptors(work: Path, seed: int) -> Iterator[Figure]:
     asked(work, "described", LABELLED, FIRST_SEED + 1_000_000 * seed, ())
-    critic = trained_critic(work / "described", decided(work, "described"), work / "critic-described", seed=seed)
+    known = decided(work, "described")
+    critic = trained_critic(work / "described", known, work / "critic-described", rounds=8, seed=seed)
     for arm, left_out in ARMS.items():
         name = f"described {arm}"
         asked(work, name, ASKED, FIRST_SEED + 1_000_000 * seed + 100_000, left_out)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from critic import ON_CPU, TINY, VARIANTS, Row, evidence_of, judgement, opened
+from critic import TINY, VARIANTS, Row, evidence_of, judgement, opened
 
 from builders.dedupe import UNIQUE
 from builders.localized.recipe import KIND
@@ -18,12 +18,12 @@ NOISE = 0.05
 """The share of what each annotator says that is wrong."""
 
 
-def trained_critic(run: Path, labelled: Sequence[Row], out: Path, *, seed: int) -> Path:
-    """A critic of `labelled`, candidates of `run`; one that is in `out` is used."""
+def trained_critic(run: Path, labelled: Sequence[Row], out: Path, *, rounds: int, seed: int) -> Path:
+    """A critic of `labelled`, candidates of `run`, after at most `rounds` over them; one that is in `out` is used."""
     given = labels_from(judgement(row, who, NOISE) for row in labelled for who in ("one", "two"))
     write_labels(out.with_name(f"{out.name}-labels.parquet"), given)
-    values = {**TINY, **ON_CPU, "backbone": "vlm", "model": "microworld:vlm", "seed": seed}
-    settings = validate(TrainSettings, {**values, "head_weights": VARIANTS["three"]}, "critic")
+    values = {**TINY, "max_epochs": rounds, "rows_at_once": 32, "head_weights": VARIANTS["three"], "seed": seed}
+    settings = validate(TrainSettings, {**values, "backbone": "vlm", "model": "microworld:vlm"}, "critic")
     if not out.exists():
         train_critic(RunFolder(run), given, kind=KIND, stage=UNIQUE, settings=settings, out=out)
     return out

@@ -26,13 +26,14 @@ from microworld.oracle import judge_qar
 from ostensive.records import Region, Verbalization
 from ostensive.run.folder import RunFolder, kept_records
 
-SCENES = {"labelled": 1_500, "pool": 1_500, "held-out": 400}
+SCENES = {"labelled": 1_400, "pool": 900, "held-out": 300}
 FIRST_SEED = 20_000_000
 ERROR_RATE = 0.8
-LABELS = (300, 900, 4_000)
+LABELS = {300: 8, 900: 8, 4_000: 3}  # and how often a critic sees each
 KEPT = (0.8, 0.5, 0.2)
-CORPUS_ROWS = 800
-STEPS = 500
+TAUGHT = (0.5, 0.2)
+CORPUS_ROWS = 500
+STEPS = 300
 # What the scripted teacher never reads, and the comparing of sentences, which drops one row in a hundred of its own.
 BUILT = ("dedupe.max_distance=0", "verbalize.concepts={kind: none}", "verbalize.narratives={kind: none}")
 _MENTION = re.compile(r"\[\d+\]")
@@ -59,7 +60,7 @@ def measure(work: Path, seed: int) -> Iterator[Figure]:
     yield from filtering(
         "at random", pool, {row.qar.row_id: random.Random(f"{seed} {row.qar.row_id}").random() for row in pool}
     )
-    yield from teaching(work, seed, pool, scored[LABELS[-1]])
+    yield from teaching(work, seed, pool, scored[max(LABELS)])
     yield from descriptors.descriptors(work, seed)
 
 
@@ -70,7 +71,9 @@ def critic_scores(work: Path, labels: int, rows: Sequence[Row], seed: int) -> di
         return {name: float(score) for name, score in json.loads(kept.read_text("utf-8")).items()}
     known = decided(work, "labelled")
     random.Random(seed).shuffle(known)
-    critic = trained_critic(work / "labelled", known[:labels], work / f"critic-{labels}", seed=seed)
+    critic = trained_critic(
+        work / "labelled", known[:labels], work / f"critic-{labels}", rounds=LABELS[labels], seed=seed
+    )
     found = scores(critic, work / "pool", rows)
     by_id = {row.qar.row_id: score for row, score in zip(rows, found, strict=True)}
     kept.write_text(json.dumps(by_id), "utf-8")
@@ -93,7 +96,7 @@ def teaching(work: Path, seed: int, pool: Sequence[Row], scores: dict[str, float
     """Students of corpora of one size, drawn from what each filter keeps, asked about scenes that they never saw."""
     asked = [*questions(decided(work, "held-out"), work / "held-out", seed)]
     order, rng = best_first(pool, scores), random.Random(seed)
-    corpora = {"unfiltered": order, **{f"best {kept:.0%}": order[: round(kept * len(order))] for kept in KEPT}}
+    corpora = {"unfiltered": order, **{f"best {kept:.0%}": order[: round(kept * len(order))] for kept in TAUGHT}}
     corpora["all true"] = [row for row in order if row.finding.whole.is_true]
     for shown in ("mentioned", "none"):
         task = write_questions(work / f"asked-{shown}.jsonl", asked, work / "held-out", shown)

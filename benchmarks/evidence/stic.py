@@ -7,6 +7,7 @@ gives of the picture before each. It describes and answers about scenes that it 
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any  # Any: rows of datasets
 
 from self_teaching import sentence_findings
 from training_students import INVENTED, PROMPT
@@ -26,6 +27,7 @@ STEPS = 200
 INSTRUCTION_STEPS = 300
 SFT_LORA: Mapping[str, object] = {**TINY, "lora": {"rank": 16, "alpha": 32}}
 LORA = ("lora.rank=16", "lora.alpha=32", "device=cpu", "epochs=1000")
+TOPICS = 3  # of each held-out scene
 ASKED: tuple[Topic, ...] = ("existence", "colour", "shape", "count", "hat", "holds", "which", "side")
 
 
@@ -46,11 +48,16 @@ def measure(work: Path, seed: int) -> Iterator[Figure]:
         "DPO": preferred,
         "DPO and stage 2": trained(work, infused, preferred, "stage-2", sft, seed),
     }
+    questions_alone = without_descriptions(infused, work / "questions")
+    plain = train_on(
+        questions_alone, work / "student-plain", steps=INSTRUCTION_STEPS, seed=seed, base=preferred, settings=SFT_LORA
+    )
     for arm, model in models.items():
         yield from described(arm, model, work)
     for arm in ("base", "DPO", "DPO and stage 2"):
         yield from probed(arm, models[arm], work, seed)
         yield from probed(f"{arm}, describe and respond", models[arm], work, seed, describe=PROMPT)
+    yield from probed("DPO and questions alone", plain, work, seed)
 
 
 def built(work: Path, recipe: str, teacher: str, seed: int) -> Path:
@@ -99,6 +106,19 @@ def chosen_sides(run: Path, out: Path) -> object:
     return exported(out).rename_column("chosen", "completion").remove_columns("rejected")
 
 
+def without_descriptions(run: Path, out: Path) -> object:
+    """The same rows as those of stage 2, with the question alone: what is learned from the questions themselves."""
+    if not out.exists():
+        ostensive.export(run, "prompt-completion", out)
+
+    def question_alone(row: Mapping[str, Any]) -> dict[str, object]:
+        content = row["prompt"][0]["content"]
+        parts = [{**part, "text": part["text"] and part["text"].rpartition("\n\n")[2]} for part in content]
+        return {"prompt": [{**row["prompt"][0], "content": parts}, *row["prompt"][1:]]}
+
+    return exported(out).map(question_alone, cache_file_name=str(out / "alone.arrow"))
+
+
 def instructions(work: Path, seed: int) -> Path:
     """Questions about the scenes to train on, with true answers: what stands for the model's own tuning data."""
     lines = [
@@ -108,12 +128,12 @@ def instructions(work: Path, seed: int) -> Path:
     return write_task(work / "instructions.jsonl", lines)
 
 
-def questions(scenes: Path, seed: int) -> Iterator[tuple[str, str, str]]:
-    """File, question and right answer, one a topic and scene."""
+def questions(scenes: Path, seed: int, topics: int = len(ASKED)) -> Iterator[tuple[str, str, str]]:
+    """File, question and right answer, about so many topics a scene, of those that it has something to ask of."""
     truth = read_truth(scenes)
     rng = random.Random(seed)
     for image_id, file in sorted(files_of(scenes).items()):
-        for topic in ASKED:
+        for topic in rng.sample(ASKED, topics):
             asked = ask(truth[image_id], topic, rng)
             if asked is not None:
                 yield file, asked.question, asked.answer
@@ -138,7 +158,7 @@ def described(arm: str, model: str, work: Path) -> Iterator[Figure]:
 def probed(arm: str, model: str, work: Path, seed: int, *, describe: str | None = None) -> Iterator[Figure]:
     """Of questions on scenes that were held out: the share of answers that are right to the word."""
     scenes = work / "held-out"
-    asked = [*questions(scenes, seed)]
+    asked = [*questions(scenes, seed, TOPICS)]
     lines = [
         {"id": str(place), "image": file, "question": question, "references": [answer]}
         for place, (file, question, answer) in enumerate(asked)
@@ -176,10 +196,11 @@ METHOD = Method(
             "section 4, stage 2, and section 5",
             "the average of seven benchmarks rises from 54.7 to 57.6, and with describe-and-respond to 58.7; for the"
             " base describe-and-respond costs 2.2",
-            f"Questions on {len(ASKED)} topics about the same scenes; {INSTRUCTION_STEPS} steps on questions about the"
-            " scenes of the pairs, with the student's descriptions before them.",
+            f"Questions about the same scenes, on {TOPICS} of {len(ASKED)} topics each; {INSTRUCTION_STEPS} steps on"
+            " questions about the scenes of the pairs, with the student's descriptions before them, or without any.",
             (
                 Expectation("DPO and stage 2", "base", "right"),
+                Expectation("DPO and stage 2", "DPO and questions alone", "right"),
                 Expectation("DPO and stage 2, describe and respond", "DPO and stage 2", "right"),
                 Expectation("base, describe and respond", "base", "right", less=True),
             ),
