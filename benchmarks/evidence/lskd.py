@@ -222,7 +222,8 @@ METHOD = Method(
             "at a threshold that keeps about 20 %, people accept 70 % instead of 45 %; dropping at random does nothing",
             "The share of triples that the oracle calls true, of those with the highest scores."
             f" {SCENES['pool']:,} scenes that the critic never saw, a teacher that errs often,"
-            f" labels of two annotators who err in {NOISE:.0%} of what they say.",
+            f" labels of two annotators who err in {NOISE:.0%} of what they say, each seen"
+            f" {', '.join(f'{rounds} times where there are {count:,}' for count, rounds in LABELS.items())}.",
             tuple(
                 Expectation(f"{count:,} labels", "at random", f"true, {kept:.0%} kept")
                 for count in LABELS
