@@ -21,10 +21,10 @@ from builders.explanations.records import Explanation, Selected
 from builders.explanations.settings import ExplanationsSettings
 from evidence.asking import files_of
 from evidence.trainings import BASE
-from microworld.claims import It
 from microworld.folder import CONCEPTS_NAME, LABELS_NAME
+from microworld.nouns import article
 from microworld.species import species_named
-from microworld.species_words import SPECIES_WORDS, SpeciesClaim, write_species
+from microworld.species_words import SPECIES_WORDS
 from microworld.training.models import padded_size
 from microworld.training.visual_prompts import PATCH_PX
 from microworld.training.words import TEACHER_WORDS, make_processor
@@ -133,43 +133,48 @@ def plain_answer(label: str) -> str:
 
 def first_lessons(
     selected: Iterable[Selected], concepts_of: Callable[[Selected], Sequence[str]], seed: int
-) -> Iterator[Lesson]:
+) -> list[Lesson]:
     """Questions as the recipe draws them, the same whatever the concepts: those for reasons are answered with them."""
+    lessons = []
     for row in selected:
         rng = random.Random(f"{seed} {row.image_id}")
         for query in draw_queries(shipped_pools(), QUERIES, ExplanationsSettings().simple_share, rng):
             concepts = () if query.kind == "simple" else concepts_of(row)
-            yield Lesson(row.image_id, query.text, sentence(row.label, concepts, rng))
+            lessons.append(Lesson(row.image_id, query.text, answer_of(row.label, concepts)))
+    return lessons
 
 
 def expert_concepts(label: str) -> tuple[str, ...]:
     return tuple(concept.words for concept in species_named(label).concepts)
 
 
-def sentence(label: str, concepts: Sequence[str], rng: random.Random) -> str:
-    """The label because of these concepts, in the words of the world; the label alone where there are none."""
-    kinds = {concept.words: concept.what for concept in species_named(label).concepts}
-    written = write_species(SpeciesClaim(It(), label, tuple(kinds[words] for words in concepts)), rng)
-    assert written is not None, "of one specimen it can be said what it is"
-    return written
+def answer_of(label: str, concepts: Sequence[str]) -> str:
+    """The label because of these concepts, in a form that the oracle reads; the label alone where there are none."""
+    if not concepts:
+        return plain_answer(label)
+    marks = [words if words.startswith("holds ") else f"has {words}" for words in concepts]
+    listed = " and ".join(filter(None, (", ".join(marks[:-1]), marks[-1])))
+    return f"This is {article(label)} {label} because it {listed}."
 
 
-def best_answers(run: RunFolder, number: int) -> Iterator[Lesson]:
+def best_answers(run: RunFolder, number: int) -> list[Lesson]:
     """What the recipe kept of a round: the best answer to each question, or the plain one where none has the label."""
-    for row in kept_records(run, Judged[Explanation]):
-        if row.candidate.round == number:
-            yield lesson_of(row.candidate)
+    rows = (judged.candidate for judged in kept_records(run, Judged[Explanation]))
+    return [lesson_of(row) for row in rows if row.round == number]
 
 
-def any_answers(run: RunFolder, number: int, seed: int) -> Iterator[Lesson]:
-    """To each question one of its answers, whichever: with the label or without."""
-    by_question: dict[tuple[str, str], list[Explanation]] = defaultdict(list)
-    for path in run.partition_paths(CANDIDATES):
-        table = pq.read_table(path, filters=[("way", "==", "explained"), ("round", "==", number)])
-        for row in arrow.from_table(table, Explanation):
-            by_question[row.image_id, row.query].append(row)
-    for key, rows in sorted(by_question.items()):
-        yield lesson_of(random.Random(f"{seed} {key}").choice(rows))
+def any_answers(run: RunFolder, number: int, seed: int) -> list[Lesson]:
+    """To each question of a round one of its answers, whichever: with the label or without."""
+    wanted = [("way", "==", "explained"), ("round", "==", number)]  # kept or dropped
+    tables = (pq.read_table(path, filters=wanted) for path in run.partition_paths(CANDIDATES))
+    return one_to_each_question([row for table in tables for row in arrow.from_table(table, Explanation)], seed)
+
+
+def one_to_each_question(rows: Iterable[Explanation], seed: int) -> list[Lesson]:
+    answers: dict[tuple[str, str], list[Explanation]] = defaultdict(list)
+    for row in rows:
+        answers[row.image_id, row.query].append(row)
+    return [lesson_of(random.Random(f"{seed} {key}").choice(found)) for key, found in sorted(answers.items())]
 
 
 def lesson_of(row: Explanation) -> Lesson:

@@ -37,7 +37,7 @@ SPECIMENS = {"trained": 150, "held-out": 300}
 SCENES = {"general": 150, "general-held-out": 100}
 FIRST_SEED = 40_000_000
 ROUNDS = 3
-STEPS = 60  # a round
+STEPS = 90  # a round
 TRAINING: Mapping[str, object] = {**TINY, "learning_rate": 1e-3, "train": ["language", "projector"]}
 QUESTION = shipped_pools()["explain"][0]
 LABEL, GENERAL, SELECTED = "label only", "label and general explanation", "selected concepts, one round"
@@ -58,9 +58,9 @@ def measure(work: Path, seed: int) -> Iterator[Figure]:
     run = first_run(work, seed)
     selected = list(kept_records(run, Selected))
     lessons = {
-        LABEL: [*first_lessons(selected, lambda _row: (), seed)],
-        GENERAL: [*first_lessons(selected, lambda row: expert_concepts(row.label), seed)],
-        SELECTED: [*first_lessons(selected, lambda row: row.concepts, seed)],
+        LABEL: first_lessons(selected, lambda _row: (), seed),
+        GENERAL: first_lessons(selected, lambda row: expert_concepts(row.label), seed),
+        SELECTED: first_lessons(selected, lambda row: row.concepts, seed),
     }
     models = {"base": base}
     models |= {arm: taught(work, arm, own, base, ROUNDS * STEPS, seed) for arm, own in lessons.items()}
@@ -71,7 +71,7 @@ def measure(work: Path, seed: int) -> Iterator[Figure]:
         for number, arm in enumerate(arms, 1):
             name = arm if number > 1 else "round 2"  # of both ways: the same student's answers
             before = later_run(work, name, model, before, seed)
-            lessons[arm] = [*(best_answers(before, number) if way == BEST else any_answers(before, number, seed))]
+            lessons[arm] = best_answers(before, number) if way == BEST else any_answers(before, number, seed)
             models[arm] = model = taught(work, arm, lessons[arm], model, STEPS, seed)
     for claim, arms in ARMS.items():
         for arm in arms:
