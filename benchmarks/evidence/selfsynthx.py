@@ -46,8 +46,9 @@ BEST, ANY = "best answers", "any answers"
 LABEL_ACCURACY, EXISTENCE, COGNITION = "label accuracy", "explanation existence (EE)", "cognition score (CS)"
 VISIBLE, WHOLLY_TRUE, ANSWERS = "visible, of concepts named", "explained, and wholly true", "short answers right"
 LATER = {way: tuple(f"round {number}, {way}" for number in range(2, ROUNDS + 1)) for way in (BEST, ANY)}
+LAST = LATER[BEST][-1]
 ARMS = {
-    "selected concepts": ("base", LABEL, GENERAL, SELECTED, LATER[BEST][-1]),
+    "selected concepts": ("base", LABEL, GENERAL, SELECTED, LAST),
     "rounds": (SELECTED, "round 1", *LATER[BEST], *LATER[ANY]),
 }
 
@@ -151,12 +152,12 @@ METHOD = Method(
             f" {STEPS} each). The tiny base describes specimens by itself, {DRAWS} times, and the recipe selects"
             " concepts by that; but the base can write nothing from a list, so that in the first round a script puts"
             " the selected concepts into a sentence, in the place of the instruction-tuned model of the paper. It knows"
-            " no species: their names are added to its words. All students are asked the same questions, and differ in how"
-            " those for reasons are answered. A concept is *visible* by the oracle, in that very"
-            " specimen; *wholly true* is an explanation of which name and every concept are so and are the expert's.",
+            " no species: their names are added to its words. All students learn from the same questions, and differ in"
+            " how those for reasons are answered. A concept is *visible* by the oracle, in that very specimen; *wholly"
+            " true* is an explanation of which the name and every concept are so, and are the expert's.",
             (
                 Expectation(SELECTED, LABEL, LABEL_ACCURACY),
-                Expectation(LATER[BEST][-1], LABEL, LABEL_ACCURACY),
+                Expectation(LAST, LABEL, LABEL_ACCURACY),
                 Expectation(SELECTED, GENERAL, LABEL_ACCURACY),
                 Expectation(GENERAL, LABEL, LABEL_ACCURACY, less=True),
                 Expectation(SELECTED, LABEL, EXISTENCE),
@@ -178,11 +179,11 @@ METHOD = Method(
             f" selected concepts best, or the bare label. *{ANY}* takes one of the three as it comes, with the label or"
             f" without. Each round begins with the student of the one before, {STEPS} steps a round.",
             (
-                Expectation(LATER[BEST][-1], "round 1", LABEL_ACCURACY),
-                Expectation(LATER[BEST][-1], "round 1", COGNITION),
-                Expectation(LATER[BEST][-1], LATER[ANY][-1], LABEL_ACCURACY),
-                Expectation(LATER[BEST][-1], LATER[ANY][-1], WHOLLY_TRUE),
-                Expectation(LATER[BEST][-1], SELECTED, LABEL_ACCURACY),
+                Expectation(LAST, "round 1", LABEL_ACCURACY),
+                Expectation(LAST, "round 1", COGNITION),
+                Expectation(LAST, LATER[ANY][-1], LABEL_ACCURACY),
+                Expectation(LAST, LATER[ANY][-1], WHOLLY_TRUE),
+                Expectation(LAST, SELECTED, LABEL_ACCURACY),
             ),
             f"*{SELECTED}* is trained on the answers of the first round for as many steps as the rounds together.",
         ),
