@@ -1,12 +1,33 @@
-"""The arithmetic of the evidence: what seeds add up to, differences, and what is said of them."""
+"""The arithmetic of the evidence: what seeds add up to, differences, what is said of them; and what is learnt from."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from evidence.lessons import (
+    QUERIES,
+    answer_of,
+    expert_concepts,
+    first_lessons,
+    knowing_words,
+    one_to_each_question,
+    plain_answer,
+)
 from evidence.records import Expectation, Figure, difference, mean, pooled, read_figures, share, write_figures
 from evidence.report import BEGIN, END, cell, expectation_line, write_page
 
+from builders.explanations.queries import shipped_pools
+from builders.explanations.records import Explanation, Selected
+from critics.label_names import names_label
+from microworld.oracle import judge_explanation
+from microworld.sample import sample_specimen
+from microworld.sentences import tokens_of
+from microworld.species import NAMES
+from microworld.species_truth import specimens_in
+from microworld.species_words import read_species
 from ostensive.intervals import wilson
+from ostensive.models.generator_settings import GeneratorSettings
+from ostensive.models.loading import load_model
 
 
 def test_seeds_of_a_share_are_counted_together() -> None:
@@ -58,3 +79,66 @@ def test_figures_are_kept_and_the_page_changes_between_its_marks_alone(tmp_path:
     assert "| 300 labels | 50.0 % (9.5 to 90.5) of 2 |" in text
     write_page(tmp_path / "results", tmp_path)
     assert page.read_text() == text
+
+
+@pytest.mark.parametrize("label", NAMES)
+def test_the_oracle_reads_every_concept_of_an_answer(label: str) -> None:
+    concepts = expert_concepts(label)
+    claim = read_species(tokens_of(answer_of(label, concepts)))
+    assert claim is not None
+    assert (claim.species, len(claim.marks)) == (label, len(concepts))
+    scene = sample_specimen(7, label)
+    visible = [one.words for one in specimens_in(scene)[0].standing("visible")]
+    found = judge_explanation(answer_of(label, visible), scene)
+    assert found.whole.is_true
+    assert [one.words for one in found.cited] == visible
+    assert judge_explanation(answer_of(label, ()), scene).whole.is_true
+
+
+def test_first_lessons_differ_in_their_reasons_alone() -> None:
+    selected = [
+        Selected(f"image {place}", "velm", ("a green hat", "holds a ring"), (-1.0, -2.0)) for place in range(50)
+    ]
+    plain, reasoned = first_lessons(selected, lambda _row: (), 0), first_lessons(selected, lambda row: row.concepts, 0)
+    assert len(plain) == len(reasoned) == QUERIES * len(selected)
+    assert [(one.image_id, one.question) for one in plain] == [(one.image_id, one.question) for one in reasoned]
+    assert {one.answer for one in plain} == {plain_answer("velm")}
+    simple = shipped_pools()["simple"]
+    reasons = {one.answer for one in reasoned if one.question not in simple}
+    assert reasons == {"This is a velm because it has a green hat and holds a ring."}
+    assert {one.answer for one in reasoned if one.question in simple} == {plain_answer("velm")}
+
+
+def test_any_answer_is_one_to_each_question_wherever_it_stands() -> None:
+    rows = [
+        explanation(image=f"image {image}", query=f"question {question}", answer=f"answer {draw}")
+        for image in range(30)
+        for question in range(2)
+        for draw in range(3)
+    ]
+    found = one_to_each_question(rows, 0)
+    assert len({(one.image_id, one.question) for one in found}) == len(found) == 60
+    assert min(Counter(one.answer for one in found)[f"answer {draw}"] for draw in range(3)) > 10
+    assert one_to_each_question(rows, 0) == found
+    assert one_to_each_question(rows, 1) != found
+
+
+def explanation(*, image: str, query: str, answer: str) -> Explanation:
+    return Explanation("", image, "velm", query, answer, (), "explained", "explain", "teacher", "", "")
+
+
+def test_the_base_of_the_specimens_knows_their_words_and_has_forgotten_none(tmp_path: Path) -> None:
+    """Words that it does not know come back as such."""
+    loaded = load_model(GeneratorSettings(model=knowing_words(tmp_path / "base", 0), device="cpu", dtype="float32"))
+    old = load_model(GeneratorSettings(model="microworld:vlm-base", device="cpu", dtype="float32"))
+    tokenizer, known = loaded.processor.tokenizer, len(old.processor.tokenizer)
+    texts = [answer_of(label, expert_concepts(label)) for label in NAMES]
+    texts += [query for pool in shipped_pools().values() for query in pool]
+    for text in texts:
+        assert tokens_of(tokenizer.decode(tokenizer(text).input_ids)) == tokens_of(text)
+    assert names_label(tokenizer.decode(tokenizer("This is an obrin.").input_ids), "obrin")
+    new, before = (one.model.get_input_embeddings().weight.detach() for one in (loaded, old))
+    assert bool((new[:known] == before[:known]).all())
+    assert len(new) > len(before)
+    assert loaded.model.get_output_embeddings().weight is loaded.model.get_input_embeddings().weight
+    assert abs(float(new[known:].mean() - new[:known].mean())) < 0.02

@@ -157,16 +157,20 @@ def described(arm: str, model: str, work: Path) -> Iterator[Figure]:
 
 def probed(arm: str, model: str, work: Path, seed: int, *, describe: str | None = None) -> Iterator[Figure]:
     """Of questions on scenes that were held out: the share of answers that are right to the word."""
-    scenes = work / "held-out"
+    hits = answered_rightly(model, work / "held-out", work / f"answered by {arm}.jsonl", seed, describe=describe)
+    yield share("stage 2", arm, "right", hits)
+
+
+def answered_rightly(model: str, scenes: Path, out: Path, seed: int, *, describe: str | None = None) -> list[bool]:
+    """Of each question on `scenes` whether what the model replies, kept in `out`, is right to the word."""
     asked = [*questions(scenes, seed, TOPICS)]
     lines = [
         {"id": str(place), "image": file, "question": question, "references": [answer]}
         for place, (file, question, answer) in enumerate(asked)
     ]
-    task = write_task(work / "probes.jsonl", lines)
-    found = replies(model, task, scenes, work / f"answered by {arm}.jsonl", describe=describe)
-    hits = [plain(found[str(place)]) == plain(answer) for place, (_, _, answer) in enumerate(asked)]
-    yield share("stage 2", arm, "right", hits)
+    task = write_task(out.with_name("probes.jsonl"), lines)
+    found = replies(model, task, scenes, out, describe=describe)
+    return [plain(found[str(place)]) == plain(answer) for place, (_, _, answer) in enumerate(asked)]
 
 
 def plain(text: str) -> str:

@@ -1,12 +1,15 @@
 """Students of the evidence: trained by the project's own trainers on chosen rows, and kept where they were made."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any  # Any: datasets, TRL and transformers type their classes in part
 
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import load_model
+from ostensive.records import Turn
 from ostensive.settings import validate
+from students.exporting import training_features
+from students.rows import prompt_completion_rows
 from students.training.settings import StudentSettings
 from students.training.trainers import make_trainer
 
@@ -44,3 +47,16 @@ def exported(folder: Path) -> Any:
 def chosen(rows: Any, row_ids: Set[str]) -> Any:
     """Those of `rows` that are of these rows of the corpus."""
     return rows.select([place for place, row_id in enumerate(rows["row_id"]) if row_id in row_ids])
+
+
+def written(lessons: Iterable[tuple[Path, str, str]]) -> Any:
+    """Rows to train on: a picture's file, what is asked of it, and the answer that is to be learnt."""
+    import datasets
+
+    features = training_features(("prompt", "completion"))
+    rows = [
+        {**row, "images": [{"path": str(file)}], "row_id": str(place), "image_id": file.stem, "lineage": ""}
+        for place, (file, question, answer) in enumerate(lessons)
+        for row in prompt_completion_rows((Turn("user", question), Turn("assistant", answer)))
+    ]
+    return datasets.Dataset.from_list(rows, features=features)
