@@ -17,6 +17,7 @@ from student_trainings import (
     base_model,
     build_run,
     digests,
+    held_elsewhere,
     logged,
     pairs,
     settings_of,
@@ -27,7 +28,7 @@ from student_trainings import (
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 from cards.reading import open_corpus
-from ostensive.errors import Interrupted, OstensiveError, SettingsError
+from ostensive.errors import Interrupted, OstensiveError, RunLockedError, SettingsError
 from ostensive.models.files import model_folder
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import load_model
@@ -298,6 +299,18 @@ def test_what_cannot_be_trained_is_one_line(run: Path, tmp_path: Path) -> None:
     shutil.copytree(source, tmp_path / "mute")
     (tmp_path / "mute" / "chat_template.jinja").unlink()
     assert "chat template" in refused(settings_of(base=str(tmp_path / "mute")), tmp_path / "of-mute")
+
+
+def test_two_trainings_in_one_folder_are_one_too_many(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "student"
+    with held_elsewhere(out):
+        with pytest.raises(RunLockedError) as caught:
+            student_of(run, out, settings_of())
+        assert str(caught.value) == (
+            f"{out}: another process trains the student of this folder; wait for it or stop it"
+        )
+        assert [path.name for path in out.iterdir()] == [".lock"], "what the other process does there is left alone"
+    assert student_of(run, out, settings_of()).steps == 1, "a killed one is not waited for"
 
 
 def test_what_is_no_model_is_said_to_be_what_it_is(run: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`ostensive.loop`: rounds of building and training, carried out by the functions of the same names."""
 
 import gc
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from students.training.record import TrainedStudent
     from students.training.settings import StudentSettings
 
-_SET_BY_THE_LOOP: Final = ("kind", "model", "revision")  # of the teacher
+_SET_BY_THE_LOOP: Final = ("kind", "model", "revision", "name")  # of the teacher
 _OF_EACH_ROUND: Final = ("objective", "revision")  # settings of a training that are given to each as they are for it
 
 
@@ -145,7 +146,7 @@ class _Work:
             self.asked.options.build,
             parent=place.parent,
             account=loop_id,
-            stand_ins=teacher_settings(place.teacher, commit),
+            stand_ins=teacher_settings(place.teacher, commit, place.teacher_name),
         )
         corpus = api.build(
             self.asked.recipe,
@@ -185,9 +186,11 @@ class _Work:
             gc.collect()  # a trainer holds its model in a ring of references, and the next build needs the memory
 
 
-def teacher_settings(model: str, commit: str | None) -> tuple[str, ...]:
-    """The assignments by which a model of this machine teaches."""
-    return ("teacher.kind=self", f"teacher.model={model}", *([f"teacher.revision={commit}"] if commit else []))
+def teacher_settings(model: str, commit: str | None, name: str | None = None) -> tuple[str, ...]:
+    """The assignments by which a model of this machine teaches; `name` is what its rows call it."""
+    optional = {"revision": commit, "name": None if name is None else json.dumps(name)}
+    more = (f"teacher.{key}={value}" for key, value in optional.items() if value is not None)
+    return ("teacher.kind=self", f"teacher.model={model}", *more)
 
 
 def _training(base: str, options: "LoopOptions", kind: "RecipeKind") -> "StudentSettings":

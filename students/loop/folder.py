@@ -19,7 +19,7 @@ from ostensive.errors import SettingsError
 from ostensive.files import TEMPORARY, storage_errors, write_text
 from ostensive.run.folder import check_folder_for, locked_folder
 from ostensive.settings import validate
-from ostensive.user_paths import shown_path
+from ostensive.user_paths import shown_path, without_folder
 from ostensive.yaml_text import read_yaml
 from students.loop.records import BuiltRound, LoopPlan, RoundPlace, RoundRecord, TrainedRound
 from students.training.folder import MODEL
@@ -64,6 +64,7 @@ class LoopFolder:
             student=self.student_path(number),
             parent=None if number == 0 else self.run_path(number - 1),
             teacher=before or plan.base,
+            teacher_name=None if number == 0 else f"{without_folder(plan.base)} after round {number - 1}",
             base=before if before is not None and plan.start == "last" else plan.base,
         )
 

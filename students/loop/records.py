@@ -51,6 +51,7 @@ class RoundPlace:
     student: Path
     parent: Path | None  # the run of the round before
     teacher: str  # a model: the base, or the student of the round before
+    teacher_name: str | None  # what rows call a student, wherever the loop lies; None of the base, which has its own
     base: str  # a model that the training begins from
 
 
