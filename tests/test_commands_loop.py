@@ -142,7 +142,9 @@ def test_the_student_of_a_round_teaches_the_next_one(told: Told) -> None:
     assert student["base_version"] != base["base_version"]
     names = {number: {row["teacher"] for row in rows} for number, rows in taught.items()}
     assert names == {0: {BASE}, 1: {f"{BASE} after round 0"}}
-    assert f"- Teachers: `{BASE}`, `{BASE} after round 0`\n" in (told.run(1) / "corpus" / "README.md").read_text("utf-8")
+    assert f"- Teachers: `{BASE}`, `{BASE} after round 0`\n" in (told.run(1) / "corpus" / "README.md").read_text(
+        "utf-8"
+    )
     parent = RunFolder(told.run(0))
     recipe = read_yaml(told.run(1) / "recipe.yaml")
     assert (recipe["rounds"]["parent"], recipe["rounds"]["number"]) == (str(parent.path), "1")

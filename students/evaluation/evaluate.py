@@ -102,6 +102,11 @@ def evaluate(
     return {**summary}
 
 
+def check_fit(model: str, task: Task, settings: EvaluationSettings) -> None:
+    """Raises `SettingsError` where `evaluate` would, but for its file; no model is loaded."""
+    _about(find_model(model, _model_settings(settings)), task, settings)
+
+
 def _model_settings(settings: EvaluationSettings) -> dict[str, Any]:
     names = ("revision", "dtype", "device", "batch_size")
     return {name: getattr(settings, name) for name in names}
