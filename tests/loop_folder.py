@@ -33,7 +33,6 @@ class Asked:
         words = ["loop", self.recipe, "--images", self.images, "--base", BASE, "--out", out, "--profile", "microworld"]
         return [*map(str, words), *map(str, beside), *sets, *learning, *map(str, more)]
 
-
     def evaluation(self, path: Path) -> list[str]:
         """What asks for evaluations on the questions of the loop, each with a wrong answer beside the right one.
 
