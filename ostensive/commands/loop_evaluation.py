@@ -100,4 +100,4 @@ def _options_of_the_loop() -> "Iterator[None]":
         yield
     except SettingsError as error:
         named = re.sub(r"^--(task|images|format)\b", r"--eval-\1", str(error))
-        raise SettingsError(re.sub(r"^--(?!eval-)", "--eval-set ", named)) from error
+        raise SettingsError(re.sub(r"^--(?!eval-|out\b)", "--eval-set ", named)) from error
