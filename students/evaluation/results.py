@@ -47,7 +47,8 @@ class ResultFile:
             raise SettingsError(
                 f"--out {shown_path(self.path)}: is there already and no finished evaluation; name another file"
             )
-        begun = _json(marks) if marks.is_file() else {"made_from": made_from, "items_at_once": items_at_once}
+        new = {"made_from": made_from, "items_at_once": items_at_once}
+        begun: Mapping[str, Any] = _json(marks) if marks.is_file() else new
         if (begun if done is None else done)["made_from"] != made_from:
             raise SettingsError(
                 f"--out {shown_path(self.path)}: holds results of another model, task or setting; name another file"
