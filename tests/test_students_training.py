@@ -255,7 +255,9 @@ def test_the_command_gives_a_folder_that_names_no_place_and_loads(run: Path, tmp
     values = json.loads(done.stdout)
     assert (values["steps"], values["base"], values["recipe"]) == (3, BASE, "localized")
     assert values["rows"] == 2 * open_corpus(run).row_count, "answer and rationale"
-    files = [path for path in (tmp_path / "student").rglob("*") if path.is_file() and path.parent.name != "log"]
+    assert (tmp_path / "student" / ".lock").read_bytes() == b""
+    there = [path for path in (tmp_path / "student").rglob("*") if path.is_file()]
+    files = [path for path in there if path.parent.name != "log" and path.name != ".lock"]
     assert {path.suffix for path in files} <= {".json", ".jinja", ".safetensors"}, "nothing is pickled"
     for path in files:
         if path.suffix != ".safetensors":
