@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from students.data.loader import ResumableLoader
     from students.data.settings import AugmentationSettings
     from students.data.stream import StreamSettings
-    from students.loop.records import LoopOptions
+    from students.loop.records import LoopEvaluation, LoopOptions
     from students.loop.status import LoopStatus, loop_status
 
 __version__ = VERSION
@@ -25,6 +25,7 @@ __all__ = [
     "BuildOptions",
     "Corpus",
     "Estimate",
+    "LoopEvaluation",
     "LoopOptions",
     "LoopStatus",
     "OstensiveError",
@@ -49,6 +50,7 @@ _HOMES = {
     "BuildOptions": "ostensive.run.options",
     "Corpus": "cards.reading",
     "Estimate": "ostensive.run.estimate",
+    "LoopEvaluation": "students.loop.records",
     "LoopOptions": "students.loop.records",
     "LoopStatus": "students.loop.status",
     "OstensiveError": "ostensive.errors",

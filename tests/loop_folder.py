@@ -33,6 +33,27 @@ class Asked:
         words = ["loop", self.recipe, "--images", self.images, "--base", BASE, "--out", out, "--profile", "microworld"]
         return [*map(str, words), *map(str, beside), *sets, *learning, *map(str, more)]
 
+    def evaluation(self, path: Path) -> list[str]:
+        """What asks for evaluations on the questions of the loop, each with a wrong answer beside the right one.
+
+        The task is written to `path`.
+        """
+        assert self.annotations is not None, "of `rationales`"
+        asked = [json.loads(line) for line in self.annotations.read_text("utf-8").splitlines()]
+        answers = sorted({one["answer"] for one in asked})
+        lines = [
+            {
+                "image": one["file_name"],
+                "question": one["question"],
+                "choices": [one["answer"], next(other for other in answers if other != one["answer"])],
+                "answer": 0,
+            }
+            for one in asked
+        ]
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+        named = ["--eval-task", path, "--eval-format", "choices", "--eval-images", self.images]
+        return [*map(str, named), "--eval-set", "device=cpu", "--eval-set", "batch_size=2"]
+
 
 def _settings(*own: str) -> tuple[str, ...]:
     licence = ("corpus.license=cc0-1.0", "corpus.source=Rendered scenes of the microworld.")

@@ -2,6 +2,10 @@
 
 import hashlib
 import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any  # Any: parts of transformers, TRL and datasets
 
@@ -94,6 +98,27 @@ def build_run(folder: Path, recipe: str = "localized", *settings: str) -> Path:
 
 def student_of(run: Path, out: Path, settings: StudentSettings, kind: str = "localized", **more: Any) -> TrainedStudent:
     return train_student(open_corpus(run), recipe_kind(kind), settings, out, **more)
+
+
+_HOLDER = """
+import sys, time
+from pathlib import Path
+from students.training.folder import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(120)
+"""
+
+
+@contextmanager
+def held_elsewhere(student: Path) -> Iterator[None]:
+    """The folder as while another process trains in it, which is killed at the end."""
+    words = [sys.executable, "-c", _HOLDER, str(student)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield
+        holder.kill()
 
 
 def logged(file: Path) -> dict[str, list[tuple[int, float]]]:

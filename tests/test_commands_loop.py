@@ -22,6 +22,7 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 import ostensive
 from builders.rounds import judged_of
 from ostensive.errors import Interrupted, SettingsError
+from ostensive.intervals import wilson
 from ostensive.models.files import model_version
 from ostensive.run.folder import RunFolder
 from ostensive.run.reporting import Silence
@@ -66,7 +67,8 @@ class Told:
         import threading
 
         self.asked, self.loop = loop_folder.rationales(folder, 4), folder / "loop"
-        words = self.asked.words(self.loop, "--rounds", 2, "--quiet", "--keep-models", 1)
+        self.evaluation = self.asked.evaluation(folder / "task.jsonl")
+        words = self.asked.words(self.loop, "--rounds", 2, "--quiet", "--keep-models", 1, *self.evaluation)
         self.limited = call(*words, "--max-requests", ENOUGH_FOR_A_ROUND_AND_A_HALF)
         self.answers_at_limit = answers(self.loop / "journal.sqlite")
         self.first_round = tree(self.loop / "rounds" / "0")
@@ -75,12 +77,22 @@ class Told:
         with pytest.raises(Interrupted):
             ostensive.loop(
                 self.asked.recipe, images=self.asked.images, base=BASE, out=self.loop, stop=stop,
-                options=options_of(self.asked, rounds=2, keep_models=1), reporter=self.reporter,
+                options=self.options(), reporter=self.reporter,
             )  # fmt: skip
         self.status, self.status_json = call("status", self.loop), call("status", self.loop, "--json")
         self.answers_at_stop = answers(self.loop / "journal.sqlite")
         self.finished = call(*words, "--json")
         self.after_end = call(*words)
+
+    def options(self) -> ostensive.LoopOptions:
+        """What the words say."""
+        evaluation = ostensive.LoopEvaluation(
+            task=self.loop.parent / "task.jsonl",
+            task_format="choices",
+            images=self.asked.images,
+            settings=("device=cpu", "batch_size=2"),
+        )
+        return options_of(self.asked, rounds=2, keep_models=1, evaluation=evaluation)
 
     def run(self, number: int) -> Path:
         return self.loop / "rounds" / str(number) / "run"
@@ -140,6 +152,10 @@ def test_the_student_of_a_round_teaches_the_next_one(told: Told) -> None:
     weights = {number: {requests[row["request_key"]][2]["weights"] for row in rows} for number, rows in taught.items()}
     assert weights == {0: {base["base_version"]}, 1: {student["base_version"]}}
     assert student["base_version"] != base["base_version"]
+    names = {number: {row["teacher"] for row in rows} for number, rows in taught.items()}
+    assert names == {0: {BASE}, 1: {f"{BASE} after round 0"}}
+    card = (told.run(1) / "corpus" / "README.md").read_text("utf-8")
+    assert f"- Teachers: {BASE}, {BASE} after round 0\n" in card
     parent = RunFolder(told.run(0))
     recipe = read_yaml(told.run(1) / "recipe.yaml")
     assert (recipe["rounds"]["parent"], recipe["rounds"]["number"]) == (str(parent.path), "1")
@@ -165,12 +181,60 @@ def test_figures_are_those_of_the_folders(told: Told) -> None:
     assert second["growth"] == pytest.approx(second["built"]["new"] / first["built"]["rows"])
 
 
+def test_base_and_students_are_evaluated_on_the_benchmark(told: Told) -> None:
+    values = json.loads(told.finished.stdout)
+    shown = told.after_end.stdout.splitlines()
+    assert shown[0].endswith("    accuracy  95 % interval")
+    files = [told.loop / "base" / "results.jsonl", *(told.loop / "rounds" / name / "results.jsonl" for name in "01")]
+    models = [BASE, *(str(told.loop / "rounds" / str(number) / "student" / "model") for number in range(2))]
+    of_rounds = [values["base_figures"], *(one["figures"] for one in values["rounds"])]
+    for file, model, figures, line in zip(files, models, of_rounds, shown[1:], strict=False):
+        results = [json.loads(result) for result in file.read_text("utf-8").splitlines()]
+        accuracy = sum(result["right"] for result in results) / len(results)
+        assert (len(results), figures[0]["name"], figures[0]["value"]) == (12, "accuracy", accuracy)
+        interval = wilson(round(12 * accuracy), 12)
+        assert line.endswith(f"{accuracy:>12.1%}  {interval.low:.1%} to {interval.high:.1%}")
+        summary = json.loads(file.with_name("results.summary.json").read_text("utf-8"))
+        if Path(model).exists() or model == BASE:
+            assert summary["model_version"] == model_version(model)
+    assert [line.split()[0] for line in shown[1:4]] == ["base", "0", "1"]
+    assert values["evaluated_on"] == "choices"
+    scores = [[json.loads(line)["scores"] for line in file.read_text("utf-8").splitlines()] for file in files]
+    assert scores[0] != scores[1] != scores[2], "each student by itself"
+    compared = call("student", "compare", *files)
+    assert compared.returncode == 0, compared.stderr
+
+
+def test_another_benchmark_is_refused_and_a_wrong_one_before_any_work(told: Told, tmp_path: Path) -> None:
+    other = refused(told.asked, told.loop, *told.evaluation, "--eval-set", "limit=3")
+    assert other.startswith(f"--out {told.loop}: a loop of other task or settings of evaluation was begun here; ")
+    out, task = tmp_path / "out", tmp_path / "task.jsonl"
+    words = told.asked.evaluation(task)
+    assert refused(told.asked, out, *words[2:]) == (
+        "--eval-task: is missing; a benchmark is named by --eval-task and --eval-format"
+    )
+    assert refused(told.asked, out, *words[:2]).startswith("--eval-format: is missing; ")
+    assert refused(told.asked, out, *words[:4]) == (
+        "--eval-images: is missing; the folder with the images of choices is expected"
+    )
+    assert refused(told.asked, out, *words, "--eval-set", "scoring=itm") == (
+        "--eval-set scoring itm: not by microworld:vlm-base; likelihood is expected"
+    )
+    assert refused(told.asked, out, *words, "--eval-set", "limmit=3") == (
+        "--eval-set: limmit: unknown key; the nearest known key is limit"
+    )
+    assert refused(told.asked, out, *words, "--eval-set", "revision=x").startswith("--eval-set revision: a loop sets")
+    task.unlink()
+    assert str(task) in refused(told.asked, out, *words)
+    assert not out.exists()
+
+
 def test_status_says_where_an_interrupted_loop_is(told: Told) -> None:
     values = json.loads(told.status_json.stdout)
     assert (values["outcome"], values["at"]) == ("Interrupted", {"round": 1, "phase": "train"})
     lines = told.status.stdout.splitlines()
     assert lines[0].split()[:4] == ["round", "rows", "new", "growth"]
-    assert [line.split()[0] for line in lines[1:3]] == ["0", "1"]
+    assert [line.split()[0] for line in lines[1:4]] == ["base", "0", "1"]
     assert "at          round 1, train; the same command goes on" in lines
     run = call("status", told.run(1))
     assert run.stdout.startswith("run is done; 4 source images")
@@ -181,7 +245,7 @@ def test_the_same_command_after_the_end_does_nothing_and_says_so(told: Told) -> 
     assert "loop        rationales, done: 2 rounds were asked for" in told.after_end.stdout
     assert told.after_end.stderr == ""
     before = tree(told.loop / "rounds")
-    options = options_of(told.asked, rounds=2, keep_models=1)
+    options = told.options()
     again = ostensive.loop("rationales", images=told.asked.images, base=BASE, out=told.loop, options=options)
     assert again == ostensive.loop_status(told.loop)
     assert tree(told.loop / "rounds") == before
@@ -347,11 +411,13 @@ def test_a_loop_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_pat
     begun = (
         ("rounds/0/run/candidates/part-*", signal.SIGKILL),
         ("rounds/0/student/checkpoints/checkpoint-2", signal.SIGKILL),
+        ("rounds/0/results.jsonl.parts/*.jsonl", signal.SIGKILL),
         ("rounds/1/run/candidates/part-*", signal.SIGINT),
         ("rounds/1/student/checkpoints/checkpoint-1/optimizer.pt", signal.SIGKILL),
         ("rounds/1/student/model", signal.SIGKILL),
     )
-    words = asked.words(killed, "--rounds", 2, "--quiet", training=training)
+    more = ("--rounds", 2, "--quiet", *asked.evaluation(tmp_path / "task.jsonl"))
+    words = asked.words(killed, *more, training=training)
     kept: dict[str, tuple[str, str, Mapping[str, Any]]] = {}
     kills = 0
     for sign, signal_number in begun:
@@ -372,7 +438,7 @@ def test_a_loop_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_pat
             kept = now
     assert kills >= len(begun) - 2
     for out in (killed, whole):
-        done = call(*asked.words(out, "--rounds", 2, "--quiet", training=training))
+        done = call(*asked.words(out, *more, training=training))
         assert done.returncode == 0, done.stderr
     assert len(answers(killed / "journal.sqlite")) == len(answers(whole / "journal.sqlite")) == 2 * REQUESTS_A_ROUND
     for number in range(2):
@@ -389,4 +455,6 @@ def test_a_loop_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_pat
         assert told[0] == told[1]
         assert students[0].keys() == students[1].keys()
         assert students[0] == students[1], "the very weights"
+        results = [out / "rounds" / str(number) / "results.jsonl" for out in (killed, whole)]
+        assert results[0].read_bytes() == results[1].read_bytes()
     assert not list(killed.rglob(".partial-*"))

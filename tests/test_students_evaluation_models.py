@@ -246,6 +246,18 @@ def test_what_was_stopped_goes_on_and_ends_alike(folder: Path, tmp_path: Path) -
         run(folder, tmp_path / "other.jsonl")
 
 
+def test_a_smaller_batch_goes_on_with_what_a_larger_one_began(folder: Path, tmp_path: Path) -> None:
+    """As one would where memory did not suffice."""
+    whole, stopped, stop = tmp_path / "whole.jsonl", tmp_path / "stopped.jsonl", threading.Event()
+    stop.set()
+    with pytest.raises(Interrupted):
+        run(folder, stopped, stop=stop)
+    run(folder, stopped, batch_size=1)
+    run(folder, whole)
+    found, straight = ([(one["id"], one.get("chosen")) for one in read_lines(file)] for file in (stopped, whole))
+    assert found == straight
+
+
 def test_replies_are_measured_in_every_way_that_items_allow(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "replies.jsonl"
     more: dict[str, Any] = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ostensive.errors import EmptyCorpusError, Interrupted, OstensiveError, RunLockedError, SettingsError
+from students.evaluation.results import ResultFile
 from students.loop.folder import LoopFolder, is_loop
 from students.loop.records import BuiltRound, LoopPlan, RoundPlace, RoundRecord, TrainedRound, ending_of
 from students.loop.running import Carriers, run_loop
@@ -26,6 +27,7 @@ PLAN = LoopPlan(
     max_rounds=3,
     stop_below=0.05,
     keep_models=None,
+    evaluated_on=None,
     made_from={"recipe or settings": "a", "base": "b", "images": "c"},
 )
 TRAINED = TrainedRound("sft", 10, 3, 2.0, 1.0)
@@ -66,18 +68,29 @@ class Notes:
             "my/base", "", "rationales", "", "sft", 10, {}, 3, 2.0, 1.0, ImageCheck(1.0, 2.0), 0.1, ""
         )
 
+    def evaluate(self, model: str, out: Path) -> None:
+        """Half of two items are right; the round of the base is noted as -1."""
+        number = -1 if out.parent.name == "base" else int(out.parent.name)
+        assert model == (PLAN.base if number < 0 else str(out.parent / "student"))
+        self._note("evaluate", number)
+        file, figure = ResultFile(out), {"name": "accuracy", "value": 0.5, "interval_95": [0.1, 0.9]}
+        assert file.begin(model, 1) == 1, "what is done is not asked for again"
+        file.finish([{"id": "1"}], {"made_from": model, "figures": [figure]})
+
     def _phase(self, what: str, place: RoundPlace) -> None:
-        if (error := self.errors.pop((what, place.number), None)) is not None:
-            raise error
-        self.phases.append((what, place.number))
+        self._note(what, place.number)
         self.places.append(place)
-        if self.stops_after == (what, place.number):
+
+    def _note(self, what: str, number: int) -> None:
+        if (error := self.errors.pop((what, number), None)) is not None:
+            raise error
+        self.phases.append((what, number))
+        if self.stops_after == (what, number):
             self.stop.set()
 
     def run(self, folder: Path, plan: LoopPlan = PLAN) -> LoopStatus:
-        return run_loop(
-            LoopFolder(folder), plan, Carriers(self.build, self.train), asked={"images": "x"}, stop=self.stop
-        )
+        carriers = Carriers(self.build, self.train, self.evaluate)
+        return run_loop(LoopFolder(folder), plan, carriers, asked={"images": "x"}, stop=self.stop)
 
 
 def phases_of(rounds: int) -> list[tuple[str, int]]:
@@ -241,6 +254,64 @@ def test_a_loop_may_be_moved(tmp_path: Path) -> None:
     second.run(moved)
     assert second.phases == phases_of(3)[2:]
     assert second.places[0].teacher == str(moved / "rounds" / "0" / "student" / "model")
+
+
+# ---- evaluation ------------------------------------------------------------------------------------------------------
+
+TASK = "task or settings of evaluation"
+EVALUATED = with_plan(evaluated_on="choices", max_rounds=2, made_from={**PLAN.made_from, TASK: "t"})
+EVALUATED_PHASES = [
+    ("evaluate", -1),
+    *((what, number) for number in range(2) for what in ("build", "train", "evaluate")),
+]
+
+
+def test_the_base_is_evaluated_first_and_each_student_after_its_round(tmp_path: Path) -> None:
+    notes = Notes()
+    found = notes.run(tmp_path / "loop", EVALUATED)
+    assert notes.phases == EVALUATED_PHASES
+    assert {number: figures[0]["value"] for number, figures in found.figures.items()} == {None: 0.5, 0: 0.5, 1: 0.5}
+    assert found.ending == "2 rounds were asked for"
+    assert (tmp_path / "loop" / "rounds" / "1" / "results.jsonl").is_file()
+    unasked = Notes().run(tmp_path / "unasked", with_plan(max_rounds=1))
+    assert (unasked.figures, unasked.to_evaluate) == ({}, ())
+
+
+@pytest.mark.parametrize("phase", EVALUATED_PHASES[:-1])
+def test_a_loop_with_evaluations_goes_on_where_it_was_stopped(tmp_path: Path, phase: tuple[str, int]) -> None:
+    first = Notes(stops_after=phase)
+    with pytest.raises(Interrupted):
+        first.run(tmp_path / "loop", EVALUATED)
+    stopped = loop_status(tmp_path / "loop")
+    what, number = EVALUATED_PHASES[len(first.phases)]
+    assert (stopped.outcome, stopped.ending, stopped.at) == ("Interrupted", None, (number, what))
+    second = Notes(rows=first.rows)
+    second.run(tmp_path / "loop", EVALUATED)
+    assert first.phases + second.phases == EVALUATED_PHASES
+
+
+def test_an_evaluation_that_fails_is_told_with_its_round_and_done_again(tmp_path: Path) -> None:
+    notes = Notes(errors={("evaluate", -1): OstensiveError("no"), ("evaluate", 1): OstensiveError("out of memory")})
+    for whose, at in (("base: no", None), ("round 1: out of memory", 1)):
+        with pytest.raises(OstensiveError, match=f"^{whose}$"):
+            notes.run(tmp_path / "loop", EVALUATED)
+        assert loop_status(tmp_path / "loop").at == (at, "evaluate")
+    notes.run(tmp_path / "loop", EVALUATED)
+    assert notes.phases == EVALUATED_PHASES
+
+
+def test_a_benchmark_may_be_added_later_but_not_changed(tmp_path: Path) -> None:
+    notes, loop = Notes(), tmp_path / "loop"
+    notes.run(loop, with_plan(max_rounds=2, keep_models=1))
+    found = notes.run(loop, EVALUATED)
+    assert notes.phases == [*phases_of(2), ("evaluate", -1), ("evaluate", 1)], "the model of round 0 is gone"
+    assert set(found.figures) == {None, 1}
+    without = notes.run(loop, with_plan(max_rounds=3))
+    assert notes.phases[-1] == ("train", 2)
+    assert without.figures == found.figures
+    other = EVALUATED.model_copy(update={"made_from": {**PLAN.made_from, TASK: "other"}})
+    with pytest.raises(SettingsError, match=f": a loop of other {TASK} was begun here; name another folder, or ask"):
+        notes.run(loop, other)
 
 
 # ---- the folder ------------------------------------------------------------------------------------------------------

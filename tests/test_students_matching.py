@@ -13,13 +13,14 @@ import PIL.Image
 import pytest
 from drawing import draw_scene, write_scenes
 from hardship import call
+from student_trainings import held_elsewhere
 from tiny_critics import save_matching
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 import ostensive
 from builders.table import recipe_kind
 from cards.reading import Corpus, open_corpus
-from ostensive.errors import Interrupted, OstensiveError, SettingsError
+from ostensive.errors import Interrupted, OstensiveError, RunLockedError, SettingsError
 from ostensive.models.files import model_folder
 from ostensive.recipe_kind import ShownText
 from ostensive.records import Box, Region
@@ -390,8 +391,8 @@ def test_a_folder_is_whole_names_no_place_and_loads_as_the_library_s_class(
     assert found.rows + sum(found.lost.values()) == open_corpus(run).row_count
     assert found.image_check.sees
     assert found.image_check.other_pictures is not None
-    assert {path.name for path in trained.iterdir()} == {"model", "student.json"}
-    files = [path for path in trained.rglob("*") if path.is_file()]
+    assert {path.name for path in trained.iterdir()} == {".lock", "model", "student.json"}
+    files = [path for path in trained.rglob("*") if path.is_file() and path.name != ".lock"]
     assert {path.suffix for path in files} <= {".json", ".jinja", ".safetensors"}, "nothing is pickled"
     for path in files:
         if path.suffix != ".safetensors":
@@ -448,6 +449,14 @@ def test_the_command_trains_the_tiny_model(run: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
     assert "lora: unknown key" in refused.stderr
+
+
+def test_two_trainings_in_one_folder_are_one_too_many(run: Path, base: Path, tmp_path: Path) -> None:
+    with (
+        held_elsewhere(tmp_path / "student"),
+        pytest.raises(RunLockedError, match="another process trains the student of this folder; wait for it"),
+    ):
+        student_of(run, tmp_path / "student", settings_of(base))
 
 
 def test_what_cannot_be_trained_is_one_line(run: Path, base: Path, tmp_path: Path) -> None:

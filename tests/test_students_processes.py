@@ -40,7 +40,8 @@ def test_two_processes_learn_what_one_does(run: Path, tmp_path: Path, loss: dict
     assert done.returncode == 0, done.stderr
     two = json.loads(done.stdout)
     assert done.stderr.count("step 1 of 4: loss ") == 1
-    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["adapter", "log", "model", "student.json"]
+    names = [".lock", "adapter", "log", "model", "student.json"]
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == names
     assert (one.processes, two["processes"]) == (1, 2)
     for name in ("rows", "steps", "lost", "base_version", "corpus", "trained_share", "explanation_weight"):
         assert two[name] == getattr(one, name), name

@@ -17,6 +17,7 @@ from student_trainings import (
     base_model,
     build_run,
     digests,
+    held_elsewhere,
     logged,
     pairs,
     settings_of,
@@ -27,7 +28,7 @@ from student_trainings import (
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 from cards.reading import open_corpus
-from ostensive.errors import Interrupted, OstensiveError, SettingsError
+from ostensive.errors import Interrupted, OstensiveError, RunLockedError, SettingsError
 from ostensive.models.files import model_folder
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import load_model
@@ -254,7 +255,9 @@ def test_the_command_gives_a_folder_that_names_no_place_and_loads(run: Path, tmp
     values = json.loads(done.stdout)
     assert (values["steps"], values["base"], values["recipe"]) == (3, BASE, "localized")
     assert values["rows"] == 2 * open_corpus(run).row_count, "answer and rationale"
-    files = [path for path in (tmp_path / "student").rglob("*") if path.is_file() and path.parent.name != "log"]
+    assert (tmp_path / "student" / ".lock").read_bytes() == b""
+    there = [path for path in (tmp_path / "student").rglob("*") if path.is_file()]
+    files = [path for path in there if path.parent.name != "log" and path.name != ".lock"]
     assert {path.suffix for path in files} <= {".json", ".jinja", ".safetensors"}, "nothing is pickled"
     for path in files:
         if path.suffix != ".safetensors":
@@ -298,6 +301,18 @@ def test_what_cannot_be_trained_is_one_line(run: Path, tmp_path: Path) -> None:
     shutil.copytree(source, tmp_path / "mute")
     (tmp_path / "mute" / "chat_template.jinja").unlink()
     assert "chat template" in refused(settings_of(base=str(tmp_path / "mute")), tmp_path / "of-mute")
+
+
+def test_two_trainings_in_one_folder_are_one_too_many(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "student"
+    with held_elsewhere(out):
+        with pytest.raises(RunLockedError) as caught:
+            student_of(run, out, settings_of())
+        assert str(caught.value) == (
+            f"{out}: another process trains the student of this folder; wait for it or stop it"
+        )
+        assert [path.name for path in out.iterdir()] == [".lock"], "what the other process does there is left alone"
+    assert student_of(run, out, settings_of()).steps == 1, "a killed one is not waited for"
 
 
 def test_what_is_no_model_is_said_to_be_what_it_is(run: Path, tmp_path: Path) -> None:

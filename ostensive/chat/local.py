@@ -38,6 +38,8 @@ class SelfTeacherSettings(GeneratorSettings):
 
     role: ClassVar[str] = "teacher"
     kind: Literal["self"] = "self"
+    name: str | None = Field(default=None, min_length=1)
+    """What its rows and its answers are told apart by. None takes the model's name, of a folder the last part."""
     sees_image: bool | None = None
     """Whether the teacher is sent the picture. None takes what the recipe does: `localized` sends its text alone."""
     temperature: float = Field(default=0.8, ge=0, le=2)
@@ -47,6 +49,10 @@ class SelfTeacherSettings(GeneratorSettings):
     """Tokens are drawn from so many of the likeliest; None draws from all."""
     max_tokens: int = Field(default=1024, ge=1)
     """Longest reply, in tokens."""
+
+    @property
+    def model_name(self) -> str:
+        return self.name or super().model_name
 
     def reply_identity(self) -> Mapping[str, Any]:
         """See `ChatModelSettings`; with what its weights are known by."""

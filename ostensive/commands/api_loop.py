@@ -1,6 +1,7 @@
 """`ostensive.loop`: rounds of building and training, carried out by the functions of the same names."""
 
 import gc
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final  # Any: YAML values
 
 from ostensive.commands import api
+from ostensive.commands.loop_evaluation import LoopTask
 from ostensive.commands.resolving import resolve, with_paths
 from ostensive.errors import SettingsError
 from ostensive.run.options import BuildOptions
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from students.training.record import TrainedStudent
     from students.training.settings import StudentSettings
 
-_SET_BY_THE_LOOP: Final = ("kind", "model", "revision")  # of the teacher
+_SET_BY_THE_LOOP: Final = ("kind", "model", "revision", "name")  # of the teacher
 _OF_EACH_ROUND: Final = ("objective", "revision")  # settings of a training that are given to each as they are for it
 
 
@@ -40,7 +42,7 @@ def loop(
     """Builds and trains in rounds in the folder `out`: the model `base` teaches first, then each round's student.
 
     Running again goes on where it was stopped, and does nothing at the end. Raises `SettingsError` before any work for
-    a recipe without rounds, for settings that are wrong and for a folder of another loop; otherwise as
+    a recipe without rounds, for settings or a benchmark that are wrong and for a folder of another loop; otherwise as
     `students.loop.running.run_loop` does.
     """
     from builders.rounds import RoundsRecipe
@@ -60,10 +62,12 @@ def loop(
     found, kind = resolve(recipe, first)
     if not isinstance(found, RoundsRecipe):
         raise SettingsError(f"{kind.name} has no rounds; a recipe that has is expected, such as rationales")
-    asked = _Asked(recipe, found, kind, user_path(images, "images"), base, commit, given, _training(base, given, kind))
+    training = _training(base, given, kind)
+    task = None if given.evaluation is None else LoopTask.checked(given.evaluation, base, commit)
+    asked = _Asked(recipe, found, kind, user_path(images, "images"), base, commit, given, training, task)
     shown, stop = reporter or SILENCE, stop or threading.Event()
     work = _Work(asked, shown, stop)
-    carriers = Carriers(work.build, work.train)
+    carriers = Carriers(work.build, work.train, work.evaluate)
     return run_loop(folder, asked.plan(), carriers, asked=asked.values(), stop=stop, tell=shown.note)
 
 
@@ -79,6 +83,7 @@ class _Asked:
     commit: str | None  # of a base on the Hub
     options: "LoopOptions"
     training: "StudentSettings"
+    task: LoopTask | None
 
     def plan(self) -> "LoopPlan":
         """The loop as its folder notes it."""
@@ -101,6 +106,8 @@ class _Asked:
             "annotations": "none" if options.annotations is None else files_digest([options.annotations]),
             "settings of training": fingerprint([self.options.start, trained]),
         }
+        if self.task is not None:
+            made_from["task or settings of evaluation"] = self.task.digest
         return LoopPlan(
             recipe=self.kind.name,
             base=self.base,
@@ -110,6 +117,7 @@ class _Asked:
             max_rounds=self.options.rounds or self.found.rounds.max_rounds,
             stop_below=self.found.rounds.stop_below,
             keep_models=self.options.keep_models,
+            evaluated_on=None if self.task is None else self.task.task_format,
             made_from={what: digest[:23] for what, digest in made_from.items()},
         )
 
@@ -120,6 +128,7 @@ class _Asked:
             "images": str(self.images),
             "annotations": None if options.annotations is None else str(options.annotations),
             "limit": options.limit,
+            "evaluation": None if self.task is None else self.task.values(),
             "training": self.training.model_dump(mode="json", exclude={"base", "revision"}),
             "settings": self.found.model_dump(mode="json"),
         }
@@ -145,7 +154,7 @@ class _Work:
             self.asked.options.build,
             parent=place.parent,
             account=loop_id,
-            stand_ins=teacher_settings(place.teacher, commit),
+            stand_ins=teacher_settings(place.teacher, commit, place.teacher_name),
         )
         corpus = api.build(
             self.asked.recipe,
@@ -184,10 +193,18 @@ class _Work:
         finally:
             gc.collect()  # a trainer holds its model in a ring of references, and the next build needs the memory
 
+    def evaluate(self, model: str, out: Path) -> None:
+        """The evaluation of a model on the benchmark of the loop."""
+        assert self.asked.task is not None, "it was asked for"
+        commit = self.asked.commit if model == self.asked.base else None
+        self.asked.task.evaluate(model, commit, out, stop=self.stop, tell=self.reporter.note)
 
-def teacher_settings(model: str, commit: str | None) -> tuple[str, ...]:
-    """The assignments by which a model of this machine teaches."""
-    return ("teacher.kind=self", f"teacher.model={model}", *([f"teacher.revision={commit}"] if commit else []))
+
+def teacher_settings(model: str, commit: str | None, name: str | None = None) -> tuple[str, ...]:
+    """The assignments by which a model of this machine teaches; `name` is what its rows call it."""
+    optional = {"revision": commit, "name": None if name is None else json.dumps(name)}
+    more = (f"teacher.{key}={value}" for key, value in optional.items() if value is not None)
+    return ("teacher.kind=self", f"teacher.model={model}", *more)
 
 
 def _training(base: str, options: "LoopOptions", kind: "RecipeKind") -> "StudentSettings":

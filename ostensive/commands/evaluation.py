@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from students.evaluation.evaluate import Task
     from students.evaluation.lmms_task import ExportedTask
     from students.evaluation.reading import ReadOptions
+    from students.evaluation.settings import EvaluationSettings
 
 
 def evaluate(
@@ -31,17 +32,31 @@ def evaluate(
     Results of each item go to the file `out`. `settings` are those of
     `students.evaluation.settings.EvaluationSettings`. Raises as `students.evaluation.evaluate.evaluate` does.
     """
-    from builders.instructions.infusing import infused_text
-    from builders.instructions.responding import describing_prompt
     from ostensive.settings import validate
-    from students.evaluation.evaluate import evaluate as run
-    from students.evaluation.replying import Describing
     from students.evaluation.settings import EvaluationSettings
 
     wanted = validate(EvaluationSettings, settings or {}, "student eval")
-    read = _read(task_format, user_path(task, "--task"), images, wanted.reading)
-    describing = Describing(describing_prompt(), infused_text) if wanted.describe else None
-    return run(model, read, wanted, user_path(out, "--out"), describing=describing, stop=stop, tell=tell)
+    read = read_task(task_format, user_path(task, "--task"), images, wanted.reading)
+    return evaluate_task(model, read, wanted, user_path(out, "--out"), stop=stop, tell=tell)
+
+
+def evaluate_task(
+    model: str,
+    task: "Task",
+    settings: "EvaluationSettings",
+    out: Path,
+    *,
+    stop: threading.Event | None = None,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> Mapping[str, Any]:
+    """The same of a benchmark that was read."""
+    from builders.instructions.infusing import infused_text
+    from builders.instructions.responding import describing_prompt
+    from students.evaluation.evaluate import evaluate as run
+    from students.evaluation.replying import Describing
+
+    describing = Describing(describing_prompt(), infused_text) if settings.describe else None
+    return run(model, task, settings, out, describing=describing, stop=stop, tell=tell)
 
 
 def compare(results: Sequence[Path | str], *, shared: bool = False) -> "Comparison":
@@ -64,23 +79,24 @@ def export_task(
     from students.evaluation.settings import EvaluationSettings
 
     wanted = validate(EvaluationSettings, settings, "student lmms-task")
-    return run(_read(task_format, user_path(task, "--task"), images, wanted.reading), name, user_path(out, "--out"))
+    return run(read_task(task_format, user_path(task, "--task"), images, wanted.reading), name, user_path(out, "--out"))
 
 
-def _read(task_format: str, task: Path, images: Path | str | None, options: "ReadOptions") -> "Task":
+def read_task(task_format: str, task: Path, images: Path | str | None, options: "ReadOptions") -> "Task":
+    """The benchmark at `task`, as a corpus or with its folder of images; raises `SettingsError` where it is none."""
+    from students.evaluation import formats
     from students.evaluation.evaluate import Task
-    from students.evaluation.formats import CORPUS, FORMATS, read_task
     from students.evaluation.pictures import FolderPictures
 
-    if task_format == CORPUS:
+    if task_format == formats.CORPUS:
         return _held_out(task, options)
     if images is None:
         raise SettingsError(f"--images: is missing; the folder with the images of {task_format} is expected")
     folder = user_path(images, "--images")
     pictures = FolderPictures(folder)
-    read = read_task(task_format, task, folder, options)
+    read = formats.read_task(task_format, task, folder, options)
     pictures.check(read.items, task)
-    return Task(task_format, FORMATS[task_format].metric, read, pictures)
+    return Task(task_format, formats.FORMATS[task_format].metric, read, pictures)
 
 
 def _held_out(run: Path, options: "ReadOptions") -> "Task":

@@ -31,12 +31,21 @@ def evaluation_lines(summary: Mapping[str, Any], out: Path) -> Iterator[str]:
     yield f"results     {shown_path(out)}"
 
 
-def _figure_line(figure: Mapping[str, Any]) -> str:
-    is_share = figure["interval_by"] == "Wilson"
+def value_and_interval(figure: Mapping[str, Any]) -> tuple[str, str]:
+    """A figure and its interval, such as "66.7%" and "52.1% to 78.6%"."""
+    is_share = _is_share(figure)
     low, high = (_number(end, is_share=is_share) for end in figure["interval_95"])
-    value = _number(figure["value"], is_share=is_share)
-    chance = f", by chance {_number(figure['chance'], is_share=is_share)}" if "chance" in figure else ""
-    return f"{figure['name']:<28}{figure['items']:>9,}{value:>10}  {low} to {high} ({figure['interval_by']}){chance}"
+    return _number(figure["value"], is_share=is_share), f"{low} to {high}"
+
+
+def _figure_line(figure: Mapping[str, Any]) -> str:
+    value, interval = value_and_interval(figure)
+    chance = f", by chance {_number(figure['chance'], is_share=_is_share(figure))}" if "chance" in figure else ""
+    return f"{figure['name']:<28}{figure['items']:>9,}{value:>10}  {interval} ({figure['interval_by']}){chance}"
+
+
+def _is_share(figure: Mapping[str, Any]) -> bool:
+    return bool(figure["interval_by"] == "Wilson")
 
 
 def _number(value: float, *, is_share: bool) -> str:

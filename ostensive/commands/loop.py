@@ -1,6 +1,6 @@
 """`ostensive loop`, and how far a loop has come as people and programs read it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -24,11 +24,12 @@ from ostensive.commands.options import (
     Settings,
     path_given_as,
 )
+from ostensive.commands.student_eval import FormatName
 from ostensive.commands.terminal import at_work, print_lines
 from ostensive.errors import Interrupted, OstensiveError, SettingsError
 
 if TYPE_CHECKING:
-    from students.loop.records import RoundRecord
+    from students.loop.records import LoopEvaluation, RoundRecord
     from students.loop.status import LoopStatus
 
 app = typer.Typer()
@@ -67,6 +68,28 @@ def loop(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one r
         list[str] | None,
         typer.Option("--train-set", metavar="A.B=C", help="Change a setting of the trainings; may be repeated."),
     ] = None,
+    eval_task: Annotated[
+        Path | None,
+        typer.Option(
+            "--eval-task",
+            metavar="PATH",
+            parser=path_given_as("--eval-task"),
+            help="Evaluate the base and each student on this benchmark, as `student eval --task`.",
+        ),
+    ] = None,
+    eval_format: Annotated[
+        FormatName | None, typer.Option("--eval-format", help="Its form: see docs/evaluation.md.")
+    ] = None,
+    eval_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--eval-images", metavar="DIR", parser=path_given_as("--eval-images"), help="The folder of its images."
+        ),
+    ] = None,
+    eval_settings: Annotated[
+        list[str] | None,
+        typer.Option("--eval-set", metavar="A=B", help="Change a setting of the evaluation; may be repeated."),
+    ] = None,
     keep_models: Annotated[
         int | None,
         typer.Option("--keep-models", min=1, metavar="K", help="Keep the merged models of the last K students alone."),
@@ -102,6 +125,7 @@ def loop(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one r
         ),
         train=tuple(train_settings or ()),
         rounds=rounds,
+        evaluation=_evaluation(eval_task, eval_format, eval_images, eval_settings or ()),
         start="base" if start is StartName.BASE else "last",
         keep_models=keep_models,
     )
@@ -114,6 +138,19 @@ def loop(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one r
         show_loop(out, as_json)
         raise
     show_loop(out, as_json)
+
+
+def _evaluation(
+    task: Path | None, task_format: FormatName | None, images: Path | None, settings: Sequence[str]
+) -> "LoopEvaluation | None":
+    from students.loop.records import LoopEvaluation
+
+    if task is None and task_format is None and images is None and not settings:
+        return None
+    if task is None or task_format is None:
+        missing = "--eval-task" if task is None else "--eval-format"
+        raise SettingsError(f"{missing}: is missing; a benchmark is named by --eval-task and --eval-format")
+    return LoopEvaluation(task=task, task_format=task_format.value, images=images, settings=tuple(settings))
 
 
 def show_loop(path: Path, as_json: bool) -> None:
@@ -129,18 +166,24 @@ def loop_lines(found: "LoopStatus") -> Iterator[str]:
     """The table of rounds, and where the loop is."""
     from ostensive.user_paths import shown_path
 
-    yield (
+    head = (
         f"{'round':<6}{'rows':>8}{'new':>8}{'growth':>9}{'fitting':>9}{'requests':>10}{'cost':>9}{'build':>12}"
         f"{'steps':>8}{'loss':>9}{'at end':>9}{'train':>12}"
     )
+    shown = {number: main_figure(figures) for number, figures in found.figures.items() if figures}
+    name = next((figure["name"] for figure in shown.values()), None)
+    yield head if name is None else f"{head}{name:>12}  95 % interval"
+    if None in shown:
+        yield f"{'base':<{len(head)}}{_figure(shown[None])}"
     for one in found.rounds:
-        yield _row(one, found.plan.stop_below)
+        yield f"{_row(one, found.plan.stop_below)}{_figure(shown[one.number]) if one.number in shown else ''}"
     yield ""
     yield f"loop        {found.plan.recipe}, {found.outcome}{f': {found.message}' if found.message else ''}"
     if found.at is not None:
         number, what = found.at
-        yield f"at          round {number}, {what}; the same command goes on"
-        yield from _build_lines(found, number, what)
+        yield f"at          {'base' if number is None else f'round {number}'}, {what}; the same command goes on"
+        if number is not None and what == "build":
+            yield from _build_lines(found, number)
     if found.model is not None:
         yield f"student     {shown_path(found.model)}"
 
@@ -166,7 +209,21 @@ def _row(one: "RoundRecord", stop_below: float) -> str:
     )
 
 
-def _build_lines(found: "LoopStatus", number: int, what: str) -> Iterator[str]:
+def main_figure(figures: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The figure that the table shows: the first of a benchmark, VCR's of both parts."""
+    from students.evaluation.figures import BOTH_PARTS
+
+    return next((figure for figure in figures if figure["name"] == BOTH_PARTS), figures[0])
+
+
+def _figure(figure: Mapping[str, Any]) -> str:
+    from ostensive.commands.evaluation_lines import value_and_interval
+
+    value, interval = value_and_interval(figure)
+    return f"{value:>12}  {interval}"
+
+
+def _build_lines(found: "LoopStatus", number: int) -> Iterator[str]:
     """How far the build of the round that is at work is, where it has begun."""
     from ostensive.commands.show import status_lines
     from ostensive.run.folder import RunFolder
@@ -174,7 +231,7 @@ def _build_lines(found: "LoopStatus", number: int, what: str) -> Iterator[str]:
     from students.loop.folder import LoopFolder
 
     run = LoopFolder(found.path).run_path(number)
-    if what == "build" and "outcome" in RunFolder(run).read_state():
+    if "outcome" in RunFolder(run).read_state():
         yield ""
         yield from status_lines(status(run))
 
@@ -190,14 +247,17 @@ def loop_values(found: "LoopStatus") -> dict[str, Any]:
         "ending": found.ending,
         "at": None if found.at is None else {"round": found.at[0], "phase": found.at[1]},
         "model": None if found.model is None else str(found.model),
-        "rounds": [_round_values(one, found.plan.stop_below) for one in found.rounds],
+        "evaluated_on": found.plan.evaluated_on,
+        "base_figures": found.figures.get(None),
+        "rounds": [_round_values(found, one) for one in found.rounds],
     }
 
 
-def _round_values(one: "RoundRecord", stop_below: float) -> dict[str, Any]:
-    growth = one.growth(stop_below)
+def _round_values(found: "LoopStatus", one: "RoundRecord") -> dict[str, Any]:
+    growth = one.growth(found.plan.stop_below)
     return {
         **asdict(one),
         "growth": None if growth is None else growth.share,
         "fitting": None if one.built is None else one.built.fitting,
+        "figures": found.figures.get(one.number),
     }

@@ -1,7 +1,5 @@
 """`ostensive student eval` and `compare`."""
 
-import time
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +8,7 @@ import typer
 
 from ostensive.commands.options import AsJson, BatchSize, Device, Dtype, Quiet, Revision, path_given_as
 from ostensive.commands.terminal import at_work, print_lines, say
-from ostensive.run.progress import LINE_EVERY_S
+from ostensive.run.progress import now_and_then
 from ostensive.user_paths import shown_path
 
 app = typer.Typer()
@@ -151,7 +149,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
             images=images,
             settings=settings,
             stop=stop,
-            tell=(lambda _line: None) if quiet else _now_and_then(),
+            tell=(lambda _line: None) if quiet else now_and_then(say),
         )
     print_lines([to_json(dict(summary))] if as_json else evaluation_lines(summary, out))
 
@@ -217,16 +215,3 @@ def lmms_task(
     print_lines([f"items       {found.items:,}"])
     print_lines(f"lost        {count:,}: {reason}" for reason, count in found.lost.items())
     print_lines([f"task        {shown_path(out)}", f"run there   lmms-eval --include_path . --tasks {found.name} ..."])
-
-
-def _now_and_then() -> Callable[[str], None]:
-    """Tells a line at most once in so many seconds."""
-    latest = time.monotonic()
-
-    def tell(line: str) -> None:
-        nonlocal latest
-        if time.monotonic() - latest >= LINE_EVERY_S:
-            latest = time.monotonic()
-            say(line)
-
-    return tell

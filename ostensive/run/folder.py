@@ -22,6 +22,8 @@ from ostensive.run.summary import StageSummary
 from ostensive.stage import record_name
 from ostensive.user_paths import user_path
 
+LOCK = ".lock"
+"""The file by which a process holds a folder; it is nobody's own."""
 _PART = re.compile(r"part-(\d{5,})-([0-9a-f]{16})\.parquet")
 
 
@@ -168,7 +170,7 @@ def check_folder_for(path: Path, own: Set[str]) -> None:
         raise SettingsError(f"{path}: {taken} is a file, not a folder; choose another folder") from error
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    foreign = sorted(name for name in names - {".lock"} if not name.startswith(TEMPORARY))
+    foreign = sorted(name for name in names - {LOCK} if not name.startswith(TEMPORARY))
     if foreign and not names & own:
         raise SettingsError(f"{path} holds other files ({foreign[0]}, ...); choose an empty folder")
 
@@ -183,7 +185,7 @@ def locked_folder(path: Path, refusal: str) -> Iterator[None]:
 
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path / ".lock", timeout=0)
+    lock = filelock.FileLock(path / LOCK, timeout=0)
     with storage_errors(path):
         try:
             lock.acquire()

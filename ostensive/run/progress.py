@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +14,19 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 LINE_EVERY_S = 15.0  # without a terminal
+
+
+def now_and_then(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Tells a line at most once in `LINE_EVERY_S`, and passes over the others."""
+    latest = time.monotonic()
+
+    def tell_at_times(line: str) -> None:
+        nonlocal latest
+        if time.monotonic() - latest >= LINE_EVERY_S:
+            latest = time.monotonic()
+            tell(line)
+
+    return tell_at_times
 
 
 class Bars:

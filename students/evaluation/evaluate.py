@@ -80,9 +80,10 @@ def evaluate(
     about = _about(found, task, settings)
     made_from = fingerprint([_VERSION, about, settings.identity(), [dataclasses.asdict(item) for item in items]])
     file = ResultFile(out)
-    if (done := file.begin(made_from)) is not None:
-        return done
-    batches = _batches(items, settings.batch_size if task.metric == "replies" else _items_at_once(items, settings))
+    begun = file.begin(made_from, settings.batch_size if task.metric == "replies" else _items_at_once(items, settings))
+    if not isinstance(begun, int):
+        return begun
+    batches = _batches(items, begun)
     missing = [number for number in range(len(batches)) if not file.has_part(number)]
     if missing:
         with _asker(found, task, settings, describing) as ask:
@@ -100,6 +101,11 @@ def evaluate(
     summary = {**about, **_summary(task, items, results), "made_from": made_from}
     file.finish(results, summary)
     return {**summary}
+
+
+def check_fit(model: str, task: Task, settings: EvaluationSettings) -> None:
+    """Raises `SettingsError` where `evaluate` would, but for its file; no model is loaded."""
+    _about(find_model(model, _model_settings(settings)), task, settings)
 
 
 def _model_settings(settings: EvaluationSettings) -> dict[str, Any]:

@@ -34,10 +34,11 @@ class ResultFile:
     def _folder(self) -> Path:
         return self.path.with_name(f"{self.path.name}{_PARTS}")
 
-    def begin(self, made_from: str) -> Mapping[str, Any] | None:
-        """The summary of these very results if they are there, else None, and parts may be added.
+    def begin(self, made_from: str, items_at_once: int) -> Mapping[str, Any] | int:
+        """The summary of these very results if they are there, else how many items a part has, and parts may be added.
 
-        `made_from` is what results depend on. Raises `SettingsError` where the file, or what was begun of it, is of
+        `made_from` is what results depend on. Parts that are there already have as many items as when they were begun,
+        whatever is asked now. Raises `SettingsError` where the file, or what was begun of it, is of
         another evaluation.
         """
         done = self._summary()
@@ -46,16 +47,18 @@ class ResultFile:
             raise SettingsError(
                 f"--out {shown_path(self.path)}: is there already and no finished evaluation; name another file"
             )
-        known = done["made_from"] if done is not None else (_json(marks) if marks.is_file() else made_from)
-        if known != made_from:
+        new = {"made_from": made_from, "items_at_once": items_at_once}
+        begun: Mapping[str, Any] = _json(marks) if marks.is_file() else new
+        if (begun if done is None else done)["made_from"] != made_from:
             raise SettingsError(
                 f"--out {shown_path(self.path)}: holds results of another model, task or setting; name another file"
             )
-        if done is None:
-            with storage_errors(self.path):
-                self._folder.mkdir(parents=True, exist_ok=True)
-            write_text(marks, json.dumps(made_from))
-        return done
+        if done is not None:
+            return done
+        with storage_errors(self.path):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        write_text(marks, json.dumps(begun))
+        return int(begun["items_at_once"])
 
     def has_part(self, number: int) -> bool:
         """Whether a batch is done."""

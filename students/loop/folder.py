@@ -2,6 +2,7 @@
 
 `loop.yaml` is what was asked, with every default; `loop.json` how the last command ended; `rounds/N/round.json` what is
 known of a round, written when its build and its training end. Links in them are relative, so that a loop may be moved.
+What an evaluation came to is in its own file of results alone.
 """
 
 import json
@@ -19,8 +20,9 @@ from ostensive.errors import SettingsError
 from ostensive.files import TEMPORARY, storage_errors, write_text
 from ostensive.run.folder import check_folder_for, locked_folder
 from ostensive.settings import validate
-from ostensive.user_paths import shown_path
+from ostensive.user_paths import shown_path, without_folder
 from ostensive.yaml_text import read_yaml
+from students.evaluation.results import ResultFile, read_summary
 from students.loop.records import BuiltRound, LoopPlan, RoundPlace, RoundRecord, TrainedRound
 from students.training.folder import MODEL
 
@@ -55,6 +57,10 @@ class LoopFolder:
         """The student's merged model."""
         return self.student_path(number) / MODEL
 
+    def results_path(self, number: int | None) -> Path:
+        """The results of a round's student on the loop's benchmark; None: of the base."""
+        return (self.path / "base" if number is None else self.round_path(number)) / "results.jsonl"
+
     def place(self, plan: LoopPlan, number: int) -> RoundPlace:
         """Where the round of that number is carried out, and what it goes on from."""
         before = None if number == 0 else str(self.model_path(number - 1))
@@ -64,6 +70,7 @@ class LoopFolder:
             student=self.student_path(number),
             parent=None if number == 0 else self.run_path(number - 1),
             teacher=before or plan.base,
+            teacher_name=None if number == 0 else f"{without_folder(plan.base)} after round {number - 1}",
             base=before if before is not None and plan.start == "last" else plan.base,
         )
 
@@ -77,7 +84,12 @@ class LoopFolder:
         self.check_place()
         with locked_folder(self.path, "another process is at work in this loop"):
             # Not below: a run clears its own folder under its own lock.
-            for folder in (self.path, *self.path.glob("rounds/*"), *self.path.glob("rounds/*/student")):
+            for folder in (
+                self.path,
+                self.results_path(None).parent,
+                *self.path.glob("rounds/*"),
+                *self.path.glob("rounds/*/student"),
+            ):
                 for leftover in folder.glob(f"{TEMPORARY}*"):
                     leftover.unlink(missing_ok=True)
             yield
@@ -90,12 +102,13 @@ class LoopFolder:
         before = self._read()
         if before is not None:
             was = before.get("made_from") or {}
-            other = [what for what in plan.made_from if was.get(what) != plan.made_from[what]]
+            other = [what for what, digest in plan.made_from.items() if was.get(what, digest) != digest]
             if other:
                 raise SettingsError(
                     f"--out {shown_path(self.path)}: a loop of other {_and(other)} was begun here; name another folder,"
                     " or ask for the same"
                 )
+            plan = plan.model_copy(update={"made_from": {**was, **plan.made_from}})
         loop_id = str((before or {}).get("id") or uuid.uuid4().hex)
         values = {**_FORMAT, "id": loop_id, **plan.model_dump(mode="json"), **asked}
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
@@ -128,6 +141,22 @@ class LoopFolder:
             values["trained"] = None if trained is None else TrainedRound(**trained)
             found.append(RoundRecord(**values))
         return found
+
+    def figures(self, number: int | None) -> Sequence[Mapping[str, Any]] | None:
+        """What a round's student, or the base, came to on the benchmark; None where it was not evaluated."""
+        file = ResultFile(self.results_path(number))
+        if not (file.path.is_file() and file.summary_path.is_file()):
+            return None
+        figures: Sequence[Mapping[str, Any]] = read_summary(file.path)["figures"]
+        return figures
+
+    def to_evaluate(self, plan: LoopPlan) -> list[int | None]:
+        """The rounds, and None for the base, that are to be evaluated still and whose model is there."""
+        if plan.evaluated_on is None:
+            return []
+        trained = [one.number for one in self.rounds() if one.trained is not None]
+        there = (None, *(number for number in trained if self.model_path(number).exists()))
+        return [number for number in there if self.figures(number) is None]
 
     def write_round(self, record: RoundRecord) -> None:
         """Notes how far a round has come."""

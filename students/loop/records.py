@@ -14,6 +14,16 @@ Start = Literal["base", "last"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoopEvaluation:
+    """The benchmark that the base and each student are evaluated on, as `ostensive student eval` is told it."""
+
+    task: Path | str
+    task_format: str
+    images: Path | str | None = None
+    settings: Sequence[str] = ()  # "a=b", of `students.evaluation.settings.EvaluationSettings`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoopOptions:
     """What a loop may be told besides its recipe, images, base and folder."""
 
@@ -21,6 +31,7 @@ class LoopOptions:
     train: Sequence[str] = ()  # "a.b=c", settings of every training
     rounds: int | None = None  # after so many it ends; None takes the recipe's own number
     start: Start = "last"
+    evaluation: LoopEvaluation | None = None  # None evaluates nothing
     keep_models: int | None = None  # merged models to keep, those of the last rounds; None keeps all
 
 
@@ -38,6 +49,8 @@ class LoopPlan(Settings):
     stop_below: float
     """Growth, new rows for each from before."""
     keep_models: int | None
+    evaluated_on: str | None
+    """The form of the benchmark that base and students are evaluated on; None where none was asked for."""
     made_from: dict[str, str]
     """What makes it another loop where it changes, by what it is."""
 
@@ -51,6 +64,7 @@ class RoundPlace:
     student: Path
     parent: Path | None  # the run of the round before
     teacher: str  # a model: the base, or the student of the round before
+    teacher_name: str | None  # what rows call a student, wherever the loop lies; None of the base, which has its own
     base: str  # a model that the training begins from
 
 

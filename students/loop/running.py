@@ -1,12 +1,14 @@
 """Carrying out a loop, phase by phase: each round is built, then trained on, until there is a reason to end.
 
-How a round is built and trained on is handed in. Both go on where they were stopped and do nothing where nothing is
-left to do, so that a loop that is killed needs no more than to know which of them have come to their end.
+How a round is built and trained on, and a model evaluated, is handed in. All go on where they were stopped and do
+nothing where nothing is left to do, so that a loop that is killed needs no more than to know which have come to their
+end. The base is evaluated before the first round.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # Any: JSON values
@@ -26,6 +28,7 @@ class Carriers:
 
     build: Callable[[RoundPlace, str], BuiltRound]  # also given the id of the loop, in whose name models are asked
     train: Callable[[RoundPlace], TrainedStudent]
+    evaluate: Callable[[str, Path], object]  # a model, the base or a student's folder, and the file for its results
 
 
 def run_loop(
@@ -39,13 +42,14 @@ def run_loop(
 ) -> LoopStatus:
     """Goes on with the loop in `folder` to its end.
 
-    Raises `SettingsError` where another loop was begun there, `Interrupted` when asked to stop, and what building and
-    training raise, with the number of the round before the message. The same call goes on.
+    Raises `SettingsError` where another loop was begun there, `Interrupted` when asked to stop, and what building,
+    training and evaluating raise, with the number of the round before the message. The same call goes on.
     """
     with folder.locked():
         loop_id = folder.write_plan(plan, asked)
         folder.write_state("unfinished")
         try:
+            _evaluate(folder, plan, carriers, stop, tell)
             _remove_old_models(folder, plan)
             while (ending := ending_of(plan, rounds := folder.rounds())) is None:
                 if stop.is_set():
@@ -53,6 +57,7 @@ def run_loop(
                 if not rounds or rounds[-1].trained is not None:
                     rounds.append(folder.new_round(folder.place(plan, len(rounds))))
                 _next_phase(folder, rounds[-1], folder.place(plan, len(rounds) - 1), carriers, loop_id, tell)
+                _evaluate(folder, plan, carriers, stop, tell)
                 _remove_old_models(folder, plan)
         except OstensiveError as error:
             folder.write_state(type(error).__name__, str(error))
@@ -70,24 +75,44 @@ def _next_phase(
     tell(f"round {place.number}: {_doing(what, place)}")
     began, done = time.monotonic(), record
     try:
-        if what == "build":
-            done = replace(record, built=carriers.build(place, loop_id))
-        else:
-            student = carriers.train(place)
-            done = replace(
-                record,
-                trained=TrainedRound(
-                    student.objective, student.rows, student.steps, student.first_loss, student.last_loss
-                ),
-            )
-    except Interrupted:
-        raise
-    except OstensiveError as error:
-        raise type(error)(f"round {place.number}: {error}") from error
+        with _errors_of(f"round {place.number}"):
+            if what == "build":
+                done = replace(record, built=carriers.build(place, loop_id))
+            else:
+                student = carriers.train(place)
+                done = replace(
+                    record,
+                    trained=TrainedRound(
+                        student.objective, student.rows, student.steps, student.first_loss, student.last_loss
+                    ),
+                )
     finally:
         field = f"{what}_seconds"
         seconds = round(getattr(record, field) + time.monotonic() - began, 3)
         folder.write_round(replace(done, **{field: seconds}))
+
+
+def _evaluate(folder: LoopFolder, plan: LoopPlan, carriers: Carriers, stop: threading.Event, tell: Tell) -> None:
+    """Evaluates the base and the students that are not evaluated yet."""
+    for number in folder.to_evaluate(plan):
+        if stop.is_set():
+            raise Interrupted
+        whose = "base" if number is None else f"round {number}"
+        model = plan.base if number is None else str(folder.student_path(number))
+        tell(f"{whose}: evaluate {_shown(model)} on {plan.evaluated_on}")
+        with _errors_of(whose):
+            carriers.evaluate(model, folder.results_path(number))
+
+
+@contextmanager
+def _errors_of(whose: str) -> Iterator[None]:
+    """Says in front of an error whose it is."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except OstensiveError as error:
+        raise type(error)(f"{whose}: {error}") from error
 
 
 def _doing(what: str, place: RoundPlace) -> str:

@@ -1,8 +1,9 @@
 """How far a loop has come, read from its folder alone; safe to ask while it is at work."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal  # Any: JSON values
 
 from ostensive.errors import SettingsError
 from ostensive.user_paths import PathLike, shown_path, user_path
@@ -20,6 +21,10 @@ class LoopStatus:
     message: str
     ending: str | None  # why there is nothing more to do
     rounds: tuple[RoundRecord, ...]
+    figures: Mapping[int | None, Sequence[Mapping[str, Any]]]
+    """What each round's student, and None for the base, came to on the benchmark, of those that were evaluated."""
+    to_evaluate: tuple[int | None, ...]
+    """Those that are not yet."""
 
     @property
     def model(self) -> Path | None:
@@ -28,8 +33,10 @@ class LoopStatus:
         return LoopFolder(self.path).model_path(trained[-1]) if trained else None
 
     @property
-    def at(self) -> tuple[int, Literal["build", "train"]] | None:
-        """The round, and what is done or to be done in it; None at the end."""
+    def at(self) -> tuple[int | None, Literal["build", "train", "evaluate"]] | None:
+        """The round, or None for the base, and what is done or to be done with it; None at the end."""
+        if self.to_evaluate:
+            return self.to_evaluate[0], "evaluate"
         if self.ending is not None:
             return None
         if not self.rounds or self.rounds[-1].trained is not None:
@@ -45,5 +52,14 @@ def loop_status(out: PathLike) -> LoopStatus:
         raise SettingsError(
             f"{shown_path(folder.path)}: there is no loop here; give the folder that was --out of `ostensive loop`"
         )
-    rounds = folder.rounds()
-    return LoopStatus(folder.path, plan, *folder.read_state(), ending_of(plan, rounds), tuple(rounds))
+    rounds, due = folder.rounds(), tuple(folder.to_evaluate(plan))
+    figures = {number: folder.figures(number) for number in (None, *range(len(rounds)))}
+    return LoopStatus(
+        folder.path,
+        plan,
+        *folder.read_state(),
+        ending=None if due else ending_of(plan, rounds),
+        rounds=tuple(rounds),
+        figures={number: found for number, found in figures.items() if found is not None},
+        to_evaluate=due,
+    )

@@ -33,7 +33,7 @@ from students.matching.losses import generation_loss, matching_loss
 from students.matching.model import ImageTextBatch, ImageTextModel, Losses, load_image_text_model
 from students.matching.rows import CorpusPictures, ImageTextRow, Order, fits, read_rows
 from students.matching.settings import IMAGE_TEXT, ImageTextSettings
-from students.training.folder import MADE_FROM, MODEL, begin, check_same, corpus_digest, unclaim
+from students.training.folder import MADE_FROM, MODEL, begin, check_same, corpus_digest, locked, unclaim
 from students.training.image_check import ROWS, BlindModelError, ImageCheck, other_pictures
 from students.training.parts import trained_share
 from students.training.record import TrainedStudent, finished_student, write_student
@@ -61,7 +61,8 @@ def train_image_text_student(
 
     Raises `SettingsError` before any work for a corpus without such rows, a base that cannot be had and a folder of
     another training; `BlindModelError` where the base does not see; `Interrupted` when asked to stop, after a
-    checkpoint; `TrainingDivergedError`; `OstensiveError` when memory does not suffice.
+    checkpoint; `TrainingDivergedError`; `RunLockedError` while another training is at work in the folder;
+    `OstensiveError` when memory does not suffice.
     """
     if not fits(kind):
         raise SettingsError(
@@ -69,18 +70,31 @@ def train_image_text_student(
             f" answers; {' or '.join(_OTHERS[view] for view in kind.views if view in _OTHERS)} is expected"
         )
     made_from = _made_from(corpus, kind, settings)
-    if (done := finished_student(out)) is not None:
-        check_same(out, done.made_from, made_from)
-        return done
-    with storage_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        if (done := finished_student(out)) is not None:
+            check_same(out, done.made_from, made_from)
+            return done
+        return _trained(corpus, kind, settings, out, made_from=made_from, stop=stop or threading.Event(), tell=tell)
+
+
+def _trained(
+    corpus: Corpus,
+    kind: RecipeKind,
+    settings: ImageTextSettings,
+    out: Path,
+    *,
+    made_from: str,
+    stop: threading.Event,
+    tell: Callable[[str], None],
+) -> TrainedStudent:
+    """The training itself, in a folder that is held."""
     begin(out, made_from)
     try:
         model = load_image_text_model(settings)
         read = read_rows(corpus, kind, token_count=model.token_count, max_tokens=_max_tokens(model, settings))
         pictures = CorpusPictures(corpus, out / _CACHE, settings.image_side_px)
         work = _ImageTextTraining(model, settings, read.rows, pictures)
-        check, losses = _carried_out(work, settings, out / _CHECKPOINT, made_from, stop or threading.Event(), tell)
+        check, losses = _carried_out(work, settings, out / _CHECKPOINT, made_from, stop, tell)
     except (SettingsError, BlindModelError):
         if not (out / _CHECKPOINT).exists():
             unclaim(out, made_from, (_CACHE,))

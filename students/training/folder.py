@@ -5,7 +5,8 @@ It holds `model/`, and `student.json`, written last: a folder without it is a tr
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final  # Any: JSON values
 
@@ -13,11 +14,25 @@ from cards.reading import Corpus
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors, write_text
 from ostensive.fingerprint import fingerprint
+from ostensive.run.folder import LOCK, locked_folder
 from ostensive.user_paths import shown_path
 
 MODEL: Final = "model"
 MADE_FROM: Final = "made_from.json"
 """What a training that has not ended was begun with."""
+
+
+@contextmanager
+def locked(out: Path, *, is_first: bool = True) -> Iterator[None]:
+    """Makes the folder `out` and holds it for one training, of its processes by the first.
+
+    Raises `RunLockedError` while another training is at work there.
+    """
+    if not is_first:
+        yield
+        return
+    with locked_folder(out, "another process trains the student of this folder"):
+        yield
 
 
 def begin(out: Path, made_from: str, processes: int = 1) -> None:
@@ -34,7 +49,7 @@ def begin(out: Path, made_from: str, processes: int = 1) -> None:
                 f"--out {shown_path(out)}: was begun by {before['processes']} processes, and there are {processes} now,"
                 " of which a step would have other rows; start as many again, or name another folder"
             )
-    elif any(out.iterdir()):
+    elif _files_of(out):
         raise SettingsError(f"--out {shown_path(out)}: holds files of something else; name a folder of its own")
     else:
         write_text(mark, json.dumps(_mark_of(made_from, processes)) + "\n")
@@ -53,7 +68,8 @@ def unclaim(out: Path, made_from: str, leftovers: Sequence[str], *, processes: i
         for name in leftovers:
             shutil.rmtree(out / name, ignore_errors=True)
         mark.unlink(missing_ok=True)
-        if not any(out.iterdir()):
+        if not _files_of(out):
+            (out / LOCK).unlink(missing_ok=True)
             out.rmdir()
 
 
@@ -69,6 +85,10 @@ def check_same(out: Path, before: str, now: str) -> None:
 def corpus_digest(corpus: Corpus) -> str:
     """A hash of the files with the rows of a corpus."""
     return fingerprint([[file.path, file.sha256] for file in corpus.manifest.files_of("samples")])[:16]
+
+
+def _files_of(out: Path) -> list[str]:
+    return [path.name for path in out.iterdir() if path.name != LOCK]
 
 
 def _mark_of(made_from: str, processes: int) -> dict[str, Any]:

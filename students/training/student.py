@@ -26,12 +26,12 @@ from ostensive.user_paths import without_folder
 from students.training.bases import check_base, load_base
 from students.training.checkpoints import CHECKPOINTS, remove_unusable
 from students.training.data import VIEWS, other_data_digests, read_rows, write_rows
-from students.training.folder import MADE_FROM, MODEL, begin, check_same, corpus_digest, unclaim
+from students.training.folder import MADE_FROM, MODEL, begin, check_same, corpus_digest, locked, unclaim
 from students.training.image_check import ROWS, BlindModelError, check_sees
 from students.training.logs import LOG
 from students.training.other_rows import ReplayedCorpus
 from students.training.parts import trained_share
-from students.training.processes import Processes
+from students.training.processes import Processes, is_first_process
 from students.training.record import TrainedStudent, finished_student, write_student
 from students.training.running import FIRST_STEPS, Tell, Training, is_begun
 from students.training.settings import StudentSettings
@@ -57,19 +57,35 @@ def train_student(
 
     Raises `SettingsError` before any work for a corpus that has no such rows, a base that cannot be had or asked and a
     folder of another training; `BlindModelError` where the base does not see; `Interrupted` when asked to stop, after
-    a checkpoint; `OstensiveError` when memory does not suffice.
+    a checkpoint; `RunLockedError` while another training is at work in the folder; `OstensiveError` when memory does
+    not suffice.
     """
     _check_kind(kind, settings)
     check_base(settings)
     made_from = _made_from(corpus, kind, settings, replayed)
-    if (done := finished_student(out)) is not None:
-        check_same(out, done.made_from, made_from)
-        return done
+    with locked(out, is_first=is_first_process()):
+        if (done := finished_student(out)) is not None:
+            check_same(out, done.made_from, made_from)
+            return done
+        stop = stop or threading.Event()
+        return _trained(corpus, kind, settings, out, made_from=made_from, replayed=replayed, stop=stop, tell=tell)
+
+
+def _trained(
+    corpus: Corpus,
+    kind: RecipeKind,
+    settings: StudentSettings,
+    out: Path,
+    *,
+    made_from: str,
+    replayed: ReplayedCorpus | None,
+    stop: threading.Event,
+    tell: Tell,
+) -> TrainedStudent:
+    """The training itself, in a folder that is held."""
     processes = Processes.started(settings.device)
     try:
         with processes.first_alone():
-            with storage_errors(out):
-                out.mkdir(parents=True, exist_ok=True)
             begin(out, made_from, processes.count)
             remove_unusable(out)
             written = write_rows(corpus, kind, settings, out / _ROWS, replayed)
@@ -81,7 +97,7 @@ def train_student(
             rows.table.select(range(min(ROWS, written.corpus))),
             batch_size=settings.batch_size,
         )
-        training = Training(settings, out, written, processes, stop or threading.Event(), tell)
+        training = Training(settings, out, written, processes, stop, tell)
         trainer = training.trained(loaded, rows)
     except (SettingsError, BlindModelError):
         _unclaim(out, made_from, processes)
