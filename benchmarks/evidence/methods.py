@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from evidence import lskd, stic
+from evidence import illume, lskd, stic
 from evidence.records import Method
 
-METHODS: Final[Mapping[str, Method]] = {method.name: method for method in (lskd.METHOD, stic.METHOD)}
+METHODS: Final[Mapping[str, Method]] = {method.name: method for method in (lskd.METHOD, illume.METHOD, stic.METHOD)}
