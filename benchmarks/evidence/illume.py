@@ -66,13 +66,9 @@ def looped(world: World, rounds: int) -> Sequence[RoundRecord]:
         {"file_name": one.file, "question": one.question, "answer": one.answer, "rationales": [one.reason]}
         for one in world.items
     ]
-    prompts = world.work / "why"
-    prompts.mkdir(exist_ok=True)
-    template = PROMPT.format(question="{{ question }}", answer="{{ answer }}")
-    (prompts / "explain_why.j2").write_text(template, "utf-8")
     settings = (
         f"seed={world.seed}",
-        f"rationales.prompt_set={prompts}",
+        f"rationales.prompt_set={prompt_set(world.work / 'why')}",
         f"rationales.temperatures=[{', '.join(map(str, TEMPERATURES))}]",
         "rationales.samples=1",
         "critics=[{kind: overlap}]",
@@ -97,6 +93,14 @@ def looped(world: World, rounds: int) -> Sequence[RoundRecord]:
     return ostensive.loop(
         "rationales", images=world.work / SAMPLED, base=BASE, out=loop_of(world), options=options
     ).rounds
+
+
+def prompt_set(folder: Path) -> Path:
+    """The recipe's prompt in the words that hand-made rows have too."""
+    folder.mkdir(exist_ok=True)
+    template = PROMPT.format(question="{{ question }}", answer="{{ answer }}")
+    (folder / "explain_why.j2").write_text(template, "utf-8")
+    return folder
 
 
 def loop_of(world: World) -> Path:
@@ -135,15 +139,13 @@ def growing(world: World, rounds: Sequence[RoundRecord]) -> Iterator[Figure]:
         truths = [reason_finding(row, world.truth[row.image_id]).is_true for row in rows]
         yield share("rounds", teacher, "fitting, of what is sampled", fits)
         yield share("rounds", teacher, "true, of what is sampled", truths)
-        yield share(
-            "rounds", teacher, "true, of what fits", (is_true for is_true, fit in zip(truths, fits, strict=True) if fit)
-        )
-        growth = one.growth(0.05)
-        assert growth is not None, "a round that is over was built"
-        arm = rounds_told(one.number + 1)
-        yield mean("rounds", arm, "rationales", [growth.new + growth.before])
-        if growth.share is not None:
-            yield mean("rounds", arm, "growth", [growth.share])
+        fitting_truths = [is_true for is_true, fit in zip(truths, fits, strict=True) if fit]
+        yield share("rounds", teacher, "true, of what fits", fitting_truths)
+        built, arm = one.built, rounds_told(one.number + 1)
+        assert built is not None, "a round that is over was built"
+        yield mean("rounds", arm, "rationales", [built.new + built.before])
+        if built.before:
+            yield mean("rounds", arm, "growth", [built.new / built.before])
         yield from explaining(world, "rounds", arm, student_of(world, one))
     if len(rounds) > 1:
         again = taught(world, "2 rounds, from the base", view_of(world, kept(world, 1)))
@@ -172,8 +174,8 @@ def one_round(world: World) -> Iterator[Figure]:
         "without feedback, as many": random.Random(world.seed).sample(rows, len(own)),
         "true ones of the same questions": [one.with_rationale(one.reason) for one in true],
     }
-    for arm, found in arms.items():
-        if found:
+    for arm, some in arms.items():
+        if found := accumulated((), some):  # a true one may stand for two that fit
             truths = (reason_finding(row, world.truth[row.image_id]).is_true for row in found)
             yield mean("feedback", arm, "rationales", [len(found)])
             yield share("feedback", arm, "true, of these", truths)
@@ -203,8 +205,8 @@ METHOD = Method(
             " rationales and 12 questions with their answers. A row is a model: what fits of its own rationales, which"
             " the next round is trained on, and its likeliest rationales for questions about"
             f" {SCENES[HELD_OUT]} scenes that no student saw: CIDEr against the oracle's reasons, the share that fits,"
-            " and that the oracle calls true. Right answers are those to the same questions, asked without a reason"
-            " (either holds the words of the other).",
+            " and that the oracle calls true, which what it cannot decide is not. Right answers are those to the same"
+            " questions, asked without a reason (either holds the words of the other).",
             (
                 Expectation("1 round", "base", "CIDEr"),
                 Expectation("2 rounds", "1 round", "CIDEr"),
