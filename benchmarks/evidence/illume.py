@@ -219,9 +219,9 @@ METHOD = Method(
                 Expectation("true ones, as many as in the end", f"{ROUNDS} rounds", "CIDEr"),
             ),
             "The tiny model says its own answer before a reason; the likeliest rationales are judged without that"
-            " first sentence, in all rows. What is sampled is judged as it is, by the recipe's own rule. CIDEr is 0 to 10"
-            " here, a hundredth of the paper's figures. The oracle's reasons are in the words of a grammar that the model"
-            " was trained on, so that fitting means more than it does of people's rationales.",
+            " first sentence, in all rows. What is sampled is judged as it is, by the recipe's own rule. CIDEr is told"
+            " from 0 to 10 here; the paper's figures are a hundred times that. Model and oracle have one small grammar,"
+            " in which more is alike than in what people write.",
         ),
         Claim(
             "feedback",
