@@ -95,6 +95,7 @@ def test_a_question_stands_once_and_its_reason_is_true_and_fits(world: World) ->
     rows = [one.with_rationale(one.reason) for one in (*world.items, *world.held_out)]
     assert all(fitting(world, rows))
     assert all(reason_finding(row, world.truth[row.image_id]).is_true for row in rows)
+    assert [reason_in(one.rationale) for one in world.items] == [one.reason for one in world.items]
     assert not any(fitting(world, [replace(row, rationale="who knows ?") for row in rows]))
 
 

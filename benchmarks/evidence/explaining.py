@@ -21,6 +21,7 @@ from evidence.trainings import BASE, TINY, train_on
 from microworld.folder import read_truth
 from microworld.questions import Topic, reason
 from microworld.scenes import Scene
+from microworld.training.examples import plain_answer
 from ostensive.records import Turn
 from students.evaluation.texts import text_scores, words
 from students.exporting import training_features
@@ -55,6 +56,11 @@ class Known:
     @property
     def prompt(self) -> str:
         return PROMPT.format(question=self.question, answer=self.answer)
+
+    @property
+    def rationale(self) -> str:
+        """The reason in the form that the tiny model was first taught, so that nothing else is learned from it."""
+        return f"{self.answer.removesuffix('.')}. {self.reason}"
 
     @property
     def item(self) -> Item:
@@ -97,7 +103,7 @@ def known_of(
         for topic in rng.sample(topics, min(count, len(topics))):
             known = reason(truth[image_id], topic, rng)
             if known is not None:
-                texts = (known.asked.question, known.asked.answer, known.rationale.text)
+                texts = (known.asked.question, plain_answer(known.asked), known.rationale.text)
                 found.setdefault((image_id, texts[0]), Known(image_id, file, *texts))
     return tuple(found.values())
 

@@ -152,7 +152,7 @@ def growing(world: World, rounds: Sequence[RoundRecord]) -> Iterator[Figure]:
         yield from explaining(world, "rounds", "2 rounds, from the base", again)
     known = random.Random(world.seed).sample(world.items, min(len(kept(world, len(rounds) - 1)), len(world.items)))
     arm = "true ones, as many as in the end"
-    model = taught(world, arm, view_of(world, [one.with_rationale(one.reason) for one in known]))
+    model = taught(world, arm, view_of(world, [one.with_rationale(one.rationale) for one in known]))
     yield from explaining(world, "rounds", arm, model)
 
 
@@ -172,7 +172,7 @@ def one_round(world: World) -> Iterator[Figure]:
         f"like by {FITTING}": own,
         f"like by {STRICT}": strict,
         "without feedback, as many": random.Random(world.seed).sample(rows, len(own)),
-        "true ones of the same questions": [one.with_rationale(one.reason) for one in true],
+        "true ones of the same questions": [one.with_rationale(one.rationale) for one in true],
     }
     for arm, some in arms.items():
         if found := accumulated((), some):  # a true one may stand for two that fit
@@ -231,7 +231,7 @@ METHOD = Method(
             " true ones of the same questions 50.7",
             "One round from the base, by hand, of what was sampled first: of what fits; of what is like the oracle's"
             " reason by 0.9; of as many, drawn from all that was sampled; and of the oracle's own reasons for the"
-            " questions of those that fit.",
+            " questions of those that fit, after the answer as the model says it.",
             (
                 Expectation(f"like by {FITTING}", "without feedback, as many", "true, of these"),
                 Expectation(f"like by {FITTING}", "without feedback, as many", "CIDEr"),
