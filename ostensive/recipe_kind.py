@@ -123,6 +123,8 @@ class RecipeKind:
     # What a student is trained on: a conversation about the image, in which it learns what the assistant says, and
     # which may begin with a turn of system; or two replies to a request. No text of them has a slot for the image.
     dialogue: Callable[[Any], Sequence[Turn]] | None = None
+    # A conversation beside `dialogue`, in which a reason is asked for as the teacher was asked; () where there is none.
+    explanation: Callable[[Any], Sequence[Turn]] | None = None
     preference: Callable[[Any], Preference] | None = None
     # What came in beside images: fields of `Annotation`, or names of extras, without which it cannot work, and others.
     annotations_required: tuple[str, ...] = ()
@@ -145,6 +147,11 @@ class RecipeKind:
     def one(self) -> str:
         """One candidate with its article: "a triple", "an explanation"."""
         return f"{'an' if self.noun[:1] in set('aeiou') else 'a'} {self.noun}"
+
+    def conversations(self, candidate: Any) -> tuple[tuple[Turn, ...], ...]:
+        """All that a student is told of a candidate; () where rows are pairs."""
+        makers = [make for make in (self.dialogue, self.explanation) if make is not None]
+        return tuple(tuple(turns) for make in makers if (turns := make(candidate)))
 
     @property
     def views(self) -> tuple[View, ...]:

@@ -137,10 +137,9 @@ class _ParquetWriter(_Writer):
     def _made(self, image: CorpusImage, row: JudgedRow, kind: RecipeKind) -> Iterator[Json]:  # noqa: ARG002 - of all views
         if kind.preference is not None and self.view == "preference":
             yield preference_row(kind.preference(row.candidate))
-        elif kind.dialogue is not None and self.view == "messages":
-            yield messages_row(kind.dialogue(row.candidate))
-        elif kind.dialogue is not None:
-            yield from prompt_completion_rows(kind.dialogue(row.candidate))
+        else:
+            for turns in kind.conversations(row.candidate):
+                yield from [messages_row(turns)] if self.view == "messages" else prompt_completion_rows(turns)
 
     def _write(self, image: CorpusImage, row: JudgedRow, made: Json, name: str, jpeg: bytes) -> None:
         if image.split not in self._files:
@@ -189,8 +188,9 @@ class _LlavaWriter(_FileWriter):
             file.write("\n]\n")
 
     def _made(self, image: CorpusImage, row: JudgedRow, kind: RecipeKind) -> Iterator[Json]:  # noqa: ARG002 - of all views
-        if kind.dialogue is not None:
-            yield llava_row(row.candidate.row_id, "", kind.dialogue(row.candidate))
+        for number, turns in enumerate(kind.conversations(row.candidate), 1):
+            row_id = row.candidate.row_id if number == 1 else f"{row.candidate.row_id}-{number}"
+            yield llava_row(row_id, "", turns)
 
     def _write_row(self, split: str, row: JudgedRow, made: Json) -> None:  # noqa: ARG002 - of all views
         file = self._file(f"llava-{split}.json")

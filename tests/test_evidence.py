@@ -1,9 +1,24 @@
 """The arithmetic of the evidence: what seeds add up to, differences, what is said of them; and what is learnt from."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any  # Any: rows of a data set
 
 import pytest
+from evidence.explaining import (
+    HELD_OUT,
+    HELD_OUT_TOPICS,
+    SAMPLED,
+    World,
+    fitting,
+    opened,
+    reason_in,
+    same_answer,
+    training_rows,
+    view_of,
+)
+from evidence.illume import prompt_set, rounds_told
 from evidence.lessons import (
     QUERIES,
     answer_of,
@@ -15,16 +30,21 @@ from evidence.lessons import (
 )
 from evidence.records import Expectation, Figure, difference, mean, pooled, read_figures, share, write_figures
 from evidence.report import BEGIN, END, cell, expectation_line, write_page
+from self_teaching import reason_finding
 
 from builders.explanations.queries import shipped_pools
 from builders.explanations.records import Explanation, Selected
+from builders.rationales.requests import Requests
+from builders.rationales.settings import RationalesSettings
 from critics.label_names import names_label
+from microworld.folder import write_scenes
 from microworld.oracle import judge_explanation
 from microworld.sample import sample_specimen
 from microworld.sentences import tokens_of
 from microworld.species import NAMES
 from microworld.species_truth import specimens_in
 from microworld.species_words import read_species
+from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.intervals import wilson
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import load_model
@@ -142,3 +162,59 @@ def test_the_base_of_the_specimens_knows_their_words_and_has_forgotten_none(tmp_
     assert len(new) > len(before)
     assert loaded.model.get_output_embeddings().weight is loaded.model.get_input_embeddings().weight
     assert abs(float(new[known:].mean() - new[:known].mean())) < 0.02
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    work = tmp_path_factory.mktemp("world")
+    for name, first_seed in ((SAMPLED, 900), (HELD_OUT, 910)):
+        write_scenes(work / name, 4, first_seed=first_seed)
+    return opened(work, "seeing", 0)
+
+
+def test_a_question_stands_once_and_its_reason_is_true_and_fits(world: World) -> None:
+    assert 4 < len(world.held_out) <= 4 * HELD_OUT_TOPICS < len(world.items)
+    for some in (world.items, world.held_out):
+        assert len({(one.image_id, one.question) for one in some}) == len(some)
+    rows = [one.with_rationale(one.reason) for one in (*world.items, *world.held_out)]
+    assert all(fitting(world, rows))
+    assert all(reason_finding(row, world.truth[row.image_id]).is_true for row in rows)
+    assert [reason_in(one.rationale) for one in world.items] == [one.reason for one in world.items]
+    assert not any(fitting(world, [replace(row, rationale="who knows ?") for row in rows]))
+
+
+def test_hand_made_rows_are_those_that_the_recipe_asks_and_learns(world: World, tmp_path: Path) -> None:
+    first, second, *_ = world.items
+    explained = [first.with_rationale("one"), first.with_rationale("two"), second.with_rationale("three")]
+    view = view_of(world, explained, replay=2)
+    assert view.explanation_weight == 2.0
+    rows = training_rows(world, view, with_answers=True)
+    assert [said(row["completion"]) for row in rows if row["is_rationale"]] == ["one", "two", "three"]
+    settings = RationalesSettings(prompt_set=str(prompt_set(tmp_path / "why")))
+    requests = Requests(settings, ScriptedTeacherSettings(), 0)
+    asked = [said(row["prompt"]) for row in rows if row["is_rationale"]]
+    assert asked == [requests.text(one.item, "why") for one in (first, first, second)]
+    answers = [(said(row["prompt"]), said(row["completion"])) for row in rows if not row["is_rationale"]]
+    known = {(one.question, one.answer) for one in world.items}
+    assert answers[:3] == [(one.question, one.answer) for one in (first, first, second)]
+    assert len(answers) == 3 + 6
+    assert set(answers) <= known
+    assert all(training_rows(world, view, with_answers=False)["is_rationale"][:])
+
+
+def said(messages: list[dict[str, Any]]) -> str:
+    (message,) = messages
+    return str(message["content"][-1]["text"])
+
+
+def test_a_reason_is_what_is_said_after_an_answer() -> None:
+    assert reason_in("red. it is a red diamond.") == "it is a red diamond."
+    assert reason_in("it is a red diamond.") == "it is a red diamond."
+    assert same_answer("a red hat .", "Red hat")
+    assert same_answer("yes", "Yes, a red thing.")
+    assert not same_answer("snow", "no")
+    assert not same_answer("", "no")
+
+
+def test_how_many_rounds_a_model_was_trained_for() -> None:
+    assert [rounds_told(count) for count in range(3)] == ["base", "1 round", "2 rounds"]

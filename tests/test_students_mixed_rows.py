@@ -4,8 +4,8 @@ import io
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any  # Any: parts of transformers, TRL and datasets; JSON values
@@ -23,6 +23,7 @@ from tiny_models import one_thread  # noqa: F401 - a fixture
 import ostensive
 from builders.table import recipe_kind
 from cards.reading import open_corpus
+from ostensive.chat.journal import Journal
 from ostensive.errors import Interrupted, SettingsError
 from ostensive.images.rows import BadRow, Row
 from ostensive.rationale_replay import explanation_weight
@@ -440,6 +441,21 @@ def test_questions_without_a_rationale_are_those_of_the_run(run: Path, tmp_path:
     assert {row["image_id"] for row in rows.select(range(written.corpus, len(rows)))} <= published
 
 
+def test_a_rationale_is_learned_in_reply_to_what_its_teacher_was_asked(run: Path, tmp_path: Path) -> None:
+    _, rows = rows_of(run, settings_of(rationale_loss={"replay": 0.0}), tmp_path / "rows")
+    known = {row["row_id"]: row for row in open_corpus(run).rows("train")}
+    with Journal(run / "journal.sqlite", "test") as journal:
+        for row in rows:
+            prompt, learned = said(row)
+            candidate = known[row["row_id"]]
+            if not row["is_rationale"]:
+                assert (prompt, learned) == ([candidate["question"]], candidate["answer"])
+                continue
+            request = json.loads(journal.request(candidate["request_key"]) or "")
+            told = [part["text"] for part in request["messages"][0]["content"] if part["type"] == "text"]
+            assert (prompt, learned) == (told, candidate["rationale"])
+
+
 @pytest.mark.slow
 def test_a_student_of_rationales_goes_on_as_if_it_had_not_been_stopped(
     run: Path, general: Path, tmp_path: Path
@@ -471,18 +487,6 @@ def test_where_nothing_is_without_a_rationale_or_nothing_has_one(run: Path, tmp_
     written, rows = rows_of(run, settings_of(rationale_loss={"replay": 0}), tmp_path / "rows")
     assert (written.items.rows, written.explanation_weight) == (0, 1.0)
     assert sum(rows["is_rationale"][:]) * 2 == len(rows)
-    kind = recipe_kind("rationales")
-    assert kind.dialogue is not None
-    answering = replace(kind, dialogue=AnswerAlone(kind.dialogue))
+    answering = replace(recipe_kind("rationales"), explanation=None)
     with pytest.raises(SettingsError, match=r"^rationale_loss: rows of rationales have no rationale; leave it out"):
         write_rows(open_corpus(run), answering, settings_of(rationale_loss={}), tmp_path / "none", None)
-
-
-@dataclass(frozen=True)
-class AnswerAlone:
-    """A dialogue without its reason."""
-
-    of: Callable[[Any], Sequence[Turn]]
-
-    def __call__(self, candidate: Any) -> Sequence[Turn]:
-        return self.of(candidate)[:2]

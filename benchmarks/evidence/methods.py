@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from evidence import lskd, selfsynthx, stic
+from evidence import illume, lskd, selfsynthx, stic
 from evidence.records import Method
 
-METHODS: Final[Mapping[str, Method]] = {method.name: method for method in (lskd.METHOD, stic.METHOD, selfsynthx.METHOD)}
+METHODS: Final[Mapping[str, Method]] = {
+    method.name: method for method in (lskd.METHOD, illume.METHOD, stic.METHOD, selfsynthx.METHOD)
+}

@@ -19,14 +19,27 @@ TINY: Mapping[str, object] = {"lora": None, "learning_rate": 2e-4, "device": "cp
 
 
 def train_on(
-    rows: Any, out: Path, *, steps: int, seed: int, base: str = BASE, settings: Mapping[str, object] = TINY
+    rows: Any,
+    out: Path,
+    *,
+    steps: int,
+    seed: int,
+    base: str = BASE,
+    settings: Mapping[str, object] = TINY,
+    explanation_weight: float | None = None,
 ) -> str:
-    """The student that `base` becomes by `steps` on `rows`, a `datasets.Dataset`; what is in `out` is used."""
+    """The student that `base` becomes by `steps` on `rows`, a `datasets.Dataset`; what is in `out` is used.
+
+    With `explanation_weight` the loss is ILLUME's, and rows have a column `is_rationale`.
+    """
     if (out / "config.json").exists():
         return str(out)
     given = validate(StudentSettings, {**settings, "base": base, "max_steps": steps, "seed": seed}, "training")
     loaded = load_model(GeneratorSettings(model=base, device="cpu", dtype="float32"))
-    trainer = make_trainer(loaded.model, loaded.processor, rows, given, out.with_name(f"{out.name}-checkpoints"))
+    checkpoints = out.with_name(f"{out.name}-checkpoints")
+    trainer = make_trainer(
+        loaded.model, loaded.processor, rows, given, checkpoints, explanation_weight=explanation_weight
+    )
     trainer.train()
     model = trainer.accelerator.unwrap_model(trainer.model)
     if given.lora is not None:

@@ -77,8 +77,14 @@ def shown(candidate: Rationale) -> tuple[ShownText, ...]:
 
 
 def dialogue(candidate: Rationale) -> tuple[Turn, ...]:
-    """The question with its answer, and why it is so."""
-    return with_reason(candidate.question, candidate.answer, candidate.rationale)
+    """The question with its answer; and why it is so where no teacher was asked for that."""
+    whole = with_reason(candidate.question, candidate.answer, candidate.rationale)
+    return whole[:2] if candidate.asked else whole
+
+
+def explanation(candidate: Rationale) -> tuple[Turn, ...]:
+    """The rationale in reply to the very words that it was asked for in (ILLUME, section 3.3)."""
+    return (Turn("user", candidate.asked), Turn("assistant", candidate.rationale)) if candidate.asked else ()
 
 
 def compared_text(candidate: Rationale) -> str:
@@ -114,6 +120,7 @@ KIND: Final = RecipeKind(
     unanswerable=ITEMS,
     tasks=("rating", "triple"),
     dialogue=dialogue,
+    explanation=explanation,
     run_notes=search_notes,
     annotations_optional=("question", "answers", "choices", "label", "rationales"),
     title="rationales for answers to questions about images",
@@ -135,6 +142,7 @@ KIND: Final = RecipeKind(
         "answer": "the answer that is known to be right, as it came in",
         "rationale": "why the answer holds",
         "prompt": "the explanation prompt that was used",
+        "asked": "what the teacher was asked, in words; empty where none was",
         "temperature": "the temperature at which the rationale was drawn",
         "round": "the round that made it, from 0",
     },

@@ -20,6 +20,7 @@ class Rationale:
     prompt_hash: str  # of the prompt templates, see `ostensive.prompts`
     request_key: str  # of the journal's entry that holds the request and the reply
     unanswerable: str = ""  # "picture" or "region" where it was put where it does not hold; else empty
+    asked: str = ""  # the prompt in the words that the teacher was asked in; empty where no teacher was
 
     @property
     def record_id(self) -> str:

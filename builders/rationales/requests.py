@@ -41,7 +41,7 @@ class Requests:
         self._prompts = load_prompts(settings.prompt_set, prompt_sets(), required=required, variables=_VARIABLES)
         self.prompt_hash = self._prompts.prompt_hash
         for name in settings.prompts:
-            self._text(_TRIAL, name)  # a template that fails does so before any work
+            self.text(_TRIAL, name)  # a template that fails does so before any work
 
     def identity(self, version: int) -> dict[str, Any]:
         """All that a stage's requests depend on but the prompt search, which comes to its rows."""
@@ -63,8 +63,9 @@ class Requests:
         sampling = replace(sampling_of(self._teacher, seed, draw=request.draw), temperature=request.temperature)
         if self._settings.top_k is not None:
             sampling = replace(sampling, top_k=self._settings.top_k)
-        return Conversation((Message("user", self._text(item, request.prompt), (picture,)),), (), sampling)
+        return Conversation((Message("user", self.text(item, request.prompt), (picture,)),), (), sampling)
 
-    def _text(self, item: Item, prompt: str) -> str:
+    def text(self, item: Item, prompt: str) -> str:
+        """A prompt about an item, in words."""
         values: dict[str, PromptValue] = {"question": item.question, "answer": item.answer, "choices": item.choices}
         return self._prompts.render(f"{PROMPT_PREFIX}{prompt}", values)

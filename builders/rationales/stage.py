@@ -26,7 +26,7 @@ from ostensive.stage import Dropped, Evidence, Failed, Outcome, Stage
 from verbalizers.base import ImageFailure
 
 CANDIDATES: Final = "candidates"
-_STAGE_VERSION = 1
+_STAGE_VERSION = 2
 Row = ImageRecord | Prompted
 """An image as it was taken in, or, after a prompt search, with the prompts that it is asked with."""
 
@@ -133,6 +133,7 @@ class RationalesStage(Stage[Row, Rationale]):
             teacher=reply.model,
             prompt_hash=self._requests.prompt_hash,
             request_key=reply.request_key,
+            asked=self._requests.text(item, request.prompt),
         )
         if found.reason:
             gathered.lose(item.image_id, Dropped(found.reason, found.detail, record))

@@ -26,7 +26,7 @@ def said(candidate: Rationale) -> str:
 
 
 def make(misplaced: Misplaced) -> Rationale:
-    """The question with an answer that there is none, and why."""
+    """The question with an answer that there is none, and why; no teacher was asked for it."""
     asked: Rationale = misplaced.candidate
     answer, rationale = misplaced.draw.choice(_TEXTS)
     return replace(
@@ -36,6 +36,7 @@ def make(misplaced: Misplaced) -> Rationale:
         answer=answer,
         rationale=rationale,
         unanswerable=misplaced.swapped,
+        asked="",
     )
 
 

@@ -23,9 +23,14 @@ class DrawnRow:
     image_id: str
     picture: PIL.Image.Image
     texts: tuple[ShownText, ...]
-    turns: tuple[Turn, ...]  # what a student is told; () where rows are pairs
+    conversations: tuple[tuple[Turn, ...], ...]  # what a student is told; () where rows are pairs
     preference: Preference | None  # None where rows are conversations
     regions: tuple[Region, ...]  # on this picture, in the order of their numbers
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """Those of all conversations, one after another."""
+        return tuple(turn for turns in self.conversations for turn in turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,9 @@ class RegionAugmentation:
         """The same state of `draw` gives the same row."""
         candidate = row.row.candidate
         texts = self.kind.shown(candidate)
-        turns = tuple(self.kind.dialogue(candidate)) if self.kind.dialogue else ()
+        conversations = self.kind.conversations(candidate)
         preference = self.kind.preference(candidate) if self.kind.preference else None
-        said = [*(text.text for text in texts), *(turn.text for turn in turns)]
+        said = [*(text.text for text in texts), *(turn.text for turns in conversations for turn in turns)]
         if preference is not None:
             said += [preference.prompt, preference.chosen, preference.rejected]
         said = list(dict.fromkeys(said))  # a conversation is mostly made of the texts
@@ -62,7 +67,10 @@ class RegionAugmentation:
             image_id=row.image.image_id,
             picture=draw_regions(picture, drawn.regions) if drawn.regions else picture,
             texts=tuple(_renumbered_text(text, drawn) for text in texts),
-            turns=tuple(replace(turn, text=renumbered(turn.text, drawn.numbers)) for turn in turns),
+            conversations=tuple(
+                tuple(replace(turn, text=renumbered(turn.text, drawn.numbers)) for turn in turns)
+                for turns in conversations
+            ),
             preference=None if preference is None else _renumbered_pair(preference, drawn),
             regions=drawn.regions,
         )

@@ -45,7 +45,6 @@ def read_held_out(corpus: Corpus, kind: RecipeKind, options: ReadOptions) -> Rea
 
 
 def _items(image: CorpusImage, row: JudgedRow, kind: RecipeKind, options: ReadOptions) -> Iterator[ChoiceItem]:
-    assert kind.dialogue is not None, "looked at before"
     candidate = row.candidate
     mentioned = {number for text in kind.shown(candidate) for number in text.mentions}
     drawn = [
@@ -55,11 +54,13 @@ def _items(image: CorpusImage, row: JudgedRow, kind: RecipeKind, options: ReadOp
         and (options.regions == "all" or (options.regions == "mentioned" and region.number in mentioned))
     ]
     boxes = tuple(ShownBox(one.number, (one.box.x1, one.box.y1, one.box.x2, one.box.y2), _UNIT) for one in drawn)
-    turns = tuple(kind.dialogue(candidate))
-    for place, turn in enumerate(turns):
-        if turn.role == "assistant":
-            question = Question(f"{candidate.row_id} {place}", (image.image_id,), turns[:place], boxes)
-            yield ChoiceItem(question, (turn.text,), lead="")
+    before = 0  # turns of conversations before this one
+    for turns in kind.conversations(candidate):
+        for place, turn in enumerate(turns):
+            if turn.role == "assistant":
+                question = Question(f"{candidate.row_id} {before + place}", (image.image_id,), turns[:place], boxes)
+                yield ChoiceItem(question, (turn.text,), lead="")
+        before += len(turns)
 
 
 class CorpusPictures:

@@ -118,7 +118,7 @@ def augmented_rows(
         table["part"] += range(parts)
     exported = Exported({DEFAULT_SPLIT: len(table["place"])}, dict(lost), tuple(details))
     check_any(exported, corpus)
-    # What comes after a reply of the conversation says why it holds.
+    # What comes after a first reply says why it holds.
     are_rationales = tuple(part > 0 for part in table["part"])
     count = 0 if others is None else len(others)
     columns: dict[str, Any] = {
@@ -149,12 +149,12 @@ def _parts(candidate: Any, kind: RecipeKind, view: View) -> int:
         assert kind.preference is not None, "a recipe with this view has pairs"
         preference_row(kind.preference(candidate))
         return 1
-    assert kind.dialogue is not None, "a recipe with this view has conversations"
-    return sum(1 for _ in prompt_completion_rows(kind.dialogue(candidate)))
+    return sum(1 for turns in kind.conversations(candidate) for _ in prompt_completion_rows(turns))
 
 
 def _made(row: DrawnRow, view: View) -> Iterator[Json]:
     if view != "preference":
-        yield from prompt_completion_rows(row.turns)
+        for turns in row.conversations:
+            yield from prompt_completion_rows(turns)
     elif row.preference is not None:
         yield preference_row(row.preference)

@@ -134,8 +134,9 @@ def _corpus_rows(corpus: Corpus, kind: RecipeKind, settings: StudentSettings, fo
 
 
 def are_rationales(rows: Any) -> list[bool]:
-    """Of each row whether it says why an answer holds: its prompt has a reply in it already."""
-    return [any(message["role"] == "assistant" for message in prompt) for prompt in rows["prompt"]]
+    """Of each row whether it says why an answer holds: it is not the first of its row of the corpus."""
+    ids = rows["row_id"][:]
+    return [row_id == before for before, row_id in zip([None, *ids], ids, strict=False)]
 
 
 def _replayed(settings: StudentSettings, folder: Path, count: int, replayed: ReplayedCorpus | None) -> OtherRows | None:
