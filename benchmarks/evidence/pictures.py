@@ -7,7 +7,7 @@ from typing import Any  # Any: axes of matplotlib, which is not installed where 
 from evidence.records import Claim, Pooled
 
 Found = Mapping[tuple[str, str], Pooled]  # by arm and measure
-_INCHES = (8.0, 0.32)  # width of a picture, height of an arm
+_WIDTH = 8.0  # in inches, as all sizes
 _COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8d6a9f")
 
 
@@ -18,19 +18,26 @@ def draw(path: Path, claims: Sequence[tuple[Claim, Found]]) -> bool:
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    panels = [(claim, found, measures) for claim, found in claims for measures in panels_of(claim)]
-    heights = [2.4 if claim.is_curve else 0.9 + _INCHES[1] * len(arms_of(found, one)) for claim, found, one in panels]
+    panels = {claim.name: panels_of(claim) for claim, _ in claims}
+    heights = [sum(height_of(claim, found, one) for one in panels[claim.name]) for claim, found in claims]
     with mpl.rc_context(
         {"svg.hashsalt": path.stem, "font.size": 9, "axes.spines.right": False, "axes.spines.top": False}
     ):
-        figure = Figure(figsize=(_INCHES[0], sum(heights)), layout="constrained")
-        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for place, (claim, found, measures) in zip(axes, panels, strict=True):
-            (curves if claim.is_curve else arms)(place, found, measures)
-            place.set_title(claim.title, loc="left", fontweight="bold")
+        figure = Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
+        parts = figure.subfigures(len(claims), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for part, (claim, found) in zip(parts, claims, strict=True):
+            part.suptitle(claim.title, x=0.01, horizontalalignment="left", fontweight="bold")
+            ratios = [height_of(claim, found, one) for one in panels[claim.name]]
+            axes = part.subplots(len(ratios), 1, squeeze=False, height_ratios=ratios)[:, 0]
+            for place, measures in zip(axes, panels[claim.name], strict=True):
+                (curves if claim.is_curve else arms)(place, found, measures)
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, metadata={"Date": None})
     return True
+
+
+def height_of(claim: Claim, found: Found, measures: Sequence[str]) -> float:
+    return 2.6 if claim.is_curve else 0.8 + 0.26 * len(arms_of(found, measures))
 
 
 def panels_of(claim: Claim) -> list[tuple[str, ...]]:
