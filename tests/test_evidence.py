@@ -87,8 +87,8 @@ def test_what_is_said_of_an_expectation(hits: int, less: bool, said: str) -> Non
 
 def test_figures_are_kept_and_the_page_changes_between_its_marks_alone(tmp_path: Path) -> None:
     figures = [share("filtering", "300 labels", "true, 20% kept", [True, False])]
-    write_figures(tmp_path / "results" / "lskd-0.json", figures, seconds=120.0)
-    assert read_figures(tmp_path / "results" / "lskd-0.json") == (figures, 120.0)
+    write_figures(tmp_path / "results" / "lskd-0.json", figures)
+    assert read_figures(tmp_path / "results" / "lskd-0.json") == figures
     page = tmp_path / "evidence.md"
     page.write_text(f"before\n{BEGIN}\nstale line\n{END}\nafter\n")
     write_page(tmp_path / "results", tmp_path)

@@ -129,14 +129,11 @@ def mean(claim: str, arm: str, measure: str, values: Iterable[float]) -> Figure:
     return Figure(claim, arm, measure, middle, len(found), deviation)
 
 
-def write_figures(path: Path, figures: Sequence[Figure], *, seconds: float) -> None:
+def write_figures(path: Path, figures: Sequence[Figure]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [asdict(figure) for figure in figures]
-    lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
-    path.write_text(f'{{"seconds": {seconds:.0f}, "figures": [\n{lines}\n]}}\n', "utf-8")
+    lines = ",\n".join(f"  {json.dumps(asdict(figure))}" for figure in figures)
+    path.write_text(f"[\n{lines}\n]\n", "utf-8")
 
 
-def read_figures(path: Path) -> tuple[list[Figure], float]:
-    """The figures in a file, and how many seconds it took to measure them."""
-    values = json.loads(path.read_text("utf-8"))
-    return [Figure(**row) for row in values["figures"]], float(values["seconds"])
+def read_figures(path: Path) -> list[Figure]:
+    return [Figure(**row) for row in json.loads(path.read_text("utf-8"))]

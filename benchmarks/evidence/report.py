@@ -24,15 +24,8 @@ def method_lines(method: Method, results: Path, docs: Path) -> list[str]:
     files = sorted(results.glob(f"{method.name}-*.json"))
     if not files:
         return [f"## {method.title}", "", "Not measured yet.", ""]
-    read = [read_figures(file) for file in files]
-    figures = [figure for found, _ in read for figure in found]
-    minutes = sum(seconds for _, seconds in read) / 60
-    lines = [
-        f"## {method.title}",
-        "",
-        f"{len(files)} {'seed' if len(files) == 1 else 'seeds'}, {minutes:.0f} minutes in all.",
-        "",
-    ]
+    figures = [figure for file in files for figure in read_figures(file)]
+    lines = [f"## {method.title}", "", f"{len(files)} {'seed' if len(files) == 1 else 'seeds'}.", ""]
     found = [(claim, by_arm([one for one in figures if one.claim == claim.name])) for claim in method.claims]
     picture = Path("pictures", f"evidence-{method.name}.svg")
     if not draw(docs / picture, [one for one in found if one[1]]):

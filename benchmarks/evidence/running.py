@@ -51,7 +51,7 @@ def measure(name: str, seed: int, work: Path) -> None:
     for figure in METHODS[name].measure(folder, seed):
         figures.append(figure)
         print(f"{time.monotonic() - started:7.0f} s  {figure}", flush=True)
-    write_figures(result_path(name, seed), figures, seconds=time.monotonic() - started)
+    write_figures(result_path(name, seed), figures)
 
 
 def carry_out(missing: Sequence[tuple[str, int]], work: Path, processes: int) -> list[str]:
