@@ -20,8 +20,9 @@ def test_defaults_are_all_pixels() -> None:
 
 
 def test_the_papers_numbers() -> None:
-    settings = VerbalizeSettings()
-    assert (settings.narratives.count, settings.probes.count, settings.regions.choice.max_people) == (5, 15, 4)
+    values = VerbalizeSettings().model_dump()
+    assert [values[part]["count"] for part in ("narratives", "probes")] == [5, 15]
+    assert values["regions"]["choice"]["max_people"] == 4
 
 
 @pytest.mark.parametrize("profile", ["open", "paper", "served"])
