@@ -20,7 +20,7 @@ from ostensive.errors import OstensiveError
 from ostensive.records import ImageRecord, Location, Verbalization
 from ostensive.stage import Failed, Kept, Outcome
 from verbalizers.choice import WHOLE_BOX, ChoiceSettings
-from verbalizers.nothing import NothingSettings
+from verbalizers.left_out import LeftOutSettings
 from verbalizers.pixels.proposals import PixelRegionSettings
 from verbalizers.pixels.verbalizers import PixelNarrativeSettings
 from verbalizers.stage import NOT_VERBALIZED, UNREADABLE, VERBALIZED, VerbalizeStage, groups
@@ -208,7 +208,7 @@ def test_settings_reach_the_parts(drawn: list[ImageRecord]) -> None:
 def test_a_part_that_is_left_out_changes_no_other(drawn: list[ImageRecord], part: str) -> None:
     whole, without = (
         said(process(drawn[:1], stage(settings))[0])
-        for settings in (VerbalizeSettings(), VerbalizeSettings.model_validate({part: NothingSettings()}))
+        for settings in (VerbalizeSettings(), VerbalizeSettings.model_validate({part: LeftOutSettings()}))
     )
     if part == "captions":
         regions = tuple(replace(region, caption="") for region in whole.regions)

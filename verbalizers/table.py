@@ -31,7 +31,7 @@ from verbalizers.image_text.settings import (
     ServedProbeSettings,
 )
 from verbalizers.image_text.verbalizers import ModelCaptions, ModelNarratives, ModelProbes
-from verbalizers.nothing import Nothing, NothingSettings
+from verbalizers.left_out import LeftOut, LeftOutSettings
 from verbalizers.pixels.proposals import PixelRegionSettings
 from verbalizers.pixels.verbalizers import (
     PixelCaptions,
@@ -51,18 +51,18 @@ Table = Mapping[type[Settings], Callable[[Any, VerbalizerContext], VerbalizerT]]
 CONCEPTS: Final[Table[ConceptLabeller]] = {
     PixelConceptSettings: PixelConcepts,
     ClipConceptSettings: ClipConcepts,
-    NothingSettings: Nothing,
+    LeftOutSettings: LeftOut,
 }
-ConceptSettings = Annotated[PixelConceptSettings | ClipConceptSettings | NothingSettings, Field(discriminator="kind")]
+ConceptSettings = Annotated[PixelConceptSettings | ClipConceptSettings | LeftOutSettings, Field(discriminator="kind")]
 
 NARRATIVES: Final[Table[Narrator]] = {
     PixelNarrativeSettings: PixelNarratives,
     GeneratorNarrativeSettings: ModelNarratives,
     ServedNarrativeSettings: ModelNarratives,
-    NothingSettings: Nothing,
+    LeftOutSettings: LeftOut,
 }
 NarrativeSettings = Annotated[
-    PixelNarrativeSettings | GeneratorNarrativeSettings | ServedNarrativeSettings | NothingSettings,
+    PixelNarrativeSettings | GeneratorNarrativeSettings | ServedNarrativeSettings | LeftOutSettings,
     Field(discriminator="kind"),
 ]
 
@@ -86,10 +86,10 @@ CAPTIONS: Final[Table[Captioner]] = {
     PixelCaptionSettings: PixelCaptions,
     GeneratorCaptionSettings: ModelCaptions,
     ServedCaptionSettings: ModelCaptions,
-    NothingSettings: Nothing,
+    LeftOutSettings: LeftOut,
 }
 CaptionSettings = Annotated[
-    PixelCaptionSettings | GeneratorCaptionSettings | ServedCaptionSettings | NothingSettings,
+    PixelCaptionSettings | GeneratorCaptionSettings | ServedCaptionSettings | LeftOutSettings,
     Field(discriminator="kind"),
 ]
 
@@ -97,10 +97,10 @@ PROBES: Final[Table[Prober]] = {
     PixelProbeSettings: PixelProbes,
     GeneratorProbeSettings: ModelProbes,
     ServedProbeSettings: ModelProbes,
-    NothingSettings: Nothing,
+    LeftOutSettings: LeftOut,
 }
 ProbeSettings = Annotated[
-    PixelProbeSettings | GeneratorProbeSettings | ServedProbeSettings | NothingSettings, Field(discriminator="kind")
+    PixelProbeSettings | GeneratorProbeSettings | ServedProbeSettings | LeftOutSettings, Field(discriminator="kind")
 ]
 
 

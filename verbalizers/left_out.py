@@ -9,18 +9,18 @@ from verbalizers.base import DecodedImage, Verbalizer, VerbalizerContext
 from verbalizers.choice import Proposal
 
 
-class NothingSettings(Settings):
+class LeftOutSettings(Settings):
     """This part of the text is left out."""
 
     kind: Literal["none"] = "none"
 
 
-class Nothing(Verbalizer):
+class LeftOut(Verbalizer):
     """Says nothing of an image, whichever of the four parts it stands for; regions alone cannot be left out."""
 
     version: Final = "none-1"
 
-    def __init__(self, settings: NothingSettings, context: VerbalizerContext) -> None:
+    def __init__(self, settings: LeftOutSettings, context: VerbalizerContext) -> None:
         del settings, context  # as every verbalizer is made
 
     def concepts(self, images: Sequence[DecodedImage]) -> list[tuple[str, ...]]:
