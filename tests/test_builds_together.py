@@ -76,6 +76,7 @@ def test_two_builds_of_one_folder(start: Start, tmp_path: Path) -> None:
     assert tree(runs[0] / "corpus" / "data") == tree(runs[1] / "corpus" / "data")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_of_three_builds_one_is_stopped_and_one_is_killed(start: Start, tmp_path: Path) -> None:
     images, journal = write_scenes(tmp_path / "images", 1), tmp_path / "all.sqlite"

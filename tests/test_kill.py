@@ -122,6 +122,16 @@ def kill_and_resume(tmp_path: Path, phases: list[str], seed: int) -> Counter[str
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_a_kill_in_every_phase(tmp_path: Path) -> None:
+    phases = [STARTING, "images", "verbalized", ASKING, "candidates", "unique", "scored", "judged", WRITING_CORPUS]
+    met = kill_and_resume(tmp_path, phases, seed=1)
+    assert met.total() >= 7, met
+    assert met[ASKING]
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_twenty_kills(tmp_path: Path) -> None:
     phases = [STARTING, "images", "images", STARTING, "verbalized", ASKING, "candidates", ASKING, "candidates"]
     phases += [ASKING, ASKING, "unique", ASKING, "unique", "scored", "judged"] + [WRITING_CORPUS] * 4

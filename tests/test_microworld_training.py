@@ -357,6 +357,7 @@ def test_words_that_are_given_change_nothing_of_what_was_known(pool: Pool, vlm: 
     assert after.shape[1] >= len(TEACHER_WORDS)
 
 
+@pytest.mark.long
 def test_one_batch_can_be_overfitted(pool: Pool) -> None:
     import torch
 
@@ -401,6 +402,7 @@ def test_vision_loss_falls(pool: Pool) -> None:
     assert losses[-1] < 0.85 * losses[0]
 
 
+@pytest.mark.long
 def test_a_minute_of_training_beats_chance(tmp_path: Path) -> None:
     import torch
     from torch import nn
@@ -733,6 +735,7 @@ def test_blip2_reads_every_word_of_the_scripted_teacher() -> None:
         assert UNKNOWN_ID not in teacher_ids_of(" ".join(words)), text
 
 
+@pytest.mark.long
 def test_blip2_loss_falls(pool: Pool) -> None:
     import torch
 

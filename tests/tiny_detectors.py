@@ -112,8 +112,8 @@ def save_trained_rt_detr(folder: Path, *, steps: int = 300) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = _library().RTDetrForObjectDetection(config).train()
-        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-4)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps)
         for step in range(steps):
             pictures, truths = draw_squares(8, seed=1000 + step, width=side_px, height=side_px)
             inputs = processor(images=pictures, return_tensors="pt")
