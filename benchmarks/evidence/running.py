@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from evidence.methods import METHODS
-from evidence.records import write_figures
+from evidence.records import read_figures, write_figures
 from evidence.report import write_page
 
 HERE = Path(__file__).parent
@@ -31,7 +31,7 @@ def main(doc: str) -> None:
         return
     names = given.only or list(METHODS)
     wanted = [(name, seed) for seed in range(given.seeds) for name in names]
-    missing = [] if given.report else [one for one in wanted if not result_path(*one).exists()]
+    missing = [] if given.report else [one for one in wanted if not is_measured(*one)]
     failed = carry_out(missing, given.work, given.processes)
     write_page(RESULTS, HERE.parent.parent / "docs")
     if failed:
@@ -40,6 +40,13 @@ def main(doc: str) -> None:
 
 def result_path(name: str, seed: int) -> Path:
     return RESULTS / f"{name}-{seed}.json"
+
+
+def is_measured(name: str, seed: int) -> bool:
+    """Whether there are figures of every claim of the method with this seed."""
+    path = result_path(name, seed)
+    found = {figure.claim for figure in read_figures(path)} if path.exists() else set[str]()
+    return found >= {claim.name for claim in METHODS[name].claims}
 
 
 def measure(name: str, seed: int, work: Path) -> None:
