@@ -24,12 +24,14 @@ from evidence.lessons import (
     answer_of,
     expert_concepts,
     first_lessons,
-    knowing_words,
     one_to_each_question,
     plain_answer,
+    texts_to_know,
 )
+from evidence.lskd import wordings
 from evidence.records import Expectation, Figure, difference, mean, pooled, read_figures, share, write_figures
 from evidence.report import BEGIN, END, cell, expectation_line, write_page
+from evidence.trainings import base_that_reads
 from self_teaching import reason_finding
 
 from builders.explanations.queries import shipped_pools
@@ -147,21 +149,30 @@ def explanation(*, image: str, query: str, answer: str) -> Explanation:
     return Explanation("", image, "velm", query, answer, (), "explained", "explain", "teacher", "", "")
 
 
-def test_the_base_of_the_specimens_knows_their_words_and_has_forgotten_none(tmp_path: Path) -> None:
-    """Words that it does not know come back as such."""
-    loaded = load_model(GeneratorSettings(model=knowing_words(tmp_path / "base", 0), device="cpu", dtype="float32"))
+def test_a_base_with_more_words_reads_all_that_is_taught_and_has_forgotten_nothing(tmp_path: Path) -> None:
+    """To the plain base most words of the scripted teacher are the same unknown one."""
+    taught = [*texts_to_know(), *wordings()]
+    loaded = load_model(
+        GeneratorSettings(model=base_that_reads(tmp_path / "base", taught, 0), device="cpu", dtype="float32")
+    )
     old = load_model(GeneratorSettings(model="microworld:vlm-base", device="cpu", dtype="float32"))
     tokenizer, known = loaded.processor.tokenizer, len(old.processor.tokenizer)
     texts = [answer_of(label, expert_concepts(label)) for label in NAMES]
     texts += [query for pool in shipped_pools().values() for query in pool]
+    filled = [text.format(a="[1]", b="[2]", x="a thing") for text in wordings()]
+    assert all(tokenizer.unk_token_id not in tokenizer(text).input_ids for text in filled)
+    assert any(tokenizer.unk_token_id in old.processor.tokenizer(text).input_ids for text in filled)
     for text in texts:
         assert tokens_of(tokenizer.decode(tokenizer(text).input_ids)) == tokens_of(text)
     assert names_label(tokenizer.decode(tokenizer("This is an obrin.").input_ids), "obrin")
     new, before = (one.model.get_input_embeddings().weight.detach() for one in (loaded, old))
     assert bool((new[:known] == before[:known]).all())
-    assert len(new) > len(before)
     assert loaded.model.get_output_embeddings().weight is loaded.model.get_input_embeddings().weight
-    assert abs(float(new[known:].mean() - new[:known].mean())) < 0.02
+    drawn = new[known : len(tokenizer)]
+    assert abs(float(drawn.mean() - new[:known].mean())) < 0.02
+    assert float(drawn.std() / new[:known].std()) == pytest.approx(1, abs=0.1)
+    again = base_that_reads(tmp_path / "again", taught, 0)
+    assert (Path(again) / "model.safetensors").read_bytes() == (tmp_path / "base" / "model.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")

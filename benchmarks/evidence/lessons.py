@@ -6,7 +6,6 @@ From the second round on students answer by themselves, and the recipe chooses o
 """
 
 import random
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,19 +24,13 @@ from microworld.folder import CONCEPTS_NAME, LABELS_NAME
 from microworld.nouns import article
 from microworld.species import species_named
 from microworld.species_words import SPECIES_WORDS
-from microworld.training.models import padded_size
-from microworld.training.visual_prompts import PATCH_PX
-from microworld.training.words import TEACHER_WORDS, make_processor
 from ostensive import arrow
-from ostensive.models.generator_settings import GeneratorSettings
-from ostensive.models.loading import load_model
 from ostensive.records import Judged
 from ostensive.run.folder import RunFolder, kept_records
 
 QUERIES = 2
 DRAWS = 10
 MAX_TOKENS = 60
-_TOKEN = re.compile(r"[a-z]+|[0-9]|\S")  # as the tokenizer of the tiny models splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +42,9 @@ class Lesson:
     answer: str
 
 
-def knowing_words(out: Path, seed: int) -> str:
-    """The base with the words of species and of the recipe's questions besides, which mean nothing to it yet.
-
-    Their embeddings are drawn about the mean of the old ones.
-    """
-    import torch
-
-    if (out / "config.json").exists():
-        return str(out)
-    words = (*TEACHER_WORDS, *new_words(TEACHER_WORDS))
-    model = load_model(GeneratorSettings(model=BASE, device="cpu", dtype="float32")).model
-    model.resize_token_embeddings(padded_size(words), mean_resizing=False)
-    weights = model.get_input_embeddings().weight  # of the output too
-    with torch.no_grad():
-        old, new = weights[: len(TEACHER_WORDS)], weights[len(TEACHER_WORDS) :]
-        drawn = torch.randn(new.shape, generator=torch.Generator().manual_seed(seed))
-        new.copy_(old.mean(0) + old.std(0) * drawn)
-    make_processor(PATCH_PX, words).save_pretrained(out)
-    model.save_pretrained(out)
-    return str(out)
-
-
-def new_words(known: Sequence[str]) -> list[str]:
-    """The words of species and of questions about them that are not among `known`."""
-    asked = " ".join(query for pool in shipped_pools().values() for query in pool)
-    return sorted({*SPECIES_WORDS, *_TOKEN.findall(asked.lower())} - {*known})
+def texts_to_know() -> list[str]:
+    """The words of species, and the recipe's questions about them."""
+    return [*SPECIES_WORDS, *(query for pool in shipped_pools().values() for query in pool)]
 
 
 def first_run(work: Path, seed: int) -> RunFolder:

@@ -16,11 +16,12 @@ from typing import Any  # Any: rows of datasets
 from critic import Row, build, decided
 
 import ostensive
+from builders.localized.scripted import wording_table
 from evidence import descriptors
 from evidence.asking import chosen_rightly, files_of, write_task
 from evidence.judging import NOISE, scores, trained_critic
 from evidence.records import Claim, Expectation, Figure, Method, share
-from evidence.trainings import BASE, TINY, chosen, exported, train_on
+from evidence.trainings import TINY, base_that_reads, chosen, exported, train_on
 from microworld.folder import read_truth
 from microworld.oracle import judge_qar
 from ostensive.records import Region, Verbalization
@@ -98,13 +99,16 @@ def teaching(work: Path, seed: int, pool: Sequence[Row], scores: dict[str, float
     """Students of corpora of one size, drawn from what each filter keeps, asked about scenes that they never saw."""
     asked = [*questions(decided(work, "held-out"), work / "held-out", seed)]
     corpora = drawn(best_first(pool, scores), seed)
+    base = base_that_reads(work / "base", wordings(), seed)
     for shown in ("mentioned", "none"):
         task = write_questions(work / f"asked-{shown}.jsonl", asked, work / "held-out", shown)
         rows = written_rows(work, shown)
         for arm in corpora if shown == "mentioned" else ("base", ALL_TRUE):
             out = work / f"student {arm}, regions {shown}"
-            taught = chosen(rows, corpora[arm])
-            model = train_on(taught, out, steps=STEPS, seed=seed, settings=TRAINING) if corpora[arm] else BASE
+            model = base
+            if corpora[arm]:
+                taught = chosen(rows, corpora[arm])
+                model = train_on(taught, out, steps=STEPS, seed=seed, base=base, settings=TRAINING)
             hits = chosen_rightly(model, task, work / "held-out-scenes", work / f"{out.name}.jsonl")
             if shown == "mentioned":
                 yield share("teaching", arm, "right", hits)
@@ -112,6 +116,11 @@ def teaching(work: Path, seed: int, pool: Sequence[Row], scores: dict[str, float
                 yield share(
                     "pointing", f"{arm}, {'boxes drawn' if shown == 'mentioned' else 'no boxes'}", "right", hits
                 )
+
+
+def wordings() -> list[str]:
+    """All that the scripted teacher says of boxes, before its places are filled."""
+    return [text for kind in wording_table().values() for texts in kind for text in texts]
 
 
 def drawn(order: Sequence[Row], seed: int) -> dict[str, frozenset[str]]:

@@ -22,13 +22,13 @@ from evidence.lessons import (
     expert_concepts,
     first_lessons,
     first_run,
-    knowing_words,
     later_run,
     placed,
+    texts_to_know,
 )
 from evidence.records import Claim, Expectation, Figure, Method, mean, share
 from evidence.stic import answered_rightly, questions
-from evidence.trainings import TINY, train_on, written
+from evidence.trainings import TINY, base_that_reads, train_on, written
 from microworld.folder import TRUTH_NAME, read_specimens, read_truth, write_scenes, write_specimens
 from microworld.oracle import judge_explanation
 from ostensive.run.folder import kept_records
@@ -55,7 +55,7 @@ ARMS = {
 
 def measure(work: Path, seed: int) -> Iterator[Figure]:
     write_pictures(work, seed)
-    base = knowing_words(work / "base", seed)
+    base = base_that_reads(work / "base", texts_to_know(), seed)
     run = first_run(work, seed)
     selected = list(kept_records(run, Selected))
     lessons = {

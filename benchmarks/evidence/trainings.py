@@ -1,9 +1,13 @@
 """Students of the evidence: trained by the project's own trainers on chosen rows, and kept where they were made."""
 
+import re
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any  # Any: datasets, TRL and transformers type their classes in part
 
+from microworld.training.models import padded_size
+from microworld.training.visual_prompts import PATCH_PX
+from microworld.training.words import WORDS, make_processor
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import load_model
 from ostensive.records import Turn
@@ -14,8 +18,32 @@ from students.training.settings import StudentSettings
 from students.training.trainers import make_trainer
 
 BASE = "microworld:vlm-base"
+_TOKEN = re.compile(r"[a-z]+|[0-9]|\S")  # as the tokenizer of the tiny models splits
 TINY: Mapping[str, object] = {"lora": None, "learning_rate": 2e-4, "device": "cpu", "batch_size": 16, "epochs": 1000}
 """Tiny models want higher rates than large ones, and all of their language model trained."""
+
+
+def base_that_reads(out: Path, texts: Iterable[str], seed: int) -> str:
+    """The base with the words of `texts` besides its own, which mean nothing to it yet; what is in `out` is used.
+
+    All words that it does not have are one and the same to it. Embeddings of new ones are drawn about the mean of its
+    own.
+    """
+    import torch
+
+    if (out / "config.json").exists():
+        return str(out)
+    known = (*WORDS, *sorted({word for text in texts for word in _TOKEN.findall(text.lower())} - {*WORDS}))
+    model = load_model(GeneratorSettings(model=BASE, device="cpu", dtype="float32")).model
+    model.resize_token_embeddings(padded_size(known), mean_resizing=False)
+    weights = model.get_input_embeddings().weight  # of the output too
+    with torch.no_grad():
+        old, new = weights[: len(WORDS)], weights[len(WORDS) :]
+        drawn = torch.randn(new.shape, generator=torch.Generator().manual_seed(seed))
+        new.copy_(old.mean(0) + old.std(0) * drawn)
+    make_processor(PATCH_PX, known).save_pretrained(out)
+    model.save_pretrained(out)
+    return str(out)
 
 
 def train_on(
