@@ -257,7 +257,8 @@ METHOD = Method(
             "unfiltered triples bring no gain; with any threshold above 0.2 the student beats one of LLaVA-Instruct",
             f"Questions about numbered boxes of {SCENES['held-out']} scenes that no student saw, the likeliest of two"
             f" to four answers; corpora of {ROWS:,} triples, or of {FEW}, {STEPS} steps of 16 rows each. Of"
-            " two boxes the scripted teacher names first which it will choose; half of its questions are turned round.",
+            " two boxes the scripted teacher names first which it will choose; half of its questions are turned round."
+            " Students begin with the tiny base, to which the teacher's words are added without a meaning.",
             (
                 Expectation(BEST_HALF, UNFILTERED, "right"),
                 Expectation(FEW_BEST, FEW_UNFILTERED, "right"),
