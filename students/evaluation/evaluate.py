@@ -80,10 +80,11 @@ def evaluate(
     about = _about(found, task, settings)
     made_from = fingerprint([_VERSION, about, settings.identity(), [dataclasses.asdict(item) for item in items]])
     file = ResultFile(out)
-    begun = file.begin(made_from, settings.batch_size if task.metric == "replies" else _items_at_once(items, settings))
-    if not isinstance(begun, int):
-        return begun
-    batches = _batches(items, begun)
+    at_once = settings.batch_size if task.metric == "replies" else _items_at_once(items, settings)
+    done, at_once = file.begin(made_from, at_once)
+    if done is not None:
+        return done
+    batches = _batches(items, at_once)
     missing = [number for number in range(len(batches)) if not file.has_part(number)]
     if missing:
         with _asker(found, task, settings, describing) as ask:

@@ -34,12 +34,11 @@ class ResultFile:
     def _folder(self) -> Path:
         return self.path.with_name(f"{self.path.name}{_PARTS}")
 
-    def begin(self, made_from: str, items_at_once: int) -> Mapping[str, Any] | int:
-        """The summary of these very results if they are there, else how many items a part has, and parts may be added.
+    def begin(self, made_from: str, items_at_once: int) -> tuple[Mapping[str, Any] | None, int]:
+        """The summary of these very results, or None where parts may be added; and how many items a part has.
 
         `made_from` is what results depend on. Parts that are there already have as many items as when they were begun,
-        whatever is asked now. Raises `SettingsError` where the file, or what was begun of it, is of
-        another evaluation.
+        whatever is asked now. Raises `SettingsError` where the file, or what was begun of it, is of another evaluation.
         """
         done = self._summary()
         marks = self._folder / _MADE_FROM
@@ -53,12 +52,11 @@ class ResultFile:
             raise SettingsError(
                 f"--out {shown_path(self.path)}: holds results of another model, task or setting; name another file"
             )
-        if done is not None:
-            return done
-        with storage_errors(self.path):
-            self._folder.mkdir(parents=True, exist_ok=True)
-        write_text(marks, json.dumps(begun))
-        return int(begun["items_at_once"])
+        if done is None:
+            with storage_errors(self.path):
+                self._folder.mkdir(parents=True, exist_ok=True)
+            write_text(marks, json.dumps(begun))
+        return done, int(begun["items_at_once"])
 
     def has_part(self, number: int) -> bool:
         """Whether a batch is done."""
