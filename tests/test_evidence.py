@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any  # Any: rows of a data set
 
 import pytest
+from evidence import running
 from evidence.explaining import (
     HELD_OUT,
     HELD_OUT_TOPICS,
@@ -28,7 +29,8 @@ from evidence.lessons import (
     plain_answer,
     texts_to_know,
 )
-from evidence.lskd import wordings
+from evidence.lskd import turned, turned_row, wordings
+from evidence.methods import METHODS
 from evidence.records import Expectation, Figure, difference, mean, pooled, read_figures, share, write_figures
 from evidence.report import BEGIN, END, cell, expectation_line, write_page
 from evidence.trainings import base_that_reads
@@ -103,6 +105,19 @@ def test_figures_are_kept_and_the_page_changes_between_its_marks_alone(tmp_path:
     assert page.read_text() == text
 
 
+def test_a_seed_is_measured_when_there_are_figures_of_every_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "RESULTS", tmp_path)
+    claims = [claim.name for claim in METHODS["stic"].claims]
+    for count in range(len(claims) + 1):
+        assert not running.is_measured("stic", 0)
+        figures = [share(claim, "base", "right", [True]) for claim in claims[:count]]
+        write_figures(tmp_path / "stic-0.json", figures)
+    assert running.is_measured("stic", 0)
+    assert not running.is_measured("stic", 1)
+
+
 @pytest.mark.parametrize("label", NAMES)
 def test_the_oracle_reads_every_concept_of_an_answer(label: str) -> None:
     concepts = expert_concepts(label)
@@ -173,6 +188,22 @@ def test_a_base_with_more_words_reads_all_that_is_taught_and_has_forgotten_nothi
     assert float(drawn.std() / new[:known].std()) == pytest.approx(1, abs=0.1)
     again = base_that_reads(tmp_path / "again", taught, 0)
     assert (Path(again) / "model.safetensors").read_bytes() == (tmp_path / "base" / "model.safetensors").read_bytes()
+
+
+def test_half_of_the_questions_name_the_chosen_box_second_in_training_and_test() -> None:
+    question = "There is only a moment to look; which of [12] and [0] fills the eye more in that time?"
+    swapped = question.replace("[12] and [0]", "[0] and [12]")
+    found = {name: turned(question, name) for name in map(str, range(400))}
+    assert set(found.values()) == {question, swapped}
+    assert 150 < sum(text == swapped for text in found.values()) < 250
+    assert {turned("How close do [12] and [0] come to each other?", name) for name in found} == {
+        "How close do [12] and [0] come to each other?"
+    }
+    for name, text in found.items():
+        content = [{"type": "image", "text": None}, {"type": "text", "text": question}]
+        later = {"role": "assistant", "content": [{"type": "text", "text": "[12] and [0]"}]}
+        row = turned_row({"row_id": name, "prompt": [{"role": "user", "content": content}, later]})
+        assert row == {"prompt": [{"role": "user", "content": [content[0], {"type": "text", "text": text}]}, later]}
 
 
 @pytest.fixture(scope="module")
