@@ -78,7 +78,14 @@ def build(work: Path, name: str, images: int, first_seed: int, error_rate: float
     if not (scenes / "truth.jsonl").exists():
         write_scenes(scenes, images, first_seed=first_seed)
     values = (f"teacher.error_rate={error_rate}", "localized.modes=[ids]", "corpus.license=cc0-1.0")
-    options = BuildOptions(settings=(*values, "corpus.source=Rendered scenes of the microworld.", *settings))
+    options = BuildOptions(
+        settings=(
+            *values,
+            "corpus.source=Rendered scenes of the microworld.",
+            "corpus.intended_use=To measure.",
+            *settings,
+        )
+    )
     ostensive.build("localized", images=scenes, out=work / name, options=options)
 
 

@@ -58,7 +58,12 @@ def main() -> None:
 
 def built(folder: Path, scenes: int) -> Path:
     write_scenes(folder / "scenes", scenes, first_seed=FIRST_SEED)
-    settings = ["corpus.license=cc0-1.0", "corpus.source=Rendered scenes of the microworld.", SPLITS]
+    settings = [
+        "corpus.license=cc0-1.0",
+        "corpus.source=Rendered scenes of the microworld.",
+        "corpus.intended_use=To measure.",
+        SPLITS,
+    ]
     options = ostensive.BuildOptions(profile="microworld", settings=settings)
     ostensive.build("localized", images=folder / "scenes", out=folder / "run", options=options)
     return folder / "run"

@@ -86,7 +86,9 @@ def write(folder: Path, images: int, size: tuple[int, int]) -> None:
         records={"verbalized": Verbalization.__name__}, accepted=rows, teachers=("scripted",), prompt_hashes=(),
         critics=(), ostensive_version="0",
     )  # fmt: skip
-    settings = CorpusSettings(name="bench", license="cc0-1.0", source="noise", max_shard_samples=-(-images // 8))
+    settings = CorpusSettings(
+        name="bench", license="cc0-1.0", source="noise", intended_use="to test", max_shard_samples=-(-images // 8)
+    )
     folder.mkdir()
     write_corpus(
         (make_sample(place, size) for place in range(images)), folder, kind=KIND, settings=settings, facts=facts

@@ -53,6 +53,7 @@ def run(folder: Path, images: Path, count: int, full: bool) -> Run:
     settings: dict[str, object] = {
         "corpus.license": "cc0-1.0",
         "corpus.source": "drawn by a benchmark",
+        "corpus.intended_use": "to test",
         "teacher.error_rate": 0.1,
     }
     if not full:

@@ -62,7 +62,11 @@ def build(scenes: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         images, run = Path(folder) / "scenes", Path(folder) / "run"
         write_scenes(images, scenes, first_seed=FIRST_BUILT)
-        settings = ("corpus.license=cc0-1.0", "corpus.source=Rendered scenes of the microworld.")
+        settings = (
+            "corpus.license=cc0-1.0",
+            "corpus.source=Rendered scenes of the microworld.",
+            "corpus.intended_use=To measure.",
+        )
         options = ostensive.BuildOptions(profile="microworld", settings=settings)
         started_s = time.perf_counter()
         corpus = ostensive.build("localized", images=images, out=run, options=options)

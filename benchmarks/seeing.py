@@ -44,6 +44,7 @@ TEACHER = (
     "teacher.batch_size=64",
     "corpus.license=cc0-1.0",
     "corpus.source=Rendered scenes of the microworld.",
+    "corpus.intended_use=To measure.",
 )
 TRIPLES = (
     f"localized.prompt_set={prompt_set('localized')}",

@@ -64,6 +64,7 @@ TEACHER = (
     "teacher.batch_size=64",
     "corpus.license=cc0-1.0",
     "corpus.source=Rendered scenes of the microworld.",
+    "corpus.intended_use=To measure.",
 )
 CORRUPTIONS = ("resize", "colour", "blur", "crop", "noise", "swap")
 TOPICS = ("colour", "shape", "existence", "place", "pattern", "size")

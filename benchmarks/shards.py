@@ -40,7 +40,9 @@ from ostensive.run.summary import RunFacts, StageSummary
 TARGET = 0.7
 ROWS_A_SAMPLE = 6
 WORDS = ("the", "small", "large", "bright", "dark", "region", "left", "right", "of", "shows", "why", "because", "green")
-SETTINGS = CorpusSettings(name="bench", license="cc0-1.0", source="noise", max_shard_bytes=100_000_000)
+SETTINGS = CorpusSettings(
+    name="bench", license="cc0-1.0", source="noise", intended_use="to test", max_shard_bytes=100_000_000
+)
 
 
 def words(rng: random.Random, count: int) -> str:

@@ -63,6 +63,7 @@ def main() -> None:
                 "critics=[{kind: rules, limits: {chosen: {min_words: 1}, rejected: {min_words: 1}}}]",
                 "corpus.license=cc0-1.0",
                 "corpus.source=Rendered scenes of the microworld.",
+                "corpus.intended_use=To measure.",
             ]
             options = ostensive.BuildOptions(profile="microworld", settings=settings)
             ostensive.build("preferences", images=folder / "trained", out=run, options=options)

@@ -26,6 +26,7 @@ SETTINGS = (
     "corpus.name=ostensive-demo",
     "corpus.license=other",
     "corpus.source=Photographs that ship with scikit-image and scikit-learn, each under its own licence.",
+    "corpus.intended_use=To see what a corpus looks like before one is built from your own images.",
 )
 
 

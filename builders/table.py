@@ -151,9 +151,13 @@ def _nearest(name: str, model: type[Settings]) -> str:
     return f"; the nearest known one is {near}" if near else ""
 
 
+_REQUIRED: Final = {"license": "cc-by-4.0", "source": '"my own photographs"', "intended_use": '"research on models"'}
+"""What nobody but the user knows of a corpus, with an example each."""
+
+
 def _validated(kind: RecipeKind, values: Values, origin: str) -> Recipe:
     corpus = values.get("corpus") or {}
-    for key, example in (("license", "cc-by-4.0"), ("source", '"my own photographs"')):
+    for key, example in _REQUIRED.items():
         if isinstance(corpus, dict) and corpus.get(key) is None:
             raise SettingsError(
                 f"{origin}: corpus.{key} is required: nobody but you knows it; e.g. --set corpus.{key}={example}"
@@ -172,7 +176,9 @@ def show_recipe(name: str, *, full: bool = False, settings: Sequence[str] = ()) 
     """The text of a recipe, or with `full` every setting of it with its default."""
     file = _recipe_file(name)
     if full:
-        stand_ins = ["corpus.license=unknown", "corpus.source=YOURS"] if file is None else []
+        stand_ins = (
+            ["corpus.license=unknown", "corpus.source=YOURS", "corpus.intended_use=YOURS"] if file is None else []
+        )
         text = dump(load(name, assignments=settings, stand_ins=stand_ins))
         # No licence at all, so that whoever builds with it as it is hears of it.
         return text.replace("\n  license: unknown\n", "\n  license: YOURS\n") if file is None else text

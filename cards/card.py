@@ -101,6 +101,8 @@ def render_card(
         name=settings.name,  # letters, digits, "-", "_" and "." only
         noun=kind.noun,
         summary=_summary(manifest, form),
+        intended_use=inline(settings.intended_use),
+        contact=inline(settings.contact) if settings.contact else "",
         yours=edits.yours,
         recipe_sentence=_recipe_sentence(facts),
         method=kind.method,

@@ -144,7 +144,6 @@ def limits(of_method: Sequence[str]) -> str:
     """What a user of the corpus has to know: of the method, and of every corpus."""
     of_pictures = (
         "Pictures may show people. Metadata such as place and camera were removed, faces were not.",
-        "The rights in the pictures stay with their owners, see below. To have a picture removed, name its `image_id`"
-        " to whoever publishes the corpus.",
+        "The rights in the pictures stay with their owners, see below.",
     )
     return "\n".join(f"- {line}" for line in (*of_method, *of_pictures))

@@ -52,6 +52,10 @@ class CorpusSettings(Settings):
     """Of `other`, where its text is: an address, or LICENSE or LICENSE.md, a file that you put into the corpus."""
     source: str
     """Where the images come from and under which terms, in a sentence for the card. There is no default."""
+    intended_use: str
+    """What the corpus may be used for and what not, in a sentence for the card. There is no default."""
+    contact: str | None = None
+    """To whom somebody writes who wants a picture removed: an address of mail or of a page. `publish` asks for it."""
     language: str | list[str] = "en"
     """Of the texts, by code, tag or name (`en`, `pt-BR`, `Polish`); several as a list or with commas between them."""
     splits: dict[SplitName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)

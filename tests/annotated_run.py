@@ -20,7 +20,7 @@ from ostensive.run.partitions import PartitionInfo
 from ostensive.stage import Kept, record_name
 
 BOXES = (Box(0.05, 0.1, 0.35, 0.6), Box(0.4, 0.2, 0.7, 0.9), Box(0.72, 0.05, 0.95, 0.4))
-SETTINGS = ("corpus.license=other", "corpus.source=a test")
+SETTINGS = ("corpus.license=other", "corpus.source=a test", "corpus.intended_use=to test")
 
 
 def write_run(folder: Path, *, images: int = 3, per_image: int = 5) -> RunFolder:

@@ -30,7 +30,7 @@ SERVICES = plain_services()
 
 def notes_recipe(*critics: dict[str, object]) -> captions.CaptionsRecipe:
     """The recipe of captions from notes, whose candidates have neither a question nor regions."""
-    corpus = {"license": "other", "source": "a test"}
+    corpus = {"license": "other", "source": "a test", "intended_use": "to test"}
     values = {"recipe": "captions", "profile": "offline", "corpus": corpus, "critics": critics or ({"kind": "rules"},)}
     return captions.CaptionsRecipe.model_validate(values)
 

@@ -100,7 +100,9 @@ def written_corpus(run: Path, images: int, *, rows: int = 2, a_shard: int = 4, s
         ostensive_version="0",
         splits=tuple(splits),
     )
-    settings = CorpusSettings(name="drawn", license="cc0-1.0", source="drawn by a test", max_shard_samples=a_shard)
+    settings = CorpusSettings(
+        name="drawn", license="cc0-1.0", source="drawn by a test", intended_use="to test", max_shard_samples=a_shard
+    )
     folder = run / "corpus"
     folder.mkdir(parents=True)
     manifest = write_corpus(samples, folder, kind=KIND, settings=settings, facts=facts)

@@ -59,6 +59,7 @@ def build_command(images: Path, run: Path, base_url: str, *arguments: object, **
         "teacher.base_url": base_url,
         "corpus.license": "cc0-1.0",
         "corpus.source": "drawn by a test",
+        "corpus.intended_use": "to test",
         "run.partition_size": 2,
         **{f"teacher.{name}": value for name, value in teacher.items()},
     }

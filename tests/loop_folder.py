@@ -56,7 +56,11 @@ class Asked:
 
 
 def _settings(*own: str) -> tuple[str, ...]:
-    licence = ("corpus.license=cc0-1.0", "corpus.source=Rendered scenes of the microworld.")
+    licence = (
+        "corpus.license=cc0-1.0",
+        "corpus.source=Rendered scenes of the microworld.",
+        "corpus.intended_use=to test",
+    )
     return (*licence, "teacher.max_tokens=24", "run.partition_size=2", *own)
 
 

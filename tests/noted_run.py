@@ -136,7 +136,9 @@ class NotedRun:
         self, annotations: Path | None = None, limit: int | None = None, reporter: Reporter = SILENCE
     ) -> Build[Finished]:
         recipe = NotesRecipe(
-            corpus=CorpusSettings(license="cc0-1.0", source="drawn by a test", splits=dict(self.splits)),
+            corpus=CorpusSettings(
+                license="cc0-1.0", source="drawn by a test", intended_use="to test", splits=dict(self.splits)
+            ),
             run=RunSettings(partition_size=self.size),
             annotations=AnnotationSettings(columns=dict(self.columns)),
         )

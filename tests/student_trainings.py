@@ -91,7 +91,9 @@ def trained(rows: Any, settings: StudentSettings, folder: Path) -> Any:
 def build_run(folder: Path, recipe: str = "localized", *settings: str) -> Path:
     """A run on three drawn scenes; rows of `localized` have a question, an answer and a rationale."""
     write_scenes(folder / "images", 3)
-    options = ostensive.BuildOptions(settings=["corpus.license=cc0-1.0", "corpus.source=drawn by a test", *settings])
+    options = ostensive.BuildOptions(
+        settings=["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "corpus.intended_use=to test", *settings]
+    )
     ostensive.build(recipe, images=folder / "images", out=folder / recipe, options=options)
     return folder / recipe
 

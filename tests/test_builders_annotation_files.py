@@ -15,7 +15,7 @@ from ostensive.images.annotations import Annotations
 from ostensive.run.sources import find_sources
 
 RECIPES = [name for name in MODULES if recipe_kind(name).reads_annotations]
-CORPUS = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test"]
+CORPUS = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "corpus.intended_use=to test"]
 QUESTION, LABEL = 'What\'s in the café: tea, or "Glühwein"?', "l'été: a café"
 COLUMNS = ["id", "file_name", "question", "answer", "label", "instruction"]
 ROWS = [

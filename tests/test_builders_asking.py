@@ -19,7 +19,7 @@ from ostensive.run.pipeline import stages_of
 from ostensive.stage import Dropped, Failed, Kept
 from verbalizers.base import ImageFailure
 
-CORPUS = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test"]
+CORPUS = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "corpus.intended_use=to test"]
 
 
 def image(name: str, path: Path, data: bytes = b"") -> ImageRecord:

@@ -42,6 +42,7 @@ def build(folder: Path, number: int) -> Path:
     settings = [
         "corpus.license=cc0-1.0",
         "corpus.source=drawn by a test",
+        "corpus.intended_use=to test",
         f"explanations.concepts={folder / 'concepts.json'}",
         "explanations.draws=1",
         f"explanations.queries={QUERIES}",

@@ -274,7 +274,9 @@ def test_a_file_that_is_no_list_is_refused_before_any_work(tmp_path: Path) -> No
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(SettingsError, match=r"explanations\.concepts: .*broken\.json: cannot be read as JSON in UTF-8"):
         load_concepts(str(tmp_path / "broken.json"))
-    recipe = load("explanations", assignments=["corpus.license=cc0-1.0", "corpus.source=a test"])
+    recipe = load(
+        "explanations", assignments=["corpus.license=cc0-1.0", "corpus.source=a test", "corpus.intended_use=to test"]
+    )
     for stage in KIND.make_stages(recipe)[:3]:
         with pytest.raises(SettingsError, match=r"explanations\.concepts: is not set; name a JSON file"):
             _ = stage.identity
@@ -312,7 +314,13 @@ def test_the_scripted_teacher_errs_as_often_as_it_is_asked_to(
 
 # ---- a whole run ----------------------------------------------------------------------------------------------------
 
-SETTINGS = ["corpus.license=cc0-1.0", "corpus.source=a test", "explanations.draws=1", "explanations.queries=2"]
+SETTINGS = [
+    "corpus.license=cc0-1.0",
+    "corpus.source=a test",
+    "corpus.intended_use=to test",
+    "explanations.draws=1",
+    "explanations.queries=2",
+]
 
 
 def build(folder: Path, concepts: str, run: str, partition_size: int) -> Path:

@@ -22,7 +22,12 @@ from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from students.rows import llava_row, messages_row, slots_in
 
-SETTINGS = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "run.partition_size=2"]
+SETTINGS = [
+    "corpus.license=cc0-1.0",
+    "corpus.source=drawn by a test",
+    "corpus.intended_use=to test",
+    "run.partition_size=2",
+]
 QUESTION = 'What\'s in the café: a sign, or "art"?'
 
 
@@ -143,7 +148,7 @@ def test_nothing_but_instructions_is_asked_about(built: Built) -> None:
 
 
 def test_the_rules_look_at_the_description_alone() -> None:
-    recipe = load("instructions", assignments=SETTINGS[:2])
+    recipe = load("instructions", assignments=SETTINGS[:3])
     assert isinstance(recipe, InstructionsRecipe)
     assert (recipe.critics, recipe.dedupe.max_distance) == ((RULES,), 0)
 

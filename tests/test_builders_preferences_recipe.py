@@ -27,6 +27,7 @@ from students.rows import preference_row, slots_in
 SETTINGS = [
     "corpus.license=cc0-1.0",
     "corpus.source=drawn by a test",
+    "corpus.intended_use=to test",
     "preferences.pairs=3",
     "preferences.corruptions=[resize, colour, noise, swap]",
     "teacher.error_rate=0.2",
@@ -156,7 +157,7 @@ def test_a_reviewer_can_be_asked_which_side_is_better(built: Built) -> None:
 
 
 def test_the_recipe_that_ships_keeps_long_descriptions() -> None:
-    recipe = load("preferences", assignments=SETTINGS[:2])
+    recipe = load("preferences", assignments=SETTINGS[:3])
     (rules,) = recipe.critics  # type: ignore[attr-defined] # of a filtered recipe
     assert rules.limits["chosen"].max_words >= 700
     assert not rules.hedging

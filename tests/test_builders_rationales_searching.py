@@ -228,6 +228,7 @@ def build(folder: Path, out: str, *settings: str) -> RunFolder:
     own = [
         "corpus.license=cc0-1.0",
         "corpus.source=drawn by a test",
+        "corpus.intended_use=to test",
         "rationales.temperatures=[0.5]",
         "rationales.samples=2",
         f"run.partition_size={4 if 'whole' in out else 2}",

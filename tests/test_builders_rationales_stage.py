@@ -154,7 +154,7 @@ def test_the_recipes_own_rules_reject_hedges_and_nothing_that_came_in() -> None:
 
 @pytest.mark.parametrize("profile", ["offline", "served"])
 def test_only_repeats_are_taken_out_whatever_else_is_set(profile: str) -> None:
-    stand_ins = ["corpus.license=other", "corpus.source=a test"]
+    stand_ins = ["corpus.license=other", "corpus.source=a test", "corpus.intended_use=to test"]
     recipe = load("rationales", profile=profile, assignments=["dedupe.batch_size=8"], stand_ins=stand_ins)
     assert isinstance(recipe, RationalesRecipe)
     assert recipe.dedupe.max_distance == 0

@@ -32,6 +32,7 @@ from ostensive.settings import validate
 SETTINGS = [
     "corpus.license=cc0-1.0",
     "corpus.source=drawn by a test",
+    "corpus.intended_use=to test",
     "rationales.temperatures=[0.5]",
     "rationales.samples=2",
     "run.partition_size=2",
@@ -41,7 +42,7 @@ SETTINGS = [
 def build(folder: Path, number: int, *, recipe: str = "rationales", settings: tuple[str, ...] = ()) -> Path:
     """Carries out the round of that number after the one before it, with other words of the teacher each time."""
     out, parent = folder / str(number), folder / str(number - 1) if number else None
-    own = SETTINGS if recipe == "rationales" else SETTINGS[:2]
+    own = SETTINGS if recipe == "rationales" else SETTINGS[:3]
     options = ostensive.BuildOptions(
         settings=[*own, f"seed={number}", *settings], parent=parent, annotations=folder / "questions.jsonl"
     )
@@ -100,7 +101,7 @@ def test_what_a_round_added_is_told(rounds: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODULES if issubclass(recipe_kind(name).recipe, RoundsRecipe)])
 def test_rows_of_earlier_rounds_are_no_repeats_in_any_recipe(name: str) -> None:
-    recipe = load(name, assignments=[*SETTINGS[:2], "rounds.parent=before", "rounds.number=2"])
+    recipe = load(name, assignments=[*SETTINGS[:3], "rounds.parent=before", "rounds.number=2"])
     (dedupe,) = (one for one in recipe_kind(name).make_stages(recipe) if isinstance(one, DedupeStage))
     assert dedupe.identity["round"] == 2
 
@@ -108,7 +109,7 @@ def test_rows_of_earlier_rounds_are_no_repeats_in_any_recipe(name: str) -> None:
 @pytest.mark.parametrize(("name", "own"), [("rationales", None), ("preferences", 1), ("explanations", 4)])
 def test_how_many_rounds_a_loop_has_is_said_by_the_recipe_and_changes_no_row(name: str, own: int | None) -> None:
     def loaded(*more: str) -> RoundsRecipe:
-        recipe = load(name, assignments=[*SETTINGS[:2], *more])
+        recipe = load(name, assignments=[*SETTINGS[:3], *more])
         assert isinstance(recipe, RoundsRecipe)
         return recipe
 
@@ -128,7 +129,7 @@ def test_the_stop_rule() -> None:
 
 def test_a_parent_that_is_none(rounds: Path, tmp_path: Path) -> None:
     def refused(parent: Path, out: Path, recipe: str = "rationales") -> str:
-        options = ostensive.BuildOptions(settings=SETTINGS[:2], parent=parent)
+        options = ostensive.BuildOptions(settings=SETTINGS[:3], parent=parent)
         with pytest.raises(SettingsError) as caught:
             ostensive.build(recipe, images=rounds / "images", out=out, options=options)
         assert not (tmp_path / "x").exists()

@@ -251,7 +251,12 @@ def test_a_run_has_them_marked_and_counted_and_the_next_round_does_not_inherit_t
         for k, thing in enumerate(things)
     ]
     annotations = write_rows(tmp_path / "questions.jsonl", asked)
-    settings = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "run.partition_size=2"]
+    settings = [
+        "corpus.license=cc0-1.0",
+        "corpus.source=drawn by a test",
+        "corpus.intended_use=to test",
+        "run.partition_size=2",
+    ]
     settings += ["rationales.temperatures=[0.5]", "rationales.samples=1", "unanswerable.share=0.5"]
     options = ostensive.BuildOptions(settings=settings, annotations=annotations)
     ostensive.build("rationales", images=images, out=tmp_path / "run", options=options)

@@ -50,6 +50,7 @@ def test_two_builds_in_one_process(tmp_path: Path) -> None:
             f"teacher.base_url={server.base_url}",
             "corpus.license=cc0-1.0",
             "corpus.source=mine",
+            "corpus.intended_use=to test",
             "run.partition_size=1",
         ]
         options = ostensive.BuildOptions(settings=sets, journal=journal)

@@ -37,7 +37,12 @@ def test_captions_are_judged_on_the_page_and_a_threshold_is_chosen(captions_inst
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    settings = ["corpus.license=cc0-1.0", "corpus.source=mine", "critics=[{kind: judge, min_accept_probability: 0}]"]
+    settings = [
+        "corpus.license=cc0-1.0",
+        "corpus.source=mine",
+        "corpus.intended_use=to test",
+        "critics=[{kind: judge, min_accept_probability: 0}]",
+    ]
     sets = [part for setting in settings for part in ("--set", setting)]
     call("build", NAME, "--images", images, "--annotations", notes, "--out", run, "--quiet", *sets)
 

@@ -24,7 +24,14 @@ NOTES = {
     "scene 0002.jpg": ["An empty street at night"],
     "scene 0003.jpg": [],
 }
-SETTINGS = ["--set", "corpus.license=cc0-1.0", "--set", "corpus.source=drawn by a test"]
+SETTINGS = [
+    "--set",
+    "corpus.license=cc0-1.0",
+    "--set",
+    "corpus.source=drawn by a test",
+    "--set",
+    "corpus.intended_use=to test",
+]
 CRITICS = "critics=[{kind: rules, speaks_of_source: false}, {kind: judge, min_accept_probability: 0.25}]"
 
 

@@ -48,7 +48,13 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def built(images: Path, out: Path, **settings: Any) -> Corpus:
-    corpus = {"name": "noted", "license": "cc0-1.0", "source": "drawn", "splits": settings.pop("splits", {})}
+    corpus = {
+        "name": "noted",
+        "license": "cc0-1.0",
+        "source": "drawn",
+        "intended_use": "to test",
+        "splits": settings.pop("splits", {}),
+    }
     values = {"recipe": "captions", "notes": NOTED, "corpus": corpus, "run": {"partition_size": 3}, **settings}
     recipe = caption_kind.CaptionRecipe.model_validate(values)
     return Build(recipe, caption_kind.KIND, publish).from_images(images, out)

@@ -98,7 +98,7 @@ def render(
         StageSummary("images", 4, 2, {"repeats another file": 1}, {EVIL: 1}),
         StageSummary("judged", 5, 2, {"b": 1, "a": 1, "c": 1}, {}, Spend(1234, 5, 6, usd)),
     )
-    settings = CorpusSettings.model_validate({"name": "c", "source": EVIL, **corpus})
+    settings = CorpusSettings.model_validate({"name": "c", "source": EVIL, "intended_use": EVIL, **corpus})
     form = PublicForm(KIND, "r" * 64)
     manifest = manifest_of(sample(0, mentions=(0, 1), question=text), sample(1))
     return render_card(manifest, form, settings=settings, facts=facts, edits=edits or CardEdits())

@@ -43,7 +43,9 @@ NASTY = (
     "---\nlicense: stolen\n---\n<!-- yours -->\nmine\n<!-- /yours -->\n{{ 7*7 }}",
     "{\\rtf1 \u2028 \u2029 \x85 \x00 \x1b[31m \x7f} été 東京 🌍 \u202ereversed",
 )
-SETTINGS = CorpusSettings(name="street", license="cc-by-4.0", source="Drawn for a test; <b>free</b> | to use.")
+SETTINGS = CorpusSettings(
+    name="street", license="cc-by-4.0", source="Drawn for a test; <b>free</b> | to use.", intended_use="to test"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -580,4 +582,4 @@ def test_names_that_are_no_split(name: str) -> None:
     from pydantic import ValidationError
 
     with pytest.raises(ValidationError, match=r"`datasets` means all splits together by `all`|should match pattern"):
-        CorpusSettings(license="mit", source="x", splits={name: 1})
+        CorpusSettings(license="mit", source="x", intended_use="to test", splits={name: 1})

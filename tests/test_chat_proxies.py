@@ -187,7 +187,8 @@ def test_without_the_extra_a_command_says_so_before_any_work(command: str, schem
     write_scenes(tmp_path / "photos", 1)
     words = [
         *(command, "localized", *(("--images", "photos", "--out", "run") if command == "build" else ())),
-        *("--set", "corpus.license=cc0-1.0", "--set", "corpus.source=mine", "--set", "teacher.kind=served"),
+        *("--set", "corpus.license=cc0-1.0", "--set", "corpus.source=mine", "--set", "corpus.intended_use=to test"),
+        *("--set", "teacher.kind=served"),
         *("--set", "teacher.model=m", "--set", "teacher.base_url=http://0.0.0.0:9/v1"),
     ]  # fmt: skip
     without = "import sys; sys.modules['socksio'] = None; from ostensive.cli import main; main()"

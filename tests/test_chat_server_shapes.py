@@ -234,6 +234,7 @@ def test_a_whole_build_in_all_situations(kind: str, tmp_path: Path) -> None:
             "localized.turns": 1,
             "corpus.license": "cc0-1.0",
             "corpus.source": "drawn by a test",
+            "corpus.intended_use": "to test",
         }
         options = BuildOptions(settings=tuple(f"{key}={value}" for key, value in settings.items()))
         corpus = ostensive.build("localized", images=images, out=tmp_path / "run", options=options)

@@ -16,7 +16,14 @@ from hardship import call
 
 COMMAND = [sys.executable, "-m", "ostensive"]
 ONE_TURN = ["--set", "localized.turns=1"]
-LICENCE = ["--set", "corpus.license=cc0-1.0", "--set", "corpus.source=drawn by a test"]
+LICENCE = [
+    "--set",
+    "corpus.license=cc0-1.0",
+    "--set",
+    "corpus.source=drawn by a test",
+    "--set",
+    "corpus.intended_use=to test",
+]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,12 @@ from ostensive.run.status import StageStatus, seconds_left
 from ostensive.run.summary import StageSummary, requests_text
 
 PARTS = (("Question", "ball"), ("Answer", "box"), ("Rationale", "bird"))
-SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=drawn by a test", "run.partition_size=2")
+SETTINGS = (
+    "corpus.license=cc0-1.0",
+    "corpus.source=drawn by a test",
+    "corpus.intended_use=to test",
+    "run.partition_size=2",
+)
 
 
 def test_a_corpus_is_built_and_read_in_python(tmp_path: Path) -> None:
@@ -77,7 +82,7 @@ def test_a_stop_while_the_corpus_is_written_leaves_the_stages_whole(tmp_path: Pa
             if summary.name == "judged":
                 stop.set()
 
-    options = ostensive.BuildOptions(settings=(*SETTINGS[:2], "run.partition_size=8"))
+    options = ostensive.BuildOptions(settings=(*SETTINGS[:3], "run.partition_size=8"))
     with pytest.raises(Interrupted):
         ostensive.build(
             "localized", images=images, out=tmp_path / "run", options=options, reporter=StopAtTheEnd(), stop=stop

@@ -19,7 +19,14 @@ from ostensive.run.folder import RunFolder
 
 pytestmark = pytest.mark.timeout(600)  # whole builds, on a machine that may be busy
 
-LICENCE = ["--set", "corpus.license=cc0-1.0", "--set", "corpus.source=drawn by a test"]
+LICENCE = [
+    "--set",
+    "corpus.license=cc0-1.0",
+    "--set",
+    "corpus.source=drawn by a test",
+    "--set",
+    "corpus.intended_use=to test",
+]
 SMALL = ["--set", "localized.turns=1", "--set", "run.partition_size=2"]
 
 

@@ -295,7 +295,7 @@ def test_what_is_asked_wrongly_is_refused_before_any_work(told: Told, tmp_path: 
     out = tmp_path / "out"
     asked = told.asked
     assert "instructions has no rounds; a recipe that has is expected, such as rationales" in refused(
-        asked, out, recipe="instructions", settings=asked.settings[:2]
+        asked, out, recipe="instructions", settings=asked.settings[:3]
     )
     teacher = (*asked.settings, "teacher.kind=served")
     assert refused(asked, out, settings=teacher) == (

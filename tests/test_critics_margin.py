@@ -101,7 +101,12 @@ def test_only_candidates_with_two_sides_have_a_margin() -> None:
 
 @pytest.mark.slow
 def test_a_run_drops_pairs_whose_rejected_side_is_as_good(tmp_path: Path) -> None:
-    settings = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "preferences.corruptions=[crop]"]
+    settings = [
+        "corpus.license=cc0-1.0",
+        "corpus.source=drawn by a test",
+        "corpus.intended_use=to test",
+        "preferences.corruptions=[crop]",
+    ]
     settings += ["critics=[{kind: margin}]", "preferences.corruption_share=0.5"]
     ostensive.build(
         "preferences",

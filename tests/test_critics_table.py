@@ -37,7 +37,7 @@ def test_a_critic_has_its_settings_with_it_and_only_the_table_knows_it(
 @pytest.mark.parametrize("name", ["rationales", "preferences", "instructions", "explanations", "localized"])
 def test_rules_begin_with_those_of_the_recipe(name: str) -> None:
     def rules(*critics: str) -> list[RulesSettings]:
-        corpus = ["corpus.license=cc0-1.0", "corpus.source=a test"]
+        corpus = ["corpus.license=cc0-1.0", "corpus.source=a test", "corpus.intended_use=to test"]
         recipe = load(name, assignments=[*corpus, *(f"critics={one}" for one in critics)])
         assert isinstance(recipe, FilteredRecipe)
         return [one for one in leaves(recipe.critics) if isinstance(one, RulesSettings)]

@@ -64,7 +64,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 KNOWN = {key for name in MODULES for key in known_keys(recipe_kind(name).recipe)}
 SHOWN_TO_BE_REFUSED = "teacher.temprature"
-STAND_INS = ("corpus.license=other", "corpus.source=a test")
+STAND_INS = ("corpus.license=other", "corpus.source=a test", "corpus.intended_use=to test")
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "intake": (IntakeSettings,),
     "annotations": (AnnotationSettings,),
@@ -188,7 +188,7 @@ def test_the_row_in_the_readme_has_the_fields_of_a_row() -> None:
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "yaml"], ids=str)
 def test_yaml_is_a_recipe_or_a_price_table(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
-    part_of_recipe = "recipe: localized\ncorpus: {license: other, source: a test}\n"
+    part_of_recipe = "recipe: localized\ncorpus: {license: other, source: a test, intended_use: a test}\n"
     is_part = yaml.safe_load(block.text).keys() == {"critics"}
     file.write_text(f"{part_of_recipe if is_part else ''}{block.text}", "utf-8")
     if "models" in yaml.safe_load(block.text):

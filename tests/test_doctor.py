@@ -24,7 +24,7 @@ from ostensive.models.lookup import Found, look_up
 from ostensive.models.needs import ModelNeed
 from ostensive.run.options import BuildOptions
 
-STAND_INS = ("corpus.license=other", "corpus.source=a test")
+STAND_INS = ("corpus.license=other", "corpus.source=a test", "corpus.intended_use=to test")
 
 
 def options(*settings: str, profile: str | None = None) -> BuildOptions:

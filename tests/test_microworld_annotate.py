@@ -22,6 +22,7 @@ from ostensive.errors import SettingsError
 SETTINGS = (
     "corpus.license=cc0-1.0",
     "corpus.source=rendered",
+    "corpus.intended_use=to test",
     "localized.modes=[ids]",
     "critics=[{kind: rules}, {kind: evidence}]",
 )

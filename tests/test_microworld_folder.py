@@ -19,7 +19,7 @@ from ostensive.run.folder import RunFolder
 
 __all__ = ["captions_installed"]
 
-SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=rendered")
+SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=rendered", "corpus.intended_use=to test")
 
 
 def test_the_truth_is_read_back_as_it_was_drawn(tmp_path: Path) -> None:

@@ -18,7 +18,12 @@ from ostensive.records import Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 
-SETTINGS = ["corpus.license=cc0-1.0", "corpus.source=rendered", "verbalize.narratives.draw.temperature=0"]
+SETTINGS = [
+    "corpus.license=cc0-1.0",
+    "corpus.source=rendered",
+    "corpus.intended_use=to test",
+    "verbalize.narratives.draw.temperature=0",
+]
 NAMES = ["microworld:blip2", "microworld:clip", "microworld:teacher", "microworld:vlm", "microworld:vlm-base"]
 
 

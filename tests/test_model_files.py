@@ -271,7 +271,8 @@ def test_the_offline_profile_asks_nobody(hub: Hub, machine: Machine) -> None:
     lines = machine.run(
         """
         from builders.table import load, recipe_kind
-        recipe = load("localized", assignments=["corpus.license=other", "corpus.source=mine"])
+        corpus = ["corpus.license=other", "corpus.source=mine", "corpus.intended_use=to test"]
+        recipe = load("localized", assignments=corpus)
         for stage in recipe_kind(recipe.recipe).make_stages(recipe):
             print(stage.name, bool(stage.identity))
         """

@@ -12,7 +12,7 @@ from test_model_files import CONFIG, Machine, files_of, hub, machine  # noqa: F4
 from builders.table import load
 from ostensive.models.pinning import pin_models
 
-STAND_INS = ("corpus.license=other", "corpus.source=a test")
+STAND_INS = ("corpus.license=other", "corpus.source=a test", "corpus.intended_use=to test")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "fedcba9876543210fedcba9876543210fedcba98"
 
@@ -55,7 +55,8 @@ def test_a_push_between_two_builds_of_a_run_redoes_nothing(
     from pathlib import Path
     import ostensive
     model = [f"verbalize.narratives.{{name}}" for name in ("kind=generator", "model=org/vlm", "device=cpu", "count=1")]
-    settings = ["corpus.license=cc0-1.0", "corpus.source=drawn", "run.max_failed_share=1", *model]
+    corpus = ["corpus.license=cc0-1.0", "corpus.source=drawn", "corpus.intended_use=to test"]
+    settings = [*corpus, "run.max_failed_share=1", *model]
     settings += ["verbalize.narratives.draw.max_new_tokens=16"]
     options = ostensive.BuildOptions(settings=settings)
     ostensive.build("localized", images={images!r}, out={str(run)!r}, options=options)

@@ -56,14 +56,14 @@ def test_a_setting_that_is_given_two_values_is_refused(assignments: list[str], m
 
 
 def test_the_profile_is_given_once() -> None:
-    sets = ["corpus.license=mit", "corpus.source=b"]
+    sets = ["corpus.license=mit", "corpus.source=b", "corpus.intended_use=to test"]
     with pytest.raises(SettingsError, match=r"^profile: is given twice, as 'served' and as 'open'; give it once$"):
         load("localized", profile="served", assignments=[*sets, "profile=open"])
     assert load("localized", profile="offline", assignments=[*sets, "profile=offline"]).profile == "offline"
 
 
 def test_a_setting_of_the_user_wins_over_a_commands_stand_in() -> None:
-    stand_ins = ["corpus.license=unknown", "corpus.source=unknown"]
+    stand_ins = ["corpus.license=unknown", "corpus.source=unknown", "corpus.intended_use=to test"]
     made = load("localized", assignments=["corpus.license=mit"], stand_ins=stand_ins)
     assert (made.corpus.license, made.corpus.source) == ("mit", "unknown")
 
@@ -77,7 +77,12 @@ def test_a_setting_may_be_given_the_same_value_twice() -> None:
 )
 def test_a_text_field_takes_text_whatever_it_looks_like(text: str, tmp_path: Path) -> None:
     assigned = validate(
-        Recipe, {"recipe": "r", **parse_assignments(["corpus.license=mit", f"corpus.source={text}"])}, "x"
+        Recipe,
+        {
+            "recipe": "r",
+            **parse_assignments(["corpus.license=mit", f"corpus.source={text}", "corpus.intended_use=to test"]),
+        },
+        "x",
     )
     assert assigned.corpus.source == text
     path = tmp_path / "r.yaml"
@@ -88,7 +93,15 @@ def test_a_text_field_takes_text_whatever_it_looks_like(text: str, tmp_path: Pat
 def test_other_fields_take_words_for_what_they_are() -> None:
     texts = ["seed=010", "teacher.error_rate=1e-1", "run.threads=null", "corpus.splits={a: .5, b: 1}"]
     values = parse_assignments(
-        ["recipe=r", "corpus.license=mit", "corpus.source=b", "annotations.beside=no", "teacher.kind=scripted", *texts]
+        [
+            "recipe=r",
+            "corpus.license=mit",
+            "corpus.source=b",
+            "corpus.intended_use=to test",
+            "annotations.beside=no",
+            "teacher.kind=scripted",
+            *texts,
+        ]
     )
     made = validate(Recipe, values, "x")
     assert (made.seed, made.run.threads, made.annotations.beside) == (10, None, False)
@@ -118,7 +131,16 @@ def test_other_fields_take_words_for_what_they_are() -> None:
     ],
 )
 def test_what_a_field_cannot_take_is_told_with_what_was_given(text: str, message: str) -> None:
-    values = parse_assignments(["recipe=r", "corpus.license=mit", "corpus.source=b", "teacher.kind=scripted", text])
+    values = parse_assignments(
+        [
+            "recipe=r",
+            "corpus.license=mit",
+            "corpus.source=b",
+            "corpus.intended_use=to test",
+            "teacher.kind=scripted",
+            text,
+        ]
+    )
     with pytest.raises(SettingsError) as caught:
         validate(Recipe, values, "x")
     assert str(caught.value) == f"x: {message}"
@@ -151,7 +173,11 @@ def test_yaml_tags_make_no_objects() -> None:
 
 
 def recipe(**teacher: object) -> Recipe:
-    values = {"recipe": "r", "corpus": {"license": "cc0-1.0", "source": "mine"}, "teacher": teacher}
+    values = {
+        "recipe": "r",
+        "corpus": {"license": "cc0-1.0", "source": "mine", "intended_use": "to test"},
+        "teacher": teacher,
+    }
     return validate(Recipe, values, "x")
 
 
@@ -170,7 +196,7 @@ def test_the_recipe_hash_changes_with_what_rows_depend_on_and_with_nothing_else(
 
 
 def corpus(**changes: object) -> CorpusSettings:
-    values = {"license": "cc0-1.0", "source": "mine", **changes}
+    values = {"license": "cc0-1.0", "source": "mine", "intended_use": "to test", **changes}
     return validate(Recipe, {"recipe": "r", "corpus": values}, "r.yaml").corpus
 
 

@@ -28,7 +28,7 @@ from ostensive.run.sources import find_sources
 from ostensive.run.worker import PartitionTask
 from ostensive.stage import FunctionStage
 
-CORPUS = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test"]
+CORPUS = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "corpus.intended_use=to test"]
 RECIPES = [*MODULES, NAME]
 
 

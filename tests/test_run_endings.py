@@ -87,6 +87,7 @@ def test_a_run_in_which_every_reply_is_unusable_does_not_end_well(words: str, tm
         settings = (
             "corpus.license=cc0-1.0",
             "corpus.source=drawn by a test",
+            "corpus.intended_use=to test",
             "teacher.kind=served",
             "teacher.model=scripted",
             f"teacher.base_url={server.base_url}",

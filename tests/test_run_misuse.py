@@ -11,7 +11,7 @@ from hardship import call
 import ostensive
 from ostensive.errors import SettingsError, StorageError
 
-SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=mine", "localized.turns=1")
+SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=mine", "corpus.intended_use=to test", "localized.turns=1")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_misuse_leaves_nothing_behind(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    given = ostensive.BuildOptions(settings=(*SETTINGS[:2], *settings), **options)
+    given = ostensive.BuildOptions(settings=(*SETTINGS[:3], *settings), **options)
     with pytest.raises(SettingsError) as caught:
         ostensive.build("localized", images=images, out="runs/new", options=given)
     assert message in str(caught.value)

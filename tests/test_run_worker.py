@@ -26,7 +26,13 @@ from ostensive.run.services import ServiceSettings
 from ostensive.run.worker import PartitionTask, carry_out
 from ostensive.stage import AnyStage, Evidence, FunctionStage, Kept, Outcome
 
-SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=drawn by a test", "run.partition_size=2", "localized.turns=1")
+SETTINGS = (
+    "corpus.license=cc0-1.0",
+    "corpus.source=drawn by a test",
+    "corpus.intended_use=to test",
+    "run.partition_size=2",
+    "localized.turns=1",
+)
 WORKERS = 2
 
 

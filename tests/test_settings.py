@@ -44,7 +44,11 @@ def test_one_line_says_what_is_wrong_where_and_what_was_meant(values: dict[str, 
 
 
 def test_the_kind_of_a_section_is_not_part_of_a_keys_path() -> None:
-    values = {"recipe": "r", "corpus": {"license": "mit", "source": "s"}, "teacher": {"kind": "served", "model": "m"}}
+    values = {
+        "recipe": "r",
+        "corpus": {"license": "mit", "source": "s", "intended_use": "to test"},
+        "teacher": {"kind": "served", "model": "m"},
+    }
     with pytest.raises(
         SettingsError, match=r"^x: teacher\.modle: unknown key; the nearest known key is teacher\.model$"
     ):
@@ -56,7 +60,7 @@ def test_the_kind_of_a_section_is_not_part_of_a_keys_path() -> None:
 def test_a_setting_of_another_kind_is_told_from_one_that_nobody_knows() -> None:
     values = {
         "recipe": "r",
-        "corpus": {"license": "mit", "source": "s"},
+        "corpus": {"license": "mit", "source": "s", "intended_use": "to test"},
         "teacher": {"kind": "scripted", "max_attempts": 2},
     }
     with pytest.raises(SettingsError) as caught:

@@ -63,7 +63,7 @@ def test_sources_in_every_part_of_a_corpus_are_the_names_of_the_files(tmp_path: 
     prefix = ""
     if kind == "tar":
         given, prefix = write_tar(images, tmp_path / "no\u202fbreak.tar"), "no\u202fbreak.tar!"
-    sets = ["corpus.license=cc0-1.0", "corpus.source=drawn", "localized.turns=1"]
+    sets = ["corpus.license=cc0-1.0", "corpus.source=drawn", "corpus.intended_use=to test", "localized.turns=1"]
     done = call(
         *("build", "localized", "--images", given, "--out", tmp_path / "run", "--quiet"),
         *(part for value in sets for part in ("--set", value)),
@@ -84,7 +84,7 @@ def test_a_duplicate_names_its_first_as_it_is(tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("a\u202fb.png", "c\nd.png"):
         draw_scene(1).save(folder / name)
-    sets = ["corpus.license=cc0-1.0", "corpus.source=drawn", "localized.turns=1"]
+    sets = ["corpus.license=cc0-1.0", "corpus.source=drawn", "corpus.intended_use=to test", "localized.turns=1"]
     done = call(
         *("build", "localized", "--images", folder, "--out", tmp_path / "run", "--quiet"),
         *(part for value in sets for part in ("--set", value)),

@@ -28,7 +28,13 @@ KIND = recipe_kind("localized")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     write_scenes(folder / "images", 4)
-    settings = ["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "localized.turns=1", "dedupe.max_distance=0"]
+    settings = [
+        "corpus.license=cc0-1.0",
+        "corpus.source=drawn by a test",
+        "corpus.intended_use=to test",
+        "localized.turns=1",
+        "dedupe.max_distance=0",
+    ]
     settings.append("corpus.splits={train: 0.5, test: 0.5}")
     ostensive.build(
         "localized", images=folder / "images", out=folder / "run", options=ostensive.BuildOptions(settings=settings)

@@ -19,7 +19,12 @@ from ostensive.images.drawing import region_colour
 from students.rows import slots_in, tokens_of
 
 RECIPES = ("localized", "preferences", "explanations")
-CORPUS = ("corpus.license=cc0-1.0", "corpus.source=drawn by a test", "corpus.splits={train: 0.5, test: 0.5}")
+CORPUS = (
+    "corpus.license=cc0-1.0",
+    "corpus.source=drawn by a test",
+    "corpus.intended_use=to test",
+    "corpus.splits={train: 0.5, test: 0.5}",
+)
 
 
 @pytest.fixture(scope="module")

@@ -295,7 +295,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     write_scenes(folder / "images", 3)
     options = ostensive.BuildOptions(
-        settings=["corpus.license=cc0-1.0", "corpus.source=drawn by a test", "localized.turns=1"]
+        settings=[
+            "corpus.license=cc0-1.0",
+            "corpus.source=drawn by a test",
+            "corpus.intended_use=to test",
+            "localized.turns=1",
+        ]
     )
     ostensive.build("localized", images=folder / "images", out=folder / "run", options=options)
     return folder / "run"

@@ -159,6 +159,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings=[
             "corpus.license=cc0-1.0",
             "corpus.source=drawn by a test",
+            "corpus.intended_use=to test",
             "rationales.temperatures=[0.5]",
             "rationales.samples=2",
             f"critics=[{{kind: rules, limits: {{question: {limits}}}}}]",

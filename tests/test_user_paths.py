@@ -25,7 +25,7 @@ from ostensive.user_paths import (
 )
 from verbalizers.label_lists import LabelSource
 
-CORPUS = ("corpus.license=cc0-1.0", "corpus.source=mine")
+CORPUS = ("corpus.license=cc0-1.0", "corpus.source=mine", "corpus.intended_use=to test")
 
 
 @pytest.fixture

@@ -12,7 +12,12 @@ from ostensive.errors import SettingsError
 from ostensive.models.needs import ModelNeed
 from verbalizers.clip.settings import ClipConceptSettings, LabelListSettings
 
-STAND_INS = ("corpus.license=other", "corpus.source=a test", "verbalize.concepts.kind=clip")
+STAND_INS = (
+    "corpus.license=other",
+    "corpus.source=a test",
+    "corpus.intended_use=to test",
+    "verbalize.concepts.kind=clip",
+)
 
 
 def clip(*assignments: str) -> ClipConceptSettings:

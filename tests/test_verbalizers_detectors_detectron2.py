@@ -438,7 +438,9 @@ def test_settings_say_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_doctor_says_how_to_get_detectron2_for_the_profile_of_the_paper() -> None:
-    options = BuildOptions(settings=("corpus.license=other", "corpus.source=a test"), profile="paper")
+    options = BuildOptions(
+        settings=("corpus.license=other", "corpus.source=a test", "corpus.intended_use=to test"), profile="paper"
+    )
     lines = list(doctor_lines(doctor("localized", options=options, environment={})))
     place = next(number for number, line in enumerate(lines) if "package detectron2" in line)
     assert lines[place].endswith("package detectron2: missing")
@@ -452,7 +454,12 @@ def test_the_whole_way_from_a_recipe(ready: Ready, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     blocks().save(tmp_path / "photos" / "blocks.png")
     section = f"{{kind: detectron2, model: '{settings.model}', weights: '{settings.weights}', device: cpu}}"
-    chosen = ("corpus.license=other", "corpus.source=a test", f"verbalize.regions={section}")
+    chosen = (
+        "corpus.license=other",
+        "corpus.source=a test",
+        "corpus.intended_use=to test",
+        f"verbalize.regions={section}",
+    )
     text = as_text(preview("localized", images=tmp_path / "photos", options=BuildOptions(settings=chosen)))
     assert "red block" in text
     assert "blue block" in text

@@ -32,7 +32,7 @@ from verbalizers.pixels.proposals import PixelRegionSettings
 from verbalizers.stage import VerbalizeStage
 from verbalizers.table import VerbalizeSettings
 
-SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=drawn by a test")
+SETTINGS = ("corpus.license=cc0-1.0", "corpus.source=drawn by a test", "corpus.intended_use=to test")
 
 
 @given(st.lists(st.text(max_size=12)))

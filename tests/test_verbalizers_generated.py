@@ -218,6 +218,7 @@ def test_a_killed_build_generates_only_what_is_missing_and_another_run_nothing(
     sets = (
         "corpus.license=cc0-1.0",
         "corpus.source=drawn by a test",
+        "corpus.intended_use=to test",
         "run.partition_size=2",
         f"verbalize.narratives={{{model}, count: 3, draw: {{max_new_tokens: 6, temperature: 1.1}}}}",
         f"verbalize.captions={{{model}, draw: {{max_new_tokens: 6}}}}",

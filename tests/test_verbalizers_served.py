@@ -41,7 +41,12 @@ COLOURS = {
     "white": (250, 250, 250),
     "black": (5, 5, 5),
 }
-BUILD = ("corpus.license=cc0-1.0", "corpus.source=drawn by a test", "run.partition_size=3")
+BUILD = (
+    "corpus.license=cc0-1.0",
+    "corpus.source=drawn by a test",
+    "corpus.intended_use=to test",
+    "run.partition_size=3",
+)
 
 
 def colour_of(image: Image.Image) -> str:

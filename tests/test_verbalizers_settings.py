@@ -27,7 +27,11 @@ def test_the_papers_numbers() -> None:
 
 @pytest.mark.parametrize("profile", ["open", "paper", "served"])
 def test_the_teacher_asks_until_there_are_fifteen_questions(profile: str) -> None:
-    recipe = load("localized", profile=profile, assignments=("corpus.license=other", "corpus.source=a test"))
+    recipe = load(
+        "localized",
+        profile=profile,
+        assignments=("corpus.license=other", "corpus.source=a test", "corpus.intended_use=to test"),
+    )
     probes = recipe.model_dump()["verbalize"]["probes"]
     assert (probes["asked_by"], probes["count"]) == ("teacher", 15)
 

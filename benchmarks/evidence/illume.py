@@ -78,6 +78,7 @@ def looped(world: World, rounds: int) -> Sequence[RoundRecord]:
         "teacher.batch_size=64",
         "corpus.license=cc0-1.0",
         "corpus.source=Rendered scenes of the microworld.",
+        "corpus.intended_use=To measure.",
     )
     training = (
         f"seed={world.seed}",

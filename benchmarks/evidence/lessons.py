@@ -84,6 +84,7 @@ def built(
         "annotations.columns={image: file}",
         "corpus.license=cc0-1.0",
         "corpus.source=Rendered scenes of the microworld.",
+        "corpus.intended_use=To measure.",
         *own,
     )
     options = ostensive.BuildOptions(

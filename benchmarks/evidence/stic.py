@@ -85,6 +85,7 @@ def built(work: Path, recipe: str, teacher: str, seed: int) -> Path:
         "teacher.batch_size=64",
         "corpus.license=cc0-1.0",
         "corpus.source=Rendered scenes of the microworld.",
+        "corpus.intended_use=To measure.",
         *own,
     )
     annotations = instructions(work, seed) if recipe == "instructions" else None

@@ -44,6 +44,7 @@ _SENTENCES = 3
 _BUILD = (
     "corpus.license=cc0-1.0",
     "corpus.source=Rendered scenes of the microworld.",
+    "corpus.intended_use=To train the models of the microworld.",
     # Of a verbalization the prompts hold regions, captions and probes alone: the rest need not be the models'.
     "verbalize.narratives={kind: pixels}",
     "verbalize.concepts={kind: pixels}",

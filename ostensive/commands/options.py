@@ -104,7 +104,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print results as one line of JSON.")]
 
 
-REHEARSAL_STAND_INS = ("corpus.license=unknown", "corpus.source=unknown")
+REHEARSAL_STAND_INS = ("corpus.license=unknown", "corpus.source=unknown", "corpus.intended_use=unknown")
 """For commands that publish nothing."""
 
 

@@ -29,7 +29,12 @@ def serve_scripted(
     from ostensive.chat.faults import Faults, parse_faults
     from ostensive.chat.server import ServerSettings, serve
 
-    stand_ins = ["corpus.license=unknown", "corpus.source=unknown", f"teacher.error_rate={error_rate}"]
+    stand_ins = [
+        "corpus.license=unknown",
+        "corpus.source=unknown",
+        "corpus.intended_use=unknown",
+        f"teacher.error_rate={error_rate}",
+    ]
     script = recipe_kind(recipe).script(load(recipe, stand_ins=stand_ins))
     chances = parse_faults(faults or [])
     settings = ServerSettings(latency_s=latency, faults=Faults(**chances, most_per_request=max_attempts))
