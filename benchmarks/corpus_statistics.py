@@ -61,8 +61,9 @@ def sample(place: int, texts: Texts) -> CorpusSample:
     rows = []
     for number in range(ROWS_AN_IMAGE):
         row = ROWS_AN_IMAGE * place + number
-        parts = [f"{texts.of(name, row)} [{number % 8}]" for name in LENGTHS]
-        qar = Qar(f"{row:016x}", image_id, "ids", *parts, (number % 8,), "teacher", "p" * 16, f"{row:064x}")
+        question, answer, rationale = (f"{texts.of(name, row)} [{number % 8}]" for name in LENGTHS)
+        texts_of_row = question, answer, rationale
+        qar = Qar(f"{row:016x}", image_id, "ids", *texts_of_row, (number % 8,), "teacher", "p" * 16, f"{row:064x}")
         judgements = (Judgement("rules", "1", 1.0, True, ""), Judgement("trained", "2", row % 97 / 96, True, ""))
         rows.append(Judged(qar, judgements))
     image = ImageRecord(image_id, 640, 480, "JPEG", "RGB", 1, f"{place}.jpg", Location("/x.jpg"))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from cards.markdown import inline, table
-from cards.plots import plot_names
+from cards.plots import plot_files
 from cards.reading import PUBLISHING, CorpusSplit
 from cards.statistics.figures import NOT_GIVEN, SMALL_BOX_AREA, CorpusStatistics
 from ostensive.images.intake import DISTINCT, IMAGES
@@ -131,8 +131,7 @@ def statistics(figures: CorpusStatistics, *, has_regions: bool) -> str:
 
 def plots(figures: CorpusStatistics) -> str:
     """A few of the plots as pictures: how long texts are, how the first begins, how large regions are."""
-    every = (*figures.histograms, *figures.frequencies)
-    files = dict(zip((one.name for one in every), plot_names(one.name for one in every), strict=True))
+    files = plot_files(figures)
     shown = [name for name in files if name.startswith(_SHOWN_PLOTS)]
     return "\n\n".join(f"![{inline(name)}](plots/{files[name]})" for name in shown)
 

@@ -77,9 +77,16 @@ def bars_svg(frequencies: Frequencies) -> str:
 
 def plots_of(figures: CorpusStatistics) -> dict[str, str]:
     """The plots of all that is spread or frequent in a corpus, by the name of their file."""
-    names = plot_names(one.name for one in (*figures.histograms, *figures.frequencies))
-    drawn = (*map(histogram_svg, figures.histograms), *map(bars_svg, figures.frequencies))
-    return dict(zip(names, drawn, strict=True))
+    files = plot_files(figures)
+    drawn = {one.name: histogram_svg(one) for one in figures.histograms}
+    drawn |= {one.name: bars_svg(one) for one in figures.frequencies}
+    return {files[name]: svg for name, svg in drawn.items()}
+
+
+def plot_files(figures: CorpusStatistics) -> dict[str, str]:
+    """The name of the file of each plot, by the name of what it shows."""
+    names = [*(one.name for one in figures.histograms), *(one.name for one in figures.frequencies)]
+    return dict(zip(names, plot_names(names), strict=True))
 
 
 def plot_names(names: Iterable[str]) -> tuple[str, ...]:

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cards_corpus import KIND, SETTINGS, SPLITS, CorpusSample, make_sample, write
+from test_cards_corpus import SETTINGS, SPLITS, make_sample, write
 
+from builders.localized.recipe import KIND
 from cards.plots import plots_of
-from cards.samples import PublicForm
+from cards.samples import CorpusSample, PublicForm
 from cards.statistics.again import statistics_of
 from cards.statistics.figures import CorpusStatistics, statistics_from_json
 from cards.statistics.gathering import StatisticsGatherer
