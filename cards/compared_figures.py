@@ -1,5 +1,6 @@
 """Figures of two corpora side by side: counts, statistics, what became of rows at each stage, cost."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal  # Any: values of the statistics
@@ -26,7 +27,17 @@ def figures_side_by_side(first: ComparedCorpus, second: ComparedCorpus) -> tuple
     here, there = dict(_figures(first)), dict(_figures(second))
     keys = [*here, *(key for key in there if key not in here)]
     by_group = {group: [key for key in keys if key[0] == group] for group in dict.fromkeys(key[0] for key in keys)}
-    return tuple(Figure(*key, here.get(key), there.get(key)) for keys_ in by_group.values() for key in keys_)
+    return tuple(
+        Figure(*key, _known(here, key), _known(there, key)) for of_group in by_group.values() for key in of_group
+    )
+
+
+def _known(figures: Mapping[tuple[Group, str], Number | None], key: tuple[Group, str]) -> Number | None:
+    """The figure; 0 for a reason for which a stage that has run lost nothing."""
+    group, name = key
+    stage = re.split(" (?:dropped|failed): ", name)[0]
+    has_run = group == "funnel" and stage != name and (group, f"{stage} kept") in figures
+    return figures.get(key, 0 if has_run else None)
 
 
 def _figures(corpus: ComparedCorpus) -> Iterator[tuple[tuple[Group, str], Number | None]]:

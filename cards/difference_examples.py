@@ -83,10 +83,17 @@ def _unlike(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, di
 
 def _said(rows: Mapping[Side, dict[str, Any]], kind: RecipeKind | None) -> dict[str, dict[Side, Any]]:
     """The texts of a row; every text in it where it is not known which they are."""
-    (side, row), *_ = rows.items()
-    if kind is None or not set(arrow.schema_of(kind.candidate).names) <= row.keys():
+    side, row = next(iter(rows.items()))
+    if kind is None or not fields_of(kind) <= row.keys():
         return {
             name: {side: value} for name, value in row.items() if isinstance(value, str) and name not in PASSED_OVER
         }
-    candidate = arrow.from_plain([row], kind.candidate)[0]
+    record: Any = kind.candidate
+    candidate = arrow.from_plain([row], record)[0]
     return {text.name: {side: text.text} for text in kind.shown(candidate)}
+
+
+def fields_of(kind: RecipeKind) -> frozenset[str]:
+    """The fields of the candidates of a recipe."""
+    record: Any = kind.candidate
+    return frozenset(arrow.schema_of(record).names)

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from typing import Any, Final  # Any: values of settings and rows; pyarrow has no types
 
 import numpy as np
@@ -19,7 +19,7 @@ import pyarrow as pa
 from cards.column_hashes import Hashes
 from cards.compared import ColumnHashes, ComparedCorpus, column_hashes
 from cards.compared_figures import Figure, figures_side_by_side
-from cards.difference_examples import PASSED_OVER, Example, Fate, Place, Side, read_examples
+from cards.difference_examples import PASSED_OVER, Example, Fate, Place, Side, fields_of, read_examples
 from cards.row_matching import Matching, Places, match, match_rest
 from ostensive import arrow
 from ostensive.recipe_kind import RecipeKind
@@ -112,10 +112,12 @@ def setting_differences(first: ComparedCorpus, second: ComparedCorpus) -> tuple[
     if first.settings is None or second.settings is None:
         return None
     sides: tuple[tuple[Side, Mapping[str, Any]], ...] = (("a", first.settings), ("b", second.settings))
+    paths = tuple(dict.fromkeys((*first.settings, *second.settings)))
+    sections = {section for path in paths for section in accumulate(path.split(".")[:-1], "{}.{}".format)}
     found = []
-    for path in dict.fromkeys((*first.settings, *second.settings)):
+    for path in paths:
         values = {side: settings[path] for side, settings in sides if path in settings}
-        if len(values) < len(sides) or values["a"] != values["b"]:
+        if path not in sections and (len(values) < len(sides) or values["a"] != values["b"]):
             found.append(SettingDifference(path, values))
     return tuple(found)
 
@@ -174,18 +176,15 @@ def _ids(hashes: ColumnHashes, name: str) -> Hashes:
 
 def _holds_candidates(corpus: ComparedCorpus, kind: RecipeKind) -> bool:
     """Whether rows have all fields of the recipe's candidates; those of another version may not."""
-    names, record = corpus.names("rows"), _record(kind)
-    return not names or set(arrow.schema_of(record).names) <= set(names)
-
-
-def _record(kind: RecipeKind) -> Any:
-    return kind.candidate
+    names = corpus.names("rows")
+    return not names or fields_of(kind) <= set(names)
 
 
 def _text_hashes(corpus: ComparedCorpus, kind: RecipeKind, places: Places) -> Hashes:
     """A number for what each of the rows at these places, in ascending order, says about which image."""
-    found, record, first = np.zeros(len(places), np.uint64), _record(kind), 0
-    for _, batch in corpus.batches("rows", arrow.schema_of(record).names) if len(places) else ():
+    record: Any = kind.candidate
+    found, first = np.zeros(len(places), np.uint64), 0
+    for _, batch in corpus.batches("rows", sorted(fields_of(kind))) if len(places) else ():
         start, end = np.searchsorted(places, (first, first + batch.num_rows))
         table = pa.Table.from_batches([batch]).take(places[start:end] - first)
         for place, candidate in enumerate(arrow.from_table(table, record), start):
