@@ -28,10 +28,13 @@ _FORM: Final = {"kind": "ostensive-corpus", "version": 2}
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """A file of the corpus: `path` is relative to its folder, with `/`; `items` are samples, or rows in `rows/`."""
+    """A file of the corpus: `path` is relative to its folder, with `/`; `items` are samples, or rows in `rows/`.
+
+    What describes all splits has an empty `split`.
+    """
 
     path: str
-    kind: Literal["shard", "shard index", "samples", "rows"]
+    kind: Literal["shard", "shard index", "samples", "rows", "croissant"]
     split: str
     items: int
     byte_count: int
