@@ -31,7 +31,8 @@ def test_wids_reads_every_sample(tmp_path: Path) -> None:
     library = tmp_path / "library"
     # In a folder of its own: it would take the place of the `webdataset` that is here.
     install = [UV, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(library), "--no-deps"]
-    subprocess.run([*install, LAST_WITH_WIDS], check=True, capture_output=True, text=True)
+    # Not from here, where this project's own versions are asked for.
+    subprocess.run([*install, LAST_WITH_WIDS], check=True, capture_output=True, text=True, cwd=tmp_path)
     seen = tmp_path / "seen.json"
     subprocess.run(
         [sys.executable, "-c", READ, "shardindex-train.json", str(tmp_path / "cache"), str(seen)],
