@@ -28,7 +28,10 @@ from ostensive.chat.journal_reading import read_figures
 from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.commands.watch_lines import watch_line, watch_lines, watch_values
 from ostensive.run.folder import RunFolder
+from ostensive.run.processes import this_process
 from ostensive.run.watching import STOPPED, RunView, RunWatcher
+from students.loop.folder import LoopFolder
+from students.loop.records import LoopPlan
 
 IMAGES = 6
 FAST = ("--set", "dedupe.max_distance=0", "--set", "run.partition_size=1")
@@ -64,13 +67,29 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerThread]:
-    faults = Faults(server_error=0.1)
-    with ServerThread(make_script(0.2), ServerSettings(latency_s=0.04, faults=faults)) as running:
+    with ServerThread(make_script(0.2), ServerSettings(latency_s=0.04)) as running:
         yield running
 
 
 def words_of(images: Path, run: Path, server: ServerThread, *more: object) -> list[str]:
     return build_command(images, run, server.base_url, *FAST, *more, max_in_flight=4, max_attempts=2)
+
+
+def test_failures_are_told_by_reason(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with ServerThread(make_script(0.0), ServerSettings(faults=Faults(server_error=0.2, bad_json=0.2))) as server:
+        assert call(*words_of(images, run, server, "--set", "teacher.max_attempts=1")).returncode in {0, 1}
+    view = RunWatcher(run).look(time.time())
+    failed = view.status.stages[3].summary.failed
+    assert set(failed) == {"server error", "malformed reply"}
+    lines = list(watch_lines(view))
+    for reason, count in failed.items():
+        assert any(line.endswith(f" {count} {reason} (candidates)") for line in lines)
+    assert f"{sum(failed.values())} failed; " in watch_line(view)
+    # The replies themselves are told by what was wrong with them.
+    reason, count = next(iter(view.spoiled.items()))
+    assert reason == "malformed reply: not JSON"
+    assert f"no use      {count} replies: {reason}" in lines
 
 
 def test_a_build_is_watched_to_its_end(images: Path, server: ServerThread, tmp_path: Path) -> None:
@@ -124,7 +143,7 @@ def test_a_build_that_is_killed_is_seen_as_stopped(images: Path, server: ServerT
     assert json.loads((run / "run.json").read_text())["outcome"] == "unfinished", "nothing was written"
 
 
-def test_a_limit_and_failures_are_told(images: Path, server: ServerThread, tmp_path: Path) -> None:
+def test_a_limit_that_is_reached_is_told(images: Path, server: ServerThread, tmp_path: Path) -> None:
     run = tmp_path / "run"
     price = ["--set", "teacher.price.prompt=1", "--set", "teacher.price.completion=1", "--max-cost", "0.5"]
     assert call(*words_of(images, run, server, "--max-requests", 10, *price)).returncode == 1
@@ -193,6 +212,41 @@ def test_it_may_be_asked_at_any_moment(images: Path, server: ServerThread, tmp_p
     stop.set()
     looking.join()
     assert faults == []
+
+
+def test_a_loop_is_watched(tmp_path: Path) -> None:
+    """Its rounds, the build that is at work in the last, then its end."""
+    loop = LoopFolder(tmp_path / "loop")
+    plan = LoopPlan(
+        recipe="rationales",
+        base="microworld:vlm-base",
+        revision=None,
+        commit=None,
+        start="last",
+        max_rounds=2,
+        stop_below=0.0,
+        keep_models=None,
+        evaluated_on=None,
+        made_from={},
+    )
+    loop.path.mkdir()
+    loop.write_plan(plan, {})
+    loop.write_state("unfinished", process=this_process())
+    loop.write_round(loop.new_round(loop.place(plan, 0)))
+    made_up(loop.run_path(0), process=this_process(), limits={"max_requests": 7})
+    ending = threading.Timer(0.5, lambda: loop.write_state("StorageError", "the disk is full"))
+    ending.start()
+    done = call("status", loop.path, "--watch", "--interval", "0.1")
+    ending.join()
+    assert done.returncode == 1
+    first, *_, last = done.stdout.splitlines()
+    assert first.startswith("loop is at work: round 0, build; at work: images 0/2; ")
+    assert last.startswith("loop is StorageError: the disk is full")
+    loop.write_state("done")
+    values = json.loads(call("status", loop.path, "--watch", "--json").stdout)
+    assert (values["outcome"], values["build"]["max_requests"]) == ("done", 7)
+    loop.write_state("unfinished", process={**this_process(), "pid": 2**22 + 1})
+    assert call("status", loop.path, "--watch").stdout.startswith("loop is stopped")
 
 
 def test_what_cannot_be_watched_is_one_line(tmp_path: Path, images: Path) -> None:
