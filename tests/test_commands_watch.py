@@ -27,8 +27,12 @@ from ostensive.chat.journal import Answer, Entry, Journal
 from ostensive.chat.journal_reading import read_figures
 from ostensive.chat.server import ServerSettings, ServerThread
 from ostensive.commands.watch_lines import watch_line, watch_lines, watch_values
+from ostensive.records import ImageRecord
+from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
+from ostensive.run.partitions import PartitionInfo
 from ostensive.run.processes import this_process
+from ostensive.run.summary import StageSummary
 from ostensive.run.watching import STOPPED, RunView, RunWatcher
 from students.loop.folder import LoopFolder
 from students.loop.records import LoopPlan
@@ -151,7 +155,7 @@ def test_a_limit_that_is_reached_is_told(images: Path, server: ServerThread, tmp
     assert done.returncode == 1
     assert done.stdout.startswith("BudgetReached: --max-requests: 10 of 10 requests are sent;")
     text = "\n".join(watch_lines(RunWatcher(run).look(time.time())))
-    assert "requests    10 requests of 10 (100.0%)" in text
+    assert "requests    10 of 10 (100.0%)" in text
     assert re.search(r"^cost        \$0\.\d+ of \$0\.5000 \(\d+\.\d%\)$", text, re.MULTILINE)
     assert "time left" not in text
 
@@ -289,6 +293,19 @@ def test_a_line_of_the_log_that_is_half_written_waits(tmp_path: Path) -> None:
     assert watcher.look(time.time()).seconds is None
     log.write_text(f"{line}\n[1]\nnot JSON\n")
     assert watcher.look(time.time()).seconds == pytest.approx(9, abs=3)
+
+
+def test_the_time_that_is_left_is_the_least_while_a_stage_has_finished_nothing(tmp_path: Path) -> None:
+    run, now = made_up(tmp_path / "run", stages=["images", "judged"], partitions=4), time.time()
+    run.log("start")
+    for stage, expected in (("images", "at least "), ("judged", "")):
+        for index in (0, 1):
+            path = run.partition_path(stage, index, "0" * 64)
+            info = PartitionInfo(stage, index, "0" * 64, "", "ImageRecord", StageSummary(stage, 2, 2))
+            partitions.write(path, partitions.outcome_table([], [], ImageRecord), info)
+            run.log_partition(info, 0.5)
+        said = next(line for line in watch_lines(RunWatcher(run.path).look(now + 8)) if line.startswith("time left"))
+        assert re.fullmatch(rf"time left   {expected}\d+ s", said), said
 
 
 def test_what_others_wrote_does_not_act_on_the_terminal(tmp_path: Path) -> None:

@@ -35,10 +35,10 @@ def watch_lines(view: "RunView") -> Iterator[str]:
     for place, (reason, count) in enumerate(view.spoiled.items()):
         yield f"{'' if place else 'no use':<12}{count:,} replies: {shown_name(reason)}"
     yield f"cost        {_of_limit(money(view.spend.usd), view.spend.usd, view.max_cost_usd, money)}"
-    requests = _of_limit(requests_text(view.spend), view.spend.requests, view.max_requests, "{:,.0f}".format)
-    yield f"requests    {requests}"
+    count = "{:,.0f}".format
+    yield f"requests    {_of_limit(count(view.spend.requests), view.spend.requests, view.max_requests, count)}"
     if view.ending is None:
-        yield f"time left   {duration(status.seconds_left)}{_silence(view)}"
+        yield f"time left   {_time_left(view)}{_silence(view)}"
 
 
 def watch_line(view: "RunView") -> str:
@@ -48,7 +48,7 @@ def watch_line(view: "RunView") -> str:
         f"{shown_name(stage.summary.name)} {stage.partitions_done}/{status.partitions}" for stage in status.stages
     )
     failed = sum(count for _, _, count in _failures(view))
-    left = f"; {duration(status.seconds_left)} left" if view.ending is None else ""
+    left = f"; time left {_time_left(view)}" if view.ending is None else ""
     return (
         f"{_ending(view)}: {done}; {_rate(view.images.lately)} images/s, {_rate(view.rows.lately)} rows/s,"
         f" {_rate(view.requests.lately)} requests/s; {failed:,} failed; {requests_text(view.spend)},"
@@ -120,6 +120,17 @@ def _of_limit(said: str, spent: float | None, limit: float | None, shown: Callab
         return f"{said}, no limit"
     share = f" ({spent / limit:.1%})" if spent is not None and limit else ""
     return f"{said} of {shown(limit)}{share}"
+
+
+def _time_left(view: "RunView") -> str:
+    """As far as is known: of a stage that has finished nothing yet, it is not."""
+    left = view.status.seconds_left
+    is_least = any(
+        stage.partitions_done < view.status.partitions and not rates.overall
+        for stage in view.status.stages
+        if (rates := view.stage_images.get(stage.summary.name)) is not None
+    )
+    return f"{'at least ' if is_least and left is not None else ''}{duration(left)}"
 
 
 def _silence(view: "RunView") -> str:
