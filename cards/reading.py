@@ -30,11 +30,11 @@ _FORM: Final = {"kind": "ostensive-corpus", "version": 3}
 class CorpusFile:
     """A file of the corpus: `path` is relative to its folder, with `/`; `items` are samples, or rows in `rows/`.
 
-    What is of no one split, such as a plot, has an empty one.
+    What is of all splits, such as a plot, has an empty `split`.
     """
 
     path: str
-    kind: Literal["shard", "shard index", "samples", "rows", "plot"]
+    kind: Literal["shard", "shard index", "samples", "rows", "plot", "croissant"]
     split: str
     items: int
     byte_count: int

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from cards.card import CARD_NAME, CardEdits, read_edits, render_card
+from cards.croissant import CROISSANT_NAME, render_croissant
 from cards.files import write_text
 from cards.parquet import ParquetFolder, features_of
 from cards.plots import plots_of
@@ -76,6 +77,7 @@ def write_corpus(
         _check_counts(manifest, facts)
         facts = replace(facts, stages=(*facts.stages, *manifest.publishing))
         with storage_errors(folder):
+            manifest = _with_croissant(manifest, work, form, settings, facts)
             card = render_card(manifest, form, settings=settings, facts=facts, edits=_edits(folder / CARD_NAME))
             write_text(work / CARD_NAME, card)
             write_text(work / MANIFEST_NAME, manifest.to_json())
@@ -240,6 +242,18 @@ def _write_plots(folder: Path, figures: CorpusStatistics) -> Iterator[CorpusFile
         yield CorpusFile(f"{_PLOTS}/{name}", "plot", "", 1, digest.byte_count, digest.sha256)
 
 
+def _with_croissant(
+    manifest: CorpusManifest, work: Path, form: PublicForm, settings: CorpusSettings, facts: RunFacts
+) -> CorpusManifest:
+    """The manifest with the Croissant metadata among its files; a corpus without rows has none."""
+    if not manifest.rows:
+        return manifest
+    text = render_croissant(manifest, form, settings=settings, facts=facts)
+    written = write_text(work / CROISSANT_NAME, text)
+    listed = CorpusFile(CROISSANT_NAME, "croissant", "", manifest.rows, written.byte_count, written.sha256)
+    return replace(manifest, files=(*manifest.files, listed))
+
+
 def _check_counts(manifest: CorpusManifest, facts: RunFacts) -> None:
     lost = sum(manifest.lost.values())
     if facts.accepted != manifest.rows + lost:
@@ -274,6 +288,8 @@ def _publish(work: Path, folder: Path, manifest: CorpusManifest) -> None:
     for name in _OWN_FILES:
         (folder / name).mkdir(exist_ok=True)
     listed = {file.path for file in manifest.files}
+    if CROISSANT_NAME not in listed:
+        (folder / CROISSANT_NAME).unlink(missing_ok=True)
     for path in listed:
         (work / path).replace(folder / path)
     for name, patterns in _OWN_FILES.items():
