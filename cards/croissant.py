@@ -66,6 +66,7 @@ _FORMATS: Final = {
     "shard index": "application/json",
     "samples": "application/x-parquet",
     "rows": "application/x-parquet",
+    "plot": "image/svg+xml",
 }
 _TYPES: Final = {pa.string(): "sc:Text", pa.int64(): "sc:Integer", pa.float64(): "sc:Float", pa.bool_(): "sc:Boolean"}
 _VERSION_DIGITS: Final = 12
@@ -191,8 +192,9 @@ def _file_note(file: CorpusFile) -> str:
         "shard index": "shards, indexed for wids",
         "samples": "images with their rows",
         "rows": "rows",
+        "plot": "picture of a figure",
     }[file.kind]
-    return f"{file.items:,} {what}; split {file.split}"
+    return f"{file.items:,} {what}{f'; split {file.split}' if file.split else ''}"
 
 
 def _record_set(

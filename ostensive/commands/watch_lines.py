@@ -35,8 +35,8 @@ def watch_lines(view: "RunView") -> Iterator[str]:
     for place, (reason, count) in enumerate(view.spoiled.items()):
         yield f"{'' if place else 'no use':<12}{count:,} replies: {shown_name(reason)}"
     yield f"cost        {_of_limit(money(view.spend.usd), view.spend.usd, view.max_cost_usd, money)}"
-    count = "{:,.0f}".format
-    yield f"requests    {_of_limit(count(view.spend.requests), view.spend.requests, view.max_requests, count)}"
+    whole = "{:,.0f}".format
+    yield f"requests    {_of_limit(whole(view.spend.requests), view.spend.requests, view.max_requests, whole)}"
     if view.ending is None:
         yield f"time left   {_time_left(view)}{_silence(view)}"
 
