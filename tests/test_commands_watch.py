@@ -107,7 +107,7 @@ def test_a_build_is_watched_to_its_end(images: Path, server: ServerThread, tmp_p
     seen = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(seen) > 3
     assert [one["ending"] for one in seen] == [None] * (len(seen) - 1) + ["done"]
-    first, last = seen[0], seen[-1]
+    last = seen[-1]
     assert last["max_requests"] == 500
     assert last["max_cost_usd"] is None
     requests = [one["spend"]["requests"] for one in seen]
@@ -116,8 +116,8 @@ def test_a_build_is_watched_to_its_end(images: Path, server: ServerThread, tmp_p
     with closing(sqlite3.connect(run / "journal.sqlite")) as journal:
         [(answers,)] = journal.execute("SELECT count(*) FROM answers").fetchall()
     assert requests[-1] == answers
-    # What waits at the beginning has been worked on at the end.
-    assert sum(stage["waiting"] for stage in first["stages"]) > 0
+    # What waits in between has been worked on at the end.
+    assert max(sum(stage["waiting"] for stage in one["stages"]) for one in seen) > 0
     assert [stage["waiting"] for stage in last["stages"]] == [0] * len(last["stages"])
     assert all(stage["partitions_done"] == IMAGES for stage in last["stages"])
     assert last["images_per_s"]["overall"] == pytest.approx(IMAGES / last["seconds"], rel=1e-3)
