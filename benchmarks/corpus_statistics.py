@@ -24,7 +24,7 @@ from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from cards.reading import CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import CorpusSample, PublicForm
-from cards.statistics.again import statistics_of
+from cards.statistics.from_files import statistics_of
 from cards.statistics.gathering import StatisticsGatherer
 from ostensive.records import Box, ImageRecord, Judged, Judgement, Location, Region, Verbalization
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from drawing import write_scenes
-from drawn_corpus import sample_of
+from drawn_corpus import sample_of, write_samples
 from hardship import call
 from installed_recipe import NAME, write_distribution
 
@@ -22,11 +22,8 @@ from cards.compared import flat_settings, open_compared
 from cards.differences import WITHOUT_TEXTS, compare
 from cards.reading import MANIFEST_NAME
 from cards.samples import CorpusSample
-from cards.writing import write_corpus
 from ostensive.errors import OstensiveError, SettingsError
-from ostensive.recipe import CorpusSettings
-from ostensive.records import Region, Verbalization
-from ostensive.run.summary import RunFacts, StageSummary
+from ostensive.records import Region
 
 RECIPE: Mapping[str, Any] = {"recipe": "localized", "seed": 0, "critics": [{"kind": "rules"}], "corpus": {"splits": {}}}
 
@@ -40,24 +37,7 @@ def write(
     a_shard: int = 3,
 ) -> Path:
     """A corpus folder of these samples, without a run."""
-    folder.mkdir(parents=True)
-    accepted = sum(len(one.rows) for one in samples)
-    facts = RunFacts(
-        recipe=recipe,
-        recipe_hash=str(sorted(recipe.items())),
-        stages=(StageSummary("judged", accepted, accepted),),
-        records={"verbalized": Verbalization.__name__},
-        accepted=accepted,
-        teachers=("scripted",),
-        prompt_hashes=("0" * 64,),
-        critics=("rules 1",),
-        ostensive_version="0",
-        splits=splits,
-    )
-    settings = CorpusSettings(
-        name="drawn", license="cc0-1.0", source="drawn", intended_use="to test", max_shard_samples=a_shard
-    )
-    write_corpus(samples, folder, kind=KIND, settings=settings, facts=facts)
+    write_samples(folder, samples, recipe=recipe, splits=splits, a_shard=a_shard)
     return folder
 
 

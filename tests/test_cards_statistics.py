@@ -16,8 +16,8 @@ from test_cards_corpus import SETTINGS, SPLITS, make_sample, write
 from builders.localized.recipe import KIND
 from cards.plots import plots_of
 from cards.samples import CorpusSample, PublicForm
-from cards.statistics.again import statistics_of
 from cards.statistics.figures import CorpusStatistics, statistics_from_json
+from cards.statistics.from_files import statistics_of
 from cards.statistics.gathering import StatisticsGatherer
 from cards.statistics.tallies import NumberTally, ShareTally, TextTally
 
