@@ -222,8 +222,8 @@ def _write_samples(
                 writer.add(public)
         with storage_errors(work.parent):
             files = tuple(file for one in by_split.values() for file in one.finish(work, settings.name))
-        figures = statistics.result()
-        files = (*files, *_write_plots(work / _PLOTS, figures))
+            figures = statistics.result()
+            files = (*files, *_write_plots(work / _PLOTS, figures))
     return CorpusManifest(
         name=settings.name,
         recipe_hash=form.recipe_hash,
