@@ -6,7 +6,7 @@ bits turned, and only what is found there is compared, by all 64 bits and by thu
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,7 @@ _MIRRORED: Final = len(CUTS)
 _EMBEDDINGS: Final = 2_048  # at a time
 
 Places = npt.NDArray[np.int64]
+_Near = tuple[Places, Places, Places]  # places of those that are asked for, of what is near each, and how far
 Vectors = npt.NDArray[np.float32]
 
 
@@ -120,8 +121,8 @@ def _by_looks(asking: Gallery, asked: Gallery, max_distance: int) -> Iterator[Pa
     for start in range(0, len(asking), _LOOKED_UP):
         places = np.arange(start, min(start + _LOOKED_UP, len(asking)), dtype=np.int64)
         for view in range(HASHES):
-            found = [band.near(asking.hashes[places, view], max_distance) for band in bands]
-            own, other, distances = (np.concatenate(part) for part in zip(*found, strict=True))
+            hashes = asking.hashes[places, view]
+            own, other, distances = _joined([band.near(hashes, max_distance) for band in bands])
             first = places[own]
             thumbnails = asking.thumbnails[first, 0 if view == _MIRRORED else view]
             if view == _MIRRORED:
@@ -157,14 +158,13 @@ class _Band:
         starts = np.searchsorted(keys[order], np.arange((1 << width) + 1)).astype(np.int64)
         return cls(shift, width, order, hashes[order], starts)
 
-    def near(self, hashes: Hashes, max_distance: int) -> tuple[Places, Places, Places]:
-        """Places of the hashes, images near them whose band differs in at most one bit, and the distances."""
+    def near(self, hashes: Hashes, max_distance: int) -> _Near:
+        """What is near each hash among the images whose band differs from its own in at most one bit."""
         keys = _keys(hashes, self.shift, self.width)
-        found = [self._looked_up(hashes, keys ^ bit, max_distance) for bit in (0, *(1 << np.arange(self.width)))]
-        own, other, distances = (np.concatenate(part) for part in zip(*found, strict=True))
-        return own, other, distances
+        turned = (0, *(1 << np.arange(self.width)))
+        return _joined([self._looked_up(hashes, keys ^ bit, max_distance) for bit in turned])
 
-    def _looked_up(self, hashes: Hashes, keys: Places, max_distance: int) -> tuple[Places, Places, Places]:
+    def _looked_up(self, hashes: Hashes, keys: Places, max_distance: int) -> _Near:
         begins = self.starts[keys]
         sizes = self.starts[keys + 1] - begins
         ends = np.cumsum(sizes)
@@ -173,14 +173,17 @@ class _Band:
             half = len(keys) // 2
             low = self._looked_up(hashes[:half], keys[:half], max_distance)
             high = self._looked_up(hashes[half:], keys[half:], max_distance)
-            return np.concatenate([low[0], high[0] + half]), *(
-                np.concatenate(one) for one in zip(low[1:], high[1:], strict=True)
-            )
+            return _joined([low, (high[0] + half, high[1], high[2])])
         within = np.arange(total, dtype=np.int64) + np.repeat(begins - ends + sizes, sizes)
         distances = np.bitwise_count(np.repeat(hashes, sizes) ^ self.hashes[within])
         near = np.flatnonzero(distances <= max_distance)
         own = np.searchsorted(ends, near, side="right").astype(np.int64)
         return own, self.order[within[near]], distances[near].astype(np.int64)
+
+
+def _joined(parts: Sequence[_Near]) -> _Near:
+    first, second, third = (np.concatenate([part[column] for part in parts]) for column in range(3))
+    return first, second, third
 
 
 def _keys(hashes: Hashes, shift: int, width: int) -> Places:
@@ -193,7 +196,8 @@ def correlations(first: Thumbnails, second: Thumbnails) -> npt.NDArray[np.float3
     ours, others = first.astype(np.float32), second.astype(np.float32)
     lengths = np.sqrt((ours**2).sum(axis=1) * (others**2).sum(axis=1))
     products = (ours * others).sum(axis=1)
-    return np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    found: npt.NDArray[np.float32] = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    return found
 
 
 def _by_embedding(asking: Gallery, asked: Gallery, min_cosine: float | None) -> Iterator[Pairs]:

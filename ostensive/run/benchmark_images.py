@@ -114,9 +114,8 @@ class DecontaminateStage(Stage[ImageRecord, ImageRecord]):
         min_cosine = self._near.min_cosine if isinstance(self._near, EmbeddingSettings) else None
         found = near_between(gallery, self._held.gallery, self._near.max_distance, min_cosine)
         best: dict[int, tuple[int, str]] = {}
-        for own, other, distance in zip(
-            *(part.tolist() for part in (found.first, found.second, found.distances)), strict=True
-        ):
+        columns = (part.tolist() for part in (found.first, found.second, found.distances))
+        for own, other, distance in zip(*columns, strict=True):
             what = "by its embedding" if distance < 0 else f"at distance {distance}"
             told = f"{self._held.names[other]}, {what}"
             ranked = (distance if distance >= 0 else self._near.max_distance + 1, told)

@@ -40,7 +40,8 @@ class DecontaminateRowsStage(Stage[Judged[Any], Judged[Any]]):
     def __init__(self, benchmarks: Sequence[str], kind: RecipeKind) -> None:
         """`benchmarks` are absolute paths of files of texts."""
         self._benchmarks, self._kind = tuple(benchmarks), kind
-        self.record_in = self.record_out = Judged[kind.candidate]
+        candidate: Any = kind.candidate
+        self.record_in = self.record_out = Judged[candidate]
         self._index: TextIndex | None = None
 
     @property

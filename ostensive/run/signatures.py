@@ -105,7 +105,11 @@ class SignatureStage(Stage[ImageRecord, ImageSignature]):
         tensors = [one.tensor for one in seen if isinstance(one, _Seen) and one.tensor is not None]
         made: list[Any] = []  # vectors, and errors of single images
         if model is not None and isinstance(settings, EmbeddingSettings):
-            steps = Steps(model.stack, lambda batch: list(model.encode_images(batch).cpu().numpy()))
+
+            def encode(batch: "torch.Tensor") -> Sequence[Any]:
+                return list(model.encode_images(batch).cpu().numpy())
+
+            steps = Steps(model.stack, encode)
             made = each_in_batches(tensors, BatchSize(settings.batch_size, settings.model), steps)
         vectors = iter(made)
         outcomes: list[Outcome[ImageSignature]] = []

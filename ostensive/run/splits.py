@@ -20,13 +20,12 @@ from ostensive.images.perceptual import VERSION as LOOKS_VERSION
 from ostensive.records import ImageRecord, ImageSplit
 from ostensive.run.signatures import SIGNATURE_FIELDS, embedding_identity, gallery_from, signature_columns
 from ostensive.run.split_drawing import Placed, Standing, place, refuse_leaks
+from ostensive.run.summary import IN_NO_SPLIT
 from ostensive.stage import Dropped, Evidence, Kept, Outcome, RunWideStage
 
 SPLITS: Final = "splits"
 DEFAULT_SPLIT: Final = "train"
 """Of a corpus for which none is asked."""
-IN_NO_SPLIT: Final = "looks like images of several splits"
-"""Why an image is in none."""
 _VERSION: Final = 2
 _SUMMARY: Final = pa.schema(
     [
@@ -114,9 +113,7 @@ class SplitStage(RunWideStage[ImageRecord, ImageSplit]):
         if self._leaks == "refuse":
             refuse_leaks(images, pairs)
         placed = place(images, labels_of(len(images), pairs), self.split_of)
-        return _decision(
-            [one for one in placed if one.group or one.is_given or one.split != self.split_of(one.image_id)]
-        )
+        return _decision([one for one in placed if one != self._alone(one.image_id)])
 
     def _pairs(self, table: pa.Table) -> Pairs:
         gallery, places = gallery_from(table)

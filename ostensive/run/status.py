@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ostensive.records import NO_SPEND, Spend
 from ostensive.run.folder import existing_run
-from ostensive.run.summary import StageSummary
+from ostensive.run.summary import StageSummary, publishing_summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def status(out: Path | str) -> RunStatus:
     partitions = state.get("partitions", 0)
     if lost := state.get("unpublished"):  # accepted rows that the corpus lacks, by reason
         kept = state["published"]
-        stages.append(StageStatus(StageSummary("corpus", kept + sum(lost.values()), kept, failed=lost), partitions))
+        stages.append(StageStatus(publishing_summary(kept, lost), partitions))
     left = None if state["outcome"] == "done" else seconds_left(run.read_log(), stages, partitions)
     return RunStatus(
         state["outcome"], state.get("message", ""), state.get("images", 0), partitions, tuple(stages), left

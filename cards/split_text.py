@@ -1,0 +1,58 @@
+"""What the card says of splits and of benchmarks that were kept out: pure functions that give Markdown."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from cards.markdown import inline, table
+from cards.reading import CorpusSplit
+from ostensive.run.benchmark_images import DECONTAMINATED
+from ostensive.run.benchmark_texts import DECONTAMINATED_ROWS
+from ostensive.run.summary import RunFacts, SplitFigures
+
+
+def split_table(splits: Sequence[CorpusSplit], figures: SplitFigures | None) -> str:
+    """Images and rows of each split, beside the share that was asked for, and what is known of images that look alike.
+
+    The images that were put into a split are more than those of the corpus, which have a row.
+    """
+    lines = [(inline(one.name), one.images, one.rows, *_shares(one.name, figures)) for one in splits]
+    parts = [table(("split", "images", "rows", "put into it", "share", "asked"), lines)]
+    if empty := ", ".join(inline(split.name) for split in splits if not split.rows):
+        parts.append(f"Without a row, and so without files: {empty}.")
+    if figures is not None:
+        parts.append(_alike(figures))
+    return "\n\n".join(filter(None, parts))
+
+
+def _shares(split: str, figures: SplitFigures | None) -> tuple[str, str, str]:
+    """The images put into a split, their share of all, and the share that was asked for."""
+    if figures is None:
+        return "-", "-", "-"
+    count, total, asked = figures.images.get(split, 0), sum(figures.images.values()), sum(figures.asked.values())
+    wanted = f"{figures.asked[split] / asked:.1%}" if split in figures.asked else "-"
+    return f"{count:,}", f"{count / total:.1%}" if total else "-", wanted
+
+
+def _alike(figures: SplitFigures) -> str:
+    if not figures.groups:
+        return ""
+    groups = "1 group" if figures.groups == 1 else f"{figures.groups:,} groups"
+    lines = f"{figures.grouped:,} of the images look like others; they are in {groups}, each in one split as a whole"
+    left_out = f"; {figures.left_out:,} look like images of several splits and are in none" if figures.left_out else ""
+    return f"{lines}{left_out}."
+
+
+def kept_out(facts: RunFacts) -> str:
+    """Which benchmarks the corpus was held against, and what it lost to them; empty where there were none."""
+    corpus = facts.recipe.get("corpus")
+    named = corpus.get("against", ()) if isinstance(corpus, dict) else ()
+    if not named:
+        return ""
+    counts = {stage.name: sum(stage.dropped.values()) for stage in facts.stages}
+    lost = [
+        f"{counts[name]:,} {what}"
+        for name, what in ((DECONTAMINATED, "images"), (DECONTAMINATED_ROWS, "rows"))
+        if name in counts
+    ]
+    listed = ", ".join(inline(PurePath(str(path)).name) for path in named)
+    return f"What these benchmarks have too was dropped: {listed}. That were {' and '.join(lost)}."
