@@ -7,8 +7,8 @@ from cards.markdown import inline, table
 from cards.statistics import SMALL_BOX_AREA, CorpusStatistics
 from ostensive.images.intake import DISTINCT, IMAGES
 from ostensive.records import NO_SPEND, Annotation, ImageSignature, ImageSplit, Judged, Scored, Verbalization, dollars
-from ostensive.run.benchmark_images import DECONTAMINATED
-from ostensive.run.benchmark_texts import DECONTAMINATED_ROWS
+from ostensive.run.benchmark_images import CLEARED
+from ostensive.run.benchmark_texts import CLEARED_ROWS
 from ostensive.run.summary import PUBLISHING, RunFacts, StageSummary, requests_text
 from ostensive.run.thresholds import ThresholdChoice
 
@@ -16,8 +16,8 @@ from ostensive.run.thresholds import ThresholdChoice
 _STEPS: Final = {
     IMAGES: "found and taken in",
     DISTINCT: "repeats in other partitions removed",
-    DECONTAMINATED: "images of benchmarks removed",
-    DECONTAMINATED_ROWS: "texts of benchmarks removed",
+    CLEARED: "images of benchmarks removed",
+    CLEARED_ROWS: "texts of benchmarks removed",
     PUBLISHING: "published",
 }
 _STEPS_BY_RECORD: Final = {

@@ -5,8 +5,8 @@ from pathlib import PurePath
 
 from cards.markdown import inline, table
 from cards.reading import CorpusSplit
-from ostensive.run.benchmark_images import DECONTAMINATED
-from ostensive.run.benchmark_texts import DECONTAMINATED_ROWS
+from ostensive.run.benchmark_images import CLEARED
+from ostensive.run.benchmark_texts import CLEARED_ROWS
 from ostensive.run.summary import RunFacts, SplitFigures
 
 
@@ -36,7 +36,7 @@ def _shares(split: str, figures: SplitFigures | None) -> tuple[str, str, str]:
 def _alike(figures: SplitFigures) -> str:
     if not figures.groups:
         return ""
-    groups = "1 group" if figures.groups == 1 else f"{figures.groups:,} groups"
+    groups = _counted(figures.groups, "group")
     lines = f"{figures.grouped:,} of the images look like others; they are in {groups}, each in one split as a whole"
     left_out = f"; {figures.left_out:,} look like images of several splits and are in none" if figures.left_out else ""
     return f"{lines}{left_out}."
@@ -50,9 +50,11 @@ def kept_out(facts: RunFacts) -> str:
         return ""
     counts = {stage.name: sum(stage.dropped.values()) for stage in facts.stages}
     lost = [
-        f"{counts[name]:,} {what}"
-        for name, what in ((DECONTAMINATED, "images"), (DECONTAMINATED_ROWS, "rows"))
-        if name in counts
+        _counted(counts[name], noun) for name, noun in ((CLEARED, "image"), (CLEARED_ROWS, "row")) if name in counts
     ]
     listed = ", ".join(inline(PurePath(str(path)).name) for path in named)
-    return f"What these benchmarks have too was dropped: {listed}. That were {' and '.join(lost)}."
+    return f"What these benchmarks have too was dropped: {listed}. The corpus lost {' and '.join(lost)} to them."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

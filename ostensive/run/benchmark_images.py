@@ -1,4 +1,4 @@
-"""The stage `decontaminated`: images of the run that a benchmark has too are dropped, before anything is paid for them.
+"""The stage `cleared`: images of the run that a benchmark has too are dropped, before anything is paid for them.
 
 A benchmark is taken in and hashed as the run's own images are, when the stage is opened; what it is known by is the
 content of its files, so that a partition that is finished needs no look at it again.
@@ -37,7 +37,7 @@ from ostensive.run.signatures import (
 )
 from ostensive.stage import Dropped, Evidence, Failed, Kept, Outcome, Stage
 
-DECONTAMINATED: Final = "decontaminated"
+CLEARED: Final = "cleared"
 SAME_BYTES: Final = "image of a benchmark"
 LOOKS_ALIKE: Final = "near duplicate of a benchmark's image"
 NOT_COMPARED: Final = "image cannot be compared"
@@ -59,7 +59,7 @@ class _Held:
 class DecontaminateStage(Stage[ImageRecord, ImageRecord]):
     """Drops images that are in one of the benchmarks, or look like one that is."""
 
-    name = DECONTAMINATED
+    name = CLEARED
     record_in = ImageRecord
     record_out = ImageRecord
 

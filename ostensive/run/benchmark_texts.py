@@ -1,4 +1,4 @@
-"""The stage `decontaminated-rows`: accepted rows with a text that a benchmark has too are dropped, at the end."""
+"""The stage `cleared-rows`: accepted rows with a text that a benchmark has too are dropped, at the end."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from ostensive.run.services import Services
 from ostensive.run.text_overlap import TextIndex
 from ostensive.stage import Dropped, Evidence, Kept, Outcome, Stage
 
-DECONTAMINATED_ROWS: Final = "decontaminated-rows"
+CLEARED_ROWS: Final = "cleared-rows"
 IN_BENCHMARK: Final = "text of a benchmark"
 TEXT_COLUMNS: Final = ("question", "query", "prompt", "instruction", "text", "caption")
 """Of a table, those that are read; answers are not: `yes` is in every benchmark."""
@@ -35,7 +35,7 @@ def holds_texts(path: str) -> bool:
 class DecontaminateRowsStage(Stage[Judged[Any], Judged[Any]]):
     """Drops rows of which a text that people are shown overlaps with one of the benchmarks."""
 
-    name = DECONTAMINATED_ROWS
+    name = CLEARED_ROWS
 
     def __init__(self, benchmarks: Sequence[str], kind: RecipeKind) -> None:
         """`benchmarks` are absolute paths of files of texts."""
