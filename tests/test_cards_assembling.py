@@ -25,6 +25,7 @@ from ostensive.run.build import Build, FinishedStages
 from ostensive.run.folder import RunFolder, kept_records
 from ostensive.run.pipeline import stages_of
 from ostensive.run.services import ServiceSettings, open_services
+from ostensive.run.signatures import SIGNATURES
 from ostensive.run.splits import SPLITS, SplitStage
 from ostensive.run.status import status
 from ostensive.run.thresholds import ThresholdChoice, write_choice
@@ -206,7 +207,7 @@ def test_other_splits_redo_splits_and_corpus_alone(images: Path, tmp_path: Path)
     before = built(images, out)
     first = events(out)
     built(images, out, splits={"train": 1, "test": 1})
-    assert set(events(out)[len(first) :]) == {(SPLITS, index) for index in range(3)}
+    assert set(events(out)[len(first) :]) == {(stage, index) for stage in (SIGNATURES, SPLITS) for index in range(3)}
     second = events(out)
     corpus = built(images, out, splits={"train": 1, "test": 2})
     assert set(events(out)[len(second) :]) == {(SPLITS, index) for index in range(3)}

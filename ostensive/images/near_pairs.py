@@ -135,7 +135,7 @@ def _bands(max_distance: int) -> list[tuple[int, int]]:
     """Shift and width of each band of a hash."""
     count = max_distance // 2 + 1
     bounds = [_BITS * number // count for number in range(count + 1)]
-    widest = 24  # bits: one band of 64 would not be a table
+    widest = 16  # bits: more would be a table larger than most galleries
     if count == 1:
         return [(0, widest)]
     return [(low, min(high - low, widest)) for low, high in itertools.pairwise(bounds)]
