@@ -10,32 +10,29 @@ from ostensive.run.benchmark_texts import CLEARED_ROWS
 from ostensive.run.summary import RunFacts, SplitFigures
 
 
-def split_table(splits: Sequence[CorpusSplit], figures: SplitFigures | None) -> str:
-    """Images and rows of each split, beside the share that was asked for, and what is known of images that look alike.
-
-    The images that were put into a split are more than those of the corpus, which have a row.
-    """
-    lines = [(inline(one.name), one.images, one.rows, *_shares(one.name, figures)) for one in splits]
-    parts = [table(("split", "images", "rows", "put into it", "share", "asked"), lines)]
+def split_table(splits: Sequence[CorpusSplit], figures: SplitFigures | None = None) -> str:
+    """Images and rows of each split; with `figures` also how many were put into it, whether they have a row or not,
+    beside the share that was asked for, and what is known of images that look alike."""
+    head, lines = ["split", "images", "rows"], [[inline(one.name), one.images, one.rows] for one in splits]
+    if figures is not None:
+        head += ["put into it", "share", "asked for"]
+        lines = [[*line, *_shares(one.name, figures)] for line, one in zip(lines, splits, strict=True)]
+    parts = [table(head, lines)]
     if empty := ", ".join(inline(split.name) for split in splits if not split.rows):
         parts.append(f"Without a row, and so without files: {empty}.")
-    if figures is not None:
+    if figures is not None and figures.groups:
         parts.append(_alike(figures))
-    return "\n\n".join(filter(None, parts))
+    return "\n\n".join(parts)
 
 
-def _shares(split: str, figures: SplitFigures | None) -> tuple[str, str, str]:
+def _shares(split: str, figures: SplitFigures) -> tuple[int, str, str]:
     """The images put into a split, their share of all, and the share that was asked for."""
-    if figures is None:
-        return "-", "-", "-"
     count, total, asked = figures.images.get(split, 0), sum(figures.images.values()), sum(figures.asked.values())
     wanted = f"{figures.asked[split] / asked:.1%}" if split in figures.asked else "-"
-    return f"{count:,}", f"{count / total:.1%}" if total else "-", wanted
+    return count, f"{count / total:.1%}" if total else "-", wanted
 
 
 def _alike(figures: SplitFigures) -> str:
-    if not figures.groups:
-        return ""
     groups = _counted(figures.groups, "group")
     lines = f"{figures.grouped:,} of the images look like others; they are in {groups}, each in one split as a whole"
     left_out = f"; {figures.left_out:,} look like images of several splits and are in none" if figures.left_out else ""

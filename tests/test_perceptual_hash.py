@@ -96,7 +96,7 @@ def test_pictures_of_any_shape_are_hashed(size: tuple[int, int]) -> None:
     if size != (1, 1):
         assert found is not None
         assert found.hashes.shape == (HASHES,)
-        assert found.thumbnails.shape == (len(CUTS), THUMBNAIL_BYTES)
+        assert found.thumbnails.shape == (CUTS, THUMBNAIL_BYTES)
 
 
 def test_a_border_is_found_and_never_takes_more_than_half() -> None:
@@ -128,7 +128,7 @@ def drawn_gallery(seed: int, count: int) -> Gallery:
         hashes ^= np.uint64(1) << rng.integers(0, 64, hashes.shape, dtype=np.uint64) * rng.integers(
             0, 2, hashes.shape, dtype=np.uint64
         )
-    return Gallery(hashes, np.ones((count, len(CUTS), THUMBNAIL_BYTES), np.int8))
+    return Gallery(hashes, np.ones((count, CUTS, THUMBNAIL_BYTES), np.int8))
 
 
 def each_with_each(ours: Gallery, others: Gallery, most: int) -> dict[tuple[int, int], int]:
@@ -169,7 +169,7 @@ def test_groups_are_those_of_all_pairs_in_any_order(seed: int, count: int, most:
 
 
 def test_equal_pictures_are_not_compared_each_with_each() -> None:
-    same = Gallery(np.full((3000, HASHES), 7, np.uint64), np.ones((3000, len(CUTS), THUMBNAIL_BYTES), np.int8))
+    same = Gallery(np.full((3000, HASHES), 7, np.uint64), np.ones((3000, CUTS, THUMBNAIL_BYTES), np.int8))
     found = near_pairs(same, DISTANCE)
     assert (len(found), set(found.first.tolist())) == (2999, {0})
 

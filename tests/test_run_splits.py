@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from installed_recipe import TESTS
 from noted_run import NOTES, NotedRun
+from PIL import Image
 from plain_services import plain_services
 
 from ostensive.errors import SettingsError
@@ -224,7 +225,7 @@ def looking(image_id: str, place: int) -> ImageSignature:
     bits = sum(1 << (bit % 64) for bit in range(place, place + 8))
     far = np.random.default_rng(place).integers(0, 2**63, HASHES - 1)  # of cuts, like nothing that is whole
     hashes = [f"{value:016x}" for value in (bits, *far.tolist())]
-    return ImageSignature(image_id, tuple(hashes), "10" * (len(CUTS) * THUMBNAIL_BYTES))
+    return ImageSignature(image_id, tuple(hashes), "10" * (CUTS * THUMBNAIL_BYTES))
 
 
 @dataclass
@@ -458,3 +459,90 @@ def test_what_is_no_name_for_a_split_is_refused_before_any_work(tmp_path: Path, 
         run.build(given_file(tmp_path / "splits.csv", {1: name, 2: "test"}))
     assert "\n" not in str(caught.value)
     assert not run.path.exists()
+
+
+# ---- near duplicates in a run ---------------------------------------------------------------------------------------
+
+HALVES = {"train": 0.5, "test": 0.5}
+
+
+def smaller(run: NotedRun, number: int, name: str) -> None:
+    """A copy of a scene, coded anew at another size."""
+    with Image.open(run.images / f"scene {number:04d}.jpg") as picture:
+        picture.resize((64, 48)).save(run.images / f"{name}.png")
+
+
+def placed(run: NotedRun) -> dict[str, str]:
+    """The splits of images by their source."""
+    images = {
+        image.image_id: image.source
+        for path in run.folder.partition_paths("distinct")
+        for image in partitions.read_kept(path, ImageRecord)
+    }
+    return {images[row.image_id]: row.split for row in rows_of(run.folder)}
+
+
+def test_copies_that_come_later_join_their_picture_and_move_none(tmp_path: Path) -> None:
+    run = noted(tmp_path, splits=HALVES)
+    run.build()
+    before = placed(run)
+    assert set(before.values()) == {"train", "test"}
+    for number in range(6):
+        smaller(run, number, f"a copy {number}")  # before all others by name
+    done = run.build()
+    after = placed(run)
+    assert {source: after[source] for source in before} == before
+    assert {f"a copy {number}.png": after[f"scene {number:04d}.jpg"] for number in range(6)} == {
+        source: split for source, split in after.items() if source.startswith("a copy")
+    }
+    assert (done["signatures"].kept, done["splits"].kept) == (12, 12)
+    made = run.files()
+    run.build()
+    assert run.files() == made
+    for path in (run.path / "splits").glob("decision-*"):
+        path.unlink()
+    run.build()
+    assert run.files() == made, "what was drawn is read from the rows"
+
+
+def test_a_run_that_is_built_at_once_needs_no_past(tmp_path: Path) -> None:
+    runs = [noted(tmp_path / name, splits=HALVES, size=size) for name, size in (("a", 2), ("b", 5))]
+    for run in runs:
+        for number in range(6):
+            smaller(run, number, f"copy {number}")
+        run.build()
+    assert placed(runs[0]) == placed(runs[1])
+    assert len({row.group for row in rows_of(runs[0].folder)}) == 6
+
+
+def test_rows_of_an_earlier_version_are_no_past(tmp_path: Path) -> None:
+    run = noted(tmp_path, splits=HALVES)
+    run.build()
+    before = placed(run)
+    for path in run.folder.partition_paths("splits"):
+        table = pq.read_table(path)
+        path.unlink()
+        pq.write_table(table.drop_columns(["group", "drawn_by"]), path.with_name(f"{path.name[:11]}{'f' * 16}.parquet"))
+    for path in (run.path / "splits").glob("decision-*"):
+        path.unlink()
+    write_scenes(run.images, 1, first=50)
+    run.build()
+    assert {source: split for source, split in placed(run).items() if source in before} == before
+
+
+def test_a_leak_in_given_splits_ends_the_build_and_is_mended_without_doing_more_again(tmp_path: Path) -> None:
+    run = noted(tmp_path, splits=HALVES)
+    smaller(run, 0, "copy")
+    file = write_rows(
+        tmp_path / "s.csv",
+        [{"file_name": "scene 0000.jpg", "split": "train"}, {"file_name": "copy.png", "split": "test"}],
+    )
+    with pytest.raises(SettingsError, match=r"^splits: .*looks like .*; give both the same split, or let it stand"):
+        run.build(file)
+    file = write_rows(
+        tmp_path / "s.csv",
+        [{"file_name": "scene 0000.jpg", "split": "test"}, {"file_name": "copy.png", "split": "test"}],
+    )
+    run.build(file)
+    assert placed(run)["copy.png"] == placed(run)["scene 0000.jpg"] == "test"
+    assert not {stage for stage, _ in run.worked_on()} & {"images", "signatures", "sizes"}

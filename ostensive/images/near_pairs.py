@@ -21,7 +21,7 @@ MIN_CORRELATION: Final = 0.9
 _BITS: Final = 64
 _LOOKED_UP: Final = 4_096  # images at a time, in each of their hashes; bounds memory
 _COMPARED_AT_ONCE: Final = 1 << 22  # hashes
-_MIRRORED: Final = len(CUTS)
+_MIRRORED: Final = CUTS
 _EMBEDDINGS: Final = 2_048  # at a time
 
 Places = npt.NDArray[np.int64]
@@ -31,7 +31,7 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """What n images look like: `hashes (n, HASHES)`, `thumbnails (n, len(CUTS), THUMBNAIL_BYTES)`, and where they are
+    """What n images look like: `hashes (n, HASHES)`, `thumbnails (n, CUTS, THUMBNAIL_BYTES)`, and where they are
     asked for `embeddings (n, width)` of unit length, or of zeros where there is none."""
 
     hashes: Hashes
@@ -56,7 +56,7 @@ class Pairs:
 
 def empty_gallery() -> Gallery:
     """No image."""
-    return Gallery(np.zeros((0, HASHES), np.uint64), np.zeros((0, len(CUTS), THUMBNAIL_BYTES), np.int8))
+    return Gallery(np.zeros((0, HASHES), np.uint64), np.zeros((0, CUTS, THUMBNAIL_BYTES), np.int8))
 
 
 def near_pairs(gallery: Gallery, max_distance: int, min_cosine: float | None = None) -> Pairs:

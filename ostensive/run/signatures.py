@@ -166,7 +166,7 @@ def gallery_from(table: pa.Table) -> tuple[Gallery, Places]:
         return empty_gallery(), places
     rows = np.flatnonzero(is_hashed[places])
     hashes = np.zeros((len(places), HASHES), np.uint64)
-    thumbnails = np.zeros((len(places), len(CUTS), THUMBNAIL_BYTES), np.int8)
+    thumbnails = np.zeros((len(places), CUTS, THUMBNAIL_BYTES), np.int8)
     found = table.take(places[rows])
     hashes[rows] = np.frombuffer(_joined(found.column("hashes")), ">u8").reshape(-1, HASHES)
     thumbnails[rows] = np.frombuffer(_joined(found.column("thumbnails")), np.int8).reshape(-1, *thumbnails.shape[1:])

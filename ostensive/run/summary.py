@@ -91,6 +91,6 @@ class RunFacts:
     prompt_hashes: tuple[str, ...]
     critics: tuple[str, ...]  # "name version"
     ostensive_version: str
-    split_figures: SplitFigures | None = None  # None where there are no splits
     splits: tuple[str, ...] = ()  # those that images were put into, in the order of the corpus; empty: nobody asked
     thresholds: tuple[ThresholdChoice, ...] = ()  # those that were chosen by figures and are in force
+    split_figures: SplitFigures | None = None  # None where there are no splits
