@@ -13,10 +13,11 @@ from ostensive.run.summary import RunFacts, SplitFigures
 def split_table(splits: Sequence[CorpusSplit], figures: SplitFigures | None = None) -> str:
     """Images and rows of each split; with `figures` also how many were put into it, whether they have a row or not,
     beside the share that was asked for, and what is known of images that look alike."""
-    head, lines = ["split", "images", "rows"], [[inline(one.name), one.images, one.rows] for one in splits]
+    head = ["split", "images", "rows"]
+    lines: list[tuple[str | int, ...]] = [(inline(one.name), one.images, one.rows) for one in splits]
     if figures is not None:
         head += ["put into it", "share", "asked for"]
-        lines = [[*line, *_shares(one.name, figures)] for line, one in zip(lines, splits, strict=True)]
+        lines = [(*line, *_shares(one.name, figures)) for line, one in zip(lines, splits, strict=True)]
     parts = [table(head, lines)]
     if empty := ", ".join(inline(split.name) for split in splits if not split.rows):
         parts.append(f"Without a row, and so without files: {empty}.")

@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 from plain_services import plain_services
 
+from builders.table import MODULES
 from cards.assembling import publish
 from cards.reading import Corpus
 from ostensive.commands.resolving import resolve
@@ -29,6 +31,7 @@ from ostensive.run.benchmark_images import CLEARED, LOOKS_ALIKE, SAME_BYTES
 from ostensive.run.benchmark_texts import CLEARED_ROWS, IN_BENCHMARK
 from ostensive.run.build import Build
 from ostensive.run.options import BuildOptions
+from ostensive.run.pipeline import stages_of
 from ostensive.run.signatures import SignatureStage, gallery_from, signature_columns
 from ostensive.run.text_overlap import TextIndex, words_of
 from ostensive.stage import Kept
@@ -196,6 +199,22 @@ def test_benchmarks_of_the_command_line_come_after_those_of_the_recipe(tmp_path:
         assert recipe.corpus.against == (str(tmp_path / "a"), str(tmp_path / "b"))
         corpus: Any = recipe.identity()["corpus"]
         assert corpus["against"] == ["a", "b"], "where they lie is nobody's business"
+
+
+def test_every_recipe_has_these_stages_in_their_places_and_they_pickle(tmp_path: Path) -> None:
+    settings = (
+        "corpus.license=unknown", "corpus.source=x", "corpus.intended_use=y", "corpus.splits={train: 1, test: 1}",
+        f"corpus.against=[{tmp_path}, {tmp_path / 'a.txt'}]",
+    )  # fmt: skip
+    for name in MODULES:
+        recipe, kind = resolve(name, BuildOptions(settings=settings))
+        own = [stage.name for stage in kind.make_stages(recipe)]
+        stages = pickle.loads(pickle.dumps(stages_of(recipe, kind)))
+        assert [one.name for one in stages] == ["signatures", CLEARED, *own, CLEARED_ROWS, "splits"]
+        alone = recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"against": ()})})
+        assert [one.name for one in stages_of(alone, kind)] == [*own, "signatures", "splits"]
+        plain = alone.model_copy(update={"corpus": alone.corpus.model_copy(update={"splits": {"train": 1.0}})})
+        assert [one.name for one in stages_of(plain, kind)] == [*own, "splits"], "one split cannot leak"
 
 
 # ---- texts ----------------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ for step, left in KILLS:
             os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, (step, left)
 """
-KILLS = {("summarise", 2): (1, 0, 0), ("decide", 1): (3, 0, 0), ("apply", 1): (3, 1, 0), ("apply", 3): (3, 1, 2)}
+KILLS = {("summarise", 2): (1, 0, 0), ("decide_after", 1): (3, 0, 0), ("apply", 1): (3, 1, 0), ("apply", 3): (3, 1, 2)}
 """The call of a step before which the process is killed, and the summaries, decisions and partitions that are there."""
 
 
