@@ -36,7 +36,8 @@ def _shares(split: str, figures: SplitFigures) -> tuple[int, str, str]:
 def _alike(figures: SplitFigures) -> str:
     groups = _counted(figures.groups, "group")
     lines = f"{figures.grouped:,} of the images look like others; they are in {groups}, each in one split as a whole"
-    left_out = f"; {figures.left_out:,} look like images of several splits and are in none" if figures.left_out else ""
+    verbs = "looks like images of several splits and is in none", "look like images of several splits and are in none"
+    left_out = f"; {figures.left_out:,} {verbs[figures.left_out > 1]}" if figures.left_out else ""
     return f"{lines}{left_out}."
 
 
