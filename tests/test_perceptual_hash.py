@@ -174,6 +174,17 @@ def test_equal_pictures_are_not_compared_each_with_each() -> None:
     assert (len(found), set(found.first.tolist())) == (2999, {0})
 
 
+def test_what_is_equal_as_a_whole_still_finds_by_its_own_cuts() -> None:
+    far = np.random.default_rng(0).integers(0, 2**63, (3, HASHES), dtype=np.uint64)
+    far[:2, 0] = 7
+    far[1, 2] = far[2, 0] ^ np.uint64(0b11)  # a cut of the second is like the whole third; of the first none is
+    found = near_pairs(Gallery(far, np.ones((3, CUTS, THUMBNAIL_BYTES), np.int8)), DISTANCE)
+    assert list(zip(found.first.tolist(), found.second.tolist(), found.distances.tolist(), strict=True)) == [
+        (0, 1, 0),
+        (1, 2, 2),
+    ]
+
+
 def test_thumbnails_that_are_empty_are_like_none() -> None:
     nothing = np.zeros((2, THUMBNAIL_BYTES), np.int8)
     assert correlations(nothing, nothing).tolist() == [0, 0]

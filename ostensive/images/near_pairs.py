@@ -62,32 +62,46 @@ def empty_gallery() -> Gallery:
 def near_pairs(gallery: Gallery, max_distance: int, min_cosine: float | None = None) -> Pairs:
     """Pairs of near images of one gallery, each once with the smaller place first, in order.
 
-    All of them, but of images whose hash and thumbnail are equal: those are each a pair with the first of them, and
-    that one alone is compared with others, or a picture that is there ten thousand times would be so many squared.
+    All of them, but of images that are equal as wholes, by hash and thumbnail: those are each a pair with the first of
+    them, and others find that one alone, or a picture that is there ten thousand times would be so many squared.
     """
-    firsts, repeats = _equal(gallery)
+    own = _firsts_of_equal(gallery)
+    places = np.arange(len(gallery), dtype=np.int64)
+    again, firsts = places[own != places], places[own == places]
     distinct = Gallery(
         gallery.hashes[firsts],
         gallery.thumbnails[firsts],
         None if gallery.embeddings is None else gallery.embeddings[firsts],
     )
-    parts = [*_by_looks(distinct, distinct, max_distance), *_by_embedding(distinct, distinct, min_cosine)]
-    found = _merged([Pairs(firsts[one.first], firsts[one.second], one.distances) for one in [*parts]] + [repeats])
-    low, high = np.minimum(found.first, found.second), np.maximum(found.first, found.second)
-    differ = low != high
-    return _merged([Pairs(low[differ], high[differ], found.distances[differ])])
+    # What is equal as a whole may differ in a cut, by which it finds what the first of them does not.
+    is_asked = gallery.hashes != gallery.hashes[own]
+    is_asked[firsts] = True
+    looks = (
+        Pairs(one.first, firsts[one.second], one.distances)
+        for one in _by_looks(gallery, distinct, max_distance, is_asked)
+    )
+    embedded = (
+        Pairs(firsts[one.first], firsts[one.second], one.distances)
+        for one in _by_embedding(distinct, distinct, min_cosine)
+    )
+    repeats = Pairs(own[again], again, np.zeros(len(again), np.int64))
+    return _merged([_upwards(one) for one in itertools.chain(looks, embedded, [repeats])])
 
 
-def _equal(gallery: Gallery) -> tuple[Places, Pairs]:
-    """The places of images of which none before has the same hash and thumbnail, and all others as pairs."""
+def _firsts_of_equal(gallery: Gallery) -> Places:
+    """Of each image the place of the first that has the same hash and thumbnail of the whole."""
     parts = (gallery.hashes[:, :1], gallery.thumbnails[:, 0])
     wholes = np.concatenate([np.ascontiguousarray(part).view(np.uint8) for part in parts], axis=1)
     keys = np.ascontiguousarray(wholes).view(np.dtype((np.void, wholes.shape[1]))).ravel()
     _, firsts, numbers = np.unique(keys, return_index=True, return_inverse=True)
-    own = firsts[numbers].astype(np.int64)
-    places = np.arange(len(gallery), dtype=np.int64)
-    again = places[own != places]
-    return places[own == places], Pairs(own[again], again, np.zeros(len(again), np.int64))
+    return np.asarray(firsts[numbers], dtype=np.int64)
+
+
+def _upwards(pairs: Pairs) -> Pairs:
+    """The same with the smaller place first, without those of an image with itself."""
+    low, high = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
+    differ = low != high
+    return Pairs(low[differ], high[differ], pairs.distances[differ])
 
 
 def near_between(ours: Gallery, others: Gallery, max_distance: int, min_cosine: float | None = None) -> Pairs:
@@ -112,15 +126,22 @@ def _merged(parts: list[Pairs]) -> Pairs:
     return Pairs(first[is_new], second[is_new], distances[is_new])
 
 
-def _by_looks(asking: Gallery, asked: Gallery, max_distance: int) -> Iterator[Pairs]:
-    """Pairs of which a hash of the first is near the hash of the whole second."""
+def _by_looks(
+    asking: Gallery, asked: Gallery, max_distance: int, is_asked: npt.NDArray[np.bool_] | None = None
+) -> Iterator[Pairs]:
+    """Pairs of which a hash of the first is near the hash of the whole second, each once.
+
+    `is_asked (len(asking), HASHES)` says which hashes are looked up; None all of them.
+    """
     if not len(asking) or not len(asked):
         return
     whole = np.ascontiguousarray(asked.hashes[:, 0])
     bands = [_Band.of(whole, shift, width) for shift, width in _bands(max_distance)]
     for start in range(0, len(asking), _LOOKED_UP):
-        places = np.arange(start, min(start + _LOOKED_UP, len(asking)), dtype=np.int64)
+        part = np.arange(start, min(start + _LOOKED_UP, len(asking)), dtype=np.int64)
+        found: list[Pairs] = []
         for view in range(HASHES):
+            places = part if is_asked is None else part[is_asked[part, view]]
             hashes = asking.hashes[places, view]
             own, other, distances = _joined([band.near(hashes, max_distance) for band in bands])
             first = places[own]
@@ -128,7 +149,8 @@ def _by_looks(asking: Gallery, asked: Gallery, max_distance: int) -> Iterator[Pa
             if view == _MIRRORED:
                 thumbnails = mirrored(thumbnails)
             alike = correlations(thumbnails, asked.thumbnails[other, 0]) >= MIN_CORRELATION
-            yield Pairs(first[alike], other[alike], distances[alike])
+            found.append(Pairs(first[alike], other[alike], distances[alike]))
+        yield _merged(found)
 
 
 def _bands(max_distance: int) -> list[tuple[int, int]]:
