@@ -1,6 +1,6 @@
 """From a run's finished stages to its corpus folder: the samples in order, and the facts that its card states."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +28,7 @@ from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import PartitionInfo
 from ostensive.run.planning import INTAKE_RECORDS
 from ostensive.run.splits import DEFAULT_SPLIT
-from ostensive.run.summary import RunFacts, StageSummary
+from ostensive.run.summary import IN_NO_SPLIT, RunFacts, SplitFigures, StageSummary
 from ostensive.run.thresholds import in_force, read_choices
 from ostensive.stage import record_name
 from ostensive.version import VERSION
@@ -68,7 +68,9 @@ def publish(finished: FinishedStages) -> Corpus:
         )
         # What was lost may be there again at the next call, so this one is then not the last word.
         lost = dict(manifest.lost)
-        run.write_state(corpus=None if lost else made_from, published=manifest.rows, unpublished=lost)
+        run.write_state(
+            corpus=None if set(lost) - {IN_NO_SPLIT} else made_from, published=manifest.rows, unpublished=lost
+        )
     return read_corpus(run)
 
 
@@ -123,17 +125,32 @@ def _facts(
         prompt_hashes=lineage.prompt_hashes,
         critics=lineage.critics,
         ostensive_version=VERSION,
-        splits=_splits(recipe, sources),
+        split_figures=(figures := _split_figures(recipe, sources)),
+        splits=_splits(recipe, figures),
         thresholds=in_force(read_choices(run.path), recipe.identity(), _critic_versions(run, records)),
     )
 
 
-def _splits(recipe: Recipe, sources: _Sources) -> tuple[str, ...]:
+def _split_figures(recipe: Recipe, sources: _Sources) -> SplitFigures | None:
+    """How the images of whole partitions were put into splits; None where nobody asked for any."""
+    paths = sources.paths.get(record_name(ImageSplit))
+    if paths is None:
+        return None
+    images, groups, left_out = Counter[str](), Counter[str](), 0
+    for index in sources.whole:
+        found = sources.kept(ImageSplit, index)
+        images.update(one.split for one in found)
+        groups.update(one.group for one in found if one.group is not None)
+        left_out += partitions.read_info(paths[index]).summary.dropped.get(IN_NO_SPLIT, 0)
+    return SplitFigures(dict(sorted(images.items())), dict(recipe.corpus.splits), len(groups), groups.total(), left_out)
+
+
+def _splits(recipe: Recipe, figures: SplitFigures | None) -> tuple[str, ...]:
     """Those that the recipe names, in its order, then those given beside images, by name and the usual one first."""
-    if record_name(ImageSplit) not in sources.paths:
+    if figures is None:
         return ()
     asked = tuple(recipe.corpus.splits)
-    given = {one.split for index in sources.whole for one in sources.kept(ImageSplit, index)} - set(asked)
+    given = set(figures.images) - set(asked)
     return (*asked, *sorted(given, key=lambda split: (split != DEFAULT_SPLIT, split)))
 
 
@@ -187,7 +204,9 @@ def _lineage(judged: Iterable[Path]) -> _Lineage:
 def _samples(finished: FinishedStages, sources: _Sources) -> Iterator[CorpusSample | LostSample]:
     """The images that have accepted rows, in order; a few of them are worked out in threads ahead of need."""
 
-    def with_picture(sample: CorpusSample) -> CorpusSample | LostSample:
+    def with_picture(sample: CorpusSample | LostSample) -> CorpusSample | LostSample:
+        if isinstance(sample, LostSample):
+            return sample
         image, reason = sample.image, IMAGE_UNREADABLE
         try:
             data = finished.services.images.read(image)
@@ -215,18 +234,22 @@ def _samples(finished: FinishedStages, sources: _Sources) -> Iterator[CorpusSamp
                 future.cancel()
 
 
-def _without_pictures(finished: FinishedStages, sources: _Sources, index: int) -> Iterator[CorpusSample]:
+def _without_pictures(finished: FinishedStages, sources: _Sources, index: int) -> Iterator[CorpusSample | LostSample]:
     """The samples of a partition before their pictures are read."""
     candidate: Any = finished.kind.candidate
     rows = _by_image(sources.kept(Judged[candidate], index))
     texts = _by_image(sources.kept(Verbalization, index))
     items = _by_image(sources.kept(Annotation, index))
     splits = _by_image(sources.kept(ImageSplit, index))
+    has_splits = record_name(ImageSplit) in sources.paths
     for image in sources.kept(ImageRecord, index):
         key = image.image_id
         if key in rows:
             text = texts[key][-1] if key in texts else None
-            split = splits[key][-1].split if splits else DEFAULT_SPLIT
+            if has_splits and key not in splits:
+                yield LostSample(image, len(rows[key]), IN_NO_SPLIT, "see the rows of the stage splits")
+                continue
+            split = splits[key][-1].split if has_splits else DEFAULT_SPLIT
             yield CorpusSample(image, b"", text, tuple(rows[key]), tuple(items.get(key, ())), split)
 
 

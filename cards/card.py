@@ -13,11 +13,12 @@ from typing import Any, Final  # Any: YAML values; datasets, huggingface_hub and
 
 import yaml
 
-from cards.card_text import cost, funnel, limits, losses, models, plots, split_table, statistics, thresholds
+from cards.card_text import cost, funnel, limits, losses, models, plots, statistics, thresholds
 from cards.markdown import fenced, fenced_json, fenced_yaml, inline, table
 from cards.parquet import features_of
 from cards.reading import CorpusManifest
 from cards.samples import IMAGE_NOTE, PublicForm
+from cards.split_text import kept_out, split_table
 from ostensive.errors import OstensiveError, SettingsError
 from ostensive.languages import language_code
 from ostensive.recipe import CorpusSettings
@@ -109,11 +110,12 @@ def render_card(
         models=models(facts),
         funnel=funnel(facts),
         losses=losses(facts.stages),
+        kept_out=kept_out(facts),
         thresholds=thresholds(facts),
         cost=cost(facts.stages),
         statistics=statistics(manifest.statistics, has_regions=kind.has_regions),
         plots=plots(manifest.statistics),
-        splits=split_table(manifest.splits) if facts.splits else "",
+        splits=split_table(manifest.splits, facts.split_figures) if facts.splits else "",
         examples=[fenced_json(example) for example in manifest.statistics.examples],
         loadable=[split.name for split in manifest.filled_splits],
         shard_pattern=_shard_pattern(manifest),

@@ -5,20 +5,28 @@ from typing import Final
 
 from cards.markdown import inline, table
 from cards.plots import plot_files
-from cards.reading import PUBLISHING, CorpusSplit
 from cards.statistics.figures import NOT_GIVEN, SMALL_BOX_AREA, CorpusStatistics
 from ostensive.images.intake import DISTINCT, IMAGES
-from ostensive.records import NO_SPEND, Annotation, ImageSplit, Judged, Scored, Verbalization, dollars
-from ostensive.run.summary import RunFacts, StageSummary, requests_text
+from ostensive.records import NO_SPEND, Annotation, ImageSignature, ImageSplit, Judged, Scored, Verbalization, dollars
+from ostensive.run.benchmark_images import CLEARED
+from ostensive.run.benchmark_texts import CLEARED_ROWS
+from ostensive.run.summary import PUBLISHING, RunFacts, StageSummary, requests_text
 from ostensive.run.thresholds import ThresholdChoice
 
 # What is known of a stage by its name, or by the class of its records.
-_STEPS: Final = {IMAGES: "found and taken in", DISTINCT: "repeats in other partitions removed", PUBLISHING: "published"}
+_STEPS: Final = {
+    IMAGES: "found and taken in",
+    DISTINCT: "repeats in other partitions removed",
+    CLEARED: "images of benchmarks removed",
+    CLEARED_ROWS: "texts of benchmarks removed",
+    PUBLISHING: "published",
+}
 _STEPS_BY_RECORD: Final = {
     Verbalization.__name__: "images put into words",
     Annotation.__name__: "items that came in beside images",
     Scored.__name__: "scores given by the critics",
     Judged.__name__: "accepted by the critics",
+    ImageSignature.__name__: "images hashed, to find those that look alike",
     ImageSplit.__name__: "images put into splits",
 }
 _SHOWN_PLOTS: Final = ("words of ", "first two words ", "area of ")
@@ -144,13 +152,6 @@ def _most(counts: Mapping[str, int]) -> list[tuple[str, str]]:
     listed = [(inline(value), f"{count:,}") for value, count in by_value[:_LISTED]]
     others = sum(count for _, count in by_value[_LISTED:])
     return [*listed, ("of any other value", f"{others:,}")] if others else listed
-
-
-def split_table(splits: Sequence[CorpusSplit]) -> str:
-    """Images and rows of each split, as a table, and which of them there is nothing to load of."""
-    lines = table(("split", "images", "rows"), [(inline(split.name), split.images, split.rows) for split in splits])
-    empty = ", ".join(inline(split.name) for split in splits if not split.rows)
-    return f"{lines}\n\nWithout a row, and so without files: {empty}." if empty else lines
 
 
 def limits(of_method: Sequence[str], facts: RunFacts, figures: CorpusStatistics) -> str:

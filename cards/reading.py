@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal  # Any: JSON values, a row
 from cards.statistics.figures import CorpusStatistics, statistics_from_json
 from ostensive.errors import SettingsError
 from ostensive.run.folder import RunFolder
-from ostensive.run.summary import StageSummary
+from ostensive.run.summary import StageSummary, publishing_summary
 from ostensive.user_paths import user_path
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 MANIFEST_NAME: Final = "manifest.json"
-PUBLISHING: Final = "corpus"
-"""The step from accepted rows to the files, beside the names of the stages."""
 _FORM: Final = {"kind": "ostensive-corpus", "version": 3}
 
 
@@ -69,8 +67,7 @@ class CorpusManifest:
     @property
     def publishing(self) -> tuple[StageSummary, ...]:
         """What became of the accepted rows where not all of them are here; nothing where they are."""
-        accepted = self.rows + sum(self.lost.values())
-        return (StageSummary(PUBLISHING, accepted, self.rows, failed=self.lost),) if self.lost else ()
+        return (publishing_summary(self.rows, self.lost),) if self.lost else ()
 
     @property
     def filled_splits(self) -> tuple[CorpusSplit, ...]:

@@ -8,7 +8,7 @@ another.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final  # Any: what YAML gives
+from typing import Annotated, Any, Final, Literal  # Any: what YAML gives
 
 import yaml
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -17,10 +17,12 @@ from ostensive.chat.access import ChatSettings, TeacherSettings
 from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
+from ostensive.images.near_settings import NearSettings, PerceptualSettings
 from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.languages import language_tag, nearest_languages
 from ostensive.licenses import OTHER, license_id, nearest_licenses
 from ostensive.settings import Operational, Settings
+from ostensive.user_paths import UserPath
 from ostensive.yaml_text import parse_value
 
 
@@ -61,6 +63,13 @@ class CorpusSettings(Settings):
     splits: dict[SplitName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """Shares of the images by split, as parts of their sum: {train: 0.9, test: 0.1}. A split that came in beside an
     image wins. Empty puts all others into `train`."""
+    near_duplicates: NearSettings = PerceptualSettings()
+    """Which images are near duplicates: they go to one split together, and none stays that a benchmark has too."""
+    leaking_splits: Literal["refuse", "keep"] = "refuse"
+    """What becomes of a build where splits that came in beside near duplicates differ."""
+    against: tuple[UserPath, ...] = ()
+    """Benchmarks: images, in whatever form they are taken in, and texts (.txt, .csv, .tsv, .json, .jsonl). Images and
+    rows of the corpus that are in one of them are dropped."""
     max_shard_bytes: int = Field(default=1_000_000_000, ge=10_000)
     max_shard_samples: int = Field(default=10_000, ge=1)
     jpeg_quality: int = Field(default=95, ge=1, le=100)

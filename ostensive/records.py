@@ -184,11 +184,27 @@ class Verbalization:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSignature:
+    """What an image is compared by, see `ostensive.images.perceptual`; empty where there is nothing to see."""
+
+    image_id: str
+    hashes: tuple[str, ...]  # 16 hexadecimal digits each: of the whole, of its middle parts, of the whole mirrored
+    thumbnails: str  # bytes in hexadecimal digits
+    embedding: tuple[float, ...] = ()  # of unit length; empty where none is asked for
+
+    @property
+    def record_id(self) -> str:
+        return self.image_id
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSplit:
     """The split of the corpus that an image belongs to, with all that is said of it."""
 
     image_id: str
     split: str
+    group: str | None = None  # the smallest id of those that look alike; None for an image that is alone
+    drawn_by: str | None = None  # a hash of the settings by which it was drawn; None where the split was given
 
     @property
     def record_id(self) -> str:

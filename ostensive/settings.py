@@ -80,7 +80,7 @@ def _identity(value: Any, mark: PathMark | None = None) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _identity(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_identity(item) for item in value]
+        return [_identity(item, mark) for item in value]
     return value
 
 

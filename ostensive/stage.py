@@ -5,14 +5,14 @@ reads no global state and writes no files.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar  # Any: JSON values, record classes
 
 import pyarrow as pa
 
-from ostensive.records import NO_SPEND, Annotation, ImageRecord, Record, Spend, Verbalization
+from ostensive.records import NO_SPEND, Annotation, ImageRecord, ImageSignature, Record, Spend, Verbalization
 
 if TYPE_CHECKING:
     from ostensive.run.services import Services
@@ -58,11 +58,12 @@ Outcome = Kept[RecordT] | Dropped[RecordT] | Failed[RecordT]
 
 @dataclass(frozen=True, slots=True)
 class ImageEvidence:
-    """All that is known of an image when a stage works on its rows; `verbalization` is None until it is verbalized."""
+    """All that is known of an image when a stage works on its rows; what is None is not known yet, or not asked for."""
 
     image: ImageRecord
     verbalization: Verbalization | None = None
     annotations: tuple[Annotation, ...] = ()  # what came in beside it
+    signature: ImageSignature | None = None
 
 
 Evidence = Mapping[str, ImageEvidence]  # by image_id
@@ -142,6 +143,8 @@ class RunWideStage(ABC, Generic[InT, OutT]):
     record_in: Any
     record_out: Any
     uses_annotations: bool = False
+    looks_back: bool = False
+    """Whether its decision is made with what an earlier one made of the rows of this run, by `decide_after`."""
 
     @property
     @abstractmethod
@@ -155,6 +158,10 @@ class RunWideStage(ABC, Generic[InT, OutT]):
     @abstractmethod
     def decide(self, summaries: Sequence[pa.Table]) -> pa.Table:
         """The decision, from the summaries of all partitions in order; memory is bounded by them."""
+
+    def decide_after(self, summaries: Sequence[pa.Table], earlier: Iterable[OutT]) -> pa.Table:  # noqa: ARG002 - of those that look back
+        """The same where the run holds records of this stage, made by whatever settings and of whatever images."""
+        return self.decide(summaries)
 
     @abstractmethod
     def apply(self, rows: Sequence[InT], decision: pa.Table) -> list[Outcome[OutT]]:

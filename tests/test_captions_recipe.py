@@ -140,6 +140,7 @@ def test_every_note_and_image_is_accounted_for(built: House) -> None:
         "unique",
         "scored",
         "judged",
+        "signatures",
         "splits",
     ]
     notes = stages["annotations"]

@@ -13,6 +13,7 @@ import caption_kind
 import pytest
 import yaml
 from drawing import write_scenes
+from PIL import Image
 
 import cards
 from builders.localized.records import Qar
@@ -25,8 +26,10 @@ from ostensive.run.build import Build, FinishedStages
 from ostensive.run.folder import RunFolder, kept_records
 from ostensive.run.pipeline import stages_of
 from ostensive.run.services import ServiceSettings, open_services
+from ostensive.run.signatures import SIGNATURES
 from ostensive.run.splits import SPLITS, SplitStage
 from ostensive.run.status import status
+from ostensive.run.summary import IN_NO_SPLIT
 from ostensive.run.thresholds import ThresholdChoice, write_choice
 
 IMAGES = 7
@@ -54,6 +57,7 @@ def built(images: Path, out: Path, **settings: Any) -> Corpus:
         "source": "drawn",
         "intended_use": "to test",
         "splits": settings.pop("splits", {}),
+        "leaking_splits": settings.pop("leaking_splits", "refuse"),
     }
     values = {"recipe": "captions", "notes": NOTED, "corpus": corpus, "run": {"partition_size": 3}, **settings}
     recipe = caption_kind.CaptionRecipe.model_validate(values)
@@ -207,7 +211,7 @@ def test_other_splits_redo_splits_and_corpus_alone(images: Path, tmp_path: Path)
     before = built(images, out)
     first = events(out)
     built(images, out, splits={"train": 1, "test": 1})
-    assert set(events(out)[len(first) :]) == {(SPLITS, index) for index in range(3)}
+    assert set(events(out)[len(first) :]) == {(stage, index) for stage in (SIGNATURES, SPLITS) for index in range(3)}
     second = events(out)
     corpus = built(images, out, splits={"train": 1, "test": 2})
     assert set(events(out)[len(second) :]) == {(SPLITS, index) for index in range(3)}
@@ -347,3 +351,30 @@ def test_the_room_spells_no_field_of_a_recipe() -> None:
         if path.suffix == ".py":
             literals = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
             assert not words & literals, path.name
+
+
+def test_an_image_that_is_in_no_split_takes_its_rows_along_and_the_counts_add_up(images: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(images, folder)
+    for name, side in (("copy a.png", 200), ("copy b.png", 60)):
+        with Image.open(folder / "scene 0001.jpg") as picture:
+            picture.resize((side, side)).save(folder / name)
+    settings: dict[str, Any] = {
+        "notes": {**NOTED, "copy a.png": "a note", "copy b.png": "a note"},
+        "given_splits": {"scene 0001.jpg": "train", "copy a.png": "test"},
+        "splits": {"train": 1, "test": 1},
+        "leaking_splits": "keep",
+    }
+    corpus = built(folder, tmp_path / "run", **settings)
+    rows = {row["source"]: row["split"] for row in corpus.rows()}
+    assert "copy b.png" not in rows
+    assert (rows["scene 0001.jpg"], rows["copy a.png"]) == ("train", "test")
+    publishing = corpus.stages[-1]
+    lost = {IN_NO_SPLIT: 2}
+    assert (publishing.name, publishing.rows, publishing.dropped, publishing.failed) == ("corpus", 16, lost, {})
+    assert f"| corpus | dropped | {IN_NO_SPLIT} | 2 |" in card_of(corpus)
+    assert "; 1 looks like images of several splits and is in none." in card_of(corpus)
+    assert status(tmp_path / "run").stages[-1].summary.dropped == lost
+    written = (corpus.path / "manifest.json").stat().st_mtime_ns
+    built(folder, tmp_path / "run", **settings)
+    assert (corpus.path / "manifest.json").stat().st_mtime_ns == written, "nothing is to be had by trying again"

@@ -17,10 +17,11 @@ from builders.explanations.records import Explanation
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from cards.card import CardEdits, read_edits, render_card, size_category
-from cards.card_text import cost, funnel, losses, split_table, statistics
+from cards.card_text import cost, funnel, losses, statistics
 from cards.markdown import fenced, fenced_json, inline, table
 from cards.reading import CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import CorpusSample, PublicForm, sample_key, to_json
+from cards.split_text import kept_out, split_table
 from cards.statistics.figures import NOT_GIVEN, CorpusStatistics
 from cards.statistics.gathering import StatisticsGatherer
 from ostensive.errors import OstensiveError
@@ -38,7 +39,7 @@ from ostensive.records import (
     Verbalization,
 )
 from ostensive.run.splits import DEFAULT_SPLIT
-from ostensive.run.summary import RunFacts, StageSummary
+from ostensive.run.summary import RunFacts, SplitFigures, StageSummary
 
 EVIL = "<b>x</b> | [a](http://b) `c` *d* _e_ # f\n---\n- g & $h$ ~i~ !\x00\u202e"
 
@@ -327,6 +328,30 @@ def test_a_table_of_splits() -> None:
     lines = "| split | images | rows |\n| --- | ---: | ---: |\n| train | 1 | 2,345 |"
     assert split_table(splits[:1]) == lines
     assert split_table(splits) == f"{lines}\n| test | 0 | 0 |\n\nWithout a row, and so without files: test."
+
+
+def test_splits_are_held_against_the_shares_that_were_asked_for() -> None:
+    splits = CorpusSplit("train", 1, 2345, 0, 0), CorpusSplit("given", 2, 3, 0, 0)
+    figures = SplitFigures({"train": 3, "given": 1}, {"train": 9.0, "test": 1.0}, groups=1, grouped=2, left_out=1234)
+    assert split_table(splits, figures).splitlines() == [
+        "| split | images | rows | put into it | share | asked for |",
+        "| --- | ---: | ---: | ---: | --- | --- |",
+        "| train | 1 | 2,345 | 3 | 75.0% | 90.0% |",
+        "| given | 2 | 3 | 1 | 25.0% | - |",
+        "",
+        "2 of the images look like others; they are in 1 group, each in one split as a whole; 1,234 look like images of"
+        " several splits and are in none.",
+    ]
+
+
+def test_benchmarks_that_were_kept_out_are_named_without_their_folders() -> None:
+    known = facts_of()
+    assert kept_out(known) == ""
+    stages = (StageSummary("cleared", 5, 4, {"a": 1}), StageSummary("cleared-rows", 9, 9))
+    told = kept_out(dataclasses.replace(known, recipe={"corpus": {"against": ["a*b", "c.txt"]}}, stages=stages))
+    assert told == (
+        "What these benchmarks have too was dropped: a\\*b, c.txt. The corpus lost 1 image and 0 rows to them."
+    )
 
 
 @pytest.mark.parametrize(

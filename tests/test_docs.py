@@ -54,6 +54,8 @@ from ostensive.cli import app
 from ostensive.images import annotation_columns, annotations, refusals
 from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.recipe import CorpusSettings, RunSettings, parse_assignments
+from ostensive.run import benchmark_images, benchmark_texts
+from ostensive.run.summary import IN_NO_SPLIT
 from ostensive.settings import OperationalMark, Settings, known_keys, sections_of, validate
 from students.matching.settings import IMAGE_TEXT, ImageTextSettings
 from students.training.settings import StudentSettings
@@ -391,7 +393,9 @@ def test_the_tables_of_reasons_are_those_of_the_code() -> None:
     assert names_in("reasons: images failed") == refusals.FAULTS
     assert names_in("reasons: images dropped") == phrases - refusals.FAULTS
     assert names_in("reasons: annotations") == set(annotations.REASONS)
-    assert names_in("reasons: corpus") == {IMAGE_UNREADABLE, IMAGE_UNPUBLISHABLE, ROWS_UNWRITABLE}
+    assert names_in("reasons: corpus") == {IMAGE_UNREADABLE, IMAGE_UNPUBLISHABLE, ROWS_UNWRITABLE, IN_NO_SPLIT}
+    cleared = first_arguments(benchmark_images, {"Dropped", "Failed"})
+    assert names_in("reasons: cleared") == cleared | first_arguments(benchmark_texts, {"Dropped"})
     assert names_in("reasons: candidates") == set(triples.REASONS)
     assert names_in("reasons: rationales") == set(rationale_replies.REASONS)
     assert names_in("reasons: pairs") == {*sides.REASONS, asking.UNREADABLE}

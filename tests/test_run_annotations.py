@@ -191,5 +191,7 @@ def test_a_run_that_is_killed_while_items_are_joined_goes_on(run: NotedRun, file
 def test_a_preview_shows_items_and_splits_to_the_stages_that_use_them(run: NotedRun, tmp_path: Path) -> None:
     asked = run.asked(notes_file(tmp_path / "notes.csv", ITEMS, split="test"))
     told = preview(asked.recipe, asked.kind, find_sources(asked.recipe, asked.kind, run.images, asked.options))
-    assert [stage.name for stage in told.stages] == ["images", ANNOTATIONS, SIZES, NOTES, "splits"]
-    assert as_text(told).splitlines()[-3:-2] == ["test"]
+    assert [stage.name for stage in told.stages] == ["images", ANNOTATIONS, SIZES, NOTES, "signatures", "splits"]
+    shown = as_text(told).splitlines()
+    assert shown[-3:-2] == ["test"]
+    assert shown[shown.index("=== signatures ===") + 1] == "of one colour, so that it has no hash"

@@ -30,6 +30,15 @@ from ostensive.errors import SettingsError
 
 app = typer.Typer()
 
+Against = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--against",
+        metavar="PATH",
+        parser=path_given_as("--against"),
+        help="A benchmark's images or texts: what is in it stays out of the corpus; may be repeated.",
+    ),
+]
 ParentRun = Annotated[
     Path | None,
     typer.Option(
@@ -82,6 +91,7 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
     ],
     parent: ParentRun = None,
     annotations: AnnotationsFile = None,
+    against: Against = None,
     profile: Profile = None,
     settings: Settings = None,
     journal: JournalPath = None,
@@ -102,6 +112,7 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
         settings=tuple(settings or ()),
         parent=parent,
         annotations=annotations,
+        against=tuple(against or ()),
         journal=journal,
         max_cost_usd=max_cost,
         max_requests=max_requests,

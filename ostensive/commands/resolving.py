@@ -24,6 +24,9 @@ def resolve(recipe: str, options: BuildOptions) -> "tuple[Recipe, RecipeKind]":
     found = loaded()
     if options.parent is not None:
         found = loaded(*settings_after(options.parent, found.recipe))
+    if options.against:
+        against = tuple(dict.fromkeys((*found.corpus.against, *map(str, options.against))))
+        found = found.model_copy(update={"corpus": found.corpus.model_copy(update={"against": against})})
     return found, recipe_kind(found.recipe)
 
 
@@ -37,6 +40,7 @@ def with_paths(options: BuildOptions) -> BuildOptions:
         options,
         parent=path(options.parent, "parent"),
         annotations=path(options.annotations, "annotations"),
+        against=tuple(user_path(given, "against") for given in options.against),
         journal=path(options.journal, "journal"),
         prices=path(options.prices, "prices"),
     )

@@ -14,6 +14,7 @@ class BuildOptions:
     stand_ins: Sequence[str] = ()  # likewise, over the recipe and under the settings
     parent: Path | None = None  # the run folder of the round before, for a recipe with rounds
     annotations: Path | None = None  # a file of items that belong to the images
+    against: Sequence[Path] = ()  # benchmarks, after those of the recipe
     journal: Path | None = None  # shared with other runs; None takes the run's own
     account: str | None = None  # in whose name answers are journaled and limits counted; None: the run's
     max_cost_usd: float | None = None  # for the run, or the account, as a whole, earlier commands included

@@ -6,7 +6,7 @@ from typing import Any  # Any: records of any stage
 
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import Annotation, ImageRecord, ImageSplit, Judged, Scored, Verbalization
+from ostensive.records import Annotation, ImageRecord, ImageSignature, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run.rehearsal import Rehearsal, RehearsedStage, first_image, rehearse
 from ostensive.run.sources import Sources
 from ostensive.stage import Kept
@@ -90,6 +90,8 @@ def _record_lines(record: Any, kind: RecipeKind) -> Iterator[str]:
         yield f"{', '.join(scores)}: {kind.shown(record.candidate)[0].text}"
     elif isinstance(record, Judged):
         yield f"accepted: {kind.shown(record.candidate)[0].text}"
+    elif isinstance(record, ImageSignature):
+        yield f"perceptual hash {record.hashes[0]}" if record.hashes else "of one colour, so that it has no hash"
     elif isinstance(record, ImageSplit):
         yield record.split
     else:

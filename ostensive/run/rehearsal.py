@@ -24,7 +24,7 @@ from ostensive.images.refusals import why_none
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import NO_SPEND, Annotation, ImageRecord, Record, Verbalization
+from ostensive.records import NO_SPEND, Annotation, ImageRecord, ImageSignature, Record, Verbalization
 from ostensive.run.annotating import ImageItems, annotation_stage
 from ostensive.run.pipeline import stages_of
 from ostensive.run.planning import PlannedAnnotations, has_given_splits
@@ -161,6 +161,8 @@ def _rehearsed(
         kept = made[record_name(stage.record_out)] = _kept(outcomes)
         if stage.record_out is Verbalization:
             evidence |= {row.image_id: replace(evidence[row.image_id], verbalization=row) for row in kept}
+        elif stage.record_out is ImageSignature:
+            evidence |= {row.image_id: replace(evidence[row.image_id], signature=row) for row in kept}
 
 
 def _joined(

@@ -9,7 +9,7 @@ from ostensive.records import NO_SPEND, Spend
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder, existing_run
 from ostensive.run.partitions import PartitionInfo
-from ostensive.run.summary import StageSummary
+from ostensive.run.summary import StageSummary, publishing_summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def status_of(run: RunFolder, state: dict[str, Any], log: list[dict[str, Any]], 
     planned = state.get("partitions", 0)
     if lost := state.get("unpublished"):  # accepted rows that the corpus lacks, by reason
         kept = state["published"]
-        stages.append(StageStatus(StageSummary("corpus", kept + sum(lost.values()), kept, failed=lost), planned))
+        stages.append(StageStatus(publishing_summary(kept, lost), planned))
     left = None if state.get("outcome") == "done" else seconds_left(log, stages, planned)
     return RunStatus(
         state.get("outcome", "unfinished"),

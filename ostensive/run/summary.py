@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from ostensive.records import NO_SPEND, Spend
 from ostensive.run.thresholds import ThresholdChoice
@@ -53,6 +54,30 @@ def requests_text(spend: Spend) -> str:
     return f"{requests} ({', '.join(notes)})" if notes else requests
 
 
+PUBLISHING: Final = "corpus"
+"""The step from accepted rows to the files, beside the names of the stages."""
+IN_NO_SPLIT: Final = "looks like images of several splits"
+"""Why accepted rows are not published though nothing failed: of their image, in any split, another would be told."""
+
+
+def publishing_summary(kept: int, lost: Mapping[str, int]) -> StageSummary:
+    """What became of accepted rows where some of them are lost, by reason."""
+    left_out = {reason: count for reason, count in lost.items() if reason == IN_NO_SPLIT}
+    failed = {reason: count for reason, count in lost.items() if reason != IN_NO_SPLIT}
+    return StageSummary(PUBLISHING, kept + sum(lost.values()), kept, left_out, failed)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFigures:
+    """How images were put into splits."""
+
+    images: Mapping[str, int]  # by split, those without a row too
+    asked: Mapping[str, float]  # shares, as parts of their sum
+    groups: int  # of images that look alike
+    grouped: int  # images in them
+    left_out: int  # those that look like images of several splits
+
+
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """What the card says of a run; a pure function of the recipe and the partitions, so that it has no dates."""
@@ -68,3 +93,4 @@ class RunFacts:
     ostensive_version: str
     splits: tuple[str, ...] = ()  # those that images were put into, in the order of the corpus; empty: nobody asked
     thresholds: tuple[ThresholdChoice, ...] = ()  # those that were chosen by figures and are in force
+    split_figures: SplitFigures | None = None  # None where there are no splits

@@ -20,7 +20,7 @@ from ostensive import arrow
 from ostensive.files import replacing, storage_errors
 from ostensive.fingerprint import fingerprint
 from ostensive.images.items import SourceItem
-from ostensive.records import Annotation, ImageRecord, Record, Verbalization
+from ostensive.records import Annotation, ImageRecord, ImageSignature, Record, Verbalization
 from ostensive.run import partitions
 from ostensive.run.annotating import ImageItems
 from ostensive.run.folder import RunFolder
@@ -165,13 +165,22 @@ def decide(stage: RunWideStage[Any, Any], run: RunFolder, summaries: Sequence[Pa
     wanted = fingerprint([stage.name, "decision", stage.identity, [path.name for path in summaries]])
     path = run.path / stage.name / f"decision-{wanted[:16]}.parquet"
     if not path.exists():
-        table = stage.decide([pq.read_table(summary) for summary in summaries])
+        tables = [pq.read_table(summary) for summary in summaries]
+        table = stage.decide_after(tables, _made_before(stage, run)) if stage.looks_back else stage.decide(tables)
         _write_table(path, table)
         earlier = {*path.parent.glob("decision-*.parquet"), *path.parent.glob("summary-*.parquet")}
         with storage_errors(path):
             for other in earlier - {path, *summaries}:
                 other.unlink(missing_ok=True)
     return path
+
+
+def _made_before(stage: RunWideStage[Any, Any], run: RunFolder) -> Iterator[Any]:
+    """The records of the stage that lie in the run, by whatever settings they were made."""
+    for path in run.partition_paths(stage.name):
+        # What an earlier version wrote may lack columns.
+        if set(arrow.schema_of(stage.record_out).names) <= set(pq.read_schema(path).names):
+            yield from partitions.read_kept(path, stage.record_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +214,7 @@ def evidence_of(run: RunFolder, done: Sequence[PartitionInfo]) -> Evidence:
     """What is known of each image of a partition by the stages that are done."""
     images: dict[str, ImageRecord] = {}
     texts: dict[str, Verbalization] = {}
+    signatures: dict[str, ImageSignature] = {}
     items: dict[str, list[Annotation]] = {}
     for info in done:
         path = run.partition_path(info.stage, info.index, info.fingerprint)
@@ -212,11 +222,13 @@ def evidence_of(run: RunFolder, done: Sequence[PartitionInfo]) -> Evidence:
             images = {image.image_id: image for image in partitions.read_kept(path, ImageRecord)}
         elif info.record == record_name(Verbalization):
             texts = {text.image_id: text for text in partitions.read_kept(path, Verbalization)}
+        elif info.record == record_name(ImageSignature):
+            signatures = {one.image_id: one for one in partitions.read_kept(path, ImageSignature)}
         elif info.record == record_name(Annotation):
             for item in partitions.read_kept(path, Annotation):
                 items.setdefault(item.image_id, []).append(item)
     return {
-        image_id: ImageEvidence(image, texts.get(image_id), tuple(items.get(image_id, ())))
+        image_id: ImageEvidence(image, texts.get(image_id), tuple(items.get(image_id, ())), signatures.get(image_id))
         for image_id, image in images.items()
     }
 

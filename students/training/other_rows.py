@@ -118,7 +118,7 @@ def draw_items(
     usable = {
         key: one
         for key, one in items.items()
-        if splits.get(key[0], DEFAULT_SPLIT) == DEFAULT_SPLIT and key[0] in images and key[2]
+        if (not splits or splits.get(key[0]) == DEFAULT_SPLIT) and key[0] in images and key[2]
     }
     drawn = replayed_items(usable, _explained(corpus, kind), explained=explained, replay=replay, seed=seed)
     loader = image_loader(corpus.run)
