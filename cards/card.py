@@ -21,6 +21,7 @@ from cards.samples import IMAGE_NOTE, PublicForm
 from ostensive.errors import OstensiveError, SettingsError
 from ostensive.languages import language_code
 from ostensive.recipe import CorpusSettings
+from ostensive.recipe_kind import RecipeKind
 from ostensive.run.summary import RunFacts
 from ostensive.yaml_text import parse_yaml
 
@@ -67,6 +68,46 @@ def read_edits(text: str, origin: str) -> CardEdits:
         _refuse_repeated(lines[1], origin)
     found = _YOURS.search(text)
     return CardEdits(found.group(1).rstrip("\n") if found else _YOURS_AT_FIRST, header)
+
+
+def with_edits(text: str, edits: CardEdits) -> str:
+    """The card `text`, one of ours, with `edits` in place of what people wrote into it.
+
+    Keys of the header that are the program's own stay as they are; tags are those of `edits`.
+    """
+    from huggingface_hub import DatasetCard
+
+    card = DatasetCard(text, ignore_metadata_errors=False)
+    header = people_keys(edits.header)
+    for key in people_keys(card.data.to_dict()):
+        if key not in header:
+            card.data.pop(key)
+    for key, value in header.items():
+        card.data[key] = value
+    if edits.header and "tags" in edits.header:
+        card.data["tags"] = edits.header["tags"]
+    return _YOURS.sub(lambda _: f"<!-- yours -->\n{edits.yours}\n<!-- /yours -->", card.content, count=1)
+
+
+def has_markers(text: str) -> bool:
+    """Whether there is a place in the card for what people write."""
+    return _YOURS.search(text) is not None
+
+
+def without_edits(text: str) -> str:
+    """What the program wrote of a card, to tell whether somebody changed that too."""
+    body = text.replace("\r\n", "\n").removeprefix("\ufeff")
+    return _YOURS.sub("", _HEADER.sub("", body, count=1), count=1).strip()
+
+
+def people_keys(header: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The keys of a header that people added, in order."""
+    return {key: value for key, value in (header or {}).items() if key not in _OWN_KEYS}
+
+
+def own_tags(kind: RecipeKind) -> list[str]:
+    """The tags that every card of a recipe has, by name."""
+    return sorted(_TAGS | set(kind.tags))
 
 
 def _refuse_repeated(header: str, origin: str) -> None:
@@ -132,12 +173,12 @@ def _header(manifest: CorpusManifest, form: PublicForm, settings: CorpusSettings
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCardData
 
-    own_tags = sorted(_TAGS | set(form.kind.tags))
+    own = own_tags(form.kind)
     data = DatasetCardData(
         language=_one_or_all([language_code(tag) for tag in settings.languages]),
         license=settings.license,
         pretty_name=settings.name,
-        tags=[*own_tags, *(tag for tag in earlier.get("tags") or [] if isinstance(tag, str) and tag not in own_tags)],
+        tags=[*own, *(tag for tag in earlier.get("tags") or [] if isinstance(tag, str) and tag not in own)],
         annotations_creators="machine-generated",
         language_creators="machine-generated",
         size_categories=size_category(manifest.images),
