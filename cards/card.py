@@ -79,7 +79,8 @@ def with_edits(text: str, edits: CardEdits) -> str:
 
     card = DatasetCard(text, ignore_metadata_errors=False)
     header = people_keys(edits.header)
-    for key in people_keys(card.data.to_dict()):
+    data: Any = card.data
+    for key in people_keys(data.to_dict()):
         if key not in header:
             card.data.pop(key)
     for key, value in header.items():
@@ -144,6 +145,7 @@ def render_card(
         summary=_summary(manifest, form),
         intended_use=inline(settings.intended_use),
         contact=inline(settings.contact) if settings.contact else "",
+        taken_down=_taken_down(manifest),
         yours=edits.yours,
         recipe_sentence=_recipe_sentence(facts),
         method=kind.method,
@@ -247,6 +249,14 @@ def _summary(manifest: CorpusManifest, form: PublicForm) -> str:
     if not manifest.rows:
         return "This corpus is empty: no row was accepted. The tables below say where they were lost."
     return f"{manifest.rows:,} rows about {manifest.images:,} images: {form.kind.title}. One row is {form.kind.one}."
+
+
+def _taken_down(manifest: CorpusManifest) -> str:
+    images, rows = manifest.taken_down_images, manifest.taken_down_rows
+    if not images:
+        return ""
+    pictures = "1 picture was" if images == 1 else f"{images:,} pictures were"
+    return f"{pictures} taken down so far, with {rows:,} {'row' if rows == 1 else 'rows'}."
 
 
 def _recipe_sentence(facts: RunFacts) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal  # Any: JSON values, a row's fields of different types
 
+from cards.samples import TAKEN_DOWN
 from cards.statistics import CorpusStatistics
 from ostensive.errors import SettingsError
 from ostensive.run.folder import RunFolder
@@ -62,12 +63,17 @@ class CorpusManifest:
     statistics: CorpusStatistics
     lost: Mapping[str, int] = field(default_factory=dict)
     """Accepted rows that could not be written, by reason."""
+    taken_down_images: int = 0
+    """Images of accepted rows that somebody asked to be removed, and their rows."""
+    taken_down_rows: int = 0
 
     @property
     def publishing(self) -> tuple[StageSummary, ...]:
         """What became of the accepted rows where not all of them are here; nothing where they are."""
-        accepted = self.rows + sum(self.lost.values())
-        return (StageSummary(PUBLISHING, accepted, self.rows, failed=self.lost),) if self.lost else ()
+        accepted = self.rows + sum(self.lost.values()) + self.taken_down_rows
+        dropped = {TAKEN_DOWN: self.taken_down_rows} if self.taken_down_rows else {}
+        is_whole = accepted == self.rows
+        return () if is_whole else (StageSummary(PUBLISHING, accepted, self.rows, dropped, self.lost),)
 
     @property
     def filled_splits(self) -> tuple[CorpusSplit, ...]:
@@ -95,6 +101,15 @@ def read_manifest(folder: Path) -> CorpusManifest | None:
         values["files"] = tuple(CorpusFile(**file) for file in values["files"])
         return CorpusManifest(**{**values, "statistics": CorpusStatistics(**values["statistics"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def listed_paths(manifest: bytes) -> tuple[str, ...] | None:
+    """The files that a manifest of any version lists; None where it is no manifest of a corpus."""
+    try:
+        values = json.loads(manifest)
+        return tuple(str(file["path"]) for file in values["files"]) if values["kind"] == _FORM["kind"] else None
+    except (ValueError, TypeError, KeyError):
         return None
 
 

@@ -84,6 +84,8 @@ class CorpusSample:
 IMAGE_UNREADABLE: Final = "image cannot be read"
 IMAGE_UNPUBLISHABLE: Final = "image cannot be published"
 ROWS_UNWRITABLE: Final = "rows cannot be written"
+TAKEN_DOWN: Final = "taken down"
+"""Of an image that somebody asked to be removed: not a failure, and never tried again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from cards.card import CARD_NAME, CardEdits, read_edits, render_card
 from cards.files import write_text
 from cards.parquet import ParquetFolder, features_of
 from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest, CorpusSplit
-from cards.samples import ROWS_UNWRITABLE, CorpusSample, LostSample, PublicForm, Row, sample_key, to_json
+from cards.samples import ROWS_UNWRITABLE, TAKEN_DOWN, CorpusSample, LostSample, PublicForm, Row, sample_key, to_json
 from cards.shards import ShardWriter, write_shard_index
 from cards.statistics import StatisticsGatherer
 from ostensive.errors import OstensiveError
@@ -71,15 +71,24 @@ def write_corpus(
     try:
         manifest = _write_samples(samples, work, form, settings, facts.splits or (DEFAULT_SPLIT,), tell)
         _check_counts(manifest, facts)
-        facts = replace(facts, stages=(*facts.stages, *manifest.publishing))
         with storage_errors(folder):
-            card = render_card(manifest, form, settings=settings, facts=facts, edits=_edits(folder / CARD_NAME))
-            write_text(work / CARD_NAME, card)
-            write_text(work / MANIFEST_NAME, manifest.to_json())
-            _publish(work, folder, manifest)
+            write_description(work, folder, manifest, form, settings=settings, facts=facts)
+            put_in_place(work, folder, manifest)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return manifest
+
+
+def write_description(
+    work: Path, folder: Path, manifest: CorpusManifest, form: PublicForm, *, settings: CorpusSettings, facts: RunFacts
+) -> None:
+    """Write into `work` what describes the files of a corpus: the card, with what people wrote into the one in
+    `folder`, and the manifest last.
+    """
+    facts = replace(facts, stages=(*facts.stages, *manifest.publishing))
+    card = render_card(manifest, form, settings=settings, facts=facts, edits=_edits(folder / CARD_NAME))
+    write_text(work / CARD_NAME, card)
+    write_text(work / MANIFEST_NAME, manifest.to_json())
 
 
 @dataclass(slots=True)
@@ -147,6 +156,7 @@ class _Writer:
     def __init__(self, form: PublicForm, by_split: Mapping[str, _SplitWriter]) -> None:
         self.statistics = StatisticsGatherer(form.kind)
         self.lost = Counter[str]()
+        self.taken_down_rows: list[int] = []  # of each image
         self._form = form
         self._by_split = by_split
         self._keys: set[int] = set()
@@ -194,6 +204,9 @@ def _write_samples(
             if isinstance(sample, CorpusSample) and not sample.rows:
                 continue
             public = sample if isinstance(sample, LostSample) else writer.public(sample)
+            if isinstance(public, LostSample) and public.reason == TAKEN_DOWN:
+                writer.taken_down_rows.append(public.row_count)
+                continue
             if isinstance(public, LostSample):
                 writer.lost[public.reason] += public.row_count
                 tell(public)
@@ -212,12 +225,14 @@ def _write_samples(
         files=files,
         statistics=figures,
         lost=dict(sorted(writer.lost.items())),
+        taken_down_images=len(writer.taken_down_rows),
+        taken_down_rows=sum(writer.taken_down_rows),
     )
 
 
 def _check_counts(manifest: CorpusManifest, facts: RunFacts) -> None:
     lost = sum(manifest.lost.values())
-    if facts.accepted != manifest.rows + lost:
+    if facts.accepted != manifest.rows + lost + manifest.taken_down_rows:
         raise OstensiveError(
             f"the corpus would hold {manifest.rows} rows, but the critics accepted {facts.accepted}: files of the run"
             " were changed; run the same command again"
@@ -242,21 +257,27 @@ def _edits(card: Path) -> CardEdits:
     return read_edits(text, str(card))
 
 
-def _publish(work: Path, folder: Path, manifest: CorpusManifest) -> None:
-    """Rename everything into place. While there is no manifest, no reader takes what is there for a corpus."""
+def put_in_place(work: Path, folder: Path, manifest: CorpusManifest) -> None:
+    """Rename all of `work` into place; files of the manifest that it lacks are in `folder` already.
+
+    While there is no manifest, no reader takes what is there for a corpus. After a kill the same call completes it.
+    """
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     flush_to_disk(folder)
     for name in _OWN_FILES:
         (folder / name).mkdir(exist_ok=True)
     listed = {file.path for file in manifest.files}
     for path in listed:
-        (work / path).replace(folder / path)
+        if (work / path).exists():
+            (work / path).replace(folder / path)
     for name, patterns in _OWN_FILES.items():
         for pattern in patterns:
             for file in (folder / name).glob(pattern):
                 if f"{name}/{file.name}" not in listed:
                     file.unlink()
         flush_to_disk(folder / name)
-    for name in (CARD_NAME, MANIFEST_NAME):
-        (work / name).replace(folder / name)
+    if (work / CARD_NAME).exists():
+        (work / CARD_NAME).replace(folder / CARD_NAME)
         flush_to_disk(folder)
+    (work / MANIFEST_NAME).replace(folder / MANIFEST_NAME)
+    flush_to_disk(folder)

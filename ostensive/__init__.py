@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 from ostensive.version import VERSION
 
 if TYPE_CHECKING:
+    from cards.hub.preparing import PublishOptions
     from cards.reading import Corpus, open_corpus
     from ostensive.commands.api import build, corpus_rows, corpus_stream, demo, estimate, export, preview
     from ostensive.commands.api_loop import loop
+    from ostensive.commands.api_publish import publish, takedown
     from ostensive.errors import OstensiveError
     from ostensive.run.estimate import Estimate
     from ostensive.run.options import BuildOptions
@@ -29,6 +31,7 @@ __all__ = [
     "LoopOptions",
     "LoopStatus",
     "OstensiveError",
+    "PublishOptions",
     "ResumableLoader",
     "RunStatus",
     "StreamSettings",
@@ -42,7 +45,9 @@ __all__ = [
     "loop_status",
     "open_corpus",
     "preview",
+    "publish",
     "status",
+    "takedown",
 ]
 
 _HOMES = {
@@ -54,6 +59,7 @@ _HOMES = {
     "LoopOptions": "students.loop.records",
     "LoopStatus": "students.loop.status",
     "OstensiveError": "ostensive.errors",
+    "PublishOptions": "cards.hub.preparing",
     "ResumableLoader": "students.data.loader",
     "RunStatus": "ostensive.run.status",
     "StreamSettings": "students.data.stream",
@@ -67,7 +73,9 @@ _HOMES = {
     "loop_status": "students.loop.status",
     "open_corpus": "cards.reading",
     "preview": "ostensive.commands.api",
+    "publish": "ostensive.commands.api_publish",
     "status": "ostensive.run.status",
+    "takedown": "ostensive.commands.api_publish",
 }
 
 

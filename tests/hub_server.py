@@ -5,7 +5,6 @@ come with their size and hash, and what is refused says why in `X-Error-Code`. M
 `hub_writing` lets a client make.
 """
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,19 +43,19 @@ class _Handler(Writing):
     def log_message(self, *_: object) -> None:
         """Nothing on standard error."""
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self) -> None:  # noqa: N802 - as the standard library calls it
         self._answer()
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - as the standard library calls it
         self._answer()
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - as the standard library calls it
         self._answer()
 
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802 - as the standard library calls it
         self._answer()
 
-    def do_DELETE(self) -> None:
+    def do_DELETE(self) -> None:  # noqa: N802 - as the standard library calls it
         self._answer()
 
     def _answer(self) -> None:
@@ -65,7 +64,9 @@ class _Handler(Writing):
         fault = self.served.next_fault(self.command, path)
         if fault is not None and not self.fails(fault):
             return None
-        parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]  # a revision may have slashes
+        parts = [
+            unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")
+        ]  # a revision may have slashes
         if parts[0] == "push" and self.served.on_push is not None:
             self.served.on_push()
             return self.send(200)
@@ -178,15 +179,3 @@ def _entries(files: dict[str, bytes], path: str) -> list[dict[str, object]]:
     if path in files:
         return [_file(path, files[path])]
     return [_folder(path)] if any(file.startswith(f"{path}/") for file in files) else []
-
-
-def main_files(hub: Hub, name: str) -> dict[str, bytes]:
-    """What the branch `main` of a data set holds."""
-    repository = hub.repositories[f"datasets/{name}"]
-    return repository.commits[repository.refs["main"]]
-
-
-def as_json(data: bytes) -> object:
-    """What a JSON file of a repository says."""
-    found: object = json.loads(data)
-    return found

@@ -196,11 +196,8 @@ class Writing(BaseHTTPRequestHandler):
             self._tag(repository, below)
         else:
             files_now, message = repository.head, json.loads(self.body())["message"]
-            before = repository.refs["main"]
-            repository.push(files_now, message=message)
-            if before not in repository.tags.values():
-                kept = {*repository.tags.values(), repository.refs["main"]}
-                repository.commits = {sha: files for sha, files in repository.commits.items() if sha in kept}
+            kept = {*repository.tags.values(), repository.push(files_now, message=message)}
+            repository.commits = {sha: files for sha, files in repository.commits.items() if sha in kept}
             self.send(200)
         return True
 

@@ -89,7 +89,7 @@ class _BothChangedError(Exception):
 
 def _merged(here: Any, there: Any, last: Any, what: str) -> Any:
     """The side that changed; raises `_BothChangedError` where both did, in different ways."""
-    if here == there or there == last:
+    if there in (here, last):
         return here
     if here != last:
         raise _BothChangedError(what)
@@ -104,16 +104,14 @@ def _merged_header(mine: CardEdits, theirs: CardEdits, last: Mapping[str, Any]) 
         if key in _OF_RECIPE and key in here:
             merged[key] = here[key]
             continue
-        sides = [plain(side.get(key)) for side in (here, there, last)]
-        found = _merged(*sides, f"the key {key} of the header")
+        mine_now, theirs_now = plain(here.get(key)), plain(there.get(key))
+        found = _merged(mine_now, theirs_now, last.get(key), f"the key {key} of the header")
         if found is not None:
-            merged[key] = here[key] if found == sides[0] else there[key]
+            merged[key] = here[key] if found == mine_now else there[key]
     return merged
 
 
-def _merged_tags(
-    here: Sequence[str], there: Sequence[str], last: Sequence[str], own: Sequence[str]
-) -> tuple[str, ...]:
+def _merged_tags(here: Sequence[str], there: Sequence[str], last: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
     gone = {tag for tag in last if tag not in own and (tag not in here or tag not in there)}
     return tuple(dict.fromkeys(tag for tag in (*here, *there) if tag not in gone))
 

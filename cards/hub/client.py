@@ -5,9 +5,11 @@ Whether files travel as LFS or as Xet is the library's business, and nothing her
 """
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging import ERROR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar  # Any: responses of a library that is not typed here
 
@@ -112,12 +114,16 @@ class HubClient:
 
         return self._asked(name, look)
 
-    def read(self, name: str, path: str, commit: str) -> bytes:
-        """A small file of a commit."""
+    def read(self, name: str, path: str, commit: str) -> bytes | None:
+        """A small file of a commit; None where it is not there."""
+        from huggingface_hub.errors import RemoteEntryNotFoundError
 
-        def fetch(api: "HfApi") -> bytes:
+        def fetch(api: "HfApi") -> bytes | None:
             with tempfile.TemporaryDirectory() as folder:
-                found = api.hf_hub_download(name, path, repo_type=_KIND, revision=commit, cache_dir=folder)
+                try:
+                    found = api.hf_hub_download(name, path, repo_type=_KIND, revision=commit, cache_dir=folder)
+                except RemoteEntryNotFoundError:
+                    return None
                 return Path(found).read_bytes()
 
         return self._asked(f"{name}: {path}", fetch)
@@ -139,18 +145,19 @@ class HubClient:
         """
         from huggingface_hub import CommitOperationDelete
 
-        operations = [*(one.operation() for one in uploads), *(CommitOperationDelete(path) for path in deleted)]
-
         def make(api: "HfApi") -> str:
-            made = api.create_commit(name, operations, commit_message=message, repo_type=_KIND, parent_commit=head)
+            added = [one.operation() for one in uploads]
+            gone = [CommitOperationDelete(path) for path in deleted]
+            made = api.create_commit(name, [*added, *gone], commit_message=message, repo_type=_KIND, parent_commit=head)
             return str(made.oid)
 
         return self._once(name, make)
 
     def tag(self, name: str, tag: str, commit: str) -> None:
         """Raises `HubConflictError` where the tag stands for something else."""
+        what = f"{name}: tag {tag}"
         try:
-            self._asked(f"{name}: tag {tag}", lambda api: api.create_tag(name, tag=tag, revision=commit, repo_type=_KIND))
+            self._asked(what, lambda api: api.create_tag(name, tag=tag, revision=commit, repo_type=_KIND))
         except HubConflictError:
             repository = self.repository(name)
             if repository is None or repository.tags.get(tag) != commit:  # a first try whose answer was lost
@@ -166,8 +173,6 @@ class HubClient:
 
     def _asked(self, what: str, ask: Callable[["HfApi"], T]) -> T:
         """What the Hub answers; asked again, twice, where it is the Hub that fails."""
-        import time
-
         for wait_s in _AGAIN_AFTER_S:
             try:
                 return self._once(what, ask)
@@ -177,12 +182,13 @@ class HubClient:
         return self._once(what, ask)
 
     def _once(self, what: str, ask: Callable[["HfApi"], T]) -> T:
+        import httpx2
         from huggingface_hub import HfApi
 
         try:
             with _bounded_session(self._tell):
                 return ask(HfApi())
-        except (OSError, ValueError, RuntimeError) as error:
+        except (httpx2.HTTPError, WaitTooLongError, OSError, ValueError, RuntimeError) as error:
             raise translated(error, what, self.address) from error
 
 
@@ -190,7 +196,8 @@ class HubClient:
 def _bounded_session(tell: Callable[[str], None]) -> Iterator[None]:
     """The library's HTTP client, which retries by itself, with an end to its patience and without its own output."""
     from huggingface_hub import get_session
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
+    from huggingface_hub.utils import logging
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     session, verbosity, is_quiet = get_session(), logging.get_verbosity(), are_progress_bars_disabled()
     hooks, timeout = session.event_hooks, session.timeout
@@ -204,7 +211,7 @@ def _bounded_session(tell: Callable[[str], None]) -> Iterator[None]:
 
     session.event_hooks = {**hooks, "response": [*hooks.get("response", ()), look_at]}
     session.timeout = _TIMEOUT_S
-    logging.set_verbosity_error()
+    logging.set_verbosity(ERROR)
     if not is_quiet:
         disable_progress_bars()
     try:

@@ -50,8 +50,8 @@ def _of_status(status: int, words: str, what: str, address: str) -> HubError:
     said = f" ({words})" if words else ""
     if status == 401:
         return HubError(
-            f"{what}: the Hub does not know your login{said}: it has expired or was revoked; run hf auth login, or renew"
-            f" HF_TOKEN; {_AGAIN}"
+            f"{what}: the Hub does not know your login{said}: it has expired or was revoked; run hf auth login, or"
+            f" renew HF_TOKEN; {_AGAIN}"
         )
     if status == 402 or (status == 403 and "limit" in words.lower()):
         return HubError(f"{what}: the Hub takes no more{said}; make room at {address}/settings/billing; {_AGAIN}")

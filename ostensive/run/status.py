@@ -43,9 +43,11 @@ def status(out: Path | str) -> RunStatus:
         summary = sum((info.summary for info in infos), StageSummary(name, 0, 0))
         stages.append(StageStatus(summary, len(infos)))
     partitions = state.get("partitions", 0)
-    if lost := state.get("unpublished"):  # accepted rows that the corpus lacks, by reason
-        kept = state["published"]
-        stages.append(StageStatus(StageSummary("corpus", kept + sum(lost.values()), kept, failed=lost), partitions))
+    lost, taken_down = state.get("unpublished", {}), state.get("taken_down", 0)
+    if lost or taken_down:  # accepted rows that the corpus lacks, by reason
+        kept, dropped = state["published"], {"taken down": taken_down} if taken_down else {}
+        accepted = kept + sum(lost.values()) + taken_down
+        stages.append(StageStatus(StageSummary("corpus", accepted, kept, dropped, lost), partitions))
     left = None if state["outcome"] == "done" else seconds_left(run.read_log(), stages, partitions)
     return RunStatus(
         state["outcome"], state.get("message", ""), state.get("images", 0), partitions, tuple(stages), left
