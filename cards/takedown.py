@@ -62,14 +62,16 @@ def take_down(run: RunFolder, recipe: Recipe, kind: RecipeKind, image: str, *, r
         finished, there = FinishedFacts.of(run, recipe), images_of(run.corpus_path, before)
         image_id = _image_id(run, there, image)
         recorded = taken_down_images(run.path)
-        # An earlier call may have recorded an image and gone no further.
-        if not any(finished.is_current(gone) for gone in (recorded - there, recorded - there - {image_id})):
+        # A kill may have come before the last one was remembered.
+        gone = recorded - there
+        if not any(finished.is_current(gone - {last}) for last in ("", *gone)):
             raise OstensiveError(f"{run.corpus_path} is not of this run as it is now; {_BUILD}")
+        finished.remember(before, gone)
         rows = _row_count(run.corpus_path, before, image_id) if image_id in there else 0
         if image_id not in recorded:
             write_takedowns(run.path, (*read_takedowns(run.path), Takedown(image_id, rows, reason, day)))
         after = _without(run, recipe, kind, before, finished, image_id) if rows else before
-        finished.remember(after, (recorded | {image_id}) - (there - {image_id}))
+        finished.remember(after, gone | {image_id})
         run.log("taken down", {"image_id": image_id, "rows": rows})
     known = {file.sha256 for file in before.files}
     changed = tuple(file.path for file in after.files if file.sha256 not in known)

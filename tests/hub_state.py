@@ -71,6 +71,7 @@ class Fault:
     after_bytes: int | None = None  # the connection is cut when so many bytes of the request have come
     then: Callable[[], object] | None = None  # done in place of an error: the request is answered after it
     after: int = 0  # requests that go well before
+    loses_answer: bool = False  # it is done, and the connection is cut
 
 
 @dataclass
@@ -108,6 +109,9 @@ class Hub:
             total = sum(self.received)
             self.received.clear()
         return total
+
+    def lose_answer_of(self, line: str) -> None:
+        self.faults.append(Fault(line, loses_answer=True))
 
     def next_fault(self, method: str, path: str) -> Fault | None:
         """What shall go wrong with this request."""

@@ -18,11 +18,16 @@ class Writing(BaseHTTPRequestHandler):
 
     served: Hub
     _body: bytes | None = None
+    _is_lost = False
 
     # ---- what both halves share ----
 
     def send(self, status: int, headers: dict[str, str] | None = None, data: bytes = b"") -> None:
         self.body()  # of a request that is refused too: the next one begins behind it
+        if self._is_lost:
+            self._is_lost, self.close_connection = False, True
+            self.connection.close()
+            return
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -76,6 +81,9 @@ class Writing(BaseHTTPRequestHandler):
         """Does what shall go wrong; True where the request is answered all the same."""
         if fault.then is not None:
             fault.then()
+            return True
+        if fault.loses_answer:
+            self._is_lost = True
             return True
         if fault.after_bytes is not None:
             taken = self.rfile.read(fault.after_bytes)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 _LISTED = 20  # files that the plan names one by one
-_MARKS = {"new": "new", "changed": "changed", "deleted": "deleted"}
 
 
 @app.command()
@@ -141,7 +140,7 @@ def takedown_lines(done: "TakenDown") -> Iterator[str]:
     for path in done.changed:
         yield f"            {path}"
     yield f"left        {done.rows_left:,} rows about {done.images:,} images"
-    yield "Where the corpus is published already, `ostensive publish` takes it off the Hub; add --squash for old revisions."
+    yield "next        where this corpus is published: ostensive publish, with --squash for its older revisions"
 
 
 def _files(count: int) -> str:
