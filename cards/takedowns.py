@@ -30,13 +30,13 @@ def read_takedowns(run: Path) -> tuple[Takedown, ...]:
     """
     path = run / TAKEDOWNS_NAME
     try:
-        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
+        text = path.read_text("utf-8")
     except FileNotFoundError:
         return ()
     except (OSError, UnicodeDecodeError) as error:
         raise OstensiveError(f"{path}: cannot be read ({error}); mend it, and run the same command again") from error
     found = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
             found += from_plain([json.loads(line)], Takedown)
         except (ValueError, TypeError) as error:

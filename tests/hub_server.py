@@ -27,7 +27,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     hub.address = f"http://127.0.0.1:{server.server_port}"
     hub.storage = f"http://localhost:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield hub
@@ -39,6 +39,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
 
 class _Handler(Writing):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer is written in two pieces, and the second would wait for 40 ms
 
     def log_message(self, *_: object) -> None:
         """Nothing on standard error."""

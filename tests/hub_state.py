@@ -69,7 +69,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     times: int = 1
     after_bytes: int | None = None  # the connection is cut when so many bytes of the request have come
-    then: Callable[[], object] | None = None  # done in place of an error: the request is answered after it
+    then: Callable[[], object] | None = None  # done first
+    is_answered: bool = False  # after that, as if nothing had been
     after: int = 0  # requests that go well before
     loses_answer: bool = False  # it is done, and the connection is cut
 

@@ -81,6 +81,7 @@ class Writing(BaseHTTPRequestHandler):
         """Does what shall go wrong; True where the request is answered all the same."""
         if fault.then is not None:
             fault.then()
+        if fault.is_answered:
             return True
         if fault.loses_answer:
             self._is_lost = True

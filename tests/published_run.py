@@ -66,7 +66,7 @@ class PublishedRun:
             self.recipe(**corpus),
             caption_kind.KIND,
             PublishOptions(**options),
-            HubClient(self.said.append),
+            HubClient(self.said.append, (0.01, 0.02)),
             confirm,
             stop,
             self.said.append,

@@ -1,5 +1,6 @@
 """What a publication changes, and how two edited cards become one: pure functions."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_batches_keep_everything_in_order_and_are_bounded(sizes: list[int]) -> N
         assert len(batch) == 1 or sum(file.byte_count for file in batch) <= BATCH_BYTES
     assert all(
         len(first) == BATCH_FILES or sum(file.byte_count for file in (*first, second[0])) > BATCH_BYTES
-        for first, second in zip(found, found[1:], strict=False)
+        for first, second in pairwise(found)
     )
 
 

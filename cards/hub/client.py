@@ -25,7 +25,6 @@ _KIND: Final = "dataset"
 _MAIN: Final = "main"
 _TIMEOUT_S: Final = 300.0  # the library waits for ever
 _LONGEST_WAIT_S: Final = 600.0  # that a server may ask for; the Hub's own windows are of five minutes
-_AGAIN_AFTER_S: Final = (0.5, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +64,16 @@ class Upload:
 
 
 class HubClient:
-    """One user's view of the Hub. `tell` gets a line where something has to be waited for."""
+    """One user's view of the Hub. `tell` gets a line where something has to be waited for.
 
-    def __init__(self, tell: Callable[[str], None] = lambda _line: None) -> None:
+    What fails on the Hub's side is asked again after each of `again_after_s`.
+    """
+
+    def __init__(
+        self, tell: Callable[[str], None] = lambda _line: None, again_after_s: Sequence[float] = (1.0, 4.0)
+    ) -> None:
         self._tell = tell
+        self._again_after_s = again_after_s
 
     @property
     def address(self) -> str:
@@ -172,8 +177,8 @@ class HubClient:
         self._once(name, lambda api: api.super_squash_history(name, repo_type=_KIND, commit_message=message))
 
     def _asked(self, what: str, ask: Callable[["HfApi"], T]) -> T:
-        """What the Hub answers; asked again, twice, where it is the Hub that fails."""
-        for wait_s in _AGAIN_AFTER_S:
+        """What the Hub answers; asked again where it is the Hub that fails."""
+        for wait_s in self._again_after_s:
             try:
                 return self._once(what, ask)
             except HubUnavailableError as error:

@@ -108,8 +108,11 @@ class Preparation:
         )
         tags = {} if there is None else there.tags
         tag = self._tag(plan, there, manifest_there)
-        removed = tuple(sorted(one for one in tags if version_number(one) and one != tag)) if plan.squash else ()
-        return replace(plan, tag=tag, removed_tags=removed)
+        if not plan.squash:
+            return replace(plan, tag=tag)
+        removed = tuple(sorted(filter(version_number, tags), key=version_number))
+        notes = (f"the tag {one} stands for older files, which it keeps there" for one in tags if one not in removed)
+        return replace(plan, tag=tag, removed_tags=removed, notes=(*plan.notes, *notes))
 
     def _tag(self, plan: PublishPlan, there: HubRepository | None, manifest_there: bytes | None) -> str | None:
         """The tag to set; None where the corpus on the Hub has its own already."""
