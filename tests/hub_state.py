@@ -32,6 +32,7 @@ class Repository:
     is_gated: bool = False
     tags: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)  # by commit
+    history: set[str] = field(default_factory=set)  # of the branches
     owner: str = ""  # of one that a client made
     is_private: bool = False
 
@@ -41,7 +42,20 @@ class Repository:
         self.commits[commit] = files
         self.messages[commit] = message
         self.refs[ref] = commit
+        self.history.add(commit)
         return commit
+
+    def squash(self, message: str) -> None:
+        """The head of the main branch becomes all of its history."""
+        files = self.head
+        self.history.clear()
+        self.push(files, message=message)
+        self.forget()
+
+    def forget(self) -> None:
+        """Commits that neither a branch nor a tag leads to go."""
+        kept = {*self.history, *self.refs.values(), *self.tags.values()}
+        self.commits = {sha: files for sha, files in self.commits.items() if sha in kept}
 
     @property
     def head(self) -> dict[str, bytes]:

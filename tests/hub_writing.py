@@ -204,9 +204,7 @@ class Writing(BaseHTTPRequestHandler):
         elif what == "tag":
             self._tag(repository, below)
         else:
-            files_now, message = repository.head, json.loads(self.body())["message"]
-            kept = {*repository.tags.values(), repository.push(files_now, message=message)}
-            repository.commits = {sha: files for sha, files in repository.commits.items() if sha in kept}
+            repository.squash(json.loads(self.body())["message"])
             self.send(200)
         return True
 
@@ -242,7 +240,10 @@ class Writing(BaseHTTPRequestHandler):
     def _tag(self, repository: Repository, below: str) -> None:
         below = unquote(urlsplit(below).path)
         if self.command == "DELETE":
-            return self.send(200) if repository.tags.pop(below, None) else self.refuse(404, "Tag not found")
+            if repository.tags.pop(below, None) is None:
+                return self.refuse(404, "Tag not found")
+            repository.forget()
+            return self.send(200)
         tag = json.loads(self.body())["tag"]
         if tag in repository.tags:
             return self.refuse(409, "Tag reference exists already")

@@ -238,8 +238,9 @@ def test_a_merged_card_is_written_again_as_it_is(tmp_path: Path) -> None:
 
 
 def written_over(run: Path, card: str) -> str:
-    from drawn_corpus import KIND, sample_of
+    from drawn_corpus import sample_of
 
+    from builders.localized.recipe import KIND
     from cards.writing import write_corpus
     from ostensive.recipe import CorpusSettings
     from ostensive.records import Verbalization

@@ -105,12 +105,16 @@ class Publication:
         }
         done = 0
         for batch in batches(changed):
-            if self.stop is not None and self.stop.is_set():
-                raise Interrupted("interrupted while files were sent")
+            self._check_stop()
             self.hub.send(plan.name, [uploads[file.path] for file in batch])
             done += len(batch)
             self.tell(f"sent {done:,} of {len(changed):,} files")
+        self._check_stop()
         return uploads
+
+    def _check_stop(self) -> None:
+        if self.stop is not None and self.stop.is_set():
+            raise Interrupted("interrupted while files were sent")
 
     def _committed(self, local: LocalCorpus, prepared: Prepared, uploads: dict[str, Upload]) -> str:
         """The commit that makes all of it the head; made anew on another head where that changes nothing of ours."""
