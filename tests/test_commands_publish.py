@@ -40,6 +40,7 @@ SETTINGS = {
     "corpus.contact": "someone@example.org",
     "corpus.splits": "{train: 0.6, test: 0.4}",
     "corpus.max_shard_samples": "2",
+    "dedupe.max_distance": "0",  # no model to load
 }
 READER = """
 import hashlib, json, sys
@@ -166,13 +167,17 @@ def assert_reads_back(machine: Machine) -> None:
     assert not found
 
 
-def test_published_taken_down_and_read_back_by_name(machine: Machine) -> None:
+def test_published_and_read_back_by_name(machine: Machine) -> None:
     out, shown = machine("publish", machine.run, "street", "--yes")
     assert f"data set    {NAME}, private, made now" in shown
     assert "licence cc-by-4.0" in shown
     assert out.splitlines()[0] == f"published   {machine.hub.address}/datasets/{NAME} as v1"
     assert_reads_back(machine)
 
+
+@pytest.mark.slow
+def test_taken_down_published_again_and_read_back_by_name(machine: Machine) -> None:
+    machine("publish", machine.run, NAME, "--yes")
     image_id = str(expected(machine.run)["rows train"][0]["image_id"])
     out, _ = machine("takedown", machine.run, image_id[:12], "--reason", "the owner asked", "--json")
     assert json.loads(out)["image_id"] == image_id

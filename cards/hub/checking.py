@@ -14,6 +14,7 @@ from cards.reading import MANIFEST_NAME, CorpusManifest, read_manifest
 from cards.takedown import images_of
 from cards.takedowns import taken_down_images
 from ostensive.errors import OstensiveError, SettingsError
+from ostensive.licenses import forbids_publishing
 from ostensive.recipe import CorpusSettings, Recipe
 from ostensive.run.build import finished_run
 from ostensive.run.folder import RunFolder
@@ -73,8 +74,19 @@ def local_corpus(run: RunFolder, recipe: Recipe) -> LocalCorpus:
             f"corpus.contact is not set in {run.recipe_path}: a card names to whom somebody writes who wants a picture"
             " removed; run `ostensive build` again with --set corpus.contact=ADDRESS"
         )
+    _check_licences(folder, manifest)
     files = _files(folder, manifest, settings)
     return LocalCorpus(folder, manifest, settings, _card(folder), files, _left_out(folder, files))
+
+
+def _check_licences(folder: Path, manifest: CorpusManifest) -> None:
+    for licence, count in manifest.statistics.images_by_field.get("license", {}).items():
+        if forbids_publishing(licence):
+            images = "1 image has" if count == 1 else f"{count:,} images have"
+            raise OstensiveError(
+                f"{folder}: {images} the licence {licence!r:.80}, which does not allow publishing; mend it beside"
+                " the images where it is another, or run `ostensive takedown` with each (see `annotations[].license`)"
+            )
 
 
 def _check_takedowns(run: RunFolder, folder: Path, manifest: CorpusManifest) -> None:

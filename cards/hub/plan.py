@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Change = Literal["new", "changed", "same", "deleted"]
@@ -57,6 +57,7 @@ class PublishPlan:
     rows: int
     license: str
     files: tuple[PlannedFile, ...]
+    image_licenses: Mapping[str, int] = field(default_factory=dict)  # images by what came in beside them
     kept: tuple[str, ...] = ()  # files of other people on the Hub, which stay
     left_out: tuple[str, ...] = ()  # files in the corpus folder that nothing describes, which are not sent
     notes: tuple[str, ...] = ()

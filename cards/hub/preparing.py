@@ -98,6 +98,7 @@ class Preparation:
             rows=local.manifest.rows,
             license=local.settings.license,
             files=planned,
+            image_licenses=local.manifest.statistics.images_by_field.get("license", {}),
             kept=kept,
             left_out=local.left_out,
             notes=tuple(

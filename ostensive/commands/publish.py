@@ -92,6 +92,9 @@ def plan_lines(plan: "PublishPlan") -> Iterator[str]:
     visibility = "private" if plan.is_private else "public"
     yield f"data set    {plan.name}, {visibility}, {'made now' if plan.is_new else 'there already'}"
     yield f"corpus      {plan.rows:,} rows about {plan.images:,} images, licence {plan.license}"
+    if plan.image_licenses:
+        counts = sorted(plan.image_licenses.items(), key=lambda item: (-item[1], item[0]))
+        yield f"images      {', '.join(f'{count:,} {licence}' for licence, count in counts[:5])}"
     changed = plan.of("new", "changed", "deleted")
     for file in changed[:_LISTED]:
         held = ", held there already" if file.change != "deleted" and not file.sent_bytes and file.byte_count else ""
