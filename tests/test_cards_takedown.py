@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,14 @@ from drawn_corpus import written_corpus
 from published_run import PublishedRun, drawn_run
 
 from builders.localized.recipe import KIND as LOCALIZED
+from builders.table import MODULES
 from cards.assembling import publish
-from cards.reading import CorpusManifest, read_corpus, read_manifest
+from cards.reading import CorpusManifest, open_corpus, read_corpus, read_manifest
 from cards.recounting import count_again
 from cards.takedown import STAGED, TakenDown, images_of, take_down
 from cards.takedowns import TAKEDOWNS_NAME, Takedown, read_takedowns, write_takedowns
+from ostensive.commands.api import demo
+from ostensive.commands.api_publish import takedown
 from ostensive.errors import OstensiveError, SettingsError
 from ostensive.run.build import Build
 from ostensive.run.status import status
@@ -286,16 +288,19 @@ def test_figures_are_counted_again_as_they_were_counted(drawn: PublishedRun, tmp
 # ---- a kill at any step ---------------------------------------------------------------------------------------------
 
 
-def killed_at(step: int, run: PublishedRun, image_id: str) -> bool:
-    """Takes the image down in a process that is killed before its `step`-th renaming or removal; False if it ended."""
+def killed_at(step: int, run: PublishedRun, image_id: str, name: str = "") -> bool:
+    """Takes the image down in a process that is killed before its `step`-th renaming or removal; False if it ended.
+
+    With `name` only renamings to a file of that name count.
+    """
     child = os.fork()
     if child == 0:
         left = step
 
-        def count(event: str, _arguments: tuple[Any, ...]) -> None:
+        def count(event: str, arguments: tuple[Any, ...]) -> None:
             nonlocal left
             if event in ("os.rename", "os.remove"):
-                left -= 1
+                left -= not name or (event == "os.rename" and str(arguments[1]).endswith(name))
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -307,10 +312,6 @@ def killed_at(step: int, run: PublishedRun, image_id: str) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
-def steps() -> Iterator[int]:
-    yield from range(1, 60)
-
-
 def test_a_kill_at_any_step_leaves_it_whole_before_or_after(drawn: PublishedRun, tmp_path: Path) -> None:
     image_id = ids(drawn)[2]
     whole = PublishedRun(drawn.images, tmp_path / "whole")
@@ -318,7 +319,7 @@ def test_a_kill_at_any_step_leaves_it_whole_before_or_after(drawn: PublishedRun,
     take(whole, image_id)
     ends = (drawn.files(), whole.files())
     seen = set()
-    for step in steps():
+    for step in range(1, 60):
         run = PublishedRun(drawn.images, tmp_path / f"run {step}")
         shutil.copytree(drawn.path, run.path)
         was_killed = killed_at(step, run, image_id)
@@ -335,6 +336,20 @@ def test_a_kill_at_any_step_leaves_it_whole_before_or_after(drawn: PublishedRun,
     assert step > 10
 
 
+def test_kills_that_follow_each_other_before_the_last_step(drawn: PublishedRun, tmp_path: Path) -> None:
+    """The corpus is whole each time, and the run does not know of it yet."""
+    run = PublishedRun(drawn.images, tmp_path / "run")
+    shutil.copytree(drawn.path, run.path)
+    for image_id in ids(drawn)[:3]:
+        assert killed_at(2, run, image_id, "run.json"), "it is written when a takedown begins and when it ends"
+        assert image_id not in ids(run)
+    take(run, ids(drawn)[3])
+    after = run.files()
+    run.build()
+    assert run.files() == after
+    assert manifest_of(run).taken_down_images == 4
+
+
 def test_after_a_kill_a_build_or_another_takedown_goes_on_too(drawn: PublishedRun, tmp_path: Path) -> None:
     first, second = ids(drawn)[2:4]
     for step in (3, 4, 9, 12):
@@ -347,3 +362,21 @@ def test_after_a_kill_a_build_or_another_takedown_goes_on_too(drawn: PublishedRu
         assert not (run.path / STAGED).exists()
         assert first not in images_of(run.corpus, manifest_of(run))
         assert manifest_of(run).taken_down_images == len(read_takedowns(run.path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", sorted(MODULES))
+def test_every_recipe(recipe: str, tmp_path: Path) -> None:
+    """As the demo builds it: without an image it is, byte for byte, what a build makes that leaves it out."""
+    corpus = demo(tmp_path / "demo", recipe)
+    run = tmp_path / "demo" / "run"
+    image_id = next(iter(corpus.rows()))["image_id"]
+    before = list(corpus.rows())
+    done = takedown(run, image_id, reason="asked")
+    assert [row for row in before if row["image_id"] != image_id] == list(open_corpus(run).rows())
+    assert done.rows == sum(row["image_id"] == image_id for row in before)
+    taken = PublishedRun(tmp_path, run).files()
+    (run / "corpus" / "manifest.json").unlink()
+    demo(tmp_path / "demo", recipe)
+    built = PublishedRun(tmp_path, run).files()
+    assert {path for path in taken if taken[path] != built.get(path)} == set()
