@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal  # Any: JSON values, a row's fields of different types
 
 from cards.samples import TAKEN_DOWN
-from cards.statistics import CorpusStatistics
+from cards.statistics.figures import CorpusStatistics, statistics_from_json
 from ostensive.errors import SettingsError
 from ostensive.run.folder import RunFolder
 from ostensive.run.summary import StageSummary
@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 MANIFEST_NAME: Final = "manifest.json"
 PUBLISHING: Final = "corpus"
 """The step from accepted rows to the files, beside the names of the stages."""
-_FORM: Final = {"kind": "ostensive-corpus", "version": 2}
+_FORM: Final = {"kind": "ostensive-corpus", "version": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """A file of the corpus: `path` is relative to its folder, with `/`; `items` are samples, or rows in `rows/`."""
+    """A file of the corpus: `path` is relative to its folder, with `/`; `items` are samples, or rows in `rows/`.
+
+    What is of all splits, such as a plot, has an empty `split`.
+    """
 
     path: str
-    kind: Literal["shard", "shard index", "samples", "rows"]
+    kind: Literal["shard", "shard index", "samples", "rows", "plot", "croissant"]
     split: str
     items: int
     byte_count: int
@@ -99,7 +102,7 @@ def read_manifest(folder: Path) -> CorpusManifest | None:
             return None
         values["splits"] = tuple(CorpusSplit(**split) for split in values["splits"])
         values["files"] = tuple(CorpusFile(**file) for file in values["files"])
-        return CorpusManifest(**{**values, "statistics": CorpusStatistics(**values["statistics"])})
+        return CorpusManifest(**{**values, "statistics": statistics_from_json(values["statistics"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
 

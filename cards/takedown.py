@@ -14,12 +14,14 @@ from typing import Any, Final  # Any: a column's values
 import pyarrow.parquet as pq
 
 from cards.assembling import FinishedFacts
+from cards.card import CARD_NAME
+from cards.description import card_edits, write_description
 from cards.reading import CorpusManifest, read_manifest
-from cards.recounting import count_again
 from cards.removal import ImageRemoval, SplitFiles
 from cards.samples import PublicForm
+from cards.statistics.from_files import statistics_of_files
 from cards.takedowns import Takedown, read_takedowns, taken_down_images, write_takedowns
-from cards.writing import put_in_place, write_description
+from cards.writing import put_in_place
 from ostensive.errors import OstensiveError, SettingsError
 from ostensive.files import TEMPORARY, storage_errors
 from ostensive.recipe import Recipe
@@ -147,7 +149,7 @@ def _without(
         left = [removal.without_image(split) for split in of_split]
         files = tuple(file for split in left for file in split.files)
         places = ((staged / file.path, folder / file.path) for file in files if file.kind == "samples")
-        figures = count_again((new if new.exists() else old for new, old in places), kind)
+        figures = statistics_of_files((new if new.exists() else old for new, old in places), kind)
         after = replace(
             manifest,
             images=figures.images,
@@ -158,7 +160,8 @@ def _without(
             taken_down_images=manifest.taken_down_images + 1,
             taken_down_rows=manifest.taken_down_rows + manifest.rows - figures.rows,
         )
-        write_description(staged, folder, after, form, settings=recipe.corpus, facts=facts)
+        edits = card_edits(folder / CARD_NAME)
+        after = write_description(staged, after, form, settings=recipe.corpus, facts=facts, edits=edits)
         put_in_place(staged, folder, after)
         shutil.rmtree(staged)
     return after

@@ -9,17 +9,18 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cards.card import CARD_NAME, CardEdits, read_edits, render_card
-from cards.files import write_text
+from cards.card import CARD_NAME
+from cards.croissant import CROISSANT_NAME
+from cards.description import PLOTS, card_edits, write_description
 from cards.parquet import ParquetFolder, features_of
 from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import ROWS_UNWRITABLE, TAKEN_DOWN, CorpusSample, LostSample, PublicForm, Row, sample_key, to_json
 from cards.shards import ShardWriter, write_shard_index
-from cards.statistics import StatisticsGatherer
+from cards.statistics.gathering import StatisticsGatherer
 from ostensive.errors import OstensiveError
 from ostensive.files import TEMPORARY, flush_to_disk, storage_errors
 from ostensive.recipe import CorpusSettings
@@ -38,6 +39,7 @@ _OWN_FILES: Final = {
     _SHARDS: (f"*-*-[0-9]{_DIGITS}.tar", "shardindex*.json"),
     _DATA: (f"*-{_DIGITS}-of-{_DIGITS}.parquet",),
     _ROWS: (f"*-{_DIGITS}-of-{_DIGITS}.parquet",),
+    PLOTS: ("*.svg",),
 }
 
 
@@ -72,23 +74,12 @@ def write_corpus(
         manifest = _write_samples(samples, work, form, settings, facts.splits or (DEFAULT_SPLIT,), tell)
         _check_counts(manifest, facts)
         with storage_errors(folder):
-            write_description(work, folder, manifest, form, settings=settings, facts=facts)
+            edits = card_edits(folder / CARD_NAME)
+            manifest = write_description(work, manifest, form, settings=settings, facts=facts, edits=edits)
             put_in_place(work, folder, manifest)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return manifest
-
-
-def write_description(
-    work: Path, folder: Path, manifest: CorpusManifest, form: PublicForm, *, settings: CorpusSettings, facts: RunFacts
-) -> None:
-    """Write into `work` what describes the files of a corpus: the card, with what people wrote into the one in
-    `folder`, and the manifest last.
-    """
-    facts = replace(facts, stages=(*facts.stages, *manifest.publishing))
-    card = render_card(manifest, form, settings=settings, facts=facts, edits=_edits(folder / CARD_NAME))
-    write_text(work / CARD_NAME, card)
-    write_text(work / MANIFEST_NAME, manifest.to_json())
 
 
 @dataclass(slots=True)
@@ -104,17 +95,31 @@ class _SplitWriter:
 
     @classmethod
     def opened(
-        cls, split: str, work: Path, form: PublicForm, settings: CorpusSettings, stack: ExitStack
+        cls, split: str, work: Path, form: PublicForm, settings: CorpusSettings, statistics: StatisticsGatherer
     ) -> "_SplitWriter":
-        """Closed, and given up after an error, with `stack`."""
+        """Writers that add what they write to `statistics`."""
         max_bytes = settings.max_shard_bytes
         prefix = f"{settings.name}-{split}"
         shards = ShardWriter(work / _SHARDS, prefix, max_bytes=max_bytes, max_samples=settings.max_shard_samples)
         image_features = features_of(form.sample_schema, with_image=True)
         row_features = features_of(form.flat_schema, with_image=False)
-        samples = ParquetFolder(work / _DATA, split, image_features, max_bytes=max_bytes, group_rows=_IMAGES_A_GROUP)
+        samples = ParquetFolder(
+            work / _DATA,
+            split,
+            image_features,
+            max_bytes=max_bytes,
+            group_rows=_IMAGES_A_GROUP,
+            tell=statistics.add,
+        )
         rows = ParquetFolder(work / _ROWS, split, row_features, max_bytes=max_bytes, group_rows=_ROWS_A_GROUP)
-        return cls(split, stack.enter_context(shards), stack.enter_context(samples), stack.enter_context(rows))
+        return cls(split, shards, samples, rows)
+
+    def __enter__(self) -> "_SplitWriter":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        for writer in (self.rows, self.samples, self.shards):
+            writer.__exit__(*failure)
 
     def finish(self, work: Path, name: str) -> tuple[CorpusFile, ...]:
         """Closes all files and lists them."""
@@ -154,7 +159,6 @@ class _Writer:
     """Puts samples into the files of their splits."""
 
     def __init__(self, form: PublicForm, by_split: Mapping[str, _SplitWriter]) -> None:
-        self.statistics = StatisticsGatherer(form.kind)
         self.lost = Counter[str]()
         self.taken_down_rows: list[int] = []  # of each image
         self._form = form
@@ -186,7 +190,6 @@ class _Writer:
             files.rows.add(flat_row, len(text) // len(sample.rows))
         files.image_count += 1
         files.row_count += len(sample.rows)
-        self.statistics.add(sample, public.shown, row)
 
 
 def _write_samples(
@@ -197,8 +200,11 @@ def _write_samples(
     splits: Iterable[str],
     tell: Told,
 ) -> CorpusManifest:
+    statistics = StatisticsGatherer(form.kind)
     with ExitStack() as stack:
-        by_split = {split: _SplitWriter.opened(split, work, form, settings, stack) for split in splits}
+        by_split = {
+            split: stack.enter_context(_SplitWriter.opened(split, work, form, settings, statistics)) for split in splits
+        }
         writer = _Writer(form, by_split)
         for sample in samples:  # its errors are not those of the corpus' disk
             if isinstance(sample, CorpusSample) and not sample.rows:
@@ -215,7 +221,7 @@ def _write_samples(
                 writer.add(public)
         with storage_errors(work.parent):
             files = tuple(file for one in by_split.values() for file in one.finish(work, settings.name))
-    figures = writer.statistics.result()
+            figures = statistics.result()
     return CorpusManifest(
         name=settings.name,
         recipe_hash=form.recipe_hash,
@@ -245,18 +251,6 @@ def _check_counts(manifest: CorpusManifest, facts: RunFacts) -> None:
         )
 
 
-def _edits(card: Path) -> CardEdits:
-    if not card.exists():
-        return CardEdits()
-    try:
-        text = card.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise OstensiveError(
-            f"{card}: not UTF-8 at byte {error.start}; save it as UTF-8 or remove it, and run the same command again"
-        ) from error
-    return read_edits(text, str(card))
-
-
 def put_in_place(work: Path, folder: Path, manifest: CorpusManifest) -> None:
     """Rename all of `work` into place; files of the manifest that it lacks are in `folder` already.
 
@@ -267,6 +261,8 @@ def put_in_place(work: Path, folder: Path, manifest: CorpusManifest) -> None:
     for name in _OWN_FILES:
         (folder / name).mkdir(exist_ok=True)
     listed = {file.path for file in manifest.files}
+    if CROISSANT_NAME not in listed:
+        (folder / CROISSANT_NAME).unlink(missing_ok=True)
     for path in listed:
         if (work / path).exists():
             (work / path).replace(folder / path)

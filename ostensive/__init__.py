@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from ostensive.version import VERSION
 
 if TYPE_CHECKING:
+    from cards.differences import CorpusDifferences
     from cards.hub.preparing import PublishOptions
     from cards.reading import Corpus, open_corpus
-    from ostensive.commands.api import build, corpus_rows, corpus_stream, demo, estimate, export, preview
+    from ostensive.commands.api import build, corpus_rows, corpus_stream, demo, diff, estimate, export, preview
     from ostensive.commands.api_loop import loop
     from ostensive.commands.api_publish import publish, takedown
     from ostensive.errors import OstensiveError
@@ -26,6 +27,7 @@ __all__ = [
     "AugmentationSettings",
     "BuildOptions",
     "Corpus",
+    "CorpusDifferences",
     "Estimate",
     "LoopEvaluation",
     "LoopOptions",
@@ -39,6 +41,7 @@ __all__ = [
     "corpus_rows",
     "corpus_stream",
     "demo",
+    "diff",
     "estimate",
     "export",
     "loop",
@@ -54,6 +57,7 @@ _HOMES = {
     "AugmentationSettings": "students.data.settings",
     "BuildOptions": "ostensive.run.options",
     "Corpus": "cards.reading",
+    "CorpusDifferences": "cards.differences",
     "Estimate": "ostensive.run.estimate",
     "LoopEvaluation": "students.loop.records",
     "LoopOptions": "students.loop.records",
@@ -67,6 +71,7 @@ _HOMES = {
     "corpus_rows": "ostensive.commands.api",
     "corpus_stream": "ostensive.commands.api",
     "demo": "ostensive.commands.api",
+    "diff": "ostensive.commands.api",
     "estimate": "ostensive.commands.api",
     "export": "ostensive.commands.api",
     "loop": "ostensive.commands.api_loop",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from drawn_corpus import written_corpus
+from drawn_corpus import sample_of, write_samples, written_corpus
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -234,26 +234,6 @@ def test_a_merged_card_is_written_again_as_it_is(tmp_path: Path) -> None:
     corpus = written_corpus(tmp_path / "run", 2)
     path = corpus.path / "README.md"
     text = merged(path.read_text("utf-8"), edited(path.read_text("utf-8"), "Theirs.", ("birds",), viewer=False)).text
-    assert written_over(tmp_path / "other", text) == text
-
-
-def written_over(run: Path, card: str) -> str:
-    from drawn_corpus import sample_of
-
-    from builders.localized.recipe import KIND
-    from cards.writing import write_corpus
-    from ostensive.recipe import CorpusSettings
-    from ostensive.records import Verbalization
-    from ostensive.run.summary import RunFacts, StageSummary
-
-    (run / "corpus").mkdir(parents=True)
-    (run / "corpus" / "README.md").write_text(card, "utf-8")
-    facts = RunFacts(
-        {"recipe": "localized"}, "0" * 64, (StageSummary("judged", 4, 4),), {"verbalized": Verbalization.__name__}, 4,
-        ("scripted",), ("0" * 64,), ("rules 1",), "0",
-    )  # fmt: skip
-    settings = CorpusSettings(
-        name="drawn", license="cc0-1.0", source="drawn by a test", intended_use="to test", max_shard_samples=4
-    )
-    write_corpus([sample_of(0, 2), sample_of(1, 2)], run / "corpus", kind=KIND, settings=settings, facts=facts)
-    return (run / "corpus" / "README.md").read_text("utf-8")
+    path.write_text(text, "utf-8")
+    write_samples(corpus.path, [sample_of(number, 2) for number in range(2)])
+    assert path.read_text("utf-8") == text

@@ -18,7 +18,7 @@ from builders.localized.recipe import KIND as LOCALIZED
 from builders.table import MODULES
 from cards.assembling import publish
 from cards.reading import CorpusManifest, open_corpus, read_corpus, read_manifest
-from cards.recounting import count_again
+from cards.statistics.from_files import statistics_of
 from cards.takedown import STAGED, TakenDown, images_of, take_down
 from cards.takedowns import TAKEDOWNS_NAME, Takedown, read_takedowns, write_takedowns
 from ostensive.commands.api import demo
@@ -92,10 +92,13 @@ def test_only_the_files_that_hold_it_are_others(made: PublishedRun) -> None:
     after = made.files()
     shard, data = "shards/noted-train-000005.tar", "data/train-00001-of-00003.parquet"
     index, rows = "shards/shardindex-train.json", "rows/train-00000-of-00001.parquet"
+    describing = tuple(path for path in before if path.startswith("plots/") and before[path] != after[path])
+    assert "plots/rows-of-an-image.svg" in describing
     assert {path for path in before if before[path] != after.get(path)} == {
-        shard, data, index, rows, "manifest.json", "README.md",
+        shard, data, index, rows, *describing, "croissant.json", "manifest.json", "README.md",
     }  # fmt: skip
-    assert done == TakenDown(image_id, 2, (shard, index, data, rows), (), 6, 12)
+    assert set(done.changed) == {shard, index, data, rows, *describing, "croissant.json"}
+    assert replace(done, changed=()) == TakenDown(image_id, 2, (), (), 6, 12)
     assert image_id not in ids(made)
     assert not any(image_id.encode() in content for content in after.values()), "not in any file of the corpus"
 
@@ -182,7 +185,7 @@ def test_a_split_that_is_emptied_has_no_files(made: PublishedRun) -> None:
         take(made, image_id, **splits)
     manifest = manifest_of(made)
     assert [split.rows for split in manifest.splits if split.name == "test"] == [0]
-    assert {file.split for file in manifest.files} == {"train"}
+    assert {file.split for file in manifest.files if file.kind not in ("plot", "croissant")} == {"train"}
     assert list(datasets.load_dataset(str(made.corpus))) == ["train"]
     assert "Without a row, and so without files: test." in (made.corpus / "README.md").read_text("utf-8")
 
@@ -279,8 +282,7 @@ def test_a_corpus_of_another_state_is_refused(made: PublishedRun) -> None:
 def test_figures_are_counted_again_as_they_were_counted(drawn: PublishedRun, tmp_path: Path) -> None:
     localized = written_corpus(tmp_path / "run", 5)
     for corpus, kind in ((read_corpus(drawn.run), caption_kind.KIND), (localized, LOCALIZED)):
-        paths = [corpus.path / file.path for file in corpus.manifest.files_of("samples")]
-        found = count_again(paths, kind)
+        found = statistics_of(corpus.path, corpus.manifest, kind)
         assert replace(found, examples=()) == replace(corpus.manifest.statistics, examples=())
         assert len(found.examples) == 2
 

@@ -167,6 +167,7 @@ def assert_reads_back(machine: Machine) -> None:
     assert not found
 
 
+@pytest.mark.slow
 def test_published_and_read_back_by_name(machine: Machine) -> None:
     out, shown = machine("publish", machine.run, "street", "--yes")
     assert f"data set    {NAME}, private, made now" in shown
@@ -217,6 +218,7 @@ def test_nothing_of_a_camera_is_published(built: Path) -> None:
     assert pictures == 5
 
 
+@pytest.mark.slow
 def test_control_c_in_the_middle(machine: Machine) -> None:
     process: list[subprocess.Popen[str]] = []
     fault = Fault("PUT /large/", then=lambda: process[0].send_signal(signal.SIGINT), is_answered=True, after=3)
