@@ -13,10 +13,22 @@ from typing import Any, Final  # Any: YAML values; datasets, huggingface_hub and
 
 import yaml
 
-from cards.card_text import cost, funnel, limits, losses, models, plots, split_table, statistics, thresholds
+from cards.card_text import (
+    cost,
+    funnel,
+    limits,
+    losses,
+    models,
+    plots,
+    split_table,
+    statistics,
+    taken_down,
+    thresholds,
+    withheld,
+)
 from cards.markdown import fenced, fenced_json, fenced_yaml, inline, table
 from cards.parquet import features_of
-from cards.reading import CorpusManifest
+from cards.reading import CorpusFile, CorpusManifest
 from cards.samples import IMAGE_NOTE, PublicForm
 from ostensive.errors import OstensiveError, SettingsError
 from ostensive.languages import language_code
@@ -145,7 +157,8 @@ def render_card(
         summary=_summary(manifest, form),
         intended_use=inline(settings.intended_use),
         contact=inline(settings.contact) if settings.contact else "",
-        taken_down=_taken_down(manifest),
+        taken_down=taken_down(manifest),
+        withheld=withheld(manifest, form.flat_schema.names),
         yours=edits.yours,
         recipe_sentence=_recipe_sentence(facts),
         method=kind.method,
@@ -160,6 +173,7 @@ def render_card(
         examples=[fenced_json(example) for example in manifest.statistics.examples],
         loadable=[split.name for split in manifest.filled_splits],
         shard_pattern=_shard_pattern(manifest),
+        sharded=[split.name for split in manifest.filled_splits if _shards(manifest, split.name)],
         sample_fields=_field_table(form, list(form.sample_schema), ("`image`", "picture", IMAGE_NOTE)),
         flat_fields=_field_table(form, [field for field in form.flat_schema if field.name not in own_row_fields]),
         limits=limits(kind.limits, facts, manifest.statistics),
@@ -252,14 +266,6 @@ def _summary(manifest: CorpusManifest, form: PublicForm) -> str:
     return f"{manifest.rows:,} rows about {manifest.images:,} images: {form.kind.title}. One row is {form.kind.one}."
 
 
-def _taken_down(manifest: CorpusManifest) -> str:
-    images, rows = manifest.taken_down_images, manifest.taken_down_rows
-    if not images:
-        return ""
-    pictures = "1 picture was" if images == 1 else f"{images:,} pictures were"
-    return f"{pictures} taken down so far, with {rows:,} {'row' if rows == 1 else 'rows'}."
-
-
 def _recipe_sentence(facts: RunFacts) -> str:
     recipe = facts.recipe
     return (
@@ -270,10 +276,14 @@ def _recipe_sentence(facts: RunFacts) -> str:
 
 def _shard_pattern(manifest: CorpusManifest) -> str:
     """The shards of the first split that has any, as `webdataset` expands them."""
-    shards = [file for file in manifest.files_of("shard") if file.split == manifest.filled_splits[0].name]
+    shards = next((found for split in manifest.filled_splits if (found := _shards(manifest, split.name))), [])
     if len(shards) < 2:
         return shards[0].path if shards else ""
     return f"shards/{manifest.name}-{shards[0].split}-{{{0:06d}..{len(shards) - 1:06d}}}.tar"
+
+
+def _shards(manifest: CorpusManifest, split: str) -> list[CorpusFile]:
+    return [file for file in manifest.files_of("shard") if file.split == split]
 
 
 def _field_table(form: PublicForm, fields: list[Any], *first: tuple[str, str, str]) -> str:

@@ -16,10 +16,16 @@ from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest
 from cards.samples import PublicForm
 from ostensive.errors import OstensiveError
 from ostensive.recipe import CorpusSettings
+from ostensive.recipe_kind import RecipeKind
 from ostensive.run.summary import RunFacts
 
 PLOTS: Final = "plots"
 _DESCRIBING: Final = ("plot", "croissant")
+
+
+def form_of(kind: RecipeKind, facts: RunFacts) -> PublicForm:
+    """The form in which the samples of a run are published."""
+    return PublicForm(kind, facts.recipe_hash, record_names=facts.records.values(), has_splits=bool(facts.splits))
 
 
 def write_description(

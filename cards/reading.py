@@ -69,6 +69,9 @@ class CorpusManifest:
     taken_down_images: int = 0
     """Images of accepted rows that somebody asked to be removed, and their rows."""
     taken_down_rows: int = 0
+    withheld: Mapping[str, int] = field(default_factory=dict)
+    """Images without their picture, by the licence that forbids to pass it on; and their rows, which are here."""
+    withheld_rows: int = 0
 
     @property
     def publishing(self) -> tuple[StageSummary, ...]:

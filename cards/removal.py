@@ -1,8 +1,11 @@
-"""The files of a split without one of its images: those that it is in are written anew, and numbers close up."""
+"""The files of a split without some of its images, or without their pictures alone.
+
+Files that hold one of them are written anew, all others keep their bytes, and numbers close up where one is emptied.
+"""
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final  # Any: JSON values, a column's values
@@ -11,9 +14,9 @@ import pyarrow.parquet as pq
 
 from cards.files import WrittenFile
 from cards.parquet import features_of, rewrite
-from cards.reading import CorpusFile, CorpusSplit
+from cards.reading import CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import PublicForm, sample_key
-from cards.shards import without_sample, write_shard_index
+from cards.shards import without_samples, write_shard_index
 
 _KINDS: Final = ("shard", "shard index", "samples", "rows")
 _UNNUMBERED: Final = "unnumbered-"  # a new file in `staged` before it is known how many there are
@@ -31,6 +34,14 @@ class SplitFiles:
         return [file for file in self.files if file.kind == kind]
 
 
+def splits_of(manifest: CorpusManifest) -> list[SplitFiles]:
+    """The splits of a corpus with their files; what is of all splits is in none."""
+    return [
+        SplitFiles(split, tuple(file for file in manifest.files if file.split == split.name))
+        for split in manifest.splits
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """A file of the new split before it has its number: as it was called, and where its bytes are now."""
@@ -41,26 +52,31 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class ImageRemoval:
-    """Writes into `staged` what is other without the image in the corpus in `folder`, which is called `name`."""
+    """Writes into `staged` what is other without images in the corpus in `folder`, which is called `name`.
+
+    With `pictures_alone` their rows stay: the column `image` has null for them, `shard` too, and no shard holds them.
+    """
 
     folder: Path
     staged: Path
     name: str
     form: PublicForm
-    image_id: str
+    image_ids: frozenset[str]
+    pictures_alone: bool = False
 
-    def without_image(self, split: SplitFiles) -> SplitFiles:
-        """The split without the image; as it is where it does not hold it."""
+    def without_images(self, split: SplitFiles) -> SplitFiles:
+        """The split without the images; as it is where it holds none of them."""
         shown = [
-            shard
+            (image_id, shard)
             for file in split.of_kind("rows")
             for image_id, shard in zip(*self._columns(file, "image_id", "shard"), strict=True)
-            if image_id == self.image_id
+            if image_id in self.image_ids
         ]
         if not shown:
             return split
         counts, name = split.counts, split.counts.name
-        parts = [part for file in split.of_kind("shard") if (part := self._shard(file, shown[0])) is not None]
+        holders = {shard for _, shard in shown}
+        parts = [part for file in split.of_kind("shard") if (part := self._shard(file, holders)) is not None]
         shards = self._numbered(parts, lambda place, _count: f"shards/{self.name}-{name}-{place:06d}.tar")
         renamed = {
             _name(part.file): _name(shard)
@@ -69,10 +85,11 @@ class ImageRemoval:
         }
         samples, sample_bytes = self._parquet(split.of_kind("samples"), {}, name)
         rows, row_bytes = self._parquet(split.of_kind("rows"), renamed, name)
+        images, row_count = (0, 0) if self.pictures_alone else (len({image_id for image_id, _ in shown}), len(shown))
         left = CorpusSplit(
             name,
-            counts.images - 1,
-            counts.rows - len(shown),
+            counts.images - images,
+            counts.rows - row_count,
             counts.arrow_bytes - sample_bytes,
             counts.rows_arrow_bytes - row_bytes,
         )
@@ -80,22 +97,28 @@ class ImageRemoval:
         others = [file for file in split.files if file.kind not in _KINDS]
         return SplitFiles(left, (*shards, *index, *samples, *rows, *others))
 
-    def _shard(self, file: CorpusFile, holder: str) -> _Part | None:
-        """A shard; the one called `holder` without the image, None where that is empty then."""
-        if _name(file) != holder:
+    def row_count(self, manifest: CorpusManifest) -> int:
+        """The rows of the images in the corpus with this manifest."""
+        columns = (self._columns(file, "image_id")[0] for file in manifest.files_of("rows"))
+        return sum(image_id in self.image_ids for column in columns for image_id in column)
+
+    def _shard(self, file: CorpusFile, holders: Collection[str]) -> _Part | None:
+        """A shard; one of the names `holders` without the images, None where it is empty then."""
+        if _name(file) not in holders:
             return _Part(file, self.folder / file.path)
         target = self._unnumbered(file)
-        return _part(file, target, without_sample(self.folder / file.path, target, sample_key(self.image_id)))
+        keys = frozenset(map(sample_key, self.image_ids))
+        return _part(file, target, without_samples(self.folder / file.path, target, keys))
 
     def _parquet(
         self, files: Sequence[CorpusFile], renamed: Mapping[str, str], split: str
     ) -> tuple[list[CorpusFile], int]:
-        """Parquet files without the image and with the new names of shards, and the bytes of memory that went."""
+        """Parquet files without the images and with the new names of shards, and the bytes of memory that went."""
         parts, gone_bytes = [], 0
         for file in files:
             ids = set(self._columns(file, "image_id")[0])
             shards = set(self._columns(file, "shard")[0]) if renamed else set()
-            if self.image_id not in ids and not shards & renamed.keys():
+            if not ids & self.image_ids and not shards & renamed.keys():
                 parts.append(_Part(file, self.folder / file.path))
                 continue
             features = (
@@ -114,12 +137,14 @@ class ImageRemoval:
 
     def _change(self, renamed: Mapping[str, str]) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
         def change(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            kept = [row for row in rows if row["image_id"] != self.image_id]
-            if not renamed:
-                return kept
-            return [{**row, "shard": renamed.get(row["shard"], row["shard"])} for row in kept]
+            return [new for row in rows if (new := self._changed(row, renamed)) is not None]
 
         return change
+
+    def _changed(self, row: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any] | None:
+        if row["image_id"] in self.image_ids:
+            return {**row, "image" if "image" in row else "shard": None} if self.pictures_alone else None
+        return {**row, "shard": renamed.get(row["shard"], row["shard"])} if renamed else row
 
     def _numbered(self, parts: Sequence[_Part], name_of: Callable[[int, int], str]) -> list[CorpusFile]:
         """The files under their new names; those whose name or bytes are new lie in `staged`."""
@@ -130,7 +155,7 @@ class ImageRemoval:
             if part.place.name.startswith(_UNNUMBERED):
                 part.place.rename(target)
             elif path != part.file.path:
-                _link(part.place, target)
+                link(part.place, target)
             named.append(replace(part.file, path=path))
         return named
 
@@ -161,7 +186,7 @@ def _name(file: CorpusFile) -> str:
     return file.path.rpartition("/")[2]
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """The same bytes under another name, without copying them where the disk can."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -6,7 +6,7 @@ an extension. `webdataset.ShardWriter` stamps the time, writes under the final n
 
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cards.files import CHUNK_BYTES, FileDigest, HashedFile, WrittenFile, write_text
@@ -103,12 +103,12 @@ class ShardWriter:
         self._file, self._samples = None, 0
 
 
-def without_sample(source: Path, target: Path, key: str) -> WrittenFile | None:
-    """Write the shard `source` to `target` less the sample `key`, byte for byte; None, and no file, if that was all."""
+def without_samples(source: Path, target: Path, keys: Collection[str]) -> WrittenFile | None:
+    """Write shard `source` to `target` less the samples `keys`, the same bytes; None, and no file, if none is left."""
     items = 0
     with tarfile.open(source) as tar, HashedFile(target) as file, source.open("rb") as data:
         for member in tar:
-            if member.name.partition(".")[0] == key:
+            if member.name.partition(".")[0] in keys:
                 continue
             items += member.name.endswith(".json")
             data.seek(member.offset)

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 from cards.assembling import FinishedFacts
 from cards.card import CARD_NAME
-from cards.description import card_edits, write_description
+from cards.description import card_edits, form_of, write_description
 from cards.reading import CorpusManifest, read_manifest
-from cards.removal import ImageRemoval, SplitFiles
-from cards.samples import PublicForm
+from cards.removal import ImageRemoval, splits_of
 from cards.statistics.from_files import statistics_of_files
 from cards.takedowns import Takedown, read_takedowns, taken_down_images, write_takedowns
+from cards.withholding import PUBLIC_NAME
 from cards.writing import put_in_place
 from ostensive.errors import OstensiveError, SettingsError
 from ostensive.files import TEMPORARY, storage_errors
@@ -72,6 +72,7 @@ def take_down(run: RunFolder, recipe: Recipe, kind: RecipeKind, image: str, *, r
         rows = _row_count(run.corpus_path, before, image_id) if image_id in there else 0
         if image_id not in recorded:
             write_takedowns(run.path, (*read_takedowns(run.path), Takedown(image_id, rows, reason, day)))
+        _remove_copy(run)
         after = _without(run, recipe, kind, before, finished, image_id) if rows else before
         finished.remember(after, gone | {image_id})
         run.log("taken down", {"image_id": image_id, "rows": rows})
@@ -95,6 +96,13 @@ def _end_renaming(staged: Path, corpus: Path) -> None:
             put_in_place(staged, corpus, manifest)
         if staged.exists():
             shutil.rmtree(staged)
+
+
+def _remove_copy(run: RunFolder) -> None:
+    """The copy for publishing may hold the image; the next publication makes it anew."""
+    with storage_errors(run.path):
+        if (run.path / PUBLIC_NAME).exists():
+            shutil.rmtree(run.path / PUBLIC_NAME)
 
 
 def _image_id(run: RunFolder, there: frozenset[str], given: str) -> str:
@@ -137,16 +145,13 @@ def _without(
 ) -> CorpusManifest:
     """Lays the corpus without the image out and renames it into place; returns its manifest."""
     folder, staged, facts = run.corpus_path, run.path / STAGED, finished.facts()
-    form = PublicForm(kind, facts.recipe_hash, record_names=facts.records.values(), has_splits=bool(facts.splits))
+    form = form_of(kind, facts)
     with storage_errors(run.path):
         for name in {Path(file.path).parent for file in manifest.files}:
             (staged / name).mkdir(parents=True, exist_ok=True)
-        removal = ImageRemoval(folder, staged, manifest.name, form, image_id)
-        of_split = [
-            SplitFiles(split, tuple(file for file in manifest.files if file.split == split.name))
-            for split in manifest.splits
-        ]
-        left = [removal.without_image(split) for split in of_split]
+        removal = ImageRemoval(folder, staged, manifest.name, form, frozenset({image_id}))
+        of_split = splits_of(manifest)
+        left = [removal.without_images(split) for split in of_split]
         files = tuple(file for split in left for file in split.files)
         places = ((staged / file.path, folder / file.path) for file in files if file.kind == "samples")
         figures = statistics_of_files((new if new.exists() else old for new, old in places), kind)

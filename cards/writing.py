@@ -15,7 +15,7 @@ from typing import Final
 
 from cards.card import CARD_NAME
 from cards.croissant import CROISSANT_NAME
-from cards.description import PLOTS, card_edits, write_description
+from cards.description import PLOTS, card_edits, form_of, write_description
 from cards.parquet import ParquetFolder, features_of
 from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import ROWS_UNWRITABLE, TAKEN_DOWN, CorpusSample, LostSample, PublicForm, Row, sample_key, to_json
@@ -63,7 +63,7 @@ def write_corpus(
     the critics accepted or when the header of an earlier card was broken by hand, `ValueError` for two samples of one
     image.
     """
-    form = PublicForm(kind, facts.recipe_hash, record_names=facts.records.values(), has_splits=bool(facts.splits))
+    form = form_of(kind, facts)
     work = folder / WORK_NAME
     with storage_errors(folder):
         if work.exists():  # of a run that was killed

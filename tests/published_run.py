@@ -1,6 +1,6 @@
 """A run to publish, made in a moment, of a recipe that no room knows, and the Hub's client set up for a test's Hub."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class PublishedRun:
     images: Path
     path: Path
     said: list[str] = field(default_factory=list)
+    licenses: Mapping[str, str] = field(default_factory=dict)  # by the name of an image's file
+    urls: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run(self) -> RunFolder:
@@ -51,7 +53,8 @@ class PublishedRun:
 
     def recipe(self, **corpus: Any) -> caption_kind.CaptionRecipe:
         notes = {path.name: f"a note on {path.stem}" for path in sorted(self.images.iterdir())}
-        values = {"recipe": "captions", "notes": notes, "corpus": {**CORPUS, **corpus}, "run": {"partition_size": 3}}
+        given = {"notes": notes, "licenses": dict(self.licenses), "urls": dict(self.urls)}
+        values = {"recipe": "captions", **given, "corpus": {**CORPUS, **corpus}, "run": {"partition_size": 3}}
         return caption_kind.CaptionRecipe.model_validate(values)
 
     def build(self, **corpus: Any) -> Corpus:
@@ -84,9 +87,12 @@ class PublishedRun:
         }
 
 
-def drawn_run(folder: Path, images: int = 7) -> PublishedRun:
-    """A run with a corpus."""
-    found = PublishedRun(write_scenes(folder / "images", images), folder / "run")
+def drawn_run(
+    folder: Path, images: int = 7, *, licenses: Mapping[str, str] | None = None, urls: Mapping[str, str] | None = None
+) -> PublishedRun:
+    """A run with a corpus; `licenses` and `urls` are those of images by the names of their files."""
+    drawn = write_scenes(folder / "images", images)
+    found = PublishedRun(drawn, folder / "run", licenses=licenses or {}, urls=urls or {})
     found.build()
     return found
 

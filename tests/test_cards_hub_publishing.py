@@ -343,17 +343,6 @@ def test_a_corpus_without_contact_or_rows_sends_nothing(drawn: PublishedRun, hub
     assert nothing_was_sent(hub)
 
 
-def test_an_image_that_may_not_be_passed_on_sends_nothing(made: PublishedRun, hub: Hub) -> None:
-    manifest = json.loads((made.corpus / "manifest.json").read_text())
-    manifest["statistics"]["images_by_field"] = {"license": {"cc0-1.0": 5, "(c) X, all rights reserved": 2}}
-    (made.corpus / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(
-        OstensiveError, match=r"2 images have the licence '\(c\) X, all rights reserved', which does not"
-    ):
-        made.publish()
-    assert nothing_was_sent(hub)
-
-
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -314,6 +314,7 @@ def killed_at(step: int, run: PublishedRun, image_id: str, name: str = "") -> bo
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step_leaves_it_whole_before_or_after(drawn: PublishedRun, tmp_path: Path) -> None:
     image_id = ids(drawn)[2]
     whole = PublishedRun(drawn.images, tmp_path / "whole")

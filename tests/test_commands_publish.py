@@ -53,7 +53,7 @@ for streaming in (False, True):
                 rows = rows.cast_column("image", Image(decode=False))
             rows = [dict(row) for row in rows]
             for row in rows:
-                if "image" in row:
+                if row.get("image") is not None:
                     row["image"] = hashlib.sha256(row["image"]["bytes"]).hexdigest()
             found[f"{config} {split} {streaming}"] = rows
 print(json.dumps(found))
@@ -97,9 +97,10 @@ class Machine:
         assert process.returncode == status, errors
         return out, errors
 
-    def read_by_name(self) -> dict[str, list[dict[str, object]]]:
+    def read_by_name(self, name: str = NAME) -> dict[str, list[dict[str, object]]]:
+        """The rows of the data set `name` as `datasets` loads them, by configuration, split and whether streamed."""
         done = subprocess.run(
-            [sys.executable, "-c", READER, NAME], env=self.environment, text=True, capture_output=True, check=False
+            [sys.executable, "-c", READER, name], env=self.environment, text=True, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr
         found: dict[str, list[dict[str, object]]] = json.loads(done.stdout)

@@ -1,21 +1,24 @@
 """What is to be published, checked before anything is sent: a finished run, a whole corpus, a card that says enough."""
 
 import hashlib
+import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cards.assembling import FinishedFacts
-from cards.card import CARD_NAME
+from cards.card import CARD_NAME, has_markers, read_edits, with_edits
 from cards.files import CHUNK_BYTES, FileDigest
 from cards.hub.plan import LocalFile
 from cards.reading import MANIFEST_NAME, CorpusManifest, read_manifest
 from cards.takedown import images_of
 from cards.takedowns import taken_down_images
+from cards.withholding import public_copy
 from ostensive.errors import OstensiveError, SettingsError
-from ostensive.licenses import forbids_publishing
+from ostensive.files import write_text
 from ostensive.recipe import CorpusSettings, Recipe
+from ostensive.recipe_kind import RecipeKind
 from ostensive.run.build import finished_run
 from ostensive.run.folder import RunFolder
 
@@ -27,12 +30,20 @@ _LICENCE_FILES: Final = ("LICENSE", "LICENSE.md")
 class LocalCorpus:
     """A corpus that may be published."""
 
-    folder: Path
+    folder: Path  # of what is sent: that of the corpus, or of a copy of it without some pictures
+    card_path: Path  # of the card that people edit here
     manifest: CorpusManifest
     settings: CorpusSettings
-    card: str
+    card: str  # to be sent
     files: tuple[LocalFile, ...]  # all but the card, the manifest last
     left_out: tuple[str, ...]  # what lies in the folder and is described nowhere
+
+    def keep_card(self, text: str) -> None:
+        """Keep what was merged into the card, so that the next build has it."""
+        if self.card_path.parent != self.folder:
+            write_text(self.folder / CARD_NAME, text)
+            text = with_edits(self.card_path.read_text("utf-8"), read_edits(text, "the card"))
+        write_text(self.card_path, text)
 
     def check_content(self, paths: Collection[str]) -> None:
         """Raises `OstensiveError` where a file does not have the bytes that the manifest tells."""
@@ -40,7 +51,7 @@ class LocalCorpus:
             if file.path in paths and digest_of(self.folder / file.path).sha256 != file.sha256:
                 raise OstensiveError(
                     f"{self.folder / file.path}: its bytes are not those of {MANIFEST_NAME}: it was changed or is"
-                    f" damaged; remove {MANIFEST_NAME} and {_AGAIN}"
+                    f" damaged; remove {self.folder / MANIFEST_NAME} and {_AGAIN}"
                 )
 
     def with_blob_ids(self, paths: Collection[str]) -> tuple[LocalFile, ...]:
@@ -53,9 +64,10 @@ class LocalCorpus:
         )
 
 
-def local_corpus(run: RunFolder, recipe: Recipe) -> LocalCorpus:
+def local_corpus(run: RunFolder, recipe: Recipe, kind: RecipeKind) -> LocalCorpus:
     """The corpus of a run, whose recipe is `recipe`; reads no file's content but the card's.
 
+    Where a licence does not allow to pass pictures on it is a copy without them, which is made in the run folder.
     Raises `SettingsError` for a run that is not finished or has no corpus and where the recipe does not say enough,
     `OstensiveError` for a corpus that is empty, not of the run as it is now, or not whole.
     """
@@ -65,7 +77,8 @@ def local_corpus(run: RunFolder, recipe: Recipe) -> LocalCorpus:
     if manifest is None:
         raise SettingsError(f"{run.path} has no finished corpus; {_AGAIN}")
     _check_takedowns(run, folder, manifest)
-    if not FinishedFacts.of(run, recipe).is_current(taken_down_images(run.path)):
+    finished = FinishedFacts.of(run, recipe)
+    if not finished.is_current(taken_down_images(run.path)):
         raise OstensiveError(f"{folder} is not of this run as it is now, or of another version of Ostensive; {_AGAIN}")
     if not manifest.rows:
         raise OstensiveError(f"{folder} holds no row, and there is nothing to publish; its card says where rows went")
@@ -74,19 +87,16 @@ def local_corpus(run: RunFolder, recipe: Recipe) -> LocalCorpus:
             f"corpus.contact is not set in {run.recipe_path}: a card names to whom somebody writes who wants a picture"
             " removed; run `ostensive build` again with --set corpus.contact=ADDRESS"
         )
-    _check_licences(folder, manifest)
-    files = _files(folder, manifest, settings)
-    return LocalCorpus(folder, manifest, settings, _card(folder), files, _left_out(folder, files))
-
-
-def _check_licences(folder: Path, manifest: CorpusManifest) -> None:
-    for licence, count in manifest.statistics.images_by_field.get("license", {}).items():
-        if forbids_publishing(licence):
-            images = "1 image has" if count == 1 else f"{count:,} images have"
-            raise OstensiveError(
-                f"{folder}: {images} the licence {licence!r:.80}, which does not allow publishing; mend it beside"
-                " the images where it is another, or run `ostensive takedown` with each (see `annotations[].license`)"
-            )
+    card, files = _card(folder), _files(folder, manifest, settings)
+    left_out = _left_out(folder, files)
+    if (copied := public_copy(finished, kind, manifest)) is None:
+        return LocalCorpus(folder, folder / CARD_NAME, manifest, settings, card, files, left_out)
+    for name in _own_files(settings):
+        shutil.copyfile(folder / name, copied.folder / name)
+    files = _files(copied.folder, copied.manifest, settings)
+    if has_markers(card):  # otherwise what people wrote cannot be told, which the merging says
+        card = copied.card
+    return LocalCorpus(copied.folder, folder / CARD_NAME, copied.manifest, settings, card, files, left_out)
 
 
 def _check_takedowns(run: RunFolder, folder: Path, manifest: CorpusManifest) -> None:
@@ -123,13 +133,18 @@ def _files(folder: Path, manifest: CorpusManifest, settings: CorpusSettings) -> 
                 f"{path}: has {path.stat().st_size:,} bytes, and {MANIFEST_NAME} says {file.byte_count:,}: it was"
                 f" changed or is damaged; remove {MANIFEST_NAME} and {_AGAIN}"
             )
-    for name in (*([settings.license_link] if settings.license_link in _LICENCE_FILES else []), MANIFEST_NAME):
+    for name in (*_own_files(settings), MANIFEST_NAME):
         path = folder / name
         if not path.is_file():
             raise OstensiveError(f"{path}: corpus.license_link names it, and it is not there; put it there")
         found = digest_of(path)
         files.append(LocalFile(name, found.byte_count, found.sha256))
     return tuple(files)
+
+
+def _own_files(settings: CorpusSettings) -> list[str]:
+    """Files that a person put into the corpus and the recipe names."""
+    return [settings.license_link] if settings.license_link in _LICENCE_FILES else []
 
 
 def _left_out(folder: Path, files: Sequence[LocalFile]) -> tuple[str, ...]:

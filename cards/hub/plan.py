@@ -58,6 +58,8 @@ class PublishPlan:
     license: str
     files: tuple[PlannedFile, ...]
     image_licenses: Mapping[str, int] = field(default_factory=dict)  # images by what came in beside them
+    withheld: Mapping[str, int] = field(default_factory=dict)  # images without picture, by the licence that forbids it
+    withheld_rows: int = 0  # which are sent with the hash and the source of the image
     kept: tuple[str, ...] = ()  # files of other people on the Hub, which stay
     left_out: tuple[str, ...] = ()  # files in the corpus folder that nothing describes, which are not sent
     notes: tuple[str, ...] = ()

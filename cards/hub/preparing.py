@@ -66,7 +66,7 @@ class Preparation:
             card_there = None if card is None else CardSide(_text(card, origin), origin)
             _check_is_ours(name, there, manifest_there, card_there)
         last = read_published(self.run.path).get(name)
-        here = CardSide(local.card, str(local.folder / CARD_NAME))
+        here = CardSide(local.card, str(local.card_path))
         merged = merge_cards(here, card_there, None if last is None else last.card, own_tags(self.kind))
         data = merged.text.encode()
         in_git = {} if there is None else {path for path, file in there.files.items() if file.sha256 is None}
@@ -99,6 +99,8 @@ class Preparation:
             license=local.settings.license,
             files=planned,
             image_licenses=local.manifest.statistics.images_by_field.get("license", {}),
+            withheld=local.manifest.withheld,
+            withheld_rows=local.manifest.withheld_rows,
             kept=kept,
             left_out=local.left_out,
             notes=tuple(

@@ -20,7 +20,6 @@ from cards.hub.plan import LocalFile, PublishPlan, batches
 from cards.hub.preparing import Preparation, Prepared, PublishOptions
 from cards.hub.published import LastPublished, write_published
 from ostensive.errors import Interrupted, OstensiveError
-from ostensive.files import write_text
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run.folder import RunFolder
@@ -55,7 +54,7 @@ class Publication:
         where the Hub refuses, `Interrupted` when asked to stop.
         """
         with self.run.locked():
-            local = local_corpus(self.run, self.recipe)
+            local = local_corpus(self.run, self.recipe, self.kind)
             check_tag(self.options.tag)
             name = full_name(given_name, self.hub.account())
             prepared = self._preparation.prepared(name, local)
@@ -78,7 +77,7 @@ class Publication:
             prepared = replace(prepared, there=found)
         assert prepared.there is not None, "it is there by now"
         if prepared.card.text != local.card:
-            write_text(local.folder / CARD_NAME, prepared.card.text)  # so that the next build keeps what was merged
+            local.keep_card(prepared.card.text)
         commit = prepared.there.head
         if plan.changes_files:
             uploads = self._uploaded(local, prepared)

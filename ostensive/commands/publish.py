@@ -95,6 +95,12 @@ def plan_lines(plan: "PublishPlan") -> Iterator[str]:
     if plan.image_licenses:
         counts = sorted(plan.image_licenses.items(), key=lambda item: (-item[1], item[0]))
         yield f"images      {', '.join(f'{count:,} {licence}' for licence, count in counts[:5])}"
+    if plan.withheld:
+        by_licence = ", ".join(f"{count:,} {licence}" for licence, count in plan.withheld.items())
+        yield (
+            f"withheld    {_pictures(sum(plan.withheld.values()))} whose licence does not allow it ({by_licence});"
+            f" {_rows(plan.withheld_rows)} of them sent with hash and source"
+        )
     changed = plan.of("new", "changed", "deleted")
     for file in changed[:_LISTED]:
         held = ", held there already" if file.change != "deleted" and not file.sent_bytes and file.byte_count else ""
@@ -138,12 +144,20 @@ def published_values(done: "Published") -> dict[str, Any]:
 
 def takedown_lines(done: "TakenDown") -> Iterator[str]:
     """What a takedown came to."""
-    yield f"taken down  {done.image_id}, with {done.rows:,} {'row' if done.rows == 1 else 'rows'}"
+    yield f"taken down  {done.image_id}, with {_rows(done.rows)}"
     yield f"changed     {_files(len(done.changed))}"
     for path in done.changed:
         yield f"            {path}"
     yield f"left        {done.rows_left:,} rows about {done.images:,} images"
     yield "next        where this corpus is published: ostensive publish, with --squash for its older revisions"
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count:,} pictures"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _files(count: int) -> str:
