@@ -1,7 +1,7 @@
 """From a run's finished stages to its corpus folder: the samples in order, and the facts that its card states."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cards.card import CARD_NAME
-from cards.reading import Corpus, read_corpus, read_manifest
+from cards.reading import Corpus, CorpusManifest, read_corpus, read_manifest
 from cards.samples import IMAGE_UNPUBLISHABLE, IMAGE_UNREADABLE, CorpusSample, LostSample
+from cards.takedowns import taken_down_images
 from cards.writing import write_corpus
 from ostensive.errors import Interrupted, OstensiveError
 from ostensive.fingerprint import fingerprint
@@ -28,7 +29,7 @@ from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import PartitionInfo
 from ostensive.run.planning import INTAKE_RECORDS
 from ostensive.run.splits import DEFAULT_SPLIT
-from ostensive.run.summary import IN_NO_SPLIT, RunFacts, SplitFigures, StageSummary
+from ostensive.run.summary import IN_NO_SPLIT, TAKEN_DOWN, RunFacts, SplitFigures, StageSummary
 from ostensive.run.thresholds import in_force, read_choices
 from ostensive.stage import record_name
 from ostensive.version import VERSION
@@ -47,14 +48,7 @@ def publish(finished: FinishedStages) -> Corpus:
     records = {name: record_name(INTAKE_RECORDS[name]) for name in finished.intake_stages}
     records |= {stage.name: record_name(stage.record_out) for stage in finished.stages}
     infos = {name: run.infos(name) for name in records}
-    made_from = fingerprint(
-        [
-            recipe.identity(),
-            VERSION,
-            [asdict(choice) for choice in read_choices(run.path)],
-            *([info.fingerprint, info.digest] for name in records for info in infos[name]),
-        ]
-    )
+    made_from = _made_from(run, recipe, infos, taken_down_images(run.path))
     is_whole = read_manifest(run.corpus_path) is not None and (run.corpus_path / CARD_NAME).exists()
     if not is_whole or run.read_state().get("corpus") != made_from:
         sources = _Sources.of(run, records)
@@ -63,15 +57,74 @@ def publish(finished: FinishedStages) -> Corpus:
             run.corpus_path,
             kind=finished.kind,
             settings=recipe.corpus,
-            facts=_facts(finished, sources, records, infos),
+            facts=_facts(run, recipe, sources, records, infos),
             tell=partial(_log_loss, run),
         )
-        # What was lost may be there again at the next call, so this one is then not the last word.
-        lost = dict(manifest.lost)
-        run.write_state(
-            corpus=None if set(lost) - {IN_NO_SPLIT} else made_from, published=manifest.rows, unpublished=lost
-        )
+        _remember(run, manifest, made_from)
     return read_corpus(run)
+
+
+def _made_from(
+    run: RunFolder, recipe: Recipe, infos: Mapping[str, Sequence[PartitionInfo]], taken_down: Collection[str]
+) -> str:
+    """A fingerprint of all that the corpus depends on; `infos` are those of every stage."""
+    return fingerprint(
+        [
+            recipe.identity(),
+            VERSION,
+            [asdict(choice) for choice in read_choices(run.path)],
+            *([info.fingerprint, info.digest] for of_stage in infos.values() for info in of_stage),
+            *sorted(taken_down),
+        ]
+    )
+
+
+def _remember(run: RunFolder, manifest: CorpusManifest, made_from: str) -> None:
+    """Says in the run's state what the corpus is made from.
+
+    What was lost may be there again at the next call, so this one is then not the last word.
+    """
+    lost = dict(manifest.lost)
+    run.write_state(
+        corpus=None if set(lost) - {IN_NO_SPLIT} else made_from,
+        published=manifest.rows,
+        unpublished=lost,
+        taken_down=manifest.taken_down_rows,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedFacts:
+    """A finished run as its folder has it: what its card states, and whether its corpus is of it as it is now."""
+
+    run: RunFolder
+    recipe: Recipe
+    records: Mapping[str, str]
+    infos: Mapping[str, Sequence[PartitionInfo]]
+
+    @classmethod
+    def of(cls, run: RunFolder, recipe: Recipe) -> "FinishedFacts":
+        """`recipe` is that of the run."""
+        infos = {name: found for name in run.stage_names() if (found := run.infos(name))}
+        return cls(run, recipe, {name: found[0].record for name, found in infos.items()}, infos)
+
+    def is_current(self, taken_down: Collection[str]) -> bool:
+        """Whether the corpus is made from what the run holds less the images `taken_down`.
+
+        One that lost rows says nothing of it, and counts as current.
+        """
+        return self.run.read_state().get("corpus") in (
+            None,
+            _made_from(self.run, self.recipe, self.infos, taken_down),
+        )
+
+    def facts(self) -> RunFacts:
+        """What the card states."""
+        return _facts(self.run, self.recipe, _Sources.of(self.run, self.records), self.records, self.infos)
+
+    def remember(self, manifest: CorpusManifest, taken_down: Collection[str]) -> None:
+        """Says that the corpus is of the run as it is now less the images `taken_down`."""
+        _remember(self.run, manifest, _made_from(self.run, self.recipe, self.infos, taken_down))
 
 
 def _log_loss(run: RunFolder, lost: LostSample) -> None:
@@ -105,12 +158,12 @@ class _Sources:
 
 
 def _facts(
-    finished: FinishedStages,
+    run: RunFolder,
+    recipe: Recipe,
     sources: _Sources,
     records: Mapping[str, str],
     infos: Mapping[str, Sequence[PartitionInfo]],
 ) -> RunFacts:
-    run, recipe = finished.run, finished.recipe
     judged = [sources.paths[record_name(Judged)][index] for index in sources.whole]
     lineage = _lineage(judged)
     return RunFacts(
@@ -235,16 +288,19 @@ def _samples(finished: FinishedStages, sources: _Sources) -> Iterator[CorpusSamp
 
 
 def _without_pictures(finished: FinishedStages, sources: _Sources, index: int) -> Iterator[CorpusSample | LostSample]:
-    """The samples of a partition before their pictures are read."""
+    """The samples of a partition before their pictures are read, and those whose image was taken down."""
     candidate: Any = finished.kind.candidate
     rows = _by_image(sources.kept(Judged[candidate], index))
     texts = _by_image(sources.kept(Verbalization, index))
     items = _by_image(sources.kept(Annotation, index))
     splits = _by_image(sources.kept(ImageSplit, index))
     has_splits = record_name(ImageSplit) in sources.paths
+    taken_down = taken_down_images(finished.run.path)
     for image in sources.kept(ImageRecord, index):
         key = image.image_id
-        if key in rows:
+        if key in rows and key in taken_down:
+            yield LostSample(image, len(rows[key]), TAKEN_DOWN, "")
+        elif key in rows:
             text = texts[key][-1] if key in texts else None
             if has_splits and key not in splits:
                 yield LostSample(image, len(rows[key]), IN_NO_SPLIT, "see the rows of the stage splits")

@@ -13,15 +13,16 @@ from typing import Any, Final  # Any: YAML values; datasets, huggingface_hub and
 
 import yaml
 
-from cards.card_text import cost, funnel, limits, losses, models, plots, statistics, thresholds
+from cards.card_text import cost, funnel, limits, losses, models, plots, statistics, taken_down, thresholds, withheld
 from cards.markdown import fenced, fenced_json, fenced_yaml, inline, table
 from cards.parquet import features_of
-from cards.reading import CorpusManifest
+from cards.reading import CorpusFile, CorpusManifest
 from cards.samples import IMAGE_NOTE, PublicForm
 from cards.split_text import kept_out, split_table
 from ostensive.errors import OstensiveError, SettingsError
 from ostensive.languages import language_code
 from ostensive.recipe import CorpusSettings
+from ostensive.recipe_kind import RecipeKind
 from ostensive.run.summary import RunFacts
 from ostensive.yaml_text import parse_yaml
 
@@ -70,6 +71,47 @@ def read_edits(text: str, origin: str) -> CardEdits:
     return CardEdits(found.group(1).rstrip("\n") if found else _YOURS_AT_FIRST, header)
 
 
+def with_edits(text: str, edits: CardEdits) -> str:
+    """The card `text`, one of ours, with `edits` in place of what people wrote into it.
+
+    Keys of the header that are the program's own stay as they are; tags are those of `edits`.
+    """
+    from huggingface_hub import DatasetCard
+
+    card = DatasetCard(text, ignore_metadata_errors=False)
+    header = people_keys(edits.header)
+    data: Any = card.data
+    for key in people_keys(data.to_dict()):
+        if key not in header:
+            card.data.pop(key)
+    for key, value in header.items():
+        card.data[key] = value
+    if edits.header and "tags" in edits.header:
+        card.data["tags"] = edits.header["tags"]
+    return _YOURS.sub(lambda _: f"<!-- yours -->\n{edits.yours}\n<!-- /yours -->", card.content, count=1)
+
+
+def has_markers(text: str) -> bool:
+    """Whether there is a place in the card for what people write."""
+    return _YOURS.search(text) is not None
+
+
+def without_edits(text: str) -> str:
+    """What the program wrote of a card, to tell whether somebody changed that too."""
+    body = text.replace("\r\n", "\n").removeprefix("\ufeff")
+    return _YOURS.sub("", _HEADER.sub("", body, count=1), count=1).strip()
+
+
+def people_keys(header: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The keys of a header that people added, in order."""
+    return {key: value for key, value in (header or {}).items() if key not in _OWN_KEYS}
+
+
+def own_tags(kind: RecipeKind) -> list[str]:
+    """The tags that every card of a recipe has, by name."""
+    return sorted(_TAGS | set(kind.tags))
+
+
 def _refuse_repeated(header: str, origin: str) -> None:
     """Raises `OstensiveError` for a key that stands twice: the Hub takes no such card."""
     try:
@@ -104,6 +146,8 @@ def render_card(
         summary=_summary(manifest, form),
         intended_use=inline(settings.intended_use),
         contact=inline(settings.contact) if settings.contact else "",
+        taken_down=taken_down(manifest),
+        withheld=withheld(manifest, form.flat_schema.names),
         yours=edits.yours,
         recipe_sentence=_recipe_sentence(facts),
         method=kind.method,
@@ -119,6 +163,7 @@ def render_card(
         examples=[fenced_json(example) for example in manifest.statistics.examples],
         loadable=[split.name for split in manifest.filled_splits],
         shard_pattern=_shard_pattern(manifest),
+        sharded=[split.name for split in manifest.filled_splits if _shards(manifest, split.name)],
         sample_fields=_field_table(form, list(form.sample_schema), ("`image`", "picture", IMAGE_NOTE)),
         flat_fields=_field_table(form, [field for field in form.flat_schema if field.name not in own_row_fields]),
         limits=limits(kind.limits, facts, manifest.statistics),
@@ -135,12 +180,12 @@ def _header(manifest: CorpusManifest, form: PublicForm, settings: CorpusSettings
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCardData
 
-    own_tags = sorted(_TAGS | set(form.kind.tags))
+    own = own_tags(form.kind)
     data = DatasetCardData(
         language=_one_or_all([language_code(tag) for tag in settings.languages]),
         license=settings.license,
         pretty_name=settings.name,
-        tags=[*own_tags, *(tag for tag in earlier.get("tags") or [] if isinstance(tag, str) and tag not in own_tags)],
+        tags=[*own, *(tag for tag in earlier.get("tags") or [] if isinstance(tag, str) and tag not in own)],
         annotations_creators="machine-generated",
         language_creators="machine-generated",
         size_categories=size_category(manifest.images),
@@ -221,10 +266,14 @@ def _recipe_sentence(facts: RunFacts) -> str:
 
 def _shard_pattern(manifest: CorpusManifest) -> str:
     """The shards of the first split that has any, as `webdataset` expands them."""
-    shards = [file for file in manifest.files_of("shard") if file.split == manifest.filled_splits[0].name]
+    shards = next((found for split in manifest.filled_splits if (found := _shards(manifest, split.name))), [])
     if len(shards) < 2:
         return shards[0].path if shards else ""
     return f"shards/{manifest.name}-{shards[0].split}-{{{0:06d}..{len(shards) - 1:06d}}}.tar"
+
+
+def _shards(manifest: CorpusManifest, split: str) -> list[CorpusFile]:
+    return [file for file in manifest.files_of("shard") if file.split == split]
 
 
 def _field_table(form: PublicForm, fields: list[Any], *first: tuple[str, str, str]) -> str:

@@ -1,10 +1,11 @@
 """The parts of the dataset card that are worked out from figures: pure functions that give Markdown."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from cards.markdown import inline, table
 from cards.plots import plot_files
+from cards.reading import CorpusManifest
 from cards.statistics.figures import NOT_GIVEN, SMALL_BOX_AREA, CorpusStatistics
 from ostensive.images.intake import DISTINCT, IMAGES
 from ostensive.records import NO_SPEND, Annotation, ImageSignature, ImageSplit, Judged, Scored, Verbalization, dollars
@@ -174,3 +175,29 @@ def _measured_limits(facts: RunFacts, figures: CorpusStatistics) -> Iterator[str
     licences = figures.images_by_field.get("license", {})
     if unknown := licences.get(NOT_GIVEN, 0):
         yield f"{unknown:,} of {figures.images:,} images came with no licence of their own."
+
+
+def taken_down(manifest: CorpusManifest) -> str:
+    """How much somebody asked to be removed, as a sentence; empty where nothing was."""
+    images, rows = manifest.taken_down_images, manifest.taken_down_rows
+    if not images:
+        return ""
+    pictures = "1 picture was" if images == 1 else f"{images:,} pictures were"
+    return f"{pictures} taken down so far, with {rows:,} {'row' if rows == 1 else 'rows'}."
+
+
+def withheld(manifest: CorpusManifest, fields: Collection[str]) -> str:
+    """Which pictures are not there and what their rows say instead, whose fields are `fields`; empty where all are."""
+    if not manifest.withheld:
+        return ""
+    images, rows = sum(manifest.withheld.values()), manifest.withheld_rows
+    counts = sorted(manifest.withheld.items(), key=lambda item: (-item[1], item[0]))
+    by_licence = ", ".join(f"{count:,} of {inline(licence)}" for licence, count in counts)
+    found = "`source` and `image_source` say" if "image_source" in fields else "`source` says"
+    return (
+        f"{images:,} of {manifest.images:,} pictures are not published, because their licence does not allow it"
+        f" ({by_licence}). Their {'1 row is' if rows == 1 else f'{rows:,} rows are'} here: `image_id` is the SHA-256 of"
+        f" the picture's file, and {found} where it was found. `image` and `shard` are null for them, and no tar holds"
+        " them. To have only images with a picture: `images.filter(lambda image: image is not None,"
+        ' input_columns="image")`.'
+    )

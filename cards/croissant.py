@@ -131,7 +131,8 @@ def _responsible(
         "rai:dataCollection": f"Source of the images: {settings.source}\n{kind.method}",
         "rai:dataCollectionType": ["Software Collection"],
         "rai:dataCollectionMissingData": _missing(facts),
-        "rai:dataCollectionRawData": "The pictures are those that were taken in, upright and less their metadata.",
+        "rai:dataCollectionRawData": "The pictures are those that were taken in, upright and less their metadata."
+        + _withheld(manifest),
         "rai:dataPreprocessingProtocol": [
             "Pictures were turned upright, and their metadata (place, camera, time) were removed.",
             *(f"{stage.name}: {stage.kept:,} of {stage.rows:,} rows were kept." for stage in facts.stages),
@@ -155,6 +156,13 @@ def _responsible(
     return {term: value for term, value in found.items() if value}
 
 
+def _withheld(manifest: CorpusManifest) -> str:
+    images = sum(manifest.withheld.values())
+    if not images:
+        return ""
+    return f" {images:,} are not published, because their licence does not allow it; their rows name them by hash."
+
+
 def _missing(facts: RunFacts) -> str:
     lost = sum(sum(stage.dropped.values()) + sum(stage.failed.values()) for stage in facts.stages)
     return f"{lost:,} images and rows were dropped or failed on the way; the card counts them by step and reason."
@@ -173,7 +181,8 @@ def _distribution(manifest: CorpusManifest) -> Iterator[dict[str, Any]]:
             "encodingFormat": _FORMATS[file.kind],
             "sha256": file.sha256,
         }
-    for name, kind, folder, _ in (_SAMPLES, _ROWS, ("shards", "shard", "shards", "")):
+    tars = [("shards", "shard", "shards", "")] if manifest.files_of("shard") else []
+    for name, kind, folder, _ in (_SAMPLES, _ROWS, *tars):
         suffix = "tar" if kind == "shard" else "parquet"
         prefix = f"{manifest.name}-" if kind == "shard" else ""
         yield {

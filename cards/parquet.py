@@ -5,7 +5,7 @@ zstd for everything but images, which do not shrink. (`Dataset.to_parquet` wants
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # Any: JSON values; datasets and pyarrow ship no types
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from cards.files import HashedFile, WrittenFile
 
 _GROUP_BYTES = 32 << 20
+Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 def features_of(schema: pa.Schema, *, with_image: bool) -> Any:
@@ -112,6 +113,38 @@ class ParquetFolder:
     @property
     def _working_name(self) -> str:
         return f"{self._prefix}-{len(self._files):05d}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class RewrittenFile:
+    """A file after some of its rows changed; None where none was left. Bytes are what the rows took in memory."""
+
+    written: WrittenFile | None
+    arrow_bytes_before: int
+    arrow_bytes: int
+
+
+def rewrite(source: Path, target: Path, features: Any, change: Change) -> RewrittenFile:
+    """Write the rows of `source` to `target` as `change` gives them, group by group, in the form of `ParquetFolder`."""
+    schema: pa.Schema = features.arrow_schema
+    before = after = items = 0
+    old = pq.ParquetFile(source)
+    with HashedFile(target) as file:
+        writer = _writer(file, schema)
+        for place in range(old.num_row_groups):
+            rows = old.read_row_group(place).to_pylist()
+            before += pa.Table.from_pylist(rows, schema=schema).nbytes
+            kept = change(rows)
+            if kept:
+                table = pa.Table.from_pylist(kept, schema=schema)
+                after += table.nbytes
+                items += table.num_rows
+                writer.write_table(table)
+        writer.close()
+    if not items:
+        target.unlink()
+        return RewrittenFile(None, before, 0)
+    return RewrittenFile(WrittenFile(target.name, items, file.digest.byte_count, file.digest.sha256), before, after)
 
 
 def _writer(file: HashedFile, schema: pa.Schema) -> Any:

@@ -63,11 +63,18 @@ class CorpusManifest:
     statistics: CorpusStatistics
     lost: Mapping[str, int] = field(default_factory=dict)
     """Accepted rows that could not be written, by reason."""
+    taken_down_images: int = 0
+    """Images of accepted rows that somebody asked to be removed, and their rows."""
+    taken_down_rows: int = 0
+    withheld: Mapping[str, int] = field(default_factory=dict)
+    """Images without their picture, by the licence that forbids to pass it on; and their rows, which are here."""
+    withheld_rows: int = 0
 
     @property
     def publishing(self) -> tuple[StageSummary, ...]:
         """What became of the accepted rows where not all of them are here; nothing where they are."""
-        return (publishing_summary(self.rows, self.lost),) if self.lost else ()
+        summary = publishing_summary(self.rows, self.lost, self.taken_down_rows)
+        return () if summary.rows == summary.kept else (summary,)
 
     @property
     def filled_splits(self) -> tuple[CorpusSplit, ...]:
@@ -95,6 +102,15 @@ def read_manifest(folder: Path) -> CorpusManifest | None:
         values["files"] = tuple(CorpusFile(**file) for file in values["files"])
         return CorpusManifest(**{**values, "statistics": statistics_from_json(values["statistics"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def listed_paths(manifest: bytes) -> tuple[str, ...] | None:
+    """The files that a manifest of any version lists; None where it is no manifest of a corpus."""
+    try:
+        values = json.loads(manifest)
+        return tuple(str(file["path"]) for file in values["files"]) if values["kind"] == _FORM["kind"] else None
+    except (ValueError, TypeError, KeyError):
         return None
 
 

@@ -26,6 +26,8 @@ _NOTES: Final = {
     "source": "where the image was found: a path, `tar!member` or `parquet#row`",
     "split": "the split that the image belongs to",
     "shard": "the tar in `shards/` that holds the image",
+    "image_source": "where the image is from, as was said beside it: an address where there is one",
+    "image_license": "the licence of the image, as was said beside it",
     "concepts": "sentences about the whole image",
     "narratives": "sentences about what is where",
     "regions[].number": "what `[k]` in a text means, from 0",
@@ -65,6 +67,8 @@ _NOTES: Final = {
     "judgements[].reason": "why not; empty when accepted",
 }
 
+# Fields of a row that stands alone, and of `Annotation`: what came in beside an image about the image itself.
+_OF_IMAGE: Final = {"image_source": "source", "image_license": "license"}
 Row = Mapping[str, Any]
 
 
@@ -150,7 +154,7 @@ class PublicForm:
         self._has_regions = kind.has_regions and self._is_verbalized
         candidate: Any = kind.candidate
         self._candidate = plain_maker(candidate)
-        own = {"width", "height", "source", "split", "shard", "regions", "judgements", "recipe_hash"}
+        own = {"width", "height", "source", "split", "shard", "regions", "judgements", "recipe_hash", *_OF_IMAGE}
         clash = own & set(schema_of(candidate).names)
         if clash:
             raise TypeError(f"{candidate.__name__} has fields that are the corpus's own: {sorted(clash)}")
@@ -195,6 +199,8 @@ class PublicForm:
         if self._has_splits:
             fields.append(pa.field("split", pa.string()))
         fields.append(pa.field("shard", pa.string()))
+        if self._is_annotated:
+            fields += [pa.field(name, pa.string()) for name in _OF_IMAGE]
         if self._has_regions:
             fields.append(pa.field("regions", pa.list_(struct_of(Region))))
         return pa.schema(fields)
@@ -234,6 +240,8 @@ class PublicForm:
         """
         names = ("source", "width", "height", *(("split",) if self._has_splits else ()))
         image = {name: row[name] for name in names} | {"shard": shard}
+        if self._is_annotated:
+            image |= {name: _given(row["annotations"], field) for name, field in _OF_IMAGE.items()}
         flat = [{**inner, **image} for inner in row["rows"]]
         if self._has_regions:
             regions = {region["number"]: region for region in row["regions"]}
@@ -250,6 +258,14 @@ class PublicForm:
             for field in fields
             for path, kind in _leaves(field.name, field.type)
         ]
+
+
+def _given(annotations: Sequence[Mapping[str, Any]], name: str) -> str | None:
+    """What the items beside an image say of the image itself by its field `name`: all that say something say the same.
+
+    `ostensive.images.annotations.settle` sees to that.
+    """
+    return next((item[name] for item in annotations if item[name]), None)
 
 
 def mentions_of(texts: Sequence[ShownText]) -> tuple[int, ...]:

@@ -5,10 +5,11 @@ an extension. `webdataset.ShardWriter` stamps the time, writes under the final n
 """
 
 import json
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cards.files import FileDigest, HashedFile, WrittenFile, write_text
+from cards.files import CHUNK_BYTES, FileDigest, HashedFile, WrittenFile, write_text
 
 BLOCK_BYTES = 512
 END_BYTES = 2 * BLOCK_BYTES  # two blocks of zeros close an archive
@@ -100,6 +101,25 @@ class ShardWriter:
         digest = self._file.digest
         self._shards.append(WrittenFile(self._shard_name(), self._samples, digest.byte_count, digest.sha256))
         self._file, self._samples = None, 0
+
+
+def without_samples(source: Path, target: Path, keys: Collection[str]) -> WrittenFile | None:
+    """Write shard `source` to `target` less the samples `keys`, the same bytes; None, and no file, if none is left."""
+    items = 0
+    with tarfile.open(source) as tar, HashedFile(target) as file, source.open("rb") as data:
+        for member in tar:
+            if member.name.partition(".")[0] in keys:
+                continue
+            items += member.name.endswith(".json")
+            data.seek(member.offset)
+            left = BLOCK_BYTES + member.size + -member.size % BLOCK_BYTES
+            while left:
+                left -= file.write(data.read(min(left, CHUNK_BYTES)))
+        file.write(bytes(END_BYTES))
+    if not items:
+        target.unlink()
+        return None
+    return WrittenFile(target.name, items, file.digest.byte_count, file.digest.sha256)
 
 
 def write_shard_index(path: Path, name: str, shards: Sequence[WrittenFile]) -> FileDigest:

@@ -7,41 +7,39 @@ machine or the day: the same samples give the same bytes.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cards.card import CARD_NAME, CardEdits, read_edits, render_card
-from cards.croissant import CROISSANT_NAME, render_croissant
-from cards.files import write_text
+from cards.card import CARD_NAME
+from cards.croissant import CROISSANT_NAME
+from cards.description import PLOTS, card_edits, form_of, write_description
 from cards.parquet import ParquetFolder, features_of
-from cards.plots import plots_of
 from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import ROWS_UNWRITABLE, CorpusSample, LostSample, PublicForm, Row, sample_key, to_json
 from cards.shards import ShardWriter, write_shard_index
-from cards.statistics.figures import CorpusStatistics
 from cards.statistics.gathering import StatisticsGatherer
 from ostensive.errors import OstensiveError
 from ostensive.files import TEMPORARY, flush_to_disk, storage_errors
 from ostensive.recipe import CorpusSettings
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.run.splits import DEFAULT_SPLIT
-from ostensive.run.summary import RunFacts
+from ostensive.run.summary import TAKEN_DOWN, RunFacts
 
 WORK_NAME: Final = f"{TEMPORARY}corpus"
 # The Hub's viewer fetches whole row groups: a hundred pictures, or a few thousand rows of text.
 _IMAGES_A_GROUP: Final = 100
 _ROWS_A_GROUP: Final = 5_000
-_SHARDS, _DATA, _ROWS, _PLOTS = "shards", "data", "rows", "plots"
+_SHARDS, _DATA, _ROWS = "shards", "data", "rows"
 # What the program owns in each folder, of whatever split; other files there are somebody else's.
 _DIGITS: Final = "[0-9]" * 5
 _OWN_FILES: Final = {
     _SHARDS: (f"*-*-[0-9]{_DIGITS}.tar", "shardindex*.json"),
     _DATA: (f"*-{_DIGITS}-of-{_DIGITS}.parquet",),
     _ROWS: (f"*-{_DIGITS}-of-{_DIGITS}.parquet",),
-    _PLOTS: ("*.svg",),
+    PLOTS: ("*.svg",),
 }
 
 
@@ -65,7 +63,7 @@ def write_corpus(
     the critics accepted or when the header of an earlier card was broken by hand, `ValueError` for two samples of one
     image.
     """
-    form = PublicForm(kind, facts.recipe_hash, record_names=facts.records.values(), has_splits=bool(facts.splits))
+    form = form_of(kind, facts)
     work = folder / WORK_NAME
     with storage_errors(folder):
         if work.exists():  # of a run that was killed
@@ -75,13 +73,10 @@ def write_corpus(
     try:
         manifest = _write_samples(samples, work, form, settings, facts.splits or (DEFAULT_SPLIT,), tell)
         _check_counts(manifest, facts)
-        facts = replace(facts, stages=(*facts.stages, *manifest.publishing))
         with storage_errors(folder):
-            manifest = _with_croissant(manifest, work, form, settings, facts)
-            card = render_card(manifest, form, settings=settings, facts=facts, edits=_edits(folder / CARD_NAME))
-            write_text(work / CARD_NAME, card)
-            write_text(work / MANIFEST_NAME, manifest.to_json())
-            _publish(work, folder, manifest)
+            edits = card_edits(folder / CARD_NAME)
+            manifest = write_description(work, manifest, form, settings=settings, facts=facts, edits=edits)
+            put_in_place(work, folder, manifest)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return manifest
@@ -165,6 +160,7 @@ class _Writer:
 
     def __init__(self, form: PublicForm, by_split: Mapping[str, _SplitWriter]) -> None:
         self.lost = Counter[str]()
+        self.taken_down_rows: list[int] = []  # of each image
         self._form = form
         self._by_split = by_split
         self._keys: set[int] = set()
@@ -214,6 +210,9 @@ def _write_samples(
             if isinstance(sample, CorpusSample) and not sample.rows:
                 continue
             public = sample if isinstance(sample, LostSample) else writer.public(sample)
+            if isinstance(public, LostSample) and public.reason == TAKEN_DOWN:
+                writer.taken_down_rows.append(public.row_count)
+                continue
             if isinstance(public, LostSample):
                 writer.lost[public.reason] += public.row_count
                 tell(public)
@@ -223,7 +222,6 @@ def _write_samples(
         with storage_errors(work.parent):
             files = tuple(file for one in by_split.values() for file in one.finish(work, settings.name))
             figures = statistics.result()
-            files = (*files, *_write_plots(work / _PLOTS, figures))
     return CorpusManifest(
         name=settings.name,
         recipe_hash=form.recipe_hash,
@@ -233,30 +231,14 @@ def _write_samples(
         files=files,
         statistics=figures,
         lost=dict(sorted(writer.lost.items())),
+        taken_down_images=len(writer.taken_down_rows),
+        taken_down_rows=sum(writer.taken_down_rows),
     )
-
-
-def _write_plots(folder: Path, figures: CorpusStatistics) -> Iterator[CorpusFile]:
-    for name, svg in plots_of(figures).items():
-        digest = write_text(folder / name, svg)
-        yield CorpusFile(f"{_PLOTS}/{name}", "plot", "", 1, digest.byte_count, digest.sha256)
-
-
-def _with_croissant(
-    manifest: CorpusManifest, work: Path, form: PublicForm, settings: CorpusSettings, facts: RunFacts
-) -> CorpusManifest:
-    """The manifest with the Croissant metadata among its files; a corpus without rows has none."""
-    if not manifest.rows:
-        return manifest
-    text = render_croissant(manifest, form, settings=settings, facts=facts)
-    written = write_text(work / CROISSANT_NAME, text)
-    listed = CorpusFile(CROISSANT_NAME, "croissant", "", manifest.rows, written.byte_count, written.sha256)
-    return replace(manifest, files=(*manifest.files, listed))
 
 
 def _check_counts(manifest: CorpusManifest, facts: RunFacts) -> None:
     lost = sum(manifest.lost.values())
-    if facts.accepted != manifest.rows + lost:
+    if facts.accepted != manifest.rows + lost + manifest.taken_down_rows:
         raise OstensiveError(
             f"the corpus would hold {manifest.rows} rows, but the critics accepted {facts.accepted}: files of the run"
             " were changed; run the same command again"
@@ -269,20 +251,11 @@ def _check_counts(manifest: CorpusManifest, facts: RunFacts) -> None:
         )
 
 
-def _edits(card: Path) -> CardEdits:
-    if not card.exists():
-        return CardEdits()
-    try:
-        text = card.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise OstensiveError(
-            f"{card}: not UTF-8 at byte {error.start}; save it as UTF-8 or remove it, and run the same command again"
-        ) from error
-    return read_edits(text, str(card))
+def put_in_place(work: Path, folder: Path, manifest: CorpusManifest) -> None:
+    """Rename all of `work` into place; files of the manifest that it lacks are in `folder` already.
 
-
-def _publish(work: Path, folder: Path, manifest: CorpusManifest) -> None:
-    """Rename everything into place. While there is no manifest, no reader takes what is there for a corpus."""
+    While there is no manifest, no reader takes what is there for a corpus. After a kill the same call completes it.
+    """
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     flush_to_disk(folder)
     for name in _OWN_FILES:
@@ -291,13 +264,16 @@ def _publish(work: Path, folder: Path, manifest: CorpusManifest) -> None:
     if CROISSANT_NAME not in listed:
         (folder / CROISSANT_NAME).unlink(missing_ok=True)
     for path in listed:
-        (work / path).replace(folder / path)
+        if (work / path).exists():
+            (work / path).replace(folder / path)
     for name, patterns in _OWN_FILES.items():
         for pattern in patterns:
             for file in (folder / name).glob(pattern):
                 if f"{name}/{file.name}" not in listed:
                     file.unlink()
         flush_to_disk(folder / name)
-    for name in (CARD_NAME, MANIFEST_NAME):
-        (work / name).replace(folder / name)
+    if (work / CARD_NAME).exists():
+        (work / CARD_NAME).replace(folder / CARD_NAME)
         flush_to_disk(folder)
+    (work / MANIFEST_NAME).replace(folder / MANIFEST_NAME)
+    flush_to_disk(folder)

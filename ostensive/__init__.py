@@ -7,9 +7,11 @@ from ostensive.version import VERSION
 
 if TYPE_CHECKING:
     from cards.differences import CorpusDifferences
+    from cards.hub.preparing import PublishOptions
     from cards.reading import Corpus, open_corpus
     from ostensive.commands.api import build, corpus_rows, corpus_stream, demo, diff, estimate, export, preview
     from ostensive.commands.api_loop import loop
+    from ostensive.commands.api_publish import publish, takedown
     from ostensive.errors import OstensiveError
     from ostensive.run.estimate import Estimate
     from ostensive.run.options import BuildOptions
@@ -31,6 +33,7 @@ __all__ = [
     "LoopOptions",
     "LoopStatus",
     "OstensiveError",
+    "PublishOptions",
     "ResumableLoader",
     "RunStatus",
     "StreamSettings",
@@ -45,7 +48,9 @@ __all__ = [
     "loop_status",
     "open_corpus",
     "preview",
+    "publish",
     "status",
+    "takedown",
 ]
 
 _HOMES = {
@@ -58,6 +63,7 @@ _HOMES = {
     "LoopOptions": "students.loop.records",
     "LoopStatus": "students.loop.status",
     "OstensiveError": "ostensive.errors",
+    "PublishOptions": "cards.hub.preparing",
     "ResumableLoader": "students.data.loader",
     "RunStatus": "ostensive.run.status",
     "StreamSettings": "students.data.stream",
@@ -72,7 +78,9 @@ _HOMES = {
     "loop_status": "students.loop.status",
     "open_corpus": "cards.reading",
     "preview": "ostensive.commands.api",
+    "publish": "ostensive.commands.api_publish",
     "status": "ostensive.run.status",
+    "takedown": "ostensive.commands.api_publish",
 }
 
 

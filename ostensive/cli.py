@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ostensive.commands import annotate, build, diff, loop, self_talk, serve, student_eval
+from ostensive.commands import annotate, build, diff, loop, publish, self_talk, serve, student_eval
 from ostensive.commands.critic import critic_app
 from ostensive.commands.microworld import microworld_app
 from ostensive.commands.recipes import recipes_app
@@ -31,6 +31,7 @@ app.add_typer(build.app)
 app.add_typer(diff.app)
 app.add_typer(annotate.app)
 app.add_typer(critic_app, name="critic")
+app.add_typer(publish.app)
 app.add_typer(self_talk.app)
 app.add_typer(serve.app)
 app.add_typer(recipes_app, name="recipes")

@@ -13,6 +13,17 @@ from importlib.resources import files
 from typing import Final
 
 OTHER: Final = "other"
+_FORBIDDING: Final = (
+    "all rights reserved",
+    "no redistribution",
+    "not redistributable",
+    "not for redistribution",
+    "redistribution prohibited",
+    "redistribution not permitted",
+    "redistribution is not permitted",
+    "redistribution not allowed",
+    "redistribution is not allowed",
+)
 _NUMBER: Final = re.compile(r"\d+\.\d+")
 _NOISE: Final = frozenset(
     {"a", "agreement", "and", "deed", "family", "gnu", "international", "intl", "license", "licensed", "licenses", "of"}
@@ -81,6 +92,16 @@ def license_url(one: str) -> str | None:
 def license_key(text: str) -> str:
     """What two texts have in common that name the same licence, whether the Hub knows it or not."""
     return license_id(text) or " ".join(text.casefold().split())
+
+
+def forbids_publishing(text: str) -> bool:
+    """Whether a licence says in so many words that nobody may pass the work on.
+
+    What says nothing, or is not known, is not refused: most pictures come without a licence, and whoever publishes
+    them states in `corpus.source` under which terms.
+    """
+    words = " ".join(re.sub(r"[^\w]+", " ", unicodedata.normalize("NFKC", text).casefold()).split())
+    return any(phrase in words for phrase in _FORBIDDING)
 
 
 def nearest_licenses(text: str, count: int = 3) -> Sequence[str]:

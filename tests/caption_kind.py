@@ -51,13 +51,20 @@ class CaptionRecipe(Recipe):
     recipe: Literal["captions"]
     notes: dict[str, str] = Field(default_factory=dict)  # by the image's source
     given_splits: dict[str, str] = Field(default_factory=dict)  # likewise
+    licenses: dict[str, str] = Field(default_factory=dict)  # of images, where it is none that allows everything
+    urls: dict[str, str] = Field(default_factory=dict)  # where images are from
     critics: tuple[LengthSettings, ...] = (LengthSettings(),)
     plain_only: bool = False
     """Whether a second stage judges, after the critics."""
 
 
 def _items(
-    notes: Mapping[str, str], splits: Mapping[str, str], rows: Sequence[ImageRecord], _evidence: Evidence
+    notes: Mapping[str, str],
+    splits: Mapping[str, str],
+    licenses: Mapping[str, str],
+    urls: Mapping[str, str],
+    rows: Sequence[ImageRecord],
+    _evidence: Evidence,
 ) -> list[Outcome[Annotation]]:
     return [
         Kept(
@@ -67,7 +74,8 @@ def _items(
                     row.image_id,
                     instruction=notes.get(row.source),
                     split=splits.get(row.source),
-                    license="cc0-1.0" if row.source in notes else None,
+                    source=urls.get(row.source),
+                    license=licenses.get(row.source, "cc0-1.0" if row.source in notes else None),
                 ),
             )
         )
@@ -114,7 +122,8 @@ def _plain(rows: Sequence[Judged[Caption]], _evidence: Evidence) -> list[Outcome
 
 
 def make_stages(recipe: CaptionRecipe) -> Sequence[AnyStage]:
-    notes = {"notes": recipe.notes, "splits": recipe.given_splits}
+    given = {"notes": recipe.notes, "splits": recipe.given_splits, "licenses": recipe.licenses, "urls": recipe.urls}
+    items = partial(_items, recipe.notes, recipe.given_splits, recipe.licenses, recipe.urls)
     least = recipe.critics[0].min_accept_probability
 
     def stage(name: str, function: Any, record_in: Any, record_out: Any, **identity: Any) -> AnyStage:
@@ -124,7 +133,7 @@ def make_stages(recipe: CaptionRecipe) -> Sequence[AnyStage]:
 
     last = (stage("plain", _plain, Judged[Caption], Judged[Caption]),) if recipe.plain_only else ()
     return (
-        stage(ITEMS, partial(_items, recipe.notes, recipe.given_splits), ImageRecord, Annotation, **notes),
+        stage(ITEMS, items, ImageRecord, Annotation, **given),
         stage(CAPTIONS, _captions, ImageRecord, Caption),
         stage("scored", _scores, Caption, Scored[Caption]),
         stage("judged", partial(_judgements, least), Scored[Caption], Judged[Caption], least=least),

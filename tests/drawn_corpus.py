@@ -93,7 +93,7 @@ def write_samples(
     a_shard: int = 4,
 ) -> tuple[CorpusManifest, RunFacts]:
     """A corpus folder of these samples, without a run, and the facts on its card."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     accepted = sum(len(one.rows) for one in samples)
     facts = RunFacts(
         recipe=recipe,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostensive.licenses import license_id, license_ids, license_key, nearest_licenses
+from ostensive.licenses import forbids_publishing, license_id, license_ids, license_key, nearest_licenses
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,23 @@ def test_any_text_is_an_id_or_none_and_the_same_again(text: str) -> None:
 def test_the_same_licence_has_one_key() -> None:
     assert license_key("CC-BY-4.0") == license_key("Creative Commons Attribution 4.0") == "cc-by-4.0"
     assert license_key("Our own terms") == license_key("our  OWN terms") != license_key("their own terms")
+
+
+@pytest.mark.parametrize(
+    ("text", "forbids"),
+    [
+        ("All rights reserved", True),
+        ("© 2020 Somebody. ALL  RIGHTS-RESERVED.", True),
+        ("no redistribution", True),
+        ("Research only; redistribution is not permitted", True),
+        ("", False),
+        ("unknown", False),
+        ("(not given)", False),
+        ("cc-by-nd-4.0", False),  # unchanged copies may be passed on
+        ("CC BY-NC 4.0", False),
+        ("some rights reserved", False),
+        ("redistribution is permitted", False),
+    ],
+)
+def test_licences_that_forbid_passing_on(text: str, forbids: bool) -> None:
+    assert forbids_publishing(text) is forbids

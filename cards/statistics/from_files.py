@@ -1,5 +1,6 @@
 """The figures of a corpus from its files: the same that were gathered while they were written."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,10 +15,15 @@ _SAMPLES_AT_ONCE = 2_000
 
 
 def statistics_of(folder: Path, manifest: CorpusManifest, kind: RecipeKind) -> CorpusStatistics:
-    """The figures of the samples that `manifest` lists, read without their pictures; memory does not grow with them."""
+    """The figures of the samples that `manifest` lists, which lie in `folder`."""
+    return statistics_of_files((folder / listed.path for listed in manifest.files_of("samples")), kind)
+
+
+def statistics_of_files(paths: Iterable[Path], kind: RecipeKind) -> CorpusStatistics:
+    """The figures of the samples in files of `data/`, read without their pictures; memory does not grow with them."""
     gatherer = StatisticsGatherer(kind)
-    for listed in manifest.files_of("samples"):
-        file = pq.ParquetFile(folder / listed.path)
+    for path in paths:
+        file = pq.ParquetFile(path)
         columns = [name for name in file.schema_arrow.names if name != "image"]
         for batch in file.iter_batches(_SAMPLES_AT_ONCE, columns=columns):
             gatherer.add(pa.Table.from_batches([batch]))

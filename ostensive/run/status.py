@@ -75,9 +75,9 @@ def status_of(run: RunFolder, state: dict[str, Any], log: list[dict[str, Any]], 
         summary = sum((info.summary for info in infos), StageSummary(name, 0, 0))
         stages.append(StageStatus(summary, len(infos)))
     planned = state.get("partitions", 0)
-    if lost := state.get("unpublished"):  # accepted rows that the corpus lacks, by reason
-        kept = state["published"]
-        stages.append(StageStatus(publishing_summary(kept, lost), planned))
+    lost, taken_down = state.get("unpublished", {}), state.get("taken_down", 0)
+    if lost or taken_down:  # accepted rows that the corpus lacks, by reason
+        stages.append(StageStatus(publishing_summary(state["published"], lost, taken_down), planned))
     left = None if state.get("outcome") == "done" else seconds_left(log, stages, planned)
     return RunStatus(
         state.get("outcome", "unfinished"),

@@ -60,11 +60,17 @@ IN_NO_SPLIT: Final = "looks like images of several splits"
 """Why accepted rows are not published though nothing failed: of their image, in any split, another would be told."""
 
 
-def publishing_summary(kept: int, lost: Mapping[str, int]) -> StageSummary:
-    """What became of accepted rows where some of them are lost, by reason."""
+TAKEN_DOWN: Final = "taken down"
+"""Why accepted rows are not published: somebody asked for their image to be removed."""
+
+
+def publishing_summary(kept: int, lost: Mapping[str, int], taken_down: int = 0) -> StageSummary:
+    """What became of accepted rows: `lost` by reason, `taken_down` at somebody's wish."""
     left_out = {reason: count for reason, count in lost.items() if reason == IN_NO_SPLIT}
     failed = {reason: count for reason, count in lost.items() if reason != IN_NO_SPLIT}
-    return StageSummary(PUBLISHING, kept + sum(lost.values()), kept, left_out, failed)
+    if taken_down:
+        left_out[TAKEN_DOWN] = taken_down
+    return StageSummary(PUBLISHING, kept + sum(lost.values()) + taken_down, kept, left_out, failed)
 
 
 @dataclass(frozen=True, slots=True)
