@@ -131,7 +131,8 @@ class Known:
 def lineage_of(trail: ImageTrail, row_id: str, known: Known) -> Lineage:
     """The lineage of a row about the image of `trail`; raises `KeyError` for a row that is not about it."""
     lines, kind = trail.lines[row_id], known.kind
-    candidate, record = _candidate(lines), _record(kind)
+    candidate: Any = _candidate(lines)
+    record: Any = kind.candidate
     keys = request_keys(candidate, kind)
     requests = tuple(Request(name, key, known.exchanges.get(key)) for name, key in keys.items())
     others = [
@@ -190,10 +191,6 @@ def request_keys(candidate: Any, kind: RecipeKind) -> dict[str, str]:
     """The keys of the journal's entries behind a candidate by its fields; a field may be empty."""
     found = {name: getattr(candidate, name) for name in kind.request_fields}
     return {name: key for name, key in found.items() if key}
-
-
-def _record(kind: RecipeKind) -> Any:
-    return kind.candidate
 
 
 def _candidate(lines: Iterable[RowLine]) -> Any:

@@ -78,8 +78,13 @@ class RowStage:
 
     name: str
     record: Any
-    is_nested: bool  # whether the candidate is a field of the record
+    verdicts: str  # the column of what critics said: "scores", "judgements", or empty where the records are candidates
     paths: Mapping[int, Path]
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether the candidate is a field of the record."""
+        return bool(self.verdicts)
 
     def column(self, name: str) -> str:
         """The column of a field of the candidate."""
@@ -148,18 +153,25 @@ class RunRows:
             if paths
         }
         candidate: Any = kind.candidate
-        classes = {record_name(candidate): candidate}
-        nested = {record_name(one): one[candidate] for one in (Scored, Judged)}
+        forms = {
+            record_name(candidate): (candidate, ""),
+            record_name(Scored): (Scored[candidate], "scores"),
+            record_name(Judged): (Judged[candidate], "judgements"),
+        }
         self.stages = tuple(
-            RowStage(name, (classes | nested)[record], record in nested, self._paths[name])
+            RowStage(name, *forms[record], self._paths[name])
             for name, record in self._records.items()
-            if record in classes or record in nested
+            if record in forms
         )
 
     @property
     def indices(self) -> tuple[int, ...]:
         """The partitions that have rows, in order."""
         return tuple(sorted({index for stage in self.stages for index in stage.paths}))
+
+    def missing_stages(self, index: int) -> tuple[str, ...]:
+        """The stages that have not finished the partition of this index, in order."""
+        return tuple(name for name in self.stage_names if index not in self._paths[name])
 
     def find_rows(self, prefix: str) -> list[RowPlace]:
         """The rows whose id begins so, each once, in order of their ids."""
@@ -194,7 +206,7 @@ class RunRows:
         for item in self._records_of(Annotation, index, wanted):
             items.setdefault(item.image_id, []).append(item)
         found = self._lines(index, wanted)
-        missing = tuple(name for name in self.stage_names if index not in self._paths[name])
+        missing = self.missing_stages(index)
         return {
             image_id: ImageTrail(
                 image,
