@@ -44,8 +44,13 @@ def funnel(facts: RunFacts) -> str:
 
 
 def _step(name: str, facts: RunFacts) -> str:
-    known = _STEPS.get(name) or _STEPS_BY_RECORD.get(facts.records.get(name, ""))
+    known = step_words(name, facts.records.get(name, ""))
     return f"{inline(name)}: {known}" if known else inline(name)
+
+
+def step_words(name: str, record: str) -> str:
+    """What a stage of this name, or with records of this class, does; empty where its name says all that is known."""
+    return _STEPS.get(name) or _STEPS_BY_RECORD.get(record, "")
 
 
 def losses(stages: Sequence[StageSummary]) -> str:
