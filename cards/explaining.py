@@ -28,7 +28,7 @@ class Explainer:
         """`journal` None takes the run's own; raises `SettingsError` for one that is not there, and `StorageError`."""
         if journal is not None and not journal.is_file():
             raise SettingsError(f"--journal {journal}: there is no such file")
-        self.run, self.rows = run, RunRows(run, kind)
+        self.run, self.recipe, self.rows = run, recipe, RunRows(run, kind)
         self._journal = journal or run.journal_path
         thresholds = dict(thresholds_of(recipe.identity().get("critics", ())))
         made = Made(recipe.recipe, recipe_hash(recipe), str(run.read_state().get("version", "")), thresholds)

@@ -147,7 +147,7 @@ class RunRows:
         self._paths = {
             name: {index: found[-1] for index, found in run.all_partitions(name).items()} for name in self.stage_names
         }
-        self._records = {
+        self.record_names: Mapping[str, str] = {
             name: partitions.read_info(next(iter(paths.values()))).record
             for name, paths in self._paths.items()
             if paths
@@ -160,7 +160,7 @@ class RunRows:
         }
         self.stages = tuple(
             RowStage(name, *forms[record], self._paths[name])
-            for name, record in self._records.items()
+            for name, record in self.record_names.items()
             if record in forms
         )
 
@@ -234,7 +234,7 @@ class RunRows:
     def _files_of(self, record: Any) -> Iterator[tuple[int, Path]]:
         """Index and path of the partitions of records of a class, stage by stage."""
         name = record_name(record)
-        for stage, made in self._records.items():
+        for stage, made in self.record_names.items():
             if made == name:
                 yield from self._paths[stage].items()
 

@@ -93,7 +93,8 @@ class PageFacts:
     facts: tuple[Fact, ...]
     funnel: tuple[FunnelStep, ...]
     costs: tuple[CostLine, ...]
-    shown: str
+    shown: str  # of the gallery, how many rows it has of how many
+    noun: str
     opening_name: str
     recipe: str
     footer: str
@@ -150,9 +151,9 @@ def shown_words(chosen: ChosenRows, shown: int, unreadable: int, *, noun: str, s
         words = f"All {total} of the run are shown, those that were dropped or failed among them."
     else:
         words = (
-            f"{shown:,} of {total} of the run are shown: in turn one of the best by their critics, one of the worst, one"
-            f" of each reason for which rows were dropped or failed, and two that were drawn by the seed {seed}. Figures"
-            " outside the gallery are of all of them."
+            f"{shown:,} of {total} of the run are shown: in turn one of a reason for which rows were lost, one of the"
+            f" best by their critics, one of the worst, and two that were drawn by the seed {seed}. Figures outside the"
+            " gallery are of all of them."
         )
     if unreadable:
         pictures = "1 picture" if unreadable == 1 else f"{unreadable:,} pictures"

@@ -6,7 +6,7 @@ costs what it adds, and one that would be too much is left out with all that it 
 
 import json
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final  # Any: JSON values
 
@@ -100,10 +100,10 @@ class Gallery:
         return {**{name: pool.values for name, pool in self._pools.items()}, "rows": rows}
 
     def _text(self, text: str, most: int = MAX_TEXT_CHARS) -> int:
-        clipped = _clipped(text, most)
-        return self._pools["texts"].number(clipped, lambda: clipped)
+        kept = clipped(text, most)
+        return self._pools["texts"].number(kept, lambda: kept)
 
-    def _lines(self, lines: "Any") -> list[int]:
+    def _lines(self, lines: Iterable[str]) -> list[int]:
         return [self._text(line) for line, _ in zip(lines, range(_MAX_LINES), strict=False) if line]
 
     def _row(self, found: Lineage) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Gallery:
         judged = [round(one.accept_probability, 4) for one in found.judgements]
         first = found.texts[0].text if found.texts else ""
         return {
-            "id": _clipped(found.row_id, 200),
+            "id": clipped(found.row_id, 200),
             "image": self._pools["images"].number(found.image.image_id, lambda: self._image(found)),
             "state": found.fate.state,
             "why": f"{found.fate.stage}: {found.fate.reason}" if found.fate.reason else "",
@@ -128,7 +128,7 @@ class Gallery:
             "place": self._lines(place_lines(found)),
             "requests": [self._request(request, found.journal_note) for request in found.requests],
             "others": [
-                self._text(f"{other.row_id}, {other.fate.words}: {_clipped(other.text, 200)}")
+                self._text(f"{other.row_id}, {other.fate.words}: {clipped(other.text, 200)}")
                 for other in found.same_reply[:_MAX_LINES]
             ],
         }
@@ -138,7 +138,7 @@ class Gallery:
         regions = known.regions if known is not None else ()
         return {
             "id": image.image_id,
-            "source": _clipped(image.source, 500),
+            "source": clipped(image.source, 500),
             "about": f"{image.width} x {image.height}, {image.format}, {image.byte_count:,} bytes",
             "width": image.width,
             "height": image.height,
@@ -178,6 +178,7 @@ def _corners(region: Any) -> tuple[float, float, float, float]:
     return box.x1, box.y1, box.x2, box.y2
 
 
-def _clipped(text: str, most: int) -> str:
+def clipped(text: str, most: int) -> str:
+    """`text` cut to `most` characters, with how many more there are."""
     more = len(text) - most
     return text if more <= 0 else f"{text[:most]}... ({more:,} characters more)"
