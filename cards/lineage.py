@@ -31,6 +31,13 @@ class Fate:
     detail: str = ""
 
     @property
+    def cause(self) -> str:
+        """Where it ended and why, beside the state; empty where it was kept."""
+        if self.state == "kept":
+            return ""
+        return f"for {self.stage}" if self.state == "waiting" else f"by {self.stage}: {self.reason}"
+
+    @property
     def words(self) -> str:
         """The same in a few words."""
         words = {

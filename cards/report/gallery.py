@@ -13,7 +13,6 @@ from typing import Any, Final  # Any: JSON values
 from cards.lineage import Lineage, Request
 from cards.lineage_text import (
     annotation_lines,
-    fate_line,
     field_lines,
     judged_lines,
     place_lines,
@@ -22,6 +21,7 @@ from cards.lineage_text import (
     request_lines,
     step_lines,
     text_lines,
+    with_detail,
 )
 from ostensive.records import ImageRecord
 
@@ -115,7 +115,7 @@ class Gallery:
             "image": self._pools["images"].number(found.image.image_id, lambda: self._image(found)),
             "state": found.fate.state,
             "why": f"{found.fate.stage}: {found.fate.reason}" if found.fate.reason else "",
-            "fate": self._text(fate_line(found.fate)),
+            "fate": self._text(with_detail(found.fate.cause, found.fate.detail)),
             "split": found.place.split if found.place else found.split or "",
             "opening": opening_of(first),
             "texts": [[text.name, self._text(text.text), list(text.mentions)] for text in found.texts],

@@ -1,5 +1,7 @@
 """The plots of a report, as SVG."""
 
+from collections import Counter
+
 from cards.distributions import Frequencies
 from cards.plots import bars_svg, histogram_svg
 from cards.report.choosing import ChosenRows
@@ -7,9 +9,11 @@ from cards.report.scanning import RunScan
 
 
 def plots_of(scan: RunScan, chosen: ChosenRows) -> list[str]:
-    """How critics' scores spread over all rows that they scored, and what became of all rows."""
-    fates = {
-        f"{state}, {stage}: {reason}" if reason else state: count
-        for (state, stage, reason), count in sorted(chosen.by_fate.items(), key=lambda one: (-one[1], one[0]))
-    }
-    return [*map(histogram_svg, scan.histograms()), *([bars_svg(Frequencies("fates of rows", fates))] if fates else [])]
+    """How the scores of each critic spread over all rows that it scored, and why rows were lost."""
+    lost: Counter[str] = Counter()
+    for (_, _, reason), count in chosen.by_fate.items():
+        if reason:
+            lost[reason] += count
+    ordered = dict(sorted(lost.items(), key=lambda one: (-one[1], one[0])))
+    losses = [bars_svg(Frequencies("reasons for which rows were lost", ordered))] if lost else []
+    return [*map(histogram_svg, scan.histograms()), *losses]

@@ -17,9 +17,11 @@ def tag_colours() -> str:
 
 @functools.cache
 def mark_colours() -> str:
-    """The same for regions that are drawn in SVG: `mark-N` for boxes and plates, `ink-N` for the numbers on these."""
+    """The same for regions that are drawn in SVG: `mark-N` for boxes and plates, `ink-N` for the numbers on
+    these, `edge-N` for the line around a box that stands out from it."""
     rules = []
     for place, colour in enumerate(PALETTE):
         rules.append(f".mark-{place} {{ stroke: rgb{tuple(colour)}; fill: rgb{tuple(colour)}; }}\n")
-        rules.append(f".ink-{place} {{ fill: rgb{tuple(contrasting(colour))}; }}\n")
+        ink = tuple(contrasting(colour))
+        rules.append(f".ink-{place} {{ fill: rgb{ink}; }}\n.edge-{place} {{ stroke: rgb{ink}; }}\n")
     return "".join(rules)

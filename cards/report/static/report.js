@@ -46,18 +46,19 @@
 
   // ---- pictures ----
 
-  const region = (image, [number, x1, y1, x2, y2], isMentioned) => {
+  const region = (image, [number, x1, y1, x2, y2], isMentioned, isNumbered) => {
     const [left, top] = [x1 * image.width, y1 * image.height];
     const [width, height] = [(x2 - x1) * image.width, (y2 - y1) * image.height];
     const unit = Math.max(image.width, image.height) / 100;
     const kind = isMentioned ? "mentioned" : "other";
     const group = drawn("g", { class: kind });
-    const box = drawn("rect", { class: `box mark-${colour(number)}`, x: left, y: top, width, height });
-    box.setAttribute("stroke-width", isMentioned ? unit : unit / 2);
+    const place = { x: left, y: top, width, height }, line = isMentioned ? unit : unit / 2;
+    const edge = drawn("rect", { class: `edge edge-${colour(number)}`, ...place, "stroke-width": line * 1.8 });
+    const box = drawn("rect", { class: `box mark-${colour(number)}`, ...place, "stroke-width": line });
     const pattern = data.patterns[Math.floor(number / data.colours) % data.patterns.length];
     if (pattern.length) box.setAttribute("stroke-dasharray", pattern.map((length) => length * unit).join(" "));
-    group.append(box);
-    if (isMentioned) {
+    group.append(edge, box);
+    if (isNumbered) {
       const [wide, high] = [unit * (3 + 3.2 * String(number).length), unit * 6.5];
       const x = Math.min(Math.max(left, 0), image.width - wide);
       const y = top >= high ? top - high : top;
@@ -82,7 +83,7 @@
     const label = names.length ? `Picture with the regions ${names.join(", ")} marked` : "Picture";
     const overlay = drawn("svg", { viewBox: `0 0 ${image.width} ${image.height}`, role: "img", "aria-label": label });
     const order = image.regions.map((one) => [mentioned.has(one[0]), one]).sort((a, b) => a[0] - b[0]);
-    for (const [isMentioned, one] of order) if (isMentioned || showAll) overlay.append(region(image, one, isMentioned));
+    for (const [isMentioned, one] of order) if (isMentioned || showAll) overlay.append(region(image, one, isMentioned, isMentioned || showAll));
     figure.append(overlay);
     if (!image.address) figure.append(element("figcaption", {}, "The picture cannot be read any more."));
     return figure;
@@ -132,23 +133,25 @@
 
   const lineage = (row) => {
     const image = images[row.image];
-    const made = element("div", { class: "lineage" });
-    made.append(
+    const known = element("div"), told = element("div");
+    known.append(
       section("Image", picture(row, true), worded("p", "source", image.source), element("p", { class: "quiet reference" }, `${image.about}; ${image.id}`)),
+    );
+    if (image.regions.length) known.append(section("Regions", regionList(image)));
+    known.append(
+      ...filled("What was known of the picture", image.known),
+      ...filled("What came in beside the picture", image.beside),
+    );
+    told.append(
       ...filled("In the corpus", row.place),
       ...filled("Judged", row.judged),
       ...filled("What the stages said", row.steps),
       section("Teacher", worded("p", "", texts[row.teacher])),
       ...filled("Fields", row.fields),
-      ...filled("What was known of the picture", image.known),
-    );
-    if (image.regions.length) made.append(section("Regions", regionList(image)));
-    made.append(
-      ...filled("What came in beside the picture", image.beside),
       ...row.requests.map(conversation),
       ...filled("Other rows of the same reply", row.others),
     );
-    return made;
+    return element("div", { class: "lineage" }, known, told);
   };
 
   const card = (row) => {
@@ -161,7 +164,7 @@
       words.append(element("div", {}, element("dt", {}, name), element("dd", { dir: "auto" }, ...tagged(texts[text], image))));
     }
     const body = element("div", { class: "body" }, head);
-    if (row.why) body.append(worded("p", "why", texts[row.fate]));
+    if (row.state !== "kept") body.append(worded("p", "why", texts[row.fate]));
     const more = element("details", {}, element("summary", {}, "Lineage ", element("code", {}, row.id)));
     const made = element("article", { class: "row" }, picture(row, false), body);
     body.append(words);
