@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cards.reading import Corpus, open_corpus
     from ostensive.commands.api import build, corpus_rows, corpus_stream, demo, estimate, export, preview
     from ostensive.commands.api_loop import loop
+    from ostensive.commands.api_report import explain, report
     from ostensive.errors import OstensiveError
     from ostensive.run.estimate import Estimate
     from ostensive.run.options import BuildOptions
@@ -37,11 +38,13 @@ __all__ = [
     "corpus_stream",
     "demo",
     "estimate",
+    "explain",
     "export",
     "loop",
     "loop_status",
     "open_corpus",
     "preview",
+    "report",
     "status",
 ]
 
@@ -62,11 +65,13 @@ _HOMES = {
     "corpus_stream": "ostensive.commands.api",
     "demo": "ostensive.commands.api",
     "estimate": "ostensive.commands.api",
+    "explain": "ostensive.commands.api_report",
     "export": "ostensive.commands.api",
     "loop": "ostensive.commands.api_loop",
     "loop_status": "students.loop.status",
     "open_corpus": "cards.reading",
     "preview": "ostensive.commands.api",
+    "report": "ostensive.commands.api_report",
     "status": "ostensive.run.status",
 }
 

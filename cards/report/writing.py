@@ -30,7 +30,7 @@ from ostensive.images.loader import ImageLoader
 REPORT_NAME: Final = "report.html"
 MAX_BYTES: Final = 15_000_000
 DEFAULT_ROWS: Final = 2_000
-_SPARE: Final = 100_000  # for what is said of the gallery when it is known
+_SPARE: Final = 10_000  # for what is said of the gallery when it is known
 _REFUSALS: Final = 8  # after so many rows that did not fit the page is full
 
 
@@ -44,8 +44,10 @@ class WrittenReport:
     byte_count: int
 
 
-def write_report(explainer: Explainer, *, out: Path | None = None, rows: int = DEFAULT_ROWS) -> WrittenReport:
-    """Writes the report to `out`, or into the run folder, with at most `rows` rows in its gallery.
+def write_report(
+    explainer: Explainer, *, out: Path | None = None, rows: int = DEFAULT_ROWS, max_bytes: int = MAX_BYTES
+) -> WrittenReport:
+    """Writes the report to `out`, or into the run folder: at most `rows` rows in its gallery, and `max_bytes` in all.
 
     Raises `SettingsError` for a run that has nothing to show yet, and `StorageError`.
     """
@@ -60,7 +62,7 @@ def write_report(explainer: Explainer, *, out: Path | None = None, rows: int = D
     facts, plots = _page_facts(explainer, scan), plots_of(scan, chosen)
     empty = len(render_page(facts, _data({}), plots).encode("utf-8"))
     thumbnails = Thumbnails(ImageLoader(recipe.intake))
-    gallery = Gallery(MAX_BYTES - _SPARE - empty, thumbnails.address)
+    gallery = Gallery(max_bytes - _SPARE - empty, thumbnails.address)
     _fill(gallery, explainer, chosen)
     words = shown_words(chosen, len(gallery), thumbnails.unreadable, noun=facts.noun, seed=recipe.seed)
     page = render_page(replace(facts, shown=words), _data(gallery.values()), plots).encode("utf-8")

@@ -184,17 +184,17 @@
     for (const value of values) if (value) found.set(value, (found.get(value) || 0) + 1);
     return [...found].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
   };
-  const fill = (name, found, most) => {
+  const fill = (name, found, most, least = 1) => {
     const select = form.elements[name];
     for (const [value, number] of found.slice(0, most)) {
       select.append(element("option", { value }, `${value} (${number.toLocaleString("en")})`));
     }
-    select.closest("label").hidden = found.length === 0;
+    select.closest("label").hidden = found.length < least;
   };
   fill("state", counted(rows.map((row) => row.state)), 10);
   fill("why", counted(rows.map((row) => row.why)), 200);
   fill("opening", counted(rows.map((row) => row.opening)), 60);
-  fill("split", counted(rows.map((row) => row.split)), 50);
+  fill("split", counted(rows.map((row) => row.split)), 50, 2);
   const critics = counted(rows.flatMap((row) => Object.keys(row.scores)));
   for (const [name] of critics) form.elements.critic.append(element("option", { value: name }, name));
   for (const name of ["critic", "least", "most"]) form.elements[name].closest("label").hidden = critics.length === 0;
