@@ -66,8 +66,8 @@ def build_run(name: str, folder: Path, *settings: str, beside: Sequence[Mapping[
         beside = [{"file_name": "scene 0000.jpg", "note": note} for note in ("A red boat", "A  Red boat", "A ship")]
     annotations = write_rows(folder / "beside.jsonl", beside) if recipe_kind(name).reads_annotations else None
     given = {setting.partition("=")[0] for setting in settings}
-    usual = [setting for setting in (*SETTINGS, *QUICK) if setting.partition("=")[0] not in given]
-    options = ostensive.BuildOptions(settings=(*usual, *more, *settings), annotations=annotations)
+    usual = [setting for setting in (*SETTINGS, *QUICK, *more) if setting.partition("=")[0] not in given]
+    options = ostensive.BuildOptions(settings=(*usual, *settings), annotations=annotations)
     ostensive.build(name, images=images, out=folder / "run", options=options)
     return folder / "run"
 

@@ -152,8 +152,8 @@ def shown_words(chosen: ChosenRows, shown: int, unreadable: int, *, noun: str, s
     else:
         words = (
             f"{shown:,} of {total} of the run are shown: in turn one of a reason for which rows were lost, one of the"
-            f" best by their critics, one of the worst, and two that were drawn by the seed {seed}. Figures outside the"
-            " gallery are of all of them."
+            f" best by their critics, one of the worst, and two that were drawn by the seed {seed}, as far as there is"
+            " room for them and their pictures. Figures outside the gallery are of all of them."
         )
     if unreadable:
         pictures = "1 picture" if unreadable == 1 else f"{unreadable:,} pictures"

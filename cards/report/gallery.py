@@ -28,6 +28,7 @@ from ostensive.records import ImageRecord
 MAX_TEXT_CHARS: Final = 4_000  # of a text that is shown
 MAX_PROMPT_CHARS: Final = 8_000  # of a message or a reply
 _MAX_LINES: Final = 200  # of a list
+_IMAGES_SHARE: Final = 0.6  # of the room, for pictures; when it is used up, rows about these pictures come in
 _OPENING_WORDS: Final = 2
 _OPENING_CHARS: Final = 40
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
@@ -73,7 +74,9 @@ class Gallery:
 
     def __init__(self, max_bytes: int, thumbnail: Callable[[ImageRecord], str]) -> None:
         """`thumbnail` gives an image's address, empty where there is none."""
-        self._left, self._thumbnail = max_bytes, thumbnail
+        self._left, self._left_for_images = max_bytes, round(max_bytes * _IMAGES_SHARE)
+        self._thumbnail = thumbnail
+        self.is_full_of_images = False
         self._pools = {"texts": _Pool(), "images": _Pool(), "exchanges": _Pool()}
         self._rows: list[tuple[Place, dict[str, Any]]] = []
 
@@ -83,13 +86,21 @@ class Gallery:
         row = self._row(lineage)
         added = [value for name, pool in self._pools.items() for value in pool.values[before[name] :]]
         cost = sum(len(page_json(value).encode("utf-8")) + 1 for value in (row, *added))
-        if cost > self._left:
+        images = self._pools["images"].values[before["images"] :]
+        images_cost = sum(len(image["address"]) for image in images)
+        self.is_full_of_images |= images_cost > self._left_for_images
+        if cost > self._left or images_cost > self._left_for_images:
             for name, pool in self._pools.items():
                 pool.cut(before[name])
             return False
         self._left -= cost
+        self._left_for_images -= images_cost
         self._rows.append((place, row))
         return True
+
+    def has_image(self, image_id: str) -> bool:
+        """Whether a row that is there is about this image."""
+        return image_id in self._pools["images"].numbers
 
     def __len__(self) -> int:
         return len(self._rows)

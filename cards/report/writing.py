@@ -89,6 +89,8 @@ def _fill(gallery: Gallery, explainer: Explainer, chosen: ChosenRows) -> None:
             found[row.row_id] = lineages[row.row_id], (index, images[row.image_id], place)
     refused = 0
     for row in chosen.rows:
+        if gallery.is_full_of_images and not gallery.has_image(row.image_id):
+            continue
         refused += not gallery.add(*found[row.row_id])
         if refused >= _REFUSALS:
             return

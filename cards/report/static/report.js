@@ -256,5 +256,7 @@
     list.children[first]?.querySelector("summary").focus({ preventScroll: true });
   });
   if (window.matchMedia("(max-width: 719px)").matches) byId("filtering").open = false;
+  byId("asleep").hidden = true;
+  byId("awake").hidden = false;
   show();
 })();
