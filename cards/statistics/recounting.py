@@ -15,10 +15,11 @@ from cards.statistics.gathering import EXAMPLES
 from cards.statistics.summing_up import figures_of
 from cards.statistics.tallies import Tallies, tallies_of, text_table
 from ostensive.arrow import from_table
-from ostensive.recipe_kind import RecipeKind
+from ostensive.recipe_kind import RecipeKind, ShownText
 
 _COLUMNS: Final = ("rows", "regions", "annotations")
 _SAMPLES_AT_ONCE: Final = 4_000
+_ROWS_AT_ONCE: Final = 256
 _AHEAD: Final = 2  # batches that wait to be counted; bounds the memory
 
 
@@ -32,9 +33,7 @@ def statistics_of(data_files: Iterable[Path], kind: RecipeKind) -> CorpusStatist
     waiting: deque[Future[Tallies]] = deque()
     with ThreadPoolExecutor(1) as pool:
         for samples in _batches(data_files):
-            rows = pa.Table.from_struct_array(pc.list_flatten(samples.column("rows").combine_chunks()))
-            shown = [kind.shown(candidate) for candidate in from_table(rows, kind.candidate)]
-            waiting.append(pool.submit(tallies_of, samples, text_table(shown, kind.parts), kind))
+            waiting.append(pool.submit(tallies_of, samples, text_table(_shown(samples, kind), kind.parts), kind))
             for place in range(min(len(samples), EXAMPLES - len(examples))):
                 examples.append(samples.column("rows")[place].as_py()[0])
             while len(waiting) > _AHEAD:
@@ -42,6 +41,14 @@ def statistics_of(data_files: Iterable[Path], kind: RecipeKind) -> CorpusStatist
         while waiting:
             tallies.take(waiting.popleft().result())
     return figures_of(tallies, kind, tuple(examples))
+
+
+def _shown(samples: pa.Table, kind: RecipeKind) -> Iterator[tuple[ShownText, ...]]:
+    """The texts of all rows; few of them are there at once, for the garbage collector would look at all that are."""
+    rows = pa.Table.from_struct_array(pc.list_flatten(samples.column("rows").combine_chunks()))
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        for candidate in from_table(rows.slice(start, _ROWS_AT_ONCE), kind.candidate):
+            yield kind.shown(candidate)
 
 
 def _batches(data_files: Iterable[Path]) -> Iterator[pa.Table]:

@@ -6,7 +6,7 @@ is kept of a thousand, but for the words, of which every different one has an en
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final  # Any: pyarrow and numpy arrays, which have no types here; values of a figure
 
@@ -53,15 +53,24 @@ class Tallies:
         return {of: counts for (name, of), counts in sorted(self.counts.items()) if name == figure}
 
 
-def text_table(shown: Sequence[Sequence[ShownText]], parts: Sequence[str]) -> pa.Table:
-    """The texts of rows as columns: a list of texts for each part, and last how many distinct regions a row mentions."""
-    by_part: dict[str, list[list[str]]] = {part: [] for part in parts}
-    for texts in shown:
-        for part, column in by_part.items():
-            column.append([text.text for text in texts if text.name == part])
-    mentioned = pa.array([len(mentions_of(texts)) for texts in shown], pa.int64())
-    columns = {part: pa.array(column, pa.list_(pa.string())) for part, column in by_part.items()}
-    return pa.table([*columns.values(), mentioned], names=[*columns, MENTIONED])
+def text_table(shown: Iterable[Sequence[ShownText]], parts: Sequence[str]) -> pa.Table:
+    """The texts of rows as columns: a list of texts for each part, and how many distinct regions a row mentions."""
+    # Flat lists of strings and numbers: the garbage collector would go through a list for each row again and again.
+    texts: dict[str, list[str]] = {part: [] for part in parts}
+    offsets: dict[str, list[int]] = {part: [0] for part in parts}
+    mentioned: list[int] = []
+    for of_row in shown:
+        for text in of_row:
+            if text.name in texts:
+                texts[text.name].append(text.text)
+        for part, ends in offsets.items():
+            ends.append(len(texts[part]))
+        mentioned.append(len(mentions_of(of_row)))
+    columns = [
+        pa.ListArray.from_arrays(pa.array(offsets[part], pa.int32()), pa.array(texts[part], pa.string()))
+        for part in parts
+    ]
+    return pa.table([*columns, pa.array(mentioned, pa.int64())], names=[*parts, MENTIONED])
 
 
 def tallies_of(samples: pa.Table, texts: pa.Table, kind: RecipeKind) -> Tallies:
