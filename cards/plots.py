@@ -181,8 +181,10 @@ def _number(value: float) -> str:
 
 def _step(count: int) -> int:
     """The least of 1, 2, 5, 10, 20, 50, ... that goes into `count` at most five times."""
-    steps = (step * 10**place for place in range(len(str(count))) for step in (1, 2, 5))
-    return next(step for step in steps if count <= 5 * step)
+    place = 1
+    while count > 50 * place:
+        place *= 10
+    return next(step * place for step in (1, 2, 5, 10) if count <= 5 * step * place)
 
 
 def _y(count: float, top: int) -> float:

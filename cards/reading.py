@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 MANIFEST_NAME: Final = "manifest.json"
 PUBLISHING: Final = "corpus"
 """The step from accepted rows to the files, beside the names of the stages."""
-_FORM: Final = {"kind": "ostensive-corpus", "version": 2}
+_FORM: Final = {"kind": "ostensive-corpus", "version": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusFile:
-    """A file of the corpus: `path` is relative to its folder, with `/`; `items` are samples, or rows in `rows/`."""
+    """A file of the corpus: `path` is relative to its folder, with `/`; `items` are samples, or rows in `rows/`.
+
+    A plot is of all splits: its `split` is empty, and its `items` are the values that are counted in it.
+    """
 
     path: str
-    kind: Literal["shard", "shard index", "samples", "rows"]
+    kind: Literal["shard", "shard index", "samples", "rows", "plot"]
     split: str
     items: int
     byte_count: int
@@ -93,7 +96,7 @@ def read_manifest(folder: Path) -> CorpusManifest | None:
             return None
         values["splits"] = tuple(CorpusSplit(**split) for split in values["splits"])
         values["files"] = tuple(CorpusFile(**file) for file in values["files"])
-        return CorpusManifest(**{**values, "statistics": CorpusStatistics(**values["statistics"])})
+        return CorpusManifest(**{**values, "statistics": CorpusStatistics.from_plain(values["statistics"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
 

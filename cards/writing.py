@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from cards.card import CARD_NAME, CardEdits, read_edits, render_card
+from cards.corpus_plots import PLOTS, plots_of
 from cards.files import write_text
 from cards.parquet import ParquetFolder, features_of
 from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import ROWS_UNWRITABLE, CorpusSample, LostSample, PublicForm, Row, sample_key, to_json
 from cards.shards import ShardWriter, write_shard_index
-from cards.statistics import StatisticsGatherer
+from cards.statistics import CorpusStatistics, StatisticsGatherer
 from ostensive.errors import OstensiveError
 from ostensive.files import TEMPORARY, flush_to_disk, storage_errors
 from ostensive.recipe import CorpusSettings
@@ -38,6 +39,7 @@ _OWN_FILES: Final = {
     _SHARDS: (f"*-*-[0-9]{_DIGITS}.tar", "shardindex*.json"),
     _DATA: (f"*-{_DIGITS}-of-{_DIGITS}.parquet",),
     _ROWS: (f"*-{_DIGITS}-of-{_DIGITS}.parquet",),
+    PLOTS: ("histogram-*.svg", "bars-*.svg"),
 }
 
 
@@ -202,7 +204,8 @@ def _write_samples(
                 writer.add(public)
         with storage_errors(work.parent):
             files = tuple(file for one in by_split.values() for file in one.finish(work, settings.name))
-    figures = writer.statistics.result()
+            figures = writer.statistics.result(tuple(by_split))
+            files = (*files, *write_plots(figures, work))
     return CorpusManifest(
         name=settings.name,
         recipe_hash=form.recipe_hash,
@@ -213,6 +216,15 @@ def _write_samples(
         statistics=figures,
         lost=dict(sorted(writer.lost.items())),
     )
+
+
+def write_plots(figures: CorpusStatistics, work: Path) -> tuple[CorpusFile, ...]:
+    """Write the plots of a corpus into `work`, where there is a folder for them, and list them."""
+    files = []
+    for plot in plots_of(figures):
+        written = write_text(work / plot.path, plot.svg)
+        files.append(CorpusFile(plot.path, "plot", "", plot.counted, written.byte_count, written.sha256))
+    return tuple(files)
 
 
 def _check_counts(manifest: CorpusManifest, facts: RunFacts) -> None:

@@ -226,7 +226,7 @@ def test_a_corpus_that_is_whole_is_left_alone(images: Path, tmp_path: Path) -> N
     built(images, out)
     assert manifest.stat().st_mtime_ns == written
     text = manifest.read_text("utf-8")
-    for damaged in ("{", "[]", text.replace('"version": 2', '"version": 1'), text.replace('"sha256"', '"md5"')):
+    for damaged in ("{", "[]", text.replace('"version": 3', '"version": 2'), text.replace('"sha256"', '"md5"')):
         manifest.write_text(damaged)
         with pytest.raises(SettingsError, match=r"run has no corpus yet; run `ostensive build` with this folder as"):
             open_corpus(out)

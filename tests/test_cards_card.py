@@ -55,7 +55,8 @@ def sample(
 
 
 def figures_of(*samples: CorpusSample, kind: RecipeKind = KIND) -> CorpusStatistics:
-    gatherer, form = StatisticsGatherer(kind), PublicForm(kind, "")
+    form = PublicForm(kind, "", record_names=(Verbalization.__name__, Annotation.__name__))
+    gatherer = StatisticsGatherer(kind)
     for one in samples:
         gatherer.add(one, [kind.shown(judged.candidate) for judged in one.rows], form.sample_row(one))
     return gatherer.result()
