@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from cards.report.facts import PageFacts
+from cards.report.plots import PlotGroup
 from ostensive.images.region_css import mark_colours, tag_colours
 
 _HERE: Final = Path(__file__).parent
 _STYLE: Final = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
-def render_page(facts: PageFacts, data: str, plots: Sequence[str]) -> str:
-    """The whole page; `data` is JSON as `page_json` gives it, `plots` are SVG of this program."""
+def render_page(facts: PageFacts, data: str, plots: Sequence[PlotGroup]) -> str:
+    """The whole page; `data` is JSON as `page_json` gives it, `plots` are drawn by this program."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -35,10 +36,12 @@ def render_page(facts: PageFacts, data: str, plots: Sequence[str]) -> str:
     script = _static("report.js")
     return environment.get_template("report.html.jinja").render(
         page=facts,
-        policy=_policy(script, [style, *(found for plot in plots for found in _STYLE.findall(plot))]),
+        policy=_policy(
+            script, [style, *(found for group in plots for plot in group.plots for found in _STYLE.findall(plot))]
+        ),
         style=Markup(style),  # noqa: S704 - a text of this program
         script=Markup(script),  # noqa: S704 - likewise
-        plots=[Markup(plot) for plot in plots],  # noqa: S704 - likewise; what names hold is escaped in it
+        plots=plots,
         data=Markup(data),  # noqa: S704 - JSON without a character that ends a script
     )
 

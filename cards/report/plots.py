@@ -1,19 +1,38 @@
 """The plots of a report, as SVG."""
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+from cards.corpus_plots import plots_of
 from cards.distributions import Frequencies
 from cards.plots import bars_svg, histogram_svg
+from cards.reading import CorpusManifest
 from cards.report.choosing import ChosenRows
 from cards.report.scanning import RunScan
 
 
-def plots_of(scan: RunScan, chosen: ChosenRows) -> list[str]:
-    """How the scores of each critic spread over all rows that it scored, and why rows were lost."""
+@dataclass(frozen=True, slots=True)
+class PlotGroup:
+    """Plots that belong together, as SVG."""
+
+    title: str
+    plots: tuple[str, ...]
+
+
+def plot_groups(scan: RunScan, chosen: ChosenRows, manifest: CorpusManifest | None) -> tuple[PlotGroup, ...]:
+    """The plots of all rows, whatever became of them, and those of the corpus; groups without a plot are left out."""
+    corpus = () if manifest is None else tuple(plot.svg for plot in plots_of(manifest.statistics))
+    groups = (PlotGroup("All rows", tuple(_of_all(scan, chosen))), PlotGroup("The corpus", corpus))
+    return tuple(group for group in groups if group.plots)
+
+
+def _of_all(scan: RunScan, chosen: ChosenRows) -> Iterator[str]:
+    yield from map(histogram_svg, scan.histograms())
     lost: Counter[str] = Counter()
     for (_, _, reason), count in chosen.by_fate.items():
         if reason:
             lost[reason] += count
-    ordered = dict(sorted(lost.items(), key=lambda one: (-one[1], one[0])))
-    losses = [bars_svg(Frequencies("reasons for which rows were lost", ordered))] if lost else []
-    return [*map(histogram_svg, scan.histograms()), *losses]
+    if lost:
+        ordered = dict(sorted(lost.items(), key=lambda one: (-one[1], one[0])))
+        yield bars_svg(Frequencies("reasons for which rows were lost", ordered))

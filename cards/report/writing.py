@@ -19,7 +19,7 @@ from cards.report.choosing import ChosenRows, RowChooser, RowSummary
 from cards.report.facts import Fact, PageFacts, cost_lines, funnel_steps, names_of, notice_of, shown_words
 from cards.report.gallery import MAX_PROMPT_CHARS, Gallery, Place, clipped, page_json
 from cards.report.page import render_page
-from cards.report.plots import plots_of
+from cards.report.plots import plot_groups
 from cards.report.scanning import RunScan
 from cards.report.thumbnails import Thumbnails
 from ostensive.errors import SettingsError
@@ -59,7 +59,8 @@ def write_report(
     for row in scan.rows(explainer.rows):
         chooser.add(row)
     chosen = chooser.result()
-    facts, plots = _page_facts(explainer, scan), plots_of(scan, chosen)
+    manifest = read_manifest(run.corpus_path)
+    facts, plots = _page_facts(explainer, scan, manifest), plot_groups(scan, chosen, manifest)
     empty = len(render_page(facts, _data({}), plots).encode("utf-8"))
     thumbnails = Thumbnails(ImageLoader(recipe.intake))
     gallery = Gallery(max_bytes - _SPARE - empty, thumbnails.address)
@@ -100,11 +101,10 @@ def _data(gallery: Mapping[str, Any]) -> str:
     return page_json({"colours": len(PALETTE), "patterns": PATTERNS, **gallery})
 
 
-def _page_facts(explainer: Explainer, scan: RunScan) -> PageFacts:
+def _page_facts(explainer: Explainer, scan: RunScan, manifest: CorpusManifest | None) -> PageFacts:
     """What the page says besides rows; of these it is not said yet how many there are."""
     run, recipe = explainer.run, explainer.recipe
     kind, made = explainer.known.kind, explainer.known.made
-    manifest = read_manifest(run.corpus_path)
     stages = tuple(run.summary(name) for name in run.stage_names()) + (manifest.publishing if manifest else ())
     settings = recipe.corpus
     by_critic = [f"{name} ({version}){_threshold(made, name)}" for name, version in sorted(scan.critics)]
