@@ -1,6 +1,7 @@
 """Looks up in a run folder what the lineage of a row is made of: `ostensive explain`, and each row of a report."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from cards.lineage import Fate, ImageRows, Known, Lineage, Made, image_rows, lin
 from cards.reading import PUBLISHING
 from cards.run_rows import ImageTrail, RunRows
 from ostensive.chat.journaled import read_exchanges
-from ostensive.errors import SettingsError
+from ostensive.errors import SettingsError, StorageError
 from ostensive.recipe import Recipe, recipe_hash
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run.folder import RunFolder
@@ -19,6 +20,17 @@ from ostensive.run.thresholds import thresholds_of
 _SHOWN_IDS: Final = 5  # of those that a beginning may mean
 NO_JOURNAL: Final = "the run has no journal of its own, or no longer; name the one that it used with --journal"
 NO_ENTRY: Final = "the journal does not have it; name the one that the run used with --journal"
+
+
+@contextmanager
+def unchanged(run: RunFolder) -> Iterator[None]:
+    """Turns the loss of a partition that a build replaced meanwhile into one line that says so."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"{run.path}: changed while it was read, for a build is at work in it; run the same command again"
+        ) from error
 
 
 class Explainer:
@@ -37,8 +49,13 @@ class Explainer:
     def explain(self, name: str) -> Lineage | ImageRows:
         """The lineage of the row, or the rows of the image, whose id is `name` or, alone, begins so.
 
-        Raises `SettingsError` where nothing or several do, and `StorageError` for a journal that is none.
+        Raises `SettingsError` where nothing or several do, and `StorageError` for a journal that is none and for a run
+        that changed meanwhile.
         """
+        with unchanged(self.run):
+            return self._explain(name)
+
+    def _explain(self, name: str) -> Lineage | ImageRows:
         rows = self.rows.find_rows(name) if name else []
         images = self.rows.find_images(name) if name else {}
         exact = [row for row in rows if row.row_id == name] or (rows if len(rows) == 1 and not images else [])

@@ -22,6 +22,7 @@ import ostensive
 from cards.report.choosing import RowChooser, RowSummary
 from cards.report.gallery import clipped, opening_of, page_json
 from cards.report.writing import MAX_BYTES, write_report
+from ostensive.errors import StorageError
 from ostensive.run.folder import RunFolder
 
 
@@ -268,6 +269,19 @@ def test_a_run_that_is_not_finished_says_so_and_shows_what_there_is(tmp_path: Pa
     assert done.returncode == 2
     assert "nothing of this run is finished yet" in done.complaint
     assert call("report", tmp_path / "nowhere").returncode == 2
+
+
+def test_a_partition_that_goes_meanwhile_is_one_line(tmp_path: Path) -> None:
+    run = lossy_run(tmp_path)
+    explainer = explainer_of(run.path)
+    row = explainer.rows.find_rows("")[0]
+    for path in run.partition_paths("scored"):
+        path.unlink()
+    with pytest.raises(StorageError, match="changed while it was read"):
+        explainer.explain(row.row_id)
+    with pytest.raises(StorageError, match="changed while it was read"):
+        write_report(explainer)
+    assert not (run.path / "report.html").exists()
 
 
 def rows_of(count: int) -> list[RowSummary]:

@@ -12,7 +12,7 @@ import yaml
 
 from cards.assembling import publishable_settings
 from cards.corpus_places import read_places
-from cards.explaining import Explainer
+from cards.explaining import Explainer, unchanged
 from cards.lineage import Lineage, Made
 from cards.reading import CorpusManifest, read_manifest
 from cards.report.choosing import ChosenRows, RowChooser, RowSummary
@@ -51,10 +51,15 @@ def write_report(
 
     Raises `SettingsError` for a run that has nothing to show yet, and `StorageError`.
     """
-    run, recipe = explainer.run, explainer.recipe
+    run = explainer.run
     if not any(run.partition_paths(name) for name in run.stage_names()):
         raise SettingsError(f"{run.path}: nothing of this run is finished yet; go on with `ostensive build` first")
-    path = out or run.path / REPORT_NAME
+    with unchanged(run):
+        return _write(explainer, out or run.path / REPORT_NAME, rows, max_bytes)
+
+
+def _write(explainer: Explainer, path: Path, rows: int, max_bytes: int) -> WrittenReport:
+    run, recipe = explainer.run, explainer.recipe
     scan, chooser = RunScan(), RowChooser(rows, recipe.seed)
     for row in scan.rows(explainer.rows):
         chooser.add(row)
