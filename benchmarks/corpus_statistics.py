@@ -1,211 +1,119 @@
-"""How long the figures of a corpus take, and how much memory. Run: python benchmarks/corpus_statistics.py
+"""How long the figures of a million rows take, and in how much memory. Run: python benchmarks/corpus_statistics.py
 
-A corpus of triples about six to an image is drawn: words of a vocabulary by Zipf's law in texts as long as those that
-LSKD prints of its own, ten regions an image, two critics; its Parquet has the columns and row groups of a real one, but
-for the pictures, which are not read. `statistics_of` then works out all figures from the files, in a process of its
-own, whose largest memory is that of the whole process. Beside it, over the first rows: the same figures gathered row by
-row as a corpus is written, and a plain loop that does nothing but split texts and count words with a `Counter`.
+The corpus is Parquet as `cards` writes it, less the pictures, which statistics do not read: ten rows an image, texts
+drawn from a vocabulary of 20,000 words by Zipf's law, eight regions an image, two critics. A process of its own reads
+it, so that its largest memory is its own.
 """
 
 import argparse
+import hashlib
 import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
+from typing import Any  # Any: numpy arrays
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
+from cards.reading import CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import CorpusSample, PublicForm
-from cards.statistics import StatisticsGatherer, statistics_of
-from ostensive import arrow
-from ostensive.records import ImageRecord, Judged, Judgement, Location, Region, Verbalization
+from cards.statistics.from_files import statistics_of
+from cards.statistics.gathering import StatisticsGatherer
+from ostensive.records import Box, ImageRecord, Judged, Judgement, Location, Region, Verbalization
 
-TARGET_SECONDS, TARGET_GIB = 60.0, 4.0
-ROWS_AN_IMAGE, REGIONS = 6, 10
-MEAN_WORDS = {"question": 12, "answer": 12, "rationale": 24}
-VOCABULARY = 60_000
-IMAGES_A_FILE, IMAGES_A_GROUP = 10_000, 100
-FIRST_ROWS = 30_000
-OPENINGS = (
-    "What is",
-    "Why would",
-    "How might",
-    "Where are",
-    "What is the purpose of",
-    "Is there",
-    "Who has",
-    "What kind of",
-)
+ROWS_AN_IMAGE, IMAGES_A_FILE, VOCABULARY = 10, 10_000, 20_000
+LENGTHS = {"question": 12, "answer": 8, "rationale": 30}
+FORM = PublicForm(KIND, "r" * 16)
 
 
-def texts(rng: np.random.Generator, words: pa.Array, count: int, mean: int, start: tuple[str, ...] = ("",)) -> pa.Array:
-    lengths = np.maximum(rng.poisson(mean, count), 1)
-    offsets = np.concatenate(([0], np.cumsum(lengths)))
-    ranks = np.minimum(rng.zipf(1.3, offsets[-1]) - 1, VOCABULARY - 1)
-    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), words.take(pa.array(ranks)))
-    begun = pa.array(start).take(pa.array(rng.integers(0, len(start), count)))
-    return pc.binary_join_element_wise(begun, pc.binary_join(lists, " "), pa.array([" [1]."] * count), " ")
+class Texts:
+    """Texts of words by Zipf's law: 100,000 of each length, of which rows take one after the other."""
+
+    def __init__(self) -> None:
+        draw: Any = np.random.default_rng(0)
+        words = [f"word{number:05d}"[: 3 + number % 7] + str(number % 97) for number in range(VOCABULARY)]
+        weights = 1 / np.arange(1, VOCABULARY + 1)
+        self.texts = {
+            name: [
+                " ".join(words[place] for place in places)
+                for places in draw.choice(VOCABULARY, size=(100_000, length), p=weights / weights.sum())
+            ]
+            for name, length in LENGTHS.items()
+        }
+
+    def of(self, name: str, row: int) -> str:
+        return self.texts[name][row % 100_000]
 
 
-def constant(value: str, count: int) -> pa.Array:
-    return pa.array([value]).take(pa.array(np.zeros(count, np.int64)))
-
-
-def lists_of(values: pa.Array, each: int) -> pa.ListArray:
-    return pa.ListArray.from_arrays(pa.array(np.arange(0, len(values) + 1, each), pa.int32()), values)
-
-
-def samples(rng: np.random.Generator, words: pa.Array, images: int, schema: pa.Schema) -> pa.Table:
-    rows, regions = images * ROWS_AN_IMAGE, images * REGIONS
-    ids = pa.array([f"{number:064x}" for number in rng.integers(0, 2**63, images)])
-    row_type = schema.field("rows").type.value_type
-    judgement = row_type.field("judgements").type.value_type
-    judgements = pa.StructArray.from_arrays(
-        [
-            pa.array(["rules", "trained"] * rows),
-            constant("1", 2 * rows),
-            pa.array(np.stack([np.ones(rows), rng.beta(5, 2, rows)], axis=1).ravel()),
-            pa.array(np.ones(2 * rows, bool)),
-            constant("", 2 * rows),
-        ],
-        fields=list(judgement),
+def sample(place: int, texts: Texts) -> CorpusSample:
+    image_id = hashlib.sha256(str(place).encode()).hexdigest()
+    sides = [(0.1 * k, 0.1 * k + 0.01 * (place % 20 + 1)) for k in range(8)]
+    regions = tuple(
+        Region(k, Box(low, 0.1, high, 0.3 + 0.05 * k), "area", None, "a part") for k, (low, high) in enumerate(sides)
     )
-    said = {part: texts(rng, words, rows, mean) for part, mean in MEAN_WORDS.items()}
-    said["question"] = pc.replace_substring(texts(rng, words, rows, 10, OPENINGS), ".", "?")
-    columns = {
-        "image_id": ids.take(pa.array(np.arange(images).repeat(ROWS_AN_IMAGE))),
-        "mode": constant("ids", rows),
-        **said,
-        "mentions": lists_of(pa.array(np.ones(rows, np.int64)), 1),
-        "teacher": constant("teacher", rows),
-        "unanswerable": constant("", rows),
-        "judgements": lists_of(judgements, 2),
-    }
-    made = [columns.get(field.name, constant("0" * 64, rows)) for field in row_type]
-    corners = np.sort(rng.random((2, 2, regions)), axis=1)
-    labels = pa.array(["area", "person", "car", "dog"]).take(pa.array(rng.integers(0, 4, regions)))
-    numbers = pa.array(np.tile(np.arange(REGIONS), images))
-    region_type = schema.field("regions").type.value_type
-    box = pa.StructArray.from_arrays(
-        [pa.array(corners[axis, end]) for end in (0, 1) for axis in (0, 1)], fields=list(region_type.field("box").type)
-    )
-    region = pa.StructArray.from_arrays(
-        [numbers, box, labels, pa.nulls(regions, pa.float64()), texts(rng, words, regions, 6)], fields=list(region_type)
-    )
-    table = {
-        "image_id": ids,
-        "width": pa.array(np.full(images, 640)),
-        "height": pa.array(np.full(images, 480)),
-        "source": ids,
-        "regions": lists_of(region, REGIONS),
-        "rows": lists_of(pa.StructArray.from_arrays(made, fields=list(row_type)), ROWS_AN_IMAGE),
-    }
-    return pa.table([table.get(field.name, pa.nulls(images, field.type)) for field in schema], schema=schema)
+    rows = []
+    for number in range(ROWS_AN_IMAGE):
+        row = ROWS_AN_IMAGE * place + number
+        question, answer, rationale = (f"{texts.of(name, row)} [{number % 8}]" for name in LENGTHS)
+        texts_of_row = question, answer, rationale
+        qar = Qar(f"{row:016x}", image_id, "ids", *texts_of_row, (number % 8,), "teacher", "p" * 16, f"{row:064x}")
+        judgements = (Judgement("rules", "1", 1.0, True, ""), Judgement("trained", "2", row % 97 / 96, True, ""))
+        rows.append(Judged(qar, judgements))
+    image = ImageRecord(image_id, 640, 480, "JPEG", "RGB", 1, f"{place}.jpg", Location("/x.jpg"))
+    return CorpusSample(image, b"", Verbalization(image_id, (), (), regions, ()), tuple(rows))
 
 
-def draw(folder: Path, rows: int) -> None:
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(2, 11, VOCABULARY)
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    words = pa.array(["".join(letters[k] for k in rng.integers(0, 26, length)) for length in lengths])
-    schema = PublicForm(KIND, "").sample_schema
-    left, number = -(-rows // ROWS_AN_IMAGE), 0
-    while left:
-        count = min(left, IMAGES_A_FILE)
-        table = samples(rng, words, count, schema)
-        pq.write_table(table, folder / f"{number:05d}.parquet", compression="zstd", row_group_size=IMAGES_A_GROUP)
-        left, number = left - count, number + 1
+def write(folder: Path, rows: int) -> CorpusManifest:
+    texts, images = Texts(), rows // ROWS_AN_IMAGE
+    (folder / "data").mkdir(parents=True)
+    files = []
+    for first in range(0, images, IMAGES_A_FILE):
+        path = f"data/train-{first:07d}.parquet"
+        last = min(first + IMAGES_A_FILE, images)
+        with pq.ParquetWriter(folder / path, FORM.sample_schema, compression="zstd") as writer:
+            for start in range(first, last, 100):
+                made = [FORM.sample_row(sample(place, texts)) for place in range(start, min(start + 100, last))]
+                writer.write_table(pa.Table.from_pylist(made, schema=FORM.sample_schema))
+        files.append(CorpusFile(path, "samples", "train", last - first, 0, ""))
+    figures = StatisticsGatherer(KIND).result()
+    return CorpusManifest(
+        "bench", "r" * 16, images, rows, (CorpusSplit("train", images, rows, 0, 0),), tuple(files), figures
+    )
 
 
 def measure(folder: Path) -> None:
-    started, cpu = time.monotonic(), time.process_time()
-    figures = statistics_of(sorted(folder.glob("*.parquet")), KIND)
-    print(
-        json.dumps(
-            {
-                "rows": figures.rows,
-                "words": sum(round(figures.mean_words[part] * figures.rows) for part in MEAN_WORDS),
-                "seconds": time.monotonic() - started,
-                "cpu": time.process_time() - cpu,
-                "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-            }
-        )
-    )
-
-
-def first_samples(folder: Path) -> list[CorpusSample]:
-    found = []
-    for row in pq.ParquetFile(folder / "00000.parquet").read().slice(0, FIRST_ROWS // ROWS_AN_IMAGE).to_pylist():
-        image = ImageRecord(row["image_id"], 640, 480, "JPEG", "RGB", 0, row["source"], Location(""))
-        regions = tuple(arrow.from_plain(row["regions"], Region))
-        triples = arrow.from_plain(row["rows"], Qar)
-        judged = [
-            Judged(one, tuple(arrow.from_plain(plain["judgements"], Judgement)))
-            for one, plain in zip(triples, row["rows"], strict=True)
-        ]
-        found.append(CorpusSample(image, b"", Verbalization(row["image_id"], (), (), regions, ()), tuple(judged)))
-    return found
-
-
-def gathered(folder: Path) -> float:
-    """Rows a second of the gatherer, beside the writing that gives it samples in their public form."""
-    form = PublicForm(KIND, "")
-    ready = [
-        (one, [KIND.shown(judged.candidate) for judged in one.rows], form.sample_row(one))
-        for one in first_samples(folder)
-    ]
-    started = time.monotonic()
-    gatherer = StatisticsGatherer(KIND)
-    for sample, shown, row in ready:
-        gatherer.add(sample, shown, row)
-    return gatherer.result().rows / (time.monotonic() - started)
-
-
-def bare(folder: Path) -> float:
-    """Rows a second of the plain loop."""
-    rows = [one for sample in first_samples(folder) for one in sample.rows]
-    counts = {part: Counter[str]() for part in MEAN_WORDS}
-    started = time.monotonic()
-    for judged in rows:
-        for text in KIND.shown(judged.candidate):
-            counts[text.name].update(text.text.lower().split())
-    return len(rows) / (time.monotonic() - started)
+    """In a process of its own: reads the corpus, says how long it took and the largest memory that it had."""
+    files = sorted((folder / "data").glob("*.parquet"))
+    listed = tuple(CorpusFile(f"data/{file.name}", "samples", "train", 0, 0, "") for file in files)
+    manifest = CorpusManifest("bench", "", 0, 0, (), listed, StatisticsGatherer(KIND).result())
+    started = time.perf_counter()
+    figures = statistics_of(folder, manifest, KIND)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"rows": figures.rows, "seconds": seconds, "peak_gb": peak * 1024 / 1e9}))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure is not None:
-        measure(asked.measure)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        measure(given.one)
         return
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        started = time.monotonic()
-        draw(folder, asked.rows)
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        print(f"drawn: {size / 1e6:,.0f} MB of Parquet in {time.monotonic() - started:.0f} s")
-        done = subprocess.run(
-            [sys.executable, __file__, "--measure", name], check=True, capture_output=True, text=True
-        ).stdout
-        found = json.loads(done)
-        print(
-            f"statistics_of: {found['rows']:,} rows, {found['words']:,} words: {found['seconds']:.1f} s"
-            f" ({found['cpu']:.1f} s of processors), {found['gib']:.2f} GiB at most"
-            f" (target: {TARGET_SECONDS:.0f} s, {TARGET_GIB:.0f} GiB)"
-        )
-        print(f"rows a second: {found['rows'] / found['seconds']:,.0f}; gathered as a corpus is written:", end=" ")
-        print(f"{gathered(folder):,.0f}; a plain loop that counts words only: {bare(folder):,.0f}")
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), given.rows)
+        for _ in range(given.rounds):
+            found = json.loads(subprocess.check_output([sys.executable, __file__, "--one", folder]))
+            print(f"{found['rows']:,} rows: {found['seconds']:.1f} s, at most {found['peak_gb']:.2f} GB")
 
 
 if __name__ == "__main__":

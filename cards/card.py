@@ -13,7 +13,7 @@ from typing import Any, Final  # Any: YAML values; datasets, huggingface_hub and
 
 import yaml
 
-from cards.card_text import cost, funnel, limits, losses, models, split_table, statistics, thresholds
+from cards.card_text import cost, funnel, limits, losses, models, plots, split_table, statistics, thresholds
 from cards.markdown import fenced, fenced_json, fenced_yaml, inline, table
 from cards.parquet import features_of
 from cards.reading import CorpusManifest
@@ -112,13 +112,14 @@ def render_card(
         thresholds=thresholds(facts),
         cost=cost(facts.stages),
         statistics=statistics(manifest.statistics, has_regions=kind.has_regions),
+        plots=plots(manifest.statistics),
         splits=split_table(manifest.splits) if facts.splits else "",
         examples=[fenced_json(example) for example in manifest.statistics.examples],
         loadable=[split.name for split in manifest.filled_splits],
         shard_pattern=_shard_pattern(manifest),
         sample_fields=_field_table(form, list(form.sample_schema), ("`image`", "picture", IMAGE_NOTE)),
         flat_fields=_field_table(form, [field for field in form.flat_schema if field.name not in own_row_fields]),
-        limits=limits(kind.limits),
+        limits=limits(kind.limits, facts, manifest.statistics),
         licence=f"Licence: {_licence(settings)}. Source of the images: {inline(settings.source)}",
         citation=fenced(kind.citation, "bibtex") if kind.citation else "",
         recipe_hash=inline(facts.recipe_hash),

@@ -1,11 +1,12 @@
 """The parts of the dataset card that are worked out from figures: pure functions that give Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from cards.markdown import inline, table
+from cards.plots import plot_files
 from cards.reading import PUBLISHING, CorpusSplit
-from cards.statistics import SMALL_BOX_AREA, CorpusStatistics
+from cards.statistics.figures import NOT_GIVEN, SMALL_BOX_AREA, CorpusStatistics
 from ostensive.images.intake import DISTINCT, IMAGES
 from ostensive.records import NO_SPEND, Annotation, ImageSplit, Judged, Scored, Verbalization, dollars
 from ostensive.run.summary import RunFacts, StageSummary, requests_text
@@ -20,6 +21,7 @@ _STEPS_BY_RECORD: Final = {
     Judged.__name__: "accepted by the critics",
     ImageSplit.__name__: "images put into splits",
 }
+_SHOWN_PLOTS: Final = ("words of ", "first two words ", "area of ")
 _LISTED: Final = 20  # most values of a field that the statistics list; the rest is one line
 
 
@@ -119,6 +121,10 @@ def statistics(figures: CorpusStatistics, *, has_regions: bool) -> str:
     if figures.small_box_share is not None:
         title = f"regions that cover at most {SMALL_BOX_AREA:.0%} of their image"
         lines.append((title, f"{figures.small_box_share:.1%}"))
+    if figures.mean_box:
+        sides = " x ".join(f"{figures.mean_box[side]:.3f}" for side in ("width", "height"))
+        lines.append(("width x height of a region, mean, shares of the image", sides))
+        lines.append(("area of a region, mean, share of the image", f"{figures.mean_box['area']:.3f}"))
     if figures.annotations:
         lines.append(("items that came in beside images", f"{figures.annotations:,}"))
     for name, counts in figures.images_by_field.items():
@@ -126,6 +132,13 @@ def statistics(figures: CorpusStatistics, *, has_regions: bool) -> str:
     for critic, probability in figures.mean_accept_probability.items():
         lines.append((f"acceptance probability by {inline(critic)}, mean", f"{probability:.3f}"))
     return table(("figure", "value"), lines)
+
+
+def plots(figures: CorpusStatistics) -> str:
+    """A few of the plots as pictures: how long texts are, how the first begins, how large regions are."""
+    files = plot_files(figures)
+    shown = [name for name in files if name.startswith(_SHOWN_PLOTS)]
+    return "\n\n".join(f"![{inline(name)}](plots/{files[name]})" for name in shown)
 
 
 def _most(counts: Mapping[str, int]) -> list[tuple[str, str]]:
@@ -145,10 +158,23 @@ def split_table(splits: Sequence[CorpusSplit]) -> str:
     return f"{lines}\n\nWithout a row, and so without files: {empty}." if empty else lines
 
 
-def limits(of_method: Sequence[str]) -> str:
-    """What a user of the corpus has to know: of the method, and of every corpus."""
+def limits(of_method: Sequence[str], facts: RunFacts, figures: CorpusStatistics) -> str:
+    """What a user of the corpus has to know: of the method, of this corpus by its figures, and of every corpus."""
     of_pictures = (
         "Pictures may show people. Metadata such as place and camera were removed, faces were not.",
         "The rights in the pictures stay with their owners, see below.",
     )
-    return "\n".join(f"- {line}" for line in (*of_method, *of_pictures))
+    return "\n".join(f"- {line}" for line in (*of_method, *_measured_limits(facts, figures), *of_pictures))
+
+
+def _measured_limits(facts: RunFacts, figures: CorpusStatistics) -> Iterator[str]:
+    if figures.rows and not facts.thresholds:
+        yield (
+            "No threshold of a critic was chosen by labels, so that nothing is known of how many rows hold beyond what"
+            " the critics above found."
+        )
+    if figures.unnamed_region_share:
+        yield f"Of {figures.unnamed_region_share:.1%} of the regions nothing says what they show."
+    licences = figures.images_by_field.get("license", {})
+    if unknown := licences.get(NOT_GIVEN, 0):
+        yield f"{unknown:,} of {figures.images:,} images came with no licence of their own."

@@ -4,7 +4,7 @@ Rows are gathered into small row groups, so that the viewer fetches little and m
 zstd for everything but images, which do not shrink. (`Dataset.to_parquet` wants the whole set at once.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any  # Any: JSON values; datasets and pyarrow ship no types
@@ -30,16 +30,27 @@ class ParquetFolder:
 
     `features` give the schema, and are written into each file for `datasets`. A file is closed before it takes more
     than `max_bytes` of payload: a bound on what it holds before compression, so that its size is known to be less.
+    `tell` is given every row group.
     Use it as a context manager.
     """
 
-    def __init__(self, folder: Path, prefix: str, features: Any, *, max_bytes: int, group_rows: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prefix: str,
+        features: Any,
+        *,
+        max_bytes: int,
+        group_rows: int,
+        tell: Callable[[pa.Table], None] = lambda _group: None,
+    ) -> None:
         self.arrow_bytes = 0  # what the rows take in memory
         self._folder = folder
         self._prefix = prefix
         self._schema: pa.Schema = features.arrow_schema
         self._max_bytes = max_bytes
         self._group_rows = group_rows
+        self._tell = tell
         self._file: HashedFile | None = None
         self._writer: Any = None
         self._group: list[Mapping[str, Any]] = []
@@ -80,6 +91,7 @@ class ParquetFolder:
             return
         table = pa.Table.from_pylist(self._group, schema=self._schema)
         self.arrow_bytes += table.nbytes
+        self._tell(table)
         if self._writer is None:
             self._file = HashedFile(self._folder / self._working_name)
             self._writer = _writer(self._file, self._schema)

@@ -2,9 +2,8 @@
 
 A plot is the same text for the same figures, needs nothing but itself (no script, no font, no address) and is drawn by
 hand, because a plotting library is a large thing to depend on for bars. It follows the reader's light or dark setting.
-A page that has a plot in it may say otherwise by rules for the classes `ink`, `line`, `bar`, `rest` and `ground`
-within `ostensive-plot` (CSS variables would be shorter, and there are renderers that stop at them). What names and
-labels hold is text, whatever it is.
+A page that has a plot in it may say otherwise by the CSS variables `--plot-ink`, `--plot-line`, `--plot-bar`,
+`--plot-rest` and `--plot-ground`. What names and labels hold is text, whatever it is.
 """
 
 import math
@@ -16,28 +15,27 @@ from itertools import pairwise
 from typing import Final
 
 from cards.distributions import Frequencies, Histogram
+from cards.statistics.figures import CorpusStatistics
 
 WIDTH: Final = 640
 _HEIGHT: Final = 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 36, 62, 56
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 20, 62, 56
 _ROW: Final = 22  # the height of one bar with its label
 _LABEL: Final = 190  # left of bars, for their labels
 _COUNT: Final = 120  # right of bars, for their counts
 _LABEL_CELLS: Final = 24
-_TITLE_CELLS: Final = 54
+_TITLE_CELLS: Final = 68
 _MOST_BARS: Final = 20
-_NOTHING: Final = "Nothing was counted."
 _LETTER: Final = 7.2  # the width of a digit, from above
 _JOINERS: Final = "\u200c\u200d"  # invisible, and part of how some scripts and signs are written
 _COLOURS: Final = (
-    # class, in light, in dark; blues of Okabe and Ito, which stand out from both grounds
+    # variable, in light, in dark; blues of Okabe and Ito, which stand out from both grounds
     ("ink", "#24292f", "#e6edf3"),
     ("line", "#d0d7de", "#3d444d"),
     ("bar", "#0072b2", "#56b4e9"),
-    ("rest", "#6e7781", "#9198a1"),
+    ("rest", "#8c959f", "#7d8590"),
     ("ground", "#ffffff", "#0d1117"),
 )
-_LIGHT: Final = {key: light for key, light, _ in _COLOURS}
 
 
 def histogram_svg(histogram: Histogram) -> str:
@@ -45,13 +43,12 @@ def histogram_svg(histogram: Histogram) -> str:
 
     A bin that holds one whole number has that number below it.
     """
+    subtitle = f"{histogram.total:,} values" + ("" if _is_even(histogram.edges) else "; bins differ in width")
     if not histogram.total:
-        return _svg(histogram.name, _NOTHING, _NOTHING, _TOP, [])
-    step = _step(max(histogram.counts))
-    top = step * math.ceil(max(histogram.counts) / step)
-    elements = [*_count_axis(top, step), *_bins(histogram, top), *_bin_labels(histogram)]
+        return _svg(histogram.name, "Nothing was counted.", "0 values", _HEIGHT, [])
+    top = _nice_top(max(histogram.counts))
+    elements = [*_count_axis(top), *_bins(histogram, top), *_bin_labels(histogram)]
     elements.append(_text((_LEFT + WIDTH - _RIGHT) / 2, _HEIGHT - 12, histogram.unit, anchor="middle"))
-    subtitle = f"counted: {histogram.total:,}" + ("" if _is_even(histogram.edges) else "; bins differ in width")
     return _svg(histogram.name, _histogram_words(histogram), subtitle, _HEIGHT, elements)
 
 
@@ -60,7 +57,7 @@ def bars_svg(frequencies: Frequencies) -> str:
     listed = list(frequencies.counts.items())[:_MOST_BARS]
     rest = frequencies.total - sum(count for _, count in listed)
     if not frequencies.total:
-        return _svg(frequencies.name, _NOTHING, _NOTHING, _TOP, [])
+        return _svg(frequencies.name, "Nothing was counted.", "0 counted", _TOP + _ROW, [])
     bars = [(label, count, "bar") for label, count in listed]
     bars += [("(all others)", rest, "rest")] if rest else []
     longest = max(count for _, count, _ in bars)
@@ -75,7 +72,21 @@ def bars_svg(frequencies: Frequencies) -> str:
             _text(_LABEL + length + 6, y + 14, share),
         ]
     words = "; ".join(f"{_printable(label)}: {count:,}" for label, count, _ in bars) + "."
-    return _svg(frequencies.name, words, f"counted: {frequencies.total:,}", _TOP + len(bars) * _ROW + 14, elements)
+    return _svg(frequencies.name, words, f"{frequencies.total:,} counted", _TOP + len(bars) * _ROW + 14, elements)
+
+
+def plots_of(figures: CorpusStatistics) -> dict[str, str]:
+    """The plots of all that is spread or frequent in a corpus, by the name of their file."""
+    files = plot_files(figures)
+    drawn = {one.name: histogram_svg(one) for one in figures.histograms}
+    drawn |= {one.name: bars_svg(one) for one in figures.frequencies}
+    return {files[name]: svg for name, svg in drawn.items()}
+
+
+def plot_files(figures: CorpusStatistics) -> dict[str, str]:
+    """The name of the file of each plot, by the name of what it shows."""
+    names = [*(one.name for one in figures.histograms), *(one.name for one in figures.frequencies)]
+    return dict(zip(names, plot_names(names), strict=True))
 
 
 def plot_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -92,14 +103,15 @@ def plot_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _svg(name: str, words: str, subtitle: str, height: int, elements: Sequence[str]) -> str:
-    dark = "".join(f".ostensive-plot .{key}{{{_how(key)}:{value}}}" for key, _, value in _COLOURS)
+    light = "".join(f".ostensive-plot .{key}{{{_how(key)}:var(--plot-{key},{value})}}" for key, value, _ in _COLOURS)
+    dark = "".join(f".ostensive-plot .{key}{{{_how(key)}:var(--plot-{key},{value})}}" for key, _, value in _COLOURS)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="ostensive-plot" viewBox="0 0 {WIDTH} {height}"'
         f' width="{WIDTH}" height="{height}" font-family="system-ui, sans-serif" font-size="13" role="img">',
         f"<title>{escape(_printable(name))}</title>",
         f"<desc>{escape(words)}</desc>",
-        f"<style>@media (prefers-color-scheme: dark){{{dark}}}</style>",
-        f'<rect class="ground" width="{WIDTH}" height="{height}" rx="6" fill="{_LIGHT["ground"]}"/>',
+        f"<style>{light}@media (prefers-color-scheme: dark){{{dark}}}</style>",
+        f'<rect class="ground" width="{WIDTH}" height="{height}" rx="6" fill="{_COLOURS[-1][1]}"/>',
         _text(16, 26, _cut(name, _TITLE_CELLS), size=16, weight="bold"),
         _text(16, 45, subtitle, colour="rest"),
         *elements,
@@ -112,11 +124,11 @@ def _how(key: str) -> str:
     return "stroke" if key == "line" else "fill"
 
 
-def _count_axis(top: int, step: int) -> list[str]:
+def _count_axis(top: int) -> list[str]:
     elements = []
-    for tick in range(0, top + 1, step):
+    for tick in range(0, top + 1, _step(top)):
         y = _y(tick, top)
-        elements.append(f'<path class="line" d="M{_LEFT} {y}H{WIDTH - _RIGHT}" stroke="{_LIGHT["line"]}" fill="none"/>')
+        elements.append(f'<path class="line" d="M{_LEFT} {y}H{WIDTH - _RIGHT}" stroke="{_COLOURS[1][1]}" fill="none"/>')
         elements.append(_text(_LEFT - 8, y + 4, f"{tick:,}", anchor="end"))
     return elements
 
@@ -155,7 +167,7 @@ def _histogram_words(histogram: Histogram) -> str:
     share = histogram.counts[fullest] / histogram.total
     first, last = _number(histogram.edges[0]), _number(histogram.edges[-1])
     return (
-        f"{histogram.total:,} counted from {first} to {last} in {len(histogram.counts)} bins; the fullest,"
+        f"{histogram.total:,} values from {first} to {last} in {len(histogram.counts)} bins; the fullest,"
         f" {_bin_words(histogram, fullest)}, holds {share:.1%}."
     )
 
@@ -179,12 +191,17 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:.6g}"
 
 
-def _step(count: int) -> int:
-    """The least of 1, 2, 5, 10, 20, 50, ... that goes into `count` at most five times."""
-    place = 1
-    while count > 50 * place:
-        place *= 10
-    return next(step * place for step in (1, 2, 5, 10) if count <= 5 * step * place)
+def _step(top: int) -> int:
+    return max(1, top // 4)
+
+
+def _nice_top(count: int) -> int:
+    """The least of 4, 8, 20, 40, 80, 200, ... that is not below `count`: a quarter of it is a round number."""
+    top, place = 4, 0
+    while top < count:
+        place += 1
+        top = (4, 8, 20)[place % 3] * 10 ** (place // 3)
+    return top
 
 
 def _y(count: float, top: int) -> float:
@@ -192,18 +209,20 @@ def _y(count: float, top: int) -> float:
 
 
 def _bar(x: float, y: float, width: float, height: float, words: str, colour: str) -> str:
+    fill = next(light for key, light, _ in _COLOURS if key == colour)
     place = f'x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{height:.1f}"'
-    return f'<rect class="{colour}" {place} fill="{_LIGHT[colour]}"><title>{escape(words)}</title></rect>'
+    return f'<rect class="{colour}" {place} fill="{fill}"><title>{escape(words)}</title></rect>'
 
 
 def _text(
     x: float, y: float, text: str, *, anchor: str = "start", size: int = 13, weight: str = "", colour: str = "ink"
 ) -> str:
+    # Other renderers than browsers may know no CSS variables: for these the colour of light stands in `fill`.
+    fill = next(light for key, light, _ in _COLOURS if key == colour)
     more = "".join(f' {name}="{value}"' for name, value in (("font-weight", weight),) if value)
     more += f' font-size="{size}"' if size != 13 else ""
     more += f' text-anchor="{anchor}"' if anchor != "start" else ""
-    place = f'x="{x:.1f}" y="{y:.1f}" fill="{_LIGHT[colour]}"'
-    return f'<text class="{colour}" {place}{more}>{escape(_printable(text))}</text>'
+    return f'<text class="{colour}" x="{x:.1f}" y="{y:.1f}" fill="{fill}"{more}>{escape(_printable(text))}</text>'
 
 
 def _printable(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal  # Any: JSON values, a row's fields of different types
 
-from cards.statistics import CorpusStatistics
+from cards.statistics.figures import CorpusStatistics, statistics_from_json
 from ostensive.errors import SettingsError
 from ostensive.run.folder import RunFolder
 from ostensive.run.summary import StageSummary
@@ -30,11 +30,11 @@ _FORM: Final = {"kind": "ostensive-corpus", "version": 3}
 class CorpusFile:
     """A file of the corpus: `path` is relative to its folder, with `/`; `items` are samples, or rows in `rows/`.
 
-    A plot is of all splits: its `split` is empty, and its `items` are the values that are counted in it.
+    What is of all splits, such as a plot, has an empty `split`.
     """
 
     path: str
-    kind: Literal["shard", "shard index", "samples", "rows", "plot"]
+    kind: Literal["shard", "shard index", "samples", "rows", "plot", "croissant"]
     split: str
     items: int
     byte_count: int
@@ -96,7 +96,7 @@ def read_manifest(folder: Path) -> CorpusManifest | None:
             return None
         values["splits"] = tuple(CorpusSplit(**split) for split in values["splits"])
         values["files"] = tuple(CorpusFile(**file) for file in values["files"])
-        return CorpusManifest(**{**values, "statistics": CorpusStatistics.from_plain(values["statistics"])})
+        return CorpusManifest(**{**values, "statistics": statistics_from_json(values["statistics"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
 

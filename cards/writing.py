@@ -7,20 +7,22 @@ machine or the day: the same samples give the same bytes.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from cards.card import CARD_NAME, CardEdits, read_edits, render_card
-from cards.corpus_plots import PLOTS, plots_of
+from cards.croissant import CROISSANT_NAME, render_croissant
 from cards.files import write_text
 from cards.parquet import ParquetFolder, features_of
+from cards.plots import plots_of
 from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import ROWS_UNWRITABLE, CorpusSample, LostSample, PublicForm, Row, sample_key, to_json
 from cards.shards import ShardWriter, write_shard_index
-from cards.statistics import CorpusStatistics, StatisticsGatherer
+from cards.statistics.figures import CorpusStatistics
+from cards.statistics.gathering import StatisticsGatherer
 from ostensive.errors import OstensiveError
 from ostensive.files import TEMPORARY, flush_to_disk, storage_errors
 from ostensive.recipe import CorpusSettings
@@ -32,14 +34,14 @@ WORK_NAME: Final = f"{TEMPORARY}corpus"
 # The Hub's viewer fetches whole row groups: a hundred pictures, or a few thousand rows of text.
 _IMAGES_A_GROUP: Final = 100
 _ROWS_A_GROUP: Final = 5_000
-_SHARDS, _DATA, _ROWS = "shards", "data", "rows"
+_SHARDS, _DATA, _ROWS, _PLOTS = "shards", "data", "rows", "plots"
 # What the program owns in each folder, of whatever split; other files there are somebody else's.
 _DIGITS: Final = "[0-9]" * 5
 _OWN_FILES: Final = {
     _SHARDS: (f"*-*-[0-9]{_DIGITS}.tar", "shardindex*.json"),
     _DATA: (f"*-{_DIGITS}-of-{_DIGITS}.parquet",),
     _ROWS: (f"*-{_DIGITS}-of-{_DIGITS}.parquet",),
-    PLOTS: ("histogram-*.svg", "bars-*.svg"),
+    _PLOTS: ("*.svg",),
 }
 
 
@@ -75,6 +77,7 @@ def write_corpus(
         _check_counts(manifest, facts)
         facts = replace(facts, stages=(*facts.stages, *manifest.publishing))
         with storage_errors(folder):
+            manifest = _with_croissant(manifest, work, form, settings, facts)
             card = render_card(manifest, form, settings=settings, facts=facts, edits=_edits(folder / CARD_NAME))
             write_text(work / CARD_NAME, card)
             write_text(work / MANIFEST_NAME, manifest.to_json())
@@ -97,17 +100,31 @@ class _SplitWriter:
 
     @classmethod
     def opened(
-        cls, split: str, work: Path, form: PublicForm, settings: CorpusSettings, stack: ExitStack
+        cls, split: str, work: Path, form: PublicForm, settings: CorpusSettings, statistics: StatisticsGatherer
     ) -> "_SplitWriter":
-        """Closed, and given up after an error, with `stack`."""
+        """Writers that add what they write to `statistics`."""
         max_bytes = settings.max_shard_bytes
         prefix = f"{settings.name}-{split}"
         shards = ShardWriter(work / _SHARDS, prefix, max_bytes=max_bytes, max_samples=settings.max_shard_samples)
         image_features = features_of(form.sample_schema, with_image=True)
         row_features = features_of(form.flat_schema, with_image=False)
-        samples = ParquetFolder(work / _DATA, split, image_features, max_bytes=max_bytes, group_rows=_IMAGES_A_GROUP)
+        samples = ParquetFolder(
+            work / _DATA,
+            split,
+            image_features,
+            max_bytes=max_bytes,
+            group_rows=_IMAGES_A_GROUP,
+            tell=statistics.add,
+        )
         rows = ParquetFolder(work / _ROWS, split, row_features, max_bytes=max_bytes, group_rows=_ROWS_A_GROUP)
-        return cls(split, stack.enter_context(shards), stack.enter_context(samples), stack.enter_context(rows))
+        return cls(split, shards, samples, rows)
+
+    def __enter__(self) -> "_SplitWriter":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        for writer in (self.rows, self.samples, self.shards):
+            writer.__exit__(*failure)
 
     def finish(self, work: Path, name: str) -> tuple[CorpusFile, ...]:
         """Closes all files and lists them."""
@@ -147,7 +164,6 @@ class _Writer:
     """Puts samples into the files of their splits."""
 
     def __init__(self, form: PublicForm, by_split: Mapping[str, _SplitWriter]) -> None:
-        self.statistics = StatisticsGatherer(form.kind)
         self.lost = Counter[str]()
         self._form = form
         self._by_split = by_split
@@ -178,7 +194,6 @@ class _Writer:
             files.rows.add(flat_row, len(text) // len(sample.rows))
         files.image_count += 1
         files.row_count += len(sample.rows)
-        self.statistics.add(sample, public.shown, row)
 
 
 def _write_samples(
@@ -189,8 +204,11 @@ def _write_samples(
     splits: Iterable[str],
     tell: Told,
 ) -> CorpusManifest:
+    statistics = StatisticsGatherer(form.kind)
     with ExitStack() as stack:
-        by_split = {split: _SplitWriter.opened(split, work, form, settings, stack) for split in splits}
+        by_split = {
+            split: stack.enter_context(_SplitWriter.opened(split, work, form, settings, statistics)) for split in splits
+        }
         writer = _Writer(form, by_split)
         for sample in samples:  # its errors are not those of the corpus' disk
             if isinstance(sample, CorpusSample) and not sample.rows:
@@ -204,8 +222,8 @@ def _write_samples(
                 writer.add(public)
         with storage_errors(work.parent):
             files = tuple(file for one in by_split.values() for file in one.finish(work, settings.name))
-            figures = writer.statistics.result(tuple(by_split))
-            files = (*files, *write_plots(figures, work))
+            figures = statistics.result()
+            files = (*files, *_write_plots(work / _PLOTS, figures))
     return CorpusManifest(
         name=settings.name,
         recipe_hash=form.recipe_hash,
@@ -218,13 +236,22 @@ def _write_samples(
     )
 
 
-def write_plots(figures: CorpusStatistics, work: Path) -> tuple[CorpusFile, ...]:
-    """Write the plots of a corpus into `work`, where there is a folder for them, and list them."""
-    files = []
-    for plot in plots_of(figures):
-        written = write_text(work / plot.path, plot.svg)
-        files.append(CorpusFile(plot.path, "plot", "", plot.counted, written.byte_count, written.sha256))
-    return tuple(files)
+def _write_plots(folder: Path, figures: CorpusStatistics) -> Iterator[CorpusFile]:
+    for name, svg in plots_of(figures).items():
+        digest = write_text(folder / name, svg)
+        yield CorpusFile(f"{_PLOTS}/{name}", "plot", "", 1, digest.byte_count, digest.sha256)
+
+
+def _with_croissant(
+    manifest: CorpusManifest, work: Path, form: PublicForm, settings: CorpusSettings, facts: RunFacts
+) -> CorpusManifest:
+    """The manifest with the Croissant metadata among its files; a corpus without rows has none."""
+    if not manifest.rows:
+        return manifest
+    text = render_croissant(manifest, form, settings=settings, facts=facts)
+    written = write_text(work / CROISSANT_NAME, text)
+    listed = CorpusFile(CROISSANT_NAME, "croissant", "", manifest.rows, written.byte_count, written.sha256)
+    return replace(manifest, files=(*manifest.files, listed))
 
 
 def _check_counts(manifest: CorpusManifest, facts: RunFacts) -> None:
@@ -261,6 +288,8 @@ def _publish(work: Path, folder: Path, manifest: CorpusManifest) -> None:
     for name in _OWN_FILES:
         (folder / name).mkdir(exist_ok=True)
     listed = {file.path for file in manifest.files}
+    if CROISSANT_NAME not in listed:
+        (folder / CROISSANT_NAME).unlink(missing_ok=True)
     for path in listed:
         (work / path).replace(folder / path)
     for name, patterns in _OWN_FILES.items():

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from ostensive.version import VERSION
 
 if TYPE_CHECKING:
+    from cards.differences import CorpusDifferences
     from cards.reading import Corpus, open_corpus
-    from ostensive.commands.api import build, corpus_rows, corpus_stream, demo, estimate, export, preview
+    from ostensive.commands.api import build, corpus_rows, corpus_stream, demo, diff, estimate, export, preview
     from ostensive.commands.api_loop import loop
     from ostensive.commands.api_report import explain, report
     from ostensive.errors import OstensiveError
@@ -25,6 +26,7 @@ __all__ = [
     "AugmentationSettings",
     "BuildOptions",
     "Corpus",
+    "CorpusDifferences",
     "Estimate",
     "LoopEvaluation",
     "LoopOptions",
@@ -37,6 +39,7 @@ __all__ = [
     "corpus_rows",
     "corpus_stream",
     "demo",
+    "diff",
     "estimate",
     "explain",
     "export",
@@ -52,6 +55,7 @@ _HOMES = {
     "AugmentationSettings": "students.data.settings",
     "BuildOptions": "ostensive.run.options",
     "Corpus": "cards.reading",
+    "CorpusDifferences": "cards.differences",
     "Estimate": "ostensive.run.estimate",
     "LoopEvaluation": "students.loop.records",
     "LoopOptions": "students.loop.records",
@@ -64,6 +68,7 @@ _HOMES = {
     "corpus_rows": "ostensive.commands.api",
     "corpus_stream": "ostensive.commands.api",
     "demo": "ostensive.commands.api",
+    "diff": "ostensive.commands.api",
     "estimate": "ostensive.commands.api",
     "explain": "ostensive.commands.api_report",
     "export": "ostensive.commands.api",

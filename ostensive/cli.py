@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ostensive.commands import annotate, build, loop, report, self_talk, serve, student_eval
+from ostensive.commands import annotate, build, diff, loop, report, self_talk, serve, student_eval
 from ostensive.commands.critic import critic_app
 from ostensive.commands.microworld import microworld_app
 from ostensive.commands.recipes import recipes_app
@@ -28,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(build.app)
+app.add_typer(diff.app)
 app.add_typer(annotate.app)
 app.add_typer(report.app)
 app.add_typer(critic_app, name="critic")

@@ -52,6 +52,12 @@ def _ids() -> Mapping[str, str]:
     return {_key(way): one for one, names in _table().items() for way in (one, *names)}
 
 
+@cache
+def _urls() -> Mapping[str, str]:
+    lines = (files("ostensive") / "words" / "license_urls.txt").read_text("utf-8").splitlines()
+    return dict(line.split("|") for line in lines if line and not line.startswith("#"))
+
+
 def license_ids() -> tuple[str, ...]:
     """All ids, in the order of the Hub's list."""
     return tuple(_table())
@@ -65,6 +71,11 @@ def license_id(text: str) -> str | None:
         before, inside = twice[1], _ids().get(_key(twice[2]))
         return inside if {inside} == {_ids().get(_key(before)), inside} or _says_less(before, twice[2]) else None
     return one
+
+
+def license_url(one: str) -> str | None:
+    """Where the text of the licence with this id is; None where there is not one text of it that all have."""
+    return _urls().get(one)
 
 
 def license_key(text: str) -> str:

@@ -5,16 +5,16 @@ Every triple names a region and the colour that it has, so that a test can look 
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import PIL.Image
 import PIL.ImageDraw
 
 from builders.localized.recipe import KIND
 from builders.localized.records import Qar
-from cards.reading import Corpus, read_manifest
+from cards.reading import Corpus, CorpusManifest, read_manifest
 from cards.samples import CorpusSample
 from cards.writing import write_corpus
 from ostensive.recipe import CorpusSettings
@@ -22,6 +22,7 @@ from ostensive.records import Box, ImageRecord, Judged, Judgement, Location, Reg
 from ostensive.run.folder import RunFolder
 from ostensive.run.summary import RunFacts, StageSummary
 
+RECIPE: Final[Mapping[str, Any]] = {"recipe": "localized"}
 SIZE: Final = (288, 216)
 COLOURS: Final = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0)}
 _PLACES: Final = ((24, 24), (180, 30), (36, 132), (192, 126))  # left and upper edge of each square
@@ -83,14 +84,20 @@ def sample_of(number: int, rows: int, split: str = "train") -> CorpusSample:
     )
 
 
-def written_corpus(run: Path, images: int, *, rows: int = 2, a_shard: int = 4, splits: Sequence[str] = ()) -> Corpus:
-    """`images` pictures with `rows` triples each; of several splits the last has the last picture."""
-    names = [splits[-1 if splits and number == images - 1 else 0] if splits else "train" for number in range(images)]
-    samples = [sample_of(number, rows, name) for number, name in enumerate(names)]
-    accepted = images * rows
+def write_samples(
+    folder: Path,
+    samples: Sequence[CorpusSample],
+    *,
+    recipe: Mapping[str, Any] = RECIPE,
+    splits: Sequence[str] = (),
+    a_shard: int = 4,
+) -> tuple[CorpusManifest, RunFacts]:
+    """A corpus folder of these samples, without a run, and the facts on its card."""
+    folder.mkdir(parents=True)
+    accepted = sum(len(one.rows) for one in samples)
     facts = RunFacts(
-        recipe={"recipe": "localized"},
-        recipe_hash="0" * 64,
+        recipe=recipe,
+        recipe_hash=str(sorted(recipe.items())),
         stages=(StageSummary("judged", accepted, accepted),),
         records={"verbalized": Verbalization.__name__},
         accepted=accepted,
@@ -103,8 +110,14 @@ def written_corpus(run: Path, images: int, *, rows: int = 2, a_shard: int = 4, s
     settings = CorpusSettings(
         name="drawn", license="cc0-1.0", source="drawn by a test", intended_use="to test", max_shard_samples=a_shard
     )
+    return write_corpus(samples, folder, kind=KIND, settings=settings, facts=facts), facts
+
+
+def written_corpus(run: Path, images: int, *, rows: int = 2, a_shard: int = 4, splits: Sequence[str] = ()) -> Corpus:
+    """`images` pictures with `rows` triples each; of several splits the last has the last picture."""
+    names = [splits[-1 if splits and number == images - 1 else 0] if splits else "train" for number in range(images)]
+    samples = [sample_of(number, rows, name) for number, name in enumerate(names)]
     folder = run / "corpus"
-    folder.mkdir(parents=True)
-    manifest = write_corpus(samples, folder, kind=KIND, settings=settings, facts=facts)
-    assert read_manifest(folder) == manifest or manifest.rows == accepted
+    manifest, facts = write_samples(folder, samples, splits=splits, a_shard=a_shard)
+    assert read_manifest(folder) == manifest or manifest.rows == images * rows
     return Corpus(RunFolder(run), facts.stages, manifest)

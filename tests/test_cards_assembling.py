@@ -110,7 +110,8 @@ def test_the_card_of_captions(images: Path, tmp_path: Path) -> None:
     assert header["tags"] == ["captions", "ostensive", "synthetic", "vision", "webdataset"]
     assert f"{2 * KEPT} rows about {KEPT} images: captions made from notes. One row is a caption." in card
     assert "\n\nEach note that came in beside a picture is taken for its caption.\n\n" in card
-    assert "- Notes may be wrong.\n- Pictures may show people." in card
+    assert "\n- Notes may be wrong.\n" in card
+    assert "\n- Pictures may show people." in card
     for line in (
         "| items: items that came in beside images | 7 | 7 | 7 | 0 | 0 |",
         "| captions | 7 | 14 | 14 | 0 | 0 |",
@@ -226,7 +227,7 @@ def test_a_corpus_that_is_whole_is_left_alone(images: Path, tmp_path: Path) -> N
     built(images, out)
     assert manifest.stat().st_mtime_ns == written
     text = manifest.read_text("utf-8")
-    for damaged in ("{", "[]", text.replace('"version": 3', '"version": 2'), text.replace('"sha256"', '"md5"')):
+    for damaged in ("{", "[]", text.replace('"version": 3', '"version": 1'), text.replace('"sha256"', '"md5"')):
         manifest.write_text(damaged)
         with pytest.raises(SettingsError, match=r"run has no corpus yet; run `ostensive build` with this folder as"):
             open_corpus(out)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -20,7 +21,8 @@ from cards.card_text import cost, funnel, losses, split_table, statistics
 from cards.markdown import fenced, fenced_json, inline, table
 from cards.reading import CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import CorpusSample, PublicForm, sample_key, to_json
-from cards.statistics import NOT_GIVEN, CorpusStatistics, StatisticsGatherer
+from cards.statistics.figures import NOT_GIVEN, CorpusStatistics
+from cards.statistics.gathering import StatisticsGatherer
 from ostensive.errors import OstensiveError
 from ostensive.recipe import CorpusSettings
 from ostensive.recipe_kind import RecipeKind
@@ -55,10 +57,10 @@ def sample(
 
 
 def figures_of(*samples: CorpusSample, kind: RecipeKind = KIND) -> CorpusStatistics:
-    form = PublicForm(kind, "", record_names=(Verbalization.__name__, Annotation.__name__))
     gatherer = StatisticsGatherer(kind)
+    form = PublicForm(kind, "", record_names=("Verbalization", "Annotation"))
     for one in samples:
-        gatherer.add(one, [kind.shown(judged.candidate) for judged in one.rows], form.sample_row(one))
+        gatherer.add(pa.Table.from_pylist([form.sample_row(one)], schema=form.sample_schema))
     return gatherer.result()
 
 

@@ -487,6 +487,7 @@ def test_each_split_has_its_files_and_one_without_rows_has_none(split_up: Writte
         ("test", "shards/shardindex-test.json", 2),
         ("test", "data/test-00000-of-00001.parquet", 3),
         ("test", "rows/test-00000-of-00001.parquet", 3),
+        ("", "croissant.json", 13),
     ]
     counts = [(split.name, split.images, split.rows) for split in split_up.manifest.splits]
     assert counts == [("train", 4, 10), ("test", 3, 3), ("validation", 0, 0)]

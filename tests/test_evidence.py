@@ -1,5 +1,6 @@
 """The arithmetic of the evidence: what seeds add up to, differences, what is said of them; and what is learnt from."""
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,14 @@ def test_figures_are_kept_and_the_page_changes_between_its_marks_alone(tmp_path:
     assert "| 300 labels | 50.0 % (9.5 to 90.5) of 2 |" in text
     write_page(tmp_path / "results", tmp_path)
     assert page.read_text() == text
+
+
+def test_the_page_says_what_its_results_say(tmp_path: Path) -> None:
+    docs = Path(__file__).parent.parent / "docs"
+    (tmp_path / "pictures").mkdir()
+    shutil.copy(docs / "evidence.md", tmp_path)
+    write_page(running.RESULTS, tmp_path)
+    assert (tmp_path / "evidence.md").read_text("utf-8") == (docs / "evidence.md").read_text("utf-8")
 
 
 def test_a_seed_is_measured_when_there_are_figures_of_every_claim(

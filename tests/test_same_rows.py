@@ -51,7 +51,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
         chosen += [f"verbalize.{part}.kind=generator verbalize.{part}.model={llava} verbalize.{part}.device=cpu"]
     chosen += ["verbalize.narratives.count=2 verbalize.probes.asked_by=teacher verbalize.probes.count=6"]
     chosen += [f"teacher.kind=self teacher.model={llava} teacher.device=cpu teacher.max_tokens=8"]
-    chosen += ["localized.turns=1 corpus.license=cc0-1.0 corpus.source=drawn run.max_failed_share=1"]
+    chosen += ["localized.turns=1 corpus.license=cc0-1.0 corpus.source=drawn"]
+    chosen += ["corpus.intended_use=tests run.max_failed_share=1"]
     return tuple(setting for line in chosen for setting in line.split())
 
 

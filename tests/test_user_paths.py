@@ -185,7 +185,7 @@ def recipe_file(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "street.yaml"
     file.write_text(
-        "recipe: localized\ncorpus: {license: cc0-1.0, source: mine}\n"
+        "recipe: localized\ncorpus: {license: cc0-1.0, source: mine, intended_use: to test}\n"
         "verbalize:\n  regions:\n    kind: pixels\n    choice: {frequencies: counts.tsv}\n"
         "critics:\n- {kind: overlap, references: ../refs.jsonl}\n- {kind: rules}\n"
     )

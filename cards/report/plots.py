@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cards.corpus_plots import plots_of
 from cards.distributions import Frequencies
-from cards.plots import bars_svg, histogram_svg
+from cards.plots import bars_svg, histogram_svg, plots_of
 from cards.reading import CorpusManifest
 from cards.report.choosing import ChosenRows
 from cards.report.scanning import RunScan
@@ -22,7 +21,7 @@ class PlotGroup:
 
 def plot_groups(scan: RunScan, chosen: ChosenRows, manifest: CorpusManifest | None) -> tuple[PlotGroup, ...]:
     """The plots of all rows, whatever became of them, and those of the corpus; groups without a plot are left out."""
-    corpus = () if manifest is None else tuple(plot.svg for plot in plots_of(manifest.statistics))
+    corpus = () if manifest is None else tuple(plots_of(manifest.statistics).values())
     groups = (PlotGroup("All rows", tuple(_of_all(scan, chosen))), PlotGroup("The corpus", corpus))
     return tuple(group for group in groups if group.plots)
 

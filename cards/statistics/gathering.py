@@ -1,73 +1,178 @@
-"""Gathers the figures of a corpus while its samples pass by."""
+"""Adds up the figures of samples, which come as Arrow tables: as they are written, or as they are read again.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final  # Any: JSON values, candidates of any recipe
+What a table holds is worked on by columns; candidates are made of it for the one thing that a recipe's kind alone
+knows, the texts that it shows.
+"""
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final  # Any: JSON values; pyarrow and numpy ship no types
+
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from cards.samples import CorpusSample, Row
-from cards.statistics.figures import CorpusStatistics
-from cards.statistics.summing_up import figures_of
-from cards.statistics.tallies import BY_IMAGE, Tallies, tallies_of, text_table
-from ostensive.arrow import schema_of, struct_of
-from ostensive.recipe_kind import RecipeKind, ShownText
-from ostensive.records import Annotation, Judgement, Region
+from cards.samples import mentions_of
+from cards.statistics.figures import NOT_GIVEN, SMALL_BOX_AREA, CorpusStatistics
+from cards.statistics.tallies import NumberTally, ShareTally, TextTally, mean
+from ostensive.arrow import from_table, schema_of
+from ostensive.recipe_kind import RecipeKind
+from ostensive.records import AREA_LABEL
 
-EXAMPLES: Final = 2
-_ROWS_AT_ONCE: Final = 10_000  # bounds the memory, and is enough for columns to be fast
+_EXAMPLES: Final = 2
+_BY_IMAGE: Final = ("source", "license")  # fields of `Annotation` that are of the image
+_ROWS_AT_ONCE: Final = 5_000
+_OF_BOX: Final = ("width", "height", "area")
 
 
-@dataclass(slots=True)
 class StatisticsGatherer:
-    """Adds up the figures of samples; `result` gives them."""
+    """Adds up the figures of the samples of one recipe; `result` gives them."""
 
-    kind: RecipeKind
-    _tallies: Tallies = field(default_factory=Tallies)
-    _samples: list[Row] = field(default_factory=list)  # public forms that are not counted yet
-    _shown: list[Sequence[ShownText]] = field(default_factory=list)  # the texts of their rows
-    _examples: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)  # by split
+    def __init__(self, kind: RecipeKind) -> None:
+        self._kind = kind
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
+        self._rows_of_images = NumberTally()
+        self._mentions = NumberTally()
+        self._texts = {name: TextTally(begins=place == 0) for place, name in enumerate(kind.parts)}
+        self._rows_by_field: dict[str, Counter[str]] = {}
+        self._fields = {name: ShareTally() for name in kind.averaged_fields}
+        self._boxes = {name: ShareTally() for name in _OF_BOX}
+        self._small_boxes = self._unnamed_regions = 0
+        self._annotations = 0
+        self._images_by_field: dict[str, Counter[str]] = {name: Counter() for name in _BY_IMAGE}
+        self._is_annotated = False
+        self._scores: dict[str, ShareTally] = {}
+        self._examples: dict[str, Mapping[str, Any]] = {}  # by the id of the image
 
-    def add(self, sample: CorpusSample, shown: Sequence[Sequence[ShownText]], row: Row) -> None:
-        """Count a sample, with the texts of each of its rows; `row` is its public form."""
-        self._samples.append(row)
-        self._shown += shown
-        of_split = self._examples.setdefault(sample.split, [])
-        if sample.rows and len(of_split) < EXAMPLES:
-            of_split.append(row["rows"][0])
-        if len(self._shown) >= _ROWS_AT_ONCE:
+    def add(self, samples: pa.Table) -> None:
+        """Count samples, in the form of `PublicForm.sample_schema`; other columns are passed over."""
+        if "image" in samples.column_names:
+            samples = samples.drop_columns("image")
+        self._waiting.append(samples)
+        self._waiting_rows += pc.sum(pc.list_value_length(samples.column("rows"))).as_py() or 0
+        if self._waiting_rows >= _ROWS_AT_ONCE:
             self._count()
 
-    def result(self, splits: Sequence[str] = ()) -> CorpusStatistics:
-        """The figures of all samples that were added; `splits` in the order of the corpus, for the examples."""
+    def result(self) -> CorpusStatistics:
+        """The figures of all samples that were added, rounded to four digits."""
         self._count()
-        order = (*splits, *(split for split in self._examples if split not in splits))
-        examples = [example for split in order for example in self._examples.get(split, ())]
-        return figures_of(self._tallies, self.kind, tuple(examples[:EXAMPLES]))
+        kind = self._kind
+        given = self._images_by_field if self._is_annotated else {}
+        given = {name: counts for name, counts in given.items() if set(counts) != {NOT_GIVEN}}
+        texts = {name: tally for name, tally in self._texts.items() if tally.lengths.counts}
+        boxes = self._boxes if self._boxes["area"].count else {}
+        scores = dict(sorted(self._scores.items()))
+        return CorpusStatistics(
+            images=self._rows_of_images.counts.total(),
+            rows=self._rows_of_images.total,
+            rows_per_image=self._rows_of_images.mean,
+            mean_words={name: _known(tally.lengths.mean) for name, tally in texts.items()},
+            mean_mentions=self._mentions.mean if kind.has_regions else None,
+            rows_by_field={name: dict(sorted(counts.items())) for name, counts in self._rows_by_field.items()},
+            mean_fields={name: _known(tally.mean) for name, tally in self._fields.items() if tally.count},
+            regions=self._boxes["area"].count,
+            small_box_share=mean(self._small_boxes, self._boxes["area"].count),
+            unnamed_region_share=mean(self._unnamed_regions, self._boxes["area"].count),
+            mean_box={name: _known(tally.mean) for name, tally in boxes.items()},
+            annotations=self._annotations,
+            images_by_field={name: dict(sorted(counts.items())) for name, counts in given.items()},
+            mean_accept_probability={critic: _known(tally.mean) for critic, tally in scores.items()},
+            histograms=(
+                *([self._rows_of_images.histogram("rows of an image", "rows")] if self._rows_of_images.counts else []),
+                *(tally.lengths.histogram(f"words of the {name}", "words") for name, tally in texts.items()),
+                *(
+                    [self._mentions.histogram("regions mentioned in a row", "regions")]
+                    if kind.has_regions and self._mentions.counts
+                    else []
+                ),
+                *(tally.histogram(f"{name} of regions", "share of the image") for name, tally in boxes.items()),
+                *(
+                    tally.histogram(f"acceptance probability by {critic}", "probability")
+                    for critic, tally in scores.items()
+                ),
+            ),
+            frequencies=tuple(one for name, tally in texts.items() for one in tally.frequencies(name)),
+            examples=tuple(self._examples.values()),
+        )
 
     def _count(self) -> None:
-        if self._samples:
-            samples = pa.Table.from_pylist(self._samples, schema=_counted_schema(self.kind))
-            self._tallies.take(tallies_of(samples, text_table(self._shown, self.kind.parts), self.kind))
-            self._samples, self._shown = [], []
+        if not self._waiting:
+            return
+        samples = pa.concat_tables(self._waiting).combine_chunks()
+        self._waiting, self._waiting_rows = [], 0
+        lists = samples.column("rows").combine_chunks()
+        rows = pc.list_flatten(lists)
+        self._rows_of_images.add(pc.list_value_length(lists).to_pylist())
+        ids = samples.column("image_id").to_pylist()
+        first = sorted(range(len(ids)), key=ids.__getitem__)[:_EXAMPLES]
+        found = self._examples | {ids[place]: lists[place][0].as_py() for place in first}
+        self._examples = {key: found[key] for key in sorted(found)[:_EXAMPLES]}
+        self._count_candidates(rows)
+        self._count_judgements(pc.list_flatten(rows.field("judgements")))
+        if "regions" in samples.column_names:
+            self._count_boxes(pc.list_flatten(samples.column("regions").combine_chunks()))
+        if "annotations" in samples.column_names:
+            self._is_annotated = True
+            self._count_annotations(samples.column("annotations").combine_chunks(), len(samples))
+
+    def _count_candidates(self, rows: pa.StructArray) -> None:
+        kind: Any = self._kind
+        names = schema_of(kind.candidate).names
+        columns = {name: rows.field(name) for name in names}
+        shown = [kind.shown(one) for one in from_table(pa.table(columns), kind.candidate)]
+        if kind.has_regions:
+            self._mentions.add(len(mentions_of(texts)) for texts in shown)
+        by_name: dict[str, list[str]] = {name: [] for name in kind.parts}
+        for texts in shown:
+            for text in texts:
+                by_name[text.name].append(text.text)
+        for name, found in by_name.items():
+            if found:
+                self._texts[name].add(found)
+        for name in kind.counted_fields:
+            values = Counter(columns[name].to_pylist())
+            values.pop("", None)  # a field that most rows have empty is a mark
+            counts = self._rows_by_field.setdefault(name, Counter()) if values else Counter[str]()
+            for value, count in values.items():
+                counts[NOT_GIVEN if value is None else str(value)] += count
+        for name in kind.averaged_fields:
+            self._fields[name].add(_floats(columns[name]))
+
+    def _count_judgements(self, judgements: pa.StructArray) -> None:
+        critics = np.array(judgements.field("critic").to_pylist(), dtype=object)
+        values = _floats(judgements.field("accept_probability"))
+        for critic in dict.fromkeys(critics):
+            self._scores.setdefault(critic, ShareTally()).add(values[critics == critic])
+
+    def _count_boxes(self, regions: pa.StructArray) -> None:
+        box = regions.field("box")
+        x1, y1, x2, y2 = (_floats(box.field(name)) for name in ("x1", "y1", "x2", "y2"))
+        area = (x2 - x1) * (y2 - y1)
+        for name, values in zip(_OF_BOX, (x2 - x1, y2 - y1, area), strict=True):
+            self._boxes[name].add(values)
+        self._small_boxes += int((area <= SMALL_BOX_AREA).sum())
+        self._unnamed_regions += pc.sum(pc.equal(regions.field("label"), AREA_LABEL)).as_py() or 0
+
+    def _count_annotations(self, lists: pa.ListArray, images: int) -> None:
+        items = pc.list_flatten(lists)
+        owners = pc.list_parent_indices(lists).to_pylist()
+        self._annotations += len(items)
+        for name in _BY_IMAGE:
+            given: dict[int, str] = {}
+            for owner, value in zip(owners, items.field(name).to_pylist(), strict=True):
+                if value:
+                    given.setdefault(owner, value)
+            self._images_by_field[name].update(given.values())
+            if images > len(given):
+                self._images_by_field[name][NOT_GIVEN] += images - len(given)
 
 
-def _counted_schema(kind: RecipeKind) -> pa.Schema:
-    """Of a sample in its public form, that of which anything is counted."""
-    record: Any = kind.candidate
-    candidate = schema_of(record)
-    names = dict.fromkeys((*kind.counted_fields, *kind.averaged_fields))
-    judgements = pa.field("judgements", pa.list_(_part_of(Judgement, ("critic", "accept_probability"))))
-    row = pa.struct([*(candidate.field(name) for name in names), judgements])
-    return pa.schema(
-        [
-            pa.field("rows", pa.list_(row)),
-            pa.field("regions", pa.list_(_part_of(Region, ("box", "label")))),
-            pa.field("annotations", pa.list_(_part_of(Annotation, BY_IMAGE))),
-        ]
-    )
+def _floats(column: pa.Array) -> Any:
+    """(n,) float64 of the values that are there; true is 1."""
+    return pc.drop_null(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def _part_of(record: Any, names: Sequence[str]) -> pa.StructType:
-    whole = struct_of(record)
-    return pa.struct([whole.field(name) for name in names])
+def _known(value: float | None) -> float:
+    assert value is not None, "what is listed was met"
+    return value

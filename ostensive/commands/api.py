@@ -12,6 +12,7 @@ from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.user_paths import shown_path, user_path
 
 if TYPE_CHECKING:
+    from cards.differences import CorpusDifferences
     from cards.reading import Corpus
     from ostensive.models.doctor import Diagnosis
     from ostensive.recipe import Recipe
@@ -201,6 +202,25 @@ def export(run: Path | str, view: "View", out: Path | str, *, regions: "ShownReg
     folder = existing_run(user_path(run, "run folder"))
     kind = recipe_kind(load(str(folder.recipe_path)).recipe)
     return export_corpus(read_corpus(folder), kind, view, user_path(out, "out"), regions=regions)
+
+
+def diff(first: Path | str, second: Path | str, *, examples: int = 0) -> "CorpusDifferences":
+    """How the corpus in `second` differs from that in `first`: folders of runs, or of corpora.
+
+    `examples` is how many rows and images of each fate come with it at most. Raises `SettingsError` where there is no
+    corpus, and as `cards.differences.compare` does.
+    """
+    from builders.table import recipe_kind
+    from cards.compared import open_compared
+    from cards.differences import compare
+
+    corpora = open_compared(first), open_compared(second)
+    name = next((corpus.recipe for corpus in corpora if corpus.recipe is not None), None)
+    try:
+        kind = None if name is None else recipe_kind(name)
+    except SettingsError:  # a recipe of a package that is not installed here
+        kind = None
+    return compare(*corpora, kind, examples=examples)
 
 
 def corpus_rows(

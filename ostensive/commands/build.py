@@ -26,6 +26,7 @@ from ostensive.commands.options import (
     rehearsal_options,
 )
 from ostensive.commands.terminal import at_work, corpus_shown, print_lines
+from ostensive.errors import SettingsError
 
 app = typer.Typer()
 
@@ -149,8 +150,27 @@ def estimate(
 
 
 @app.command()
-def status(run: RunFolderPath, as_json: AsJson = False) -> None:
-    """Show what is done, dropped and failed in a run, its cost, and how long it will take; of a loop, its rounds."""
+def status(
+    run: RunFolderPath,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, with rates, until it has ended.")] = False,
+    interval: Annotated[
+        float | None, typer.Option("--interval", min=0.1, metavar="SECONDS", help="How often to look; 1.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is done, dropped and failed in a run, its cost, and how long it will take; of a loop, its rounds.
+
+    With --watch the exit status is 0 when the run has ended well and 1 when it has not; Ctrl-C leaves the run alone.
+    """
+    if watch:
+        from ostensive.commands.watching import INTERVAL_S
+        from ostensive.commands.watching import watch as watch_it
+
+        if not watch_it(run, interval_s=INTERVAL_S if interval is None else interval, as_json=as_json):
+            raise typer.Exit(1)
+        return
+    if interval is not None:
+        raise SettingsError(f"--interval {interval:g}: is how often --watch looks; give that too, or leave it out")
     from ostensive.commands.loop import show_loop
     from ostensive.commands.show import status_lines, status_values, to_json
     from ostensive.run.status import status as read_status

@@ -27,6 +27,7 @@ from ostensive.commands.options import (
 from ostensive.commands.student_eval import FormatName
 from ostensive.commands.terminal import at_work, print_lines
 from ostensive.errors import Interrupted, OstensiveError, SettingsError
+from ostensive.images.paths import shown_name
 
 if TYPE_CHECKING:
     from students.loop.records import LoopEvaluation, RoundRecord
@@ -162,8 +163,8 @@ def show_loop(path: Path, as_json: bool) -> None:
     print_lines([to_json(loop_values(found))] if as_json else loop_lines(found))
 
 
-def loop_lines(found: "LoopStatus") -> Iterator[str]:
-    """The table of rounds, and where the loop is."""
+def loop_lines(found: "LoopStatus", *, with_build: bool = True) -> Iterator[str]:
+    """The table of rounds, and where the loop is; with how far the build is that is at work, if asked for."""
     from ostensive.user_paths import shown_path
 
     head = (
@@ -182,7 +183,7 @@ def loop_lines(found: "LoopStatus") -> Iterator[str]:
     if found.at is not None:
         number, what = found.at
         yield f"at          {'base' if number is None else f'round {number}'}, {what}; the same command goes on"
-        if number is not None and what == "build":
+        if with_build and number is not None and what == "build":
             yield from _build_lines(found, number)
     if found.model is not None:
         yield f"student     {shown_path(found.model)}"
@@ -234,6 +235,36 @@ def _build_lines(found: "LoopStatus", number: int) -> Iterator[str]:
     if "outcome" in RunFolder(run).read_state():
         yield ""
         yield from status_lines(status(run))
+
+
+def build_at_work(found: "LoopStatus") -> Path | None:
+    """The run of the round that is built, where its build has begun."""
+    from ostensive.run.folder import RunFolder
+    from students.loop.folder import LoopFolder
+
+    if found.at is None or found.at[0] is None or found.at[1] != "build":
+        return None
+    run = LoopFolder(found.path).run_path(found.at[0])
+    return run if "outcome" in RunFolder(run).read_state() else None
+
+
+def loop_line(found: "LoopStatus") -> str:
+    """Where the loop is, in a line."""
+    ending = loop_ending(found)
+    rows = f", {found.rounds[-1].built.rows:,} rows" if found.rounds and found.rounds[-1].built is not None else ""
+    if ending is not None:
+        return f"loop is {ending}{f': {shown_name(found.message)}' if found.message else ''}{rows}"
+    number, what = found.at or (None, "end")
+    return f"loop is at work: {'base' if number is None else f'round {number}'}, {what}{rows}"
+
+
+def loop_ending(found: "LoopStatus") -> str | None:
+    """How it ended; None while it is at work, "stopped" where its process is gone without having said why."""
+    from ostensive.run.processes import is_alive
+
+    if found.outcome != "unfinished":
+        return found.outcome
+    return "stopped" if is_alive(found.process) is False else None
 
 
 def loop_values(found: "LoopStatus") -> dict[str, Any]:

@@ -3,11 +3,12 @@
 What becomes of the finished stages is `publish`'s business, which whoever calls hands in.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar  # Any: JSON values
 
 from ostensive.errors import BudgetReached, EmptyCorpusError, OstensiveError, SettingsError, TooManyFailedError
 from ostensive.files import storage_errors, write_text
@@ -26,6 +27,7 @@ from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.run.pipeline import stages_of
 from ostensive.run.planning import INTAKE_RECORDS, Plan, has_given_splits, plan_partitions
 from ostensive.run.preflight import check_before_work
+from ostensive.run.processes import this_process
 from ostensive.run.reporting import SILENCE, Reporter
 from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
 from ostensive.run.sources import Sources, find_sources
@@ -167,7 +169,9 @@ class _Started(Generic[PublishedT]):
     def carry_out(self, work: Work) -> PublishedT:
         """Does the work, then publishes all that is whole."""
         write_text(self.run.recipe_path, dump(self.recipe))
-        self.run.write_state(version=VERSION, recipe=self.recipe.recipe, outcome="unfinished", message="")
+        self.run.write_state(
+            version=VERSION, recipe=self.recipe.recipe, outcome="unfinished", message="", **self._for_lookers_on()
+        )
         begins = {"from": work} if isinstance(work, str) else {"images": work.item_count}
         self.run.log("start", {**begins, "recipe_hash": recipe_hash(self.recipe)})
         try:
@@ -177,14 +181,29 @@ class _Started(Generic[PublishedT]):
         except OstensiveError as error:
             self._remember(error)
             raise
-        self.run.write_state(outcome="done", message="")
+        except BaseException as error:
+            # Of an error that nobody expected the words are not kept: they may hold anything.
+            with contextlib.suppress(OstensiveError):
+                self.run.write_state(outcome=type(error).__name__, message="", process=None)
+            raise
+        self.run.write_state(outcome="done", message="", process=None)
         self.run.log("done", {"rows": published.row_count})
         return published
+
+    def _for_lookers_on(self) -> dict[str, Any]:
+        """Who is at work and within which limits, for `ostensive status --watch`."""
+        options = self.asked.options
+        return {
+            "process": this_process(),
+            "limits": {"max_cost_usd": options.max_cost_usd, "max_requests": options.max_requests},
+            "journal": None if options.journal is None else str(options.journal),  # None is the run's own
+            "account": options.account,  # None is the run's id
+        }
 
     def _remember(self, error: OstensiveError) -> None:
         # The disk may be what is wrong, and the error at hand says more than a second one would.
         try:
-            self.run.write_state(outcome=type(error).__name__, message=str(error))
+            self.run.write_state(outcome=type(error).__name__, message=str(error), process=None)
             self.run.log("stopped", {"why": type(error).__name__, "message": str(error)})
         except OstensiveError:
             return

@@ -1,10 +1,14 @@
 """`ostensive status`: what is done, dropped and failed in a run, what it cost, and how long it will take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any  # Any: JSON values
 
+from ostensive.errors import StorageError
 from ostensive.records import NO_SPEND, Spend
-from ostensive.run.folder import existing_run
+from ostensive.run import partitions
+from ostensive.run.folder import RunFolder, existing_run
+from ostensive.run.partitions import PartitionInfo
 from ostensive.run.summary import StageSummary
 
 
@@ -33,26 +37,59 @@ class RunStatus:
         return sum((stage.summary.spend for stage in self.stages), NO_SPEND)
 
 
+@dataclass(slots=True)
+class PartitionReader:
+    """Reads what partitions say of themselves while a run is at work, each once: one that is there never changes."""
+
+    _known: dict[str, dict[Path, PartitionInfo]] = field(default_factory=dict)  # by stage
+
+    def infos(self, run: RunFolder, stage: str) -> list[PartitionInfo]:
+        """The finished partitions of a stage, by index; raises `StorageError` for a file that is none."""
+        before, found = self._known.get(stage, {}), dict[Path, PartitionInfo]()
+        for path in run.partition_paths(stage):
+            try:
+                found[path] = before[path] if path in before else partitions.read_info(path)
+            except StorageError:
+                if path.exists():
+                    raise
+                # Another took its place since the folder was listed.
+        self._known[stage] = found
+        return list(found.values())
+
+    def known(self, stage: str) -> tuple[PartitionInfo, ...]:
+        """Those that were read last."""
+        return tuple(self._known.get(stage, {}).values())
+
+
 def status(out: Path | str) -> RunStatus:
     """The state of the run in `out`; raises `SettingsError` when there is none."""
     run = existing_run(out)
-    state = run.read_state()
+    return status_of(run, run.read_state(), run.read_log(), PartitionReader())
+
+
+def status_of(run: RunFolder, state: dict[str, Any], log: list[dict[str, Any]], reader: PartitionReader) -> RunStatus:
+    """The state of a run from what its folder says."""
     stages = []
     for name in state.get("stages", []):
-        infos = run.infos(name)
+        infos = reader.infos(run, name)
         summary = sum((info.summary for info in infos), StageSummary(name, 0, 0))
         stages.append(StageStatus(summary, len(infos)))
-    partitions = state.get("partitions", 0)
+    planned = state.get("partitions", 0)
     if lost := state.get("unpublished"):  # accepted rows that the corpus lacks, by reason
         kept = state["published"]
-        stages.append(StageStatus(StageSummary("corpus", kept + sum(lost.values()), kept, failed=lost), partitions))
-    left = None if state["outcome"] == "done" else seconds_left(run.read_log(), stages, partitions)
+        stages.append(StageStatus(StageSummary("corpus", kept + sum(lost.values()), kept, failed=lost), planned))
+    left = None if state.get("outcome") == "done" else seconds_left(log, stages, planned)
     return RunStatus(
-        state["outcome"], state.get("message", ""), state.get("images", 0), partitions, tuple(stages), left
+        state.get("outcome", "unfinished"),
+        state.get("message", ""),
+        state.get("images", 0),
+        planned,
+        tuple(stages),
+        left,
     )
 
 
-def seconds_left(log: list[dict[str, object]], stages: list[StageStatus], partitions: int) -> float | None:
+def seconds_left(log: list[dict[str, Any]], stages: list[StageStatus], partitions: int) -> float | None:
     """Time for the partitions that are missing at the pace since the last start, for the slowest stage.
 
     Stages overlap, so that the slowest alone decides. A stage that has finished nothing since then tells nothing.

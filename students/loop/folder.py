@@ -180,9 +180,18 @@ class LoopFolder:
         except (OSError, ValueError, KeyError):
             return "unfinished", ""
 
-    def write_state(self, outcome: str, message: str = "") -> None:
-        """Notes how a command ended, or that one is at work."""
-        write_text(self.path / _STATE, json.dumps({"outcome": outcome, "message": message}) + "\n")
+    def read_process(self) -> Mapping[str, Any] | None:
+        """The process that is at work, as `ostensive.run.processes` notes it; None where none was noted."""
+        try:
+            process = json.loads((self.path / _STATE).read_text("utf-8")).get("process")
+        except (OSError, ValueError, AttributeError):
+            return None
+        return process if isinstance(process, dict) else None
+
+    def write_state(self, outcome: str, message: str = "", process: Mapping[str, Any] | None = None) -> None:
+        """Notes how a command ended, or that one is at work, and in which process."""
+        values = {"outcome": outcome, "message": message, "process": process}
+        write_text(self.path / _STATE, json.dumps(values) + "\n")
 
     def remove_models(self, numbers: Sequence[int]) -> None:
         """Removes the merged models of these rounds; adapters and all that is known of them stay."""

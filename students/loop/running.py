@@ -8,12 +8,13 @@ end. The base is evaluated before the first round.
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # Any: JSON values
 
 from ostensive.errors import Interrupted, OstensiveError
+from ostensive.run.processes import this_process
 from ostensive.user_paths import shown_path
 from students.loop.folder import LoopFolder
 from students.loop.records import BuiltRound, LoopPlan, RoundPlace, RoundRecord, TrainedRound, ending_of
@@ -47,7 +48,7 @@ def run_loop(
     """
     with folder.locked():
         loop_id = folder.write_plan(plan, asked)
-        folder.write_state("unfinished")
+        folder.write_state("unfinished", process=this_process())
         try:
             _evaluate(folder, plan, carriers, stop, tell)
             _remove_old_models(folder, plan)
@@ -61,6 +62,10 @@ def run_loop(
                 _remove_old_models(folder, plan)
         except OstensiveError as error:
             folder.write_state(type(error).__name__, str(error))
+            raise
+        except BaseException as error:
+            with suppress(OstensiveError):  # the error at hand says more
+                folder.write_state(type(error).__name__)
             raise
         folder.write_state("done", ending)
     return loop_status(folder.path)

@@ -25,6 +25,7 @@ class LoopStatus:
     """What each round's student, and None for the base, came to on the benchmark, of those that were evaluated."""
     to_evaluate: tuple[int | None, ...]
     """Those that are not yet."""
+    process: Mapping[str, Any] | None = None  # that is at work, see `ostensive.run.processes`; None where none is noted
 
     @property
     def model(self) -> Path | None:
@@ -62,4 +63,5 @@ def loop_status(out: PathLike) -> LoopStatus:
         rounds=tuple(rounds),
         figures={number: found for number, found in figures.items() if found is not None},
         to_evaluate=due,
+        process=folder.read_process(),
     )
