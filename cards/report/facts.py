@@ -91,8 +91,10 @@ class PageFacts:
     subtitle: str
     notices: tuple[str, ...]
     facts: tuple[Fact, ...]
+    thresholds: tuple[str, ...]  # what is known of those that were chosen by figures, a sentence or two each
     funnel: tuple[FunnelStep, ...]
     costs: tuple[CostLine, ...]
+    figures: tuple[Fact, ...]  # of the corpus
     shown: str  # of the gallery, how many rows it has of how many
     noun: str
     opening_name: str

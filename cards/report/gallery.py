@@ -5,7 +5,7 @@ costs what it adds, and one that would be too much is left out with all that it 
 """
 
 import json
-import re
+import unicodedata
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final  # Any: JSON values
@@ -31,7 +31,7 @@ _MAX_LINES: Final = 200  # of a list
 _IMAGES_SHARE: Final = 0.6  # of the room, for pictures; when it is used up, rows about these pictures come in
 _OPENING_WORDS: Final = 2
 _OPENING_CHARS: Final = 40
-_WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+_OPENING_READ: Final = 1_000  # characters of a text in which its first words are looked for
 # What would end the script that the data stand in, or a line of it for an older reader.
 _ESCAPES: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
@@ -45,9 +45,10 @@ def page_json(value: Any) -> str:
 
 
 def opening_of(text: str) -> str:
-    """The first words of a text in lower case, by which questions are told apart; empty where it has none."""
-    words = [found[0] for found, _ in zip(_WORD.finditer(text), range(_OPENING_WORDS), strict=False)]
-    return " ".join(words).casefold()[:_OPENING_CHARS]
+    """The first words of a text as `cards.statistics` counts them, by which questions are told apart; may be empty."""
+    begun = text[:_OPENING_READ].lower()
+    words = "".join(char if unicodedata.category(char)[0] in "LMN" else " " for char in begun).split()
+    return " ".join(words[:_OPENING_WORDS])[:_OPENING_CHARS]
 
 
 @dataclass(slots=True)

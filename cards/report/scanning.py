@@ -48,7 +48,7 @@ class RunScan:
         """How the scores of each critic spread, over all rows that it scored."""
         edges = tuple(round(place / _BINS, 2) for place in range(_BINS + 1))
         return [
-            Histogram(f"scores by {critic}", "acceptance probability", edges, tuple(counts.tolist()))
+            Histogram(f"acceptance probability by {critic}", "probability", edges, tuple(counts.tolist()))
             for critic, counts in sorted(self._scores.items())
         ]
 

@@ -11,6 +11,7 @@ from typing import Any, Final  # Any: JSON values
 import yaml
 
 from cards.assembling import publishable_settings
+from cards.card_text import statistic_lines, threshold_words
 from cards.corpus_places import read_places
 from cards.explaining import Explainer, unchanged
 from cards.lineage import Lineage, Made
@@ -26,6 +27,7 @@ from ostensive.errors import SettingsError
 from ostensive.files import replacing
 from ostensive.images.drawing import PALETTE, PATTERNS
 from ostensive.images.loader import ImageLoader
+from ostensive.run.thresholds import in_force, read_choices
 
 REPORT_NAME: Final = "report.html"
 MAX_BYTES: Final = 15_000_000
@@ -124,6 +126,8 @@ def _page_facts(explainer: Explainer, scan: RunScan, manifest: CorpusManifest | 
         "source of the images": settings.source,
         "intended use": settings.intended_use,
     }
+    choices = in_force(read_choices(run.path), recipe.identity(), dict(sorted(scan.critics)))
+    figures = statistic_lines(manifest.statistics, has_regions=kind.has_regions) if manifest else ()
     notice = notice_of(str(run.read_state().get("outcome", "")))
     text = yaml.safe_dump(publishable_settings(recipe), sort_keys=False, allow_unicode=True, width=100)
     return PageFacts(
@@ -131,8 +135,10 @@ def _page_facts(explainer: Explainer, scan: RunScan, manifest: CorpusManifest | 
         subtitle=f"{kind.title[:1].upper()}{kind.title[1:]}",
         notices=(notice,) if notice else (),
         facts=tuple(Fact(name, value) for name, value in known.items() if value),
+        thresholds=tuple(threshold_words(choice, str) for choice in choices),
         funnel=funnel_steps(stages, explainer.rows.record_names),
         costs=cost_lines(stages),
+        figures=tuple(Fact(title, value) for title, value in figures),
         shown="",
         noun=kind.noun,
         opening_name=f"{kind.parts[0].capitalize()} begins" if kind.parts else "Begins",
