@@ -73,14 +73,16 @@ def build_run(name: str, folder: Path, *settings: str, beside: Sequence[Mapping[
 
 
 class Runs(dict[str, Path]):
-    """A run of each recipe, built when a test asks for it."""
+    """A run of each recipe, built when a test asks for it, and once for all modules of tests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, base: Path) -> None:
+        """`base` is the folder of all tests of this process."""
         super().__init__()
-        self.folder = folder
+        self.folder = base / "reported-runs"
 
     def __missing__(self, name: str) -> Path:
-        self[name] = build_run(name, self.folder / name)
+        run = self.folder / name / "run"
+        self[name] = run if run.exists() else build_run(name, self.folder / name)
         return self[name]
 
 

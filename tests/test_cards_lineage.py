@@ -30,7 +30,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def runs(known: None, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("runs"))
+    return Runs(tmp_path_factory.getbasetemp())
 
 
 def lineage(run: Path, row_id: str) -> Lineage:

@@ -1,11 +1,14 @@
 """The report of a run: what it shows and says, what it lets nobody do, and that it is the same bytes each time."""
 
+import ast
 import base64
 import hashlib
 import json
 import random
 import re
+import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,14 +19,19 @@ from hardship import call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from installed_recipe import NAME, write_distribution
+from PIL import Image
 from reported_runs import HOSTILE, RECIPES, Runs, build_run, explainer_of, lossy_run
 
+import cards
 import ostensive
+from builders.table import MODULES, recipe_kind
 from cards.report.choosing import RowChooser, RowSummary
 from cards.report.gallery import clipped, opening_of, page_json
 from cards.report.writing import MAX_BYTES, write_report
-from ostensive.errors import StorageError
+from cards.statistics.tallies import TextTally
+from ostensive.errors import EmptyCorpusError, StorageError
 from ostensive.run.folder import RunFolder
+from ostensive.run.thresholds import ThresholdChoice, write_choice
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,7 +44,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def runs(known: None, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("runs"))
+    return Runs(tmp_path_factory.getbasetemp())
 
 
 class Page(HTMLParser):
@@ -122,6 +130,12 @@ def test_the_same_run_gives_the_same_bytes_with_nothing_of_the_machine(runs: Run
     assert RunFolder(run).read_state()["run_id"].encode() not in first
 
 
+@pytest.mark.parametrize("name", ["localized", NAME])
+def test_a_run_that_is_built_again_elsewhere_gives_the_same_bytes(runs: Runs, name: str, tmp_path: Path) -> None:
+    again = build_run(name, tmp_path / "elsewhere")
+    assert ostensive.report(again).path.read_bytes() == ostensive.report(runs[name]).path.read_bytes()
+
+
 def test_nothing_is_asked_for_and_only_its_own_script_and_style_run(runs: Runs) -> None:
     text = ostensive.report(runs["localized"]).path.read_text("utf-8")
     page = Page(text)
@@ -163,6 +177,32 @@ def test_what_a_teacher_wrote_stays_text(tmp_path: Path, known: None) -> None:
         " ".join(text.split()) for text in shown["note"]
     }
     assert len(shown["caption"]) == len(HOSTILE)
+
+
+def test_no_text_of_the_page_names_a_field_of_a_recipe(runs: Runs) -> None:
+    """What is said of a row comes from its kind: a recipe that nobody knew is told of in its own words alone."""
+    kinds = [recipe_kind(name) for name in MODULES]
+    named = {one.name for kind in kinds for one in fields(kind.candidate)} | {
+        part for kind in kinds for part in kind.parts
+    }
+    of_images = {"annotation_id", "turns"}  # fields of `Annotation`, which any recipe may have beside an image
+    usual = of_images | {one.name for one in fields(recipe_kind(NAME).candidate)}
+    words = (named | set(MODULES)) - usual
+    assert {"question", "rationale", "chosen", "query", "description", "concepts"} <= words
+    room = Path(cards.__file__).parent
+    code = [*room.glob("report/*.py"), *room.glob("lineage*.py"), room / "explaining.py", room / "run_rows.py"]
+    for path in code:
+        constants = {
+            node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant)
+        }
+        assert not words & constants, path.name
+    script = (room / "report" / "static" / "report.js").read_text("utf-8")
+    assert words & {*re.findall(r'"([^"\n]*)"', script), *re.findall(r"\.(\w+)", script)} == {"label"}  # the element
+    page = page_of(runs[NAME])
+    del page.texts["pre"]  # the settings, which are the user's
+    shown = page.words
+    of_prose = {"prompt", "asked", "label", "description"}  # "prompt tokens", "is asked for many rows"
+    assert not (words - of_prose) & set(re.findall(r"\w+", shown.lower()))
 
 
 @settings(max_examples=40, deadline=None)
@@ -223,6 +263,23 @@ def test_large_pictures_become_small_ones(tmp_path: Path) -> None:
     assert len(picture["address"]) < 40_000
 
 
+def test_a_small_picture_holds_nothing_but_what_is_seen(tmp_path: Path) -> None:
+    run = lossy_run(tmp_path)
+    for photo in (tmp_path / "photos").iterdir():
+        with Image.open(photo) as picture:
+            exif = picture.getexif()
+            exif[0x8769] = {0xA431: "serial 1234567"}
+            exif[0x8825] = {1: "N", 2: (48.0, 8.0, 0.0)}
+            picture.save(photo.with_suffix(".jpg"), exif=exif)
+        assert b"serial 1234567" in photo.with_suffix(".jpg").read_bytes()
+        if photo.suffix != ".jpg":
+            photo.with_suffix(".jpg").replace(photo)
+    (shown,) = page_of(run.path).data["images"]
+    small = base64.b64decode(shown["address"].partition(",")[2])
+    assert b"Exif" not in small
+    assert b"serial" not in small
+
+
 def test_pictures_that_are_gone_cost_no_row(tmp_path: Path) -> None:
     run = lossy_run(tmp_path)
     before = page_of(run.path)
@@ -269,6 +326,55 @@ def test_a_run_that_is_not_finished_says_so_and_shows_what_there_is(tmp_path: Pa
     assert done.returncode == 2
     assert "nothing of this run is finished yet" in done.complaint
     assert call("report", tmp_path / "nowhere").returncode == 2
+
+
+def test_a_corpus_without_a_row_is_told_and_what_was_lost_is_shown(tmp_path: Path, known: None) -> None:
+    with pytest.raises(EmptyCorpusError):
+        build_run(NAME, tmp_path, "critics=[{kind: rules, limits: {caption: {min_words: 500, max_words: 600}}}]")
+    page = page_of(tmp_path / "run")
+    assert "No row came through all steps of this run" in page.words
+    assert page.data["rows"]
+    assert {row["state"] for row in page.data["rows"]} == {"dropped"}
+    assert page.words.count("The corpus in numbers") == 1
+
+
+def test_what_cannot_be_reported_on_is_one_line(runs: Runs, tmp_path: Path) -> None:
+    run = runs[NAME]
+    nothing = call("report", tmp_path / "nowhere")
+    assert (nothing.returncode, "there is no run here" in nothing.complaint) == (2, True)
+    (tmp_path / "empty").mkdir()
+    assert "there is no run here" in call("report", tmp_path / "empty").complaint
+    done = call("report", run, "--journal", run / "recipe.yaml")
+    assert (done.returncode, "not a journal" in done.complaint) == (1, True)
+    done = call("report", run, "--journal", tmp_path / "gone.sqlite")
+    assert (done.returncode, "gone.sqlite: there is no such file" in done.complaint) == (2, True)
+    done = call("report", run, "--out", run / "recipe.yaml" / "page.html")
+    assert done.returncode == 1
+    assert "recipe.yaml" in done.complaint
+    done = call("report", run, "--out", tmp_path / "empty")
+    assert done.returncode != 0
+    assert str(tmp_path / "empty") in done.complaint
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run, damaged)
+    next(iter(RunFolder(damaged).partition_paths("judged"))).write_bytes(b"PAR1")
+    done = call("report", damaged)
+    assert done.returncode == 1
+    assert "part-" in done.complaint
+
+
+def test_the_figures_of_the_corpus_and_what_is_known_of_a_threshold_are_there(tmp_path: Path, known: None) -> None:
+    run = build_run(NAME, tmp_path)
+    corpus = ostensive.open_corpus(run)
+    assert "The threshold of the critic" not in page_of(run).words
+    (name, version), *_ = {(one["critic"], one["critic_version"]) for row in corpus.rows() for one in row["judgements"]}
+    write_choice(run, ThresholdChoice(name, version, 0.5, "--keep 0.9", 14, 0.9, None))
+    page = page_of(run)
+    named = dict(zip(page.texts["dt"], page.texts["dd"], strict=True))
+    assert (named["images"], named["rows"]) == (f"{corpus.image_count:,}", f"{corpus.row_count:,}")
+    assert named["words of the caption, mean"] == f"{corpus.manifest.statistics.mean_words['caption']:.1f}"
+    assert f"The threshold of the critic {name} was chosen by --keep 0.9" in page.words
+    shutil.rmtree(run / "corpus")
+    assert "The corpus in numbers" not in page_of(run).words
 
 
 def test_a_partition_that_goes_meanwhile_is_one_line(tmp_path: Path) -> None:
@@ -326,15 +432,27 @@ def test_the_choice_does_not_depend_on_the_order(total: int, count: int, lot: ra
     assert chosen_of(rows, count) == found
 
 
-def test_openings_and_clipping() -> None:
-    assert [opening_of(text) for text in ("What is [0]?", "  WHO'S there?", "", "?!", "\u6771\u4eac", "One")] == [
-        "what is",
-        "who's there",
-        "",
-        "",
-        "\u6771\u4eac",
-        "one",
-    ]
+def test_a_long_text_is_cut_and_says_so() -> None:
     assert len(opening_of("x" * 9999)) == 40
     assert clipped("abc", 3) == "abc"
     assert clipped("abcd" * 300, 3) == "abc... (1,197 characters more)"
+
+
+OPENINGS = (
+    "What is [0]?",
+    "  WHO'S there?",
+    "",
+    "?!",
+    "\u6771\u4eac \u3067",
+    "\u0915\u094d\u092f\u093e \u0939\u0948",
+    "One",
+)
+
+
+def test_the_first_words_are_those_that_are_counted_in_the_figures() -> None:
+    """So that a bar of the plot and a line of the filter are the same rows."""
+    assert [opening_of(text) for text in OPENINGS[:4]] == ["what is", "who s", "", ""]
+    for text in OPENINGS:
+        tally = TextTally(begins=True)
+        tally.add([text])
+        assert list(tally.openings) == [opening_of(text)]

@@ -228,6 +228,12 @@ def test_the_page_fits_and_can_be_read(browser: "Browser", localized: Path, widt
     page = open_page(browser, localized, width=width, scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.locator("#filters").is_visible() == (width > 720)
+    # No number of a table is beyond the edge, and words in plots are as large as small print.
+    assert page.locator(".scroll").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+    cells = page.locator(".stacked tbody tr:first-child td[data-name]")
+    assert all(cell.is_visible() for cell in cells.all())
+    letters = page.locator(".plots svg text").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert min(letters) >= 10, "px from the top of the highest letter to the foot of the lowest"
     ground = luminance(page.locator("body"), "backgroundColor")
     assert (ground < 0.1) == (scheme == "dark")
     for selector in ("h1", "dt", ".state", ".quiet", "article summary", "table tbody td"):
