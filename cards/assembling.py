@@ -167,7 +167,7 @@ def _facts(
     judged = [sources.paths[record_name(Judged)][index] for index in sources.whole]
     lineage = _lineage(judged)
     return RunFacts(
-        recipe=_publishable(recipe),
+        recipe=publishable_settings(recipe),
         recipe_hash=recipe_hash(recipe),
         stages=tuple(
             sum((info.summary for info in of_stage), StageSummary(name, 0, 0)) for name, of_stage in infos.items()
@@ -218,7 +218,7 @@ def _critic_versions(run: RunFolder, records: Mapping[str, str]) -> dict[str, st
     return found
 
 
-def _publishable(recipe: Recipe) -> dict[str, Any]:
+def publishable_settings(recipe: Recipe) -> dict[str, Any]:
     """The settings that rows depend on, without the addresses of servers, which may be nobody's business."""
     values = _without_addresses(recipe.identity())
     assert isinstance(values, dict), "a recipe is a mapping"

@@ -1,6 +1,6 @@
 """The parts of the dataset card that are worked out from figures: pure functions that give Markdown."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from cards.markdown import inline, table
@@ -55,8 +55,13 @@ def funnel(facts: RunFacts) -> str:
 
 
 def _step(name: str, facts: RunFacts) -> str:
-    known = _STEPS.get(name) or _STEPS_BY_RECORD.get(facts.records.get(name, ""))
+    known = step_words(name, facts.records.get(name, ""))
     return f"{inline(name)}: {known}" if known else inline(name)
+
+
+def step_words(name: str, record: str) -> str:
+    """What a stage of this name, or with records of this class, does; empty where its name says all that is known."""
+    return _STEPS.get(name) or _STEPS_BY_RECORD.get(record, "")
 
 
 def losses(stages: Sequence[StageSummary]) -> str:
@@ -89,12 +94,13 @@ def models(facts: RunFacts) -> str:
 
 def thresholds(facts: RunFacts) -> str:
     """What is known of the thresholds that were chosen by figures, as sentences; empty where none was."""
-    return "\n\n".join(map(_threshold, facts.thresholds))
+    return "\n\n".join(threshold_words(choice, inline) for choice in facts.thresholds)
 
 
-def _threshold(choice: ThresholdChoice) -> str:
+def threshold_words(choice: ThresholdChoice, written: Callable[[str], str]) -> str:
+    """What is known of a threshold that was chosen by figures; names are put into it as `written` gives them."""
     setting = (
-        f"The threshold of the critic {inline(choice.critic)} was chosen by {inline(choice.chosen_by)}: rows are kept"
+        f"The threshold of the critic {written(choice.critic)} was chosen by {written(choice.chosen_by)}: rows are kept"
         f" from {choice.min_accept_probability:.4g} on, {choice.kept_share:.1%} of {choice.candidates:,} candidates."
     )
     known = choice.figures
@@ -110,14 +116,20 @@ def _threshold(choice: ThresholdChoice) -> str:
 
 
 def statistics(figures: CorpusStatistics, *, has_regions: bool) -> str:
-    """The figures of the corpus, as a table; what its rows do not have is left out."""
+    """The figures of the corpus, as a table."""
+    lines = statistic_lines(figures, has_regions=has_regions)
+    return table(("figure", "value"), [(inline(title), value) for title, value in lines])
+
+
+def statistic_lines(figures: CorpusStatistics, *, has_regions: bool) -> list[tuple[str, str]]:
+    """The single figures of the corpus, each with its title; what its rows do not have is left out."""
     lines: list[tuple[str, str]] = [("images", f"{figures.images:,}"), ("rows", f"{figures.rows:,}")]
     if figures.rows_per_image is not None:
         lines.append(("rows an image, mean", f"{figures.rows_per_image:.2f}"))
     for name, counts in figures.rows_by_field.items():
         lines += [(f"rows of {name} {value}", count) for value, count in _most(counts)]
-    lines += [(f"{inline(name)}, mean", f"{mean:.3f}") for name, mean in figures.mean_fields.items()]
-    lines += [(f"words of the {inline(name)}, mean", f"{words:.1f}") for name, words in figures.mean_words.items()]
+    lines += [(f"{name}, mean", f"{mean:.3f}") for name, mean in figures.mean_fields.items()]
+    lines += [(f"words of the {name}, mean", f"{words:.1f}") for name, words in figures.mean_words.items()]
     if figures.mean_mentions is not None:
         lines.append(("regions mentioned in a row, mean", f"{figures.mean_mentions:.2f}"))
     if has_regions or figures.regions:
@@ -134,8 +146,8 @@ def statistics(figures: CorpusStatistics, *, has_regions: bool) -> str:
     for name, counts in figures.images_by_field.items():
         lines += [(f"images of {name} {value}", count) for value, count in _most(counts)]
     for critic, probability in figures.mean_accept_probability.items():
-        lines.append((f"acceptance probability by {inline(critic)}, mean", f"{probability:.3f}"))
-    return table(("figure", "value"), lines)
+        lines.append((f"acceptance probability by {critic}, mean", f"{probability:.3f}"))
+    return lines
 
 
 def plots(figures: CorpusStatistics) -> str:
@@ -150,7 +162,7 @@ def _most(counts: Mapping[str, int]) -> list[tuple[str, str]]:
     by_value = list(counts.items())
     if len(by_value) > _LISTED:
         by_value.sort(key=lambda item: (-item[1], item[0]))
-    listed = [(inline(value), f"{count:,}") for value, count in by_value[:_LISTED]]
+    listed = [(value, f"{count:,}") for value, count in by_value[:_LISTED]]
     others = sum(count for _, count in by_value[_LISTED:])
     return [*listed, ("of any other value", f"{others:,}")] if others else listed
 

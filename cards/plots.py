@@ -21,12 +21,11 @@ WIDTH: Final = 640
 _HEIGHT: Final = 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 20, 62, 56
 _ROW: Final = 22  # the height of one bar with its label
-_LABEL: Final = 190  # left of bars, for their labels
+_LEAST_LABEL: Final = 170  # left of bars, for their labels
 _COUNT: Final = 120  # right of bars, for their counts
-_LABEL_CELLS: Final = 24
-_TITLE_CELLS: Final = 68
 _MOST_BARS: Final = 20
 _LETTER: Final = 7.2  # the width of a digit, from above
+_TITLE_LETTER: Final = 8.9  # that of a letter of the title
 _JOINERS: Final = "\u200c\u200d"  # invisible, and part of how some scripts and signs are written
 _COLOURS: Final = (
     # variable, in light, in dark; blues of Okabe and Ito, which stand out from both grounds
@@ -38,48 +37,51 @@ _COLOURS: Final = (
 )
 
 
-def histogram_svg(histogram: Histogram) -> str:
-    """The bars of `histogram`, every bin as wide as the others, with its edges below it.
+def histogram_svg(histogram: Histogram, width: int = WIDTH) -> str:
+    """The bars of `histogram` in a plot `width` pixels wide, every bin as wide as the others, with its edges below it.
 
     A bin that holds one whole number has that number below it.
     """
     subtitle = f"{histogram.total:,} values" + ("" if _is_even(histogram.edges) else "; bins differ in width")
     if not histogram.total:
-        return _svg(histogram.name, "Nothing was counted.", "0 values", _HEIGHT, [])
+        return _svg(histogram.name, "Nothing was counted.", "0 values", width, _HEIGHT, [])
     top = _nice_top(max(histogram.counts))
-    elements = [*_count_axis(top), *_bins(histogram, top), *_bin_labels(histogram)]
-    elements.append(_text((_LEFT + WIDTH - _RIGHT) / 2, _HEIGHT - 12, histogram.unit, anchor="middle"))
-    return _svg(histogram.name, _histogram_words(histogram), subtitle, _HEIGHT, elements)
+    elements = [*_count_axis(top, width), *_bins(histogram, top, width), *_bin_labels(histogram, width)]
+    elements.append(_text((_LEFT + width - _RIGHT) / 2, _HEIGHT - 12, histogram.unit, anchor="middle"))
+    return _svg(histogram.name, _histogram_words(histogram), subtitle, width, _HEIGHT, elements)
 
 
-def bars_svg(frequencies: Frequencies) -> str:
+def bars_svg(frequencies: Frequencies, width: int = WIDTH) -> str:
     """A bar a value, the most frequent first, and one for all others; those beyond the first 20 are among these."""
     listed = list(frequencies.counts.items())[:_MOST_BARS]
     rest = frequencies.total - sum(count for _, count in listed)
     if not frequencies.total:
-        return _svg(frequencies.name, "Nothing was counted.", "0 counted", _TOP + _ROW, [])
+        return _svg(frequencies.name, "Nothing was counted.", "0 counted", width, _TOP + _ROW, [])
     bars = [(label, count, "bar") for label, count in listed]
     bars += [("(all others)", rest, "rest")] if rest else []
     longest = max(count for _, count, _ in bars)
+    left = round(max(0.297 * width, _LEAST_LABEL))
     elements = []
     for place, (label, count, colour) in enumerate(bars):
         y = _TOP + place * _ROW
-        length = (WIDTH - _LABEL - _COUNT) * count / longest
+        length = (width - left - _COUNT) * count / longest
         share = f"{count:,} ({count / frequencies.total:.1%})"
         elements += [
-            _text(_LABEL - 8, y + 14, _cut(label, _LABEL_CELLS), anchor="end"),
-            _bar(_LABEL, y + 3, length, _ROW - 6, f"{_printable(label)}: {share}", colour),
-            _text(_LABEL + length + 6, y + 14, share),
+            _text(left - 8, y + 14, _cut(label, int((left - 16) / _LETTER)), anchor="end"),
+            _bar(left, y + 3, length, _ROW - 6, f"{_printable(label)}: {share}", colour),
+            _text(left + length + 6, y + 14, share),
         ]
     words = "; ".join(f"{_printable(label)}: {count:,}" for label, count, _ in bars) + "."
-    return _svg(frequencies.name, words, f"{frequencies.total:,} counted", _TOP + len(bars) * _ROW + 14, elements)
+    return _svg(
+        frequencies.name, words, f"{frequencies.total:,} counted", width, _TOP + len(bars) * _ROW + 14, elements
+    )
 
 
-def plots_of(figures: CorpusStatistics) -> dict[str, str]:
+def plots_of(figures: CorpusStatistics, width: int = WIDTH) -> dict[str, str]:
     """The plots of all that is spread or frequent in a corpus, by the name of their file."""
     files = plot_files(figures)
-    drawn = {one.name: histogram_svg(one) for one in figures.histograms}
-    drawn |= {one.name: bars_svg(one) for one in figures.frequencies}
+    drawn = {one.name: histogram_svg(one, width) for one in figures.histograms}
+    drawn |= {one.name: bars_svg(one, width) for one in figures.frequencies}
     return {files[name]: svg for name, svg in drawn.items()}
 
 
@@ -102,17 +104,17 @@ def plot_names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _svg(name: str, words: str, subtitle: str, height: int, elements: Sequence[str]) -> str:
+def _svg(name: str, words: str, subtitle: str, width: int, height: int, elements: Sequence[str]) -> str:
     light = "".join(f".ostensive-plot .{key}{{{_how(key)}:var(--plot-{key},{value})}}" for key, value, _ in _COLOURS)
     dark = "".join(f".ostensive-plot .{key}{{{_how(key)}:var(--plot-{key},{value})}}" for key, _, value in _COLOURS)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="ostensive-plot" viewBox="0 0 {WIDTH} {height}"'
-        f' width="{WIDTH}" height="{height}" font-family="system-ui, sans-serif" font-size="13" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="ostensive-plot" viewBox="0 0 {width} {height}"'
+        f' width="{width}" height="{height}" font-family="system-ui, sans-serif" font-size="13" role="img">',
         f"<title>{escape(_printable(name))}</title>",
         f"<desc>{escape(words)}</desc>",
         f"<style>{light}@media (prefers-color-scheme: dark){{{dark}}}</style>",
-        f'<rect class="ground" width="{WIDTH}" height="{height}" rx="6" fill="{_COLOURS[-1][1]}"/>',
-        _text(16, 26, _cut(name, _TITLE_CELLS), size=16, weight="bold"),
+        f'<rect class="ground" width="{width}" height="{height}" rx="6" fill="{_COLOURS[-1][1]}"/>',
+        _text(16, 26, _cut(name, int((width - 2 * 16) / _TITLE_LETTER)), size=16, weight="bold"),
         _text(16, 45, subtitle, colour="rest"),
         *elements,
         "</svg>",
@@ -124,17 +126,17 @@ def _how(key: str) -> str:
     return "stroke" if key == "line" else "fill"
 
 
-def _count_axis(top: int) -> list[str]:
+def _count_axis(top: int, width: int) -> list[str]:
     elements = []
     for tick in range(0, top + 1, _step(top)):
         y = _y(tick, top)
-        elements.append(f'<path class="line" d="M{_LEFT} {y}H{WIDTH - _RIGHT}" stroke="{_COLOURS[1][1]}" fill="none"/>')
+        elements.append(f'<path class="line" d="M{_LEFT} {y}H{width - _RIGHT}" stroke="{_COLOURS[1][1]}" fill="none"/>')
         elements.append(_text(_LEFT - 8, y + 4, f"{tick:,}", anchor="end"))
     return elements
 
 
-def _bins(histogram: Histogram, top: int) -> list[str]:
-    wide = (WIDTH - _LEFT - _RIGHT) / len(histogram.counts)
+def _bins(histogram: Histogram, top: int, width: int) -> list[str]:
+    wide = (width - _LEFT - _RIGHT) / len(histogram.counts)
     gap = min(2.0, wide / 8)
     elements = []
     for place, count in enumerate(histogram.counts):
@@ -146,11 +148,11 @@ def _bins(histogram: Histogram, top: int) -> list[str]:
     return elements
 
 
-def _bin_labels(histogram: Histogram) -> list[str]:
+def _bin_labels(histogram: Histogram, width: int) -> list[str]:
     """As many as there is room for, below the middle of bins that hold one whole number, below edges otherwise."""
     is_whole = _holds_whole_numbers(histogram.edges)
     labels = [_number(edge) for edge in (histogram.edges[:-1] if is_whole else histogram.edges)]
-    wide = (WIDTH - _LEFT - _RIGHT) / len(histogram.counts)
+    wide = (width - _LEFT - _RIGHT) / len(histogram.counts)
     every = max(1, math.ceil((max(map(len, labels)) + 1.5) * _LETTER / wide))
     elements = []
     last = len(labels) - 1

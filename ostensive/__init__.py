@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ostensive.commands.api import build, corpus_rows, corpus_stream, demo, diff, estimate, export, preview
     from ostensive.commands.api_loop import loop
     from ostensive.commands.api_publish import publish, takedown
+    from ostensive.commands.api_report import explain, report
     from ostensive.errors import OstensiveError
     from ostensive.run.estimate import Estimate
     from ostensive.run.options import BuildOptions
@@ -43,12 +44,14 @@ __all__ = [
     "demo",
     "diff",
     "estimate",
+    "explain",
     "export",
     "loop",
     "loop_status",
     "open_corpus",
     "preview",
     "publish",
+    "report",
     "status",
     "takedown",
 ]
@@ -73,12 +76,14 @@ _HOMES = {
     "demo": "ostensive.commands.api",
     "diff": "ostensive.commands.api",
     "estimate": "ostensive.commands.api",
+    "explain": "ostensive.commands.api_report",
     "export": "ostensive.commands.api",
     "loop": "ostensive.commands.api_loop",
     "loop_status": "students.loop.status",
     "open_corpus": "cards.reading",
     "preview": "ostensive.commands.api",
     "publish": "ostensive.commands.api_publish",
+    "report": "ostensive.commands.api_report",
     "status": "ostensive.run.status",
     "takedown": "ostensive.commands.api_publish",
 }

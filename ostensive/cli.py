@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ostensive.commands import annotate, build, diff, loop, publish, self_talk, serve, student_eval
+from ostensive.commands import annotate, build, diff, loop, publish, report, self_talk, serve, student_eval
 from ostensive.commands.critic import critic_app
 from ostensive.commands.microworld import microworld_app
 from ostensive.commands.recipes import recipes_app
@@ -30,6 +30,7 @@ app = typer.Typer(
 app.add_typer(build.app)
 app.add_typer(diff.app)
 app.add_typer(annotate.app)
+app.add_typer(report.app)
 app.add_typer(critic_app, name="critic")
 app.add_typer(publish.app)
 app.add_typer(self_talk.app)

@@ -108,6 +108,8 @@ class RecipeKind:
     # What a candidate's teacher was told of the picture besides what its evidence holds, a line each, such as concepts
     # that were selected for it. Critics take it for known.
     given: Callable[[Any], Sequence[str]] = nothing_given
+    # Fields of the candidate that hold the key of a journal's entry, the usual one first.
+    request_fields: tuple[str, ...] = ("request_key",)
     has_regions: bool = False  # whether texts may mention regions as `[k]`
 
     # What a build has to say at its end besides its counts, a line each, from the run folder.

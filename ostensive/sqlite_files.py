@@ -50,6 +50,28 @@ class FileKind:
                     raise self.storage_error(path, error) from error
                 time.sleep(random.uniform(0, _RETRY_S))  # noqa: S311 - so that they do not meet again
 
+    def connect_to_read(self, path: Path) -> sqlite3.Connection:
+        """An open connection to the file at `path` that changes nothing of it nor beside it.
+
+        Raises `StorageError` as `connect` does, and where there is no such file.
+        """
+        self._check_size(path)
+        # A reader leaves two files of the write-ahead log behind where there were none. Without them nobody is writing.
+        is_written = path.with_name(f"{path.name}-wal").exists()
+        mode = "mode=ro" if is_written else "mode=ro&immutable=1"
+        try:
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=self.busy_timeout_s, isolation_level=None
+            )
+            try:
+                self._check(connection.cursor(), path)
+            except BaseException:
+                connection.close()
+                raise
+        except sqlite3.Error as error:
+            raise self.storage_error(path, error) from error
+        return connection
+
     def _connect(self, path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(
             path,
@@ -81,22 +103,14 @@ class FileKind:
         with closing(connection.cursor()) as cursor:
             cursor.execute("BEGIN IMMEDIATE")
             try:
-                version = cursor.execute("PRAGMA user_version").fetchone()[0]
-                application = cursor.execute("PRAGMA application_id").fetchone()[0]
-                tables = cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-                if not (version or application or tables):
+                if self._is_new(cursor):
                     for statement in filter(str.strip, self.schema.split(";")):
                         cursor.execute(statement)
                     self.fill(cursor)
                     cursor.execute(f"PRAGMA application_id = {self.application_id}")
                     cursor.execute(f"PRAGMA user_version = {self.version}")
-                elif application != self.application_id:
-                    raise StorageError(f"{path}: an SQLite file, but not {self.what}; {self.instead}")
-                elif version != self.version:
-                    raise StorageError(
-                        f"{path}: {self.what} in format {version}, this version of ostensive works with format"
-                        f" {self.version}; use the version that made the file, or {self.instead}"
-                    )
+                else:
+                    self._check(cursor, path)
             except BaseException:
                 if connection.in_transaction:  # a full disk makes SQLite roll back by itself
                     cursor.execute("ROLLBACK")
@@ -107,6 +121,20 @@ class FileKind:
             raise StorageError(
                 f"{path}: the file system cannot hold a write-ahead log (network folders often cannot); it has to be on"
                 " a local disk"
+            )
+
+    def _is_new(self, cursor: sqlite3.Cursor) -> bool:
+        counts = ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
+        return not any(cursor.execute(query).fetchone()[0] for query in counts)
+
+    def _check(self, cursor: sqlite3.Cursor, path: Path) -> None:
+        if cursor.execute("PRAGMA application_id").fetchone()[0] != self.application_id:
+            raise StorageError(f"{path}: an SQLite file, but not {self.what}; {self.instead}")
+        version = cursor.execute("PRAGMA user_version").fetchone()[0]
+        if version != self.version:
+            raise StorageError(
+                f"{path}: {self.what} in format {version}, this version of ostensive works with format"
+                f" {self.version}; use the version that made the file, or {self.instead}"
             )
 
     def storage_error(self, path: Path, error: sqlite3.Error) -> StorageError:

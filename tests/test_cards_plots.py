@@ -1,13 +1,15 @@
 """Plots as SVG: what they show, and that nothing that a model or a user wrote is more than text in them."""
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
+from unicodedata import east_asian_width
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cards.distributions import Frequencies, Histogram
-from cards.plots import bars_svg, histogram_svg, plot_names
+from cards.plots import WIDTH, bars_svg, histogram_svg, plot_names
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "</title><script>alert(1)</script>&\"'\x00\u202e\ud800" + "x" * 500
@@ -45,6 +47,35 @@ def test_bars_are_of_values_and_of_all_others() -> None:
     many = bars_svg(Frequencies("w", {str(number): 50 - number for number in range(30)}))
     assert len(bars(many)) == 21
     assert titles(many)[-1] == f"(all others): {sum(50 - n for n in range(20, 30))} (23.9%)"
+
+
+@pytest.mark.parametrize("width", [WIDTH, 460])
+def test_all_that_is_drawn_is_within_the_plot(width: int) -> None:
+    edges = tuple(place / 20 for place in range(21))
+    spread = Histogram("acceptance probability by a critic with a long name", "probability", edges, (10_000,) * 20)
+    words = Frequencies("frequent words of the rationale", {"w" * 60: 1_000_000, "\u6771" * 30: 900_000, "a": 1})
+    for svg in (histogram_svg(spread, width), bars_svg(words, width)):
+        root = ET.fromstring(svg)
+        assert root.get("viewBox", "").split()[2] == root.get("width") == str(width)
+        for bar in bars(svg):
+            assert float(bar.get("x", -1)) + float(bar.get("width", 0)) <= width
+        for text in root.iter(f"{SVG}text"):
+            long = sum(2 if east_asian_width(char) in "WF" else 1 for char in text.text or "") * 6.2
+            share = {"end": 1.0, "middle": 0.5}.get(text.get("text-anchor", ""), 0.0)
+            left = float(text.get("x", -1)) - share * long
+            assert 0 <= left <= left + long <= width, text.text
+
+
+def test_ticks_do_not_run_into_each_other_however_narrow_the_plot_is() -> None:
+    edges = tuple(float(1000 * place) for place in range(25))
+    for width in (WIDTH, 460):
+        root = ET.fromstring(histogram_svg(Histogram("words", "words", edges, (1,) * 24), width))
+        ticks = [one for one in root.iter(f"{SVG}text") if (one.text or "").replace(",", "").isdigit()]
+        below = [one for one in ticks if one.get("text-anchor") == "middle"]
+        assert len(below) >= 4
+        for left, right in pairwise(below):
+            room = float(right.get("x", 0)) - float(left.get("x", 0))
+            assert room >= 7 * (len(left.text or "") + len(right.text or "")) / 2
 
 
 def test_of_nothing_there_is_a_plot_that_says_so() -> None:

@@ -104,6 +104,7 @@ KIND: Final = RecipeKind(
     shown=shown,
     compared_text=compared_text,
     parts=("prompt", "chosen", "rejected"),
+    request_fields=("request_key", "rejected_request_key"),
     judged_parts=("chosen",),
     judging_question="Is everything that the description says true of the image?",
     counted_fields=("way", "round", "unanswerable"),

@@ -4,7 +4,6 @@ Teachers and other models write the texts that are shown, so nothing of them is 
 through Jinja's escaping, in elements that keep their writing direction to themselves.
 """
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from critics.annotation.assignment import is_swapped
 from critics.annotation.items import Item, spans_of
 from critics.annotation.tasks import SIDE_NAMES, Question, Task, check_answers
-from ostensive.images.drawing import PALETTE, contrasting
+from ostensive.images.drawing import PALETTE
+from ostensive.images.region_css import tag_colours
 from ostensive.recipe_kind import ShownText
 
 if TYPE_CHECKING:
@@ -81,18 +81,8 @@ def _placed(question: Question) -> Question:
 def static_file(name: str) -> StaticFile:
     """A style or the script, by its name in a table: no name ever becomes a path. Raises `KeyError` for any other."""
     media_type = _STATIC[name]
-    text = region_colours() if name == "regions.css" else (_HERE / "static" / name).read_text("utf-8")
+    text = tag_colours() if name == "regions.css" else (_HERE / "static" / name).read_text("utf-8")
     return StaticFile(text, media_type)
-
-
-@functools.cache
-def region_colours() -> str:
-    """A rule for each colour of a region, so that a tag in a text looks like its region in the picture."""
-    rules = []
-    for place, colour in enumerate(PALETTE):
-        ink = contrasting(colour)
-        rules.append(f".region-{place} {{ background: rgb{tuple(colour)}; color: rgb{tuple(ink)}; }}\n")
-    return "".join(rules)
 
 
 def make_templates() -> "Environment":

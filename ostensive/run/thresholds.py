@@ -70,7 +70,7 @@ def in_force(
     choices: Iterable[ThresholdChoice], recipe: Mapping[str, Any], versions: Mapping[str, str]
 ) -> tuple[ThresholdChoice, ...]:  # Any: JSON values
     """The choices that hold in `recipe`, its settings as plain values; `versions` are those of the critics by name."""
-    thresholds = dict(_thresholds(recipe.get("critics", ())))
+    thresholds = dict(thresholds_of(recipe.get("critics", ())))
     return tuple(
         choice
         for choice in choices
@@ -79,11 +79,12 @@ def in_force(
     )
 
 
-def _thresholds(critics: Any) -> Iterator[tuple[str, float]]:  # Any: JSON values of any depth
+def thresholds_of(critics: Any) -> Iterator[tuple[str, float]]:  # Any: JSON values of any depth
+    """The threshold of each critic of a recipe by its name; `critics` are its settings as plain values."""
     for critic in critics:
         if "min_accept_probability" in critic:
             yield critic.get("name") or critic["kind"], critic["min_accept_probability"]
-        yield from _thresholds(critic.get("critics", ()))
+        yield from thresholds_of(critic.get("critics", ()))
 
 
 def _choice(values: Mapping[str, Any]) -> ThresholdChoice:  # Any: JSON values
