@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cards.card import CARD_NAME
+from cards.funnel import check_funnel
 from cards.reading import Corpus, read_corpus, read_manifest
 from cards.samples import IMAGE_UNPUBLISHABLE, IMAGE_UNREADABLE, CorpusSample, LostSample
 from cards.writing import write_corpus
@@ -23,6 +24,7 @@ from ostensive.images.publish import publishable_jpeg
 from ostensive.recipe import Recipe, recipe_hash
 from ostensive.records import Annotation, ImageRecord, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run import partitions
+from ostensive.run.agreements import read_agreements
 from ostensive.run.build import FinishedStages
 from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import PartitionInfo
@@ -52,18 +54,21 @@ def publish(finished: FinishedStages) -> Corpus:
             recipe.identity(),
             VERSION,
             [asdict(choice) for choice in read_choices(run.path)],
+            [asdict(one) for one in read_agreements(run.path)],
             *([info.fingerprint, info.digest] for name in records for info in infos[name]),
         ]
     )
     is_whole = read_manifest(run.corpus_path) is not None and (run.corpus_path / CARD_NAME).exists()
     if not is_whole or run.read_state().get("corpus") != made_from:
         sources = _Sources.of(run, records)
+        facts = _facts(finished, sources, records, infos)
+        check_funnel(facts, finished.carried_out)
         manifest = write_corpus(
             _samples(finished, sources),
             run.corpus_path,
             kind=finished.kind,
             settings=recipe.corpus,
-            facts=_facts(finished, sources, records, infos),
+            facts=facts,
             tell=partial(_log_loss, run),
         )
         # What was lost may be there again at the next call, so this one is then not the last word.
@@ -125,6 +130,9 @@ def _facts(
         ostensive_version=VERSION,
         splits=_splits(recipe, sources),
         thresholds=in_force(read_choices(run.path), recipe.identity(), _critic_versions(run, records)),
+        agreements=read_agreements(run.path),
+        sources=run.read_state().get("sources", {}),
+        partitions={name: len(of_stage) for name, of_stage in infos.items()},
     )
 
 

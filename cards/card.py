@@ -14,6 +14,7 @@ from typing import Any, Final  # Any: YAML values; datasets, huggingface_hub and
 import yaml
 
 from cards.card_text import cost, funnel, limits, losses, models, plots, split_table, statistics, thresholds
+from cards.figure_text import agreement, frequent
 from cards.markdown import fenced, fenced_json, fenced_yaml, inline, table
 from cards.parquet import features_of
 from cards.reading import CorpusManifest
@@ -110,8 +111,10 @@ def render_card(
         funnel=funnel(facts),
         losses=losses(facts.stages),
         thresholds=thresholds(facts),
+        agreement=agreement(facts.agreements),
         cost=cost(facts.stages),
         statistics=statistics(manifest.statistics, has_regions=kind.has_regions),
+        frequent=frequent(manifest.statistics),
         plots=plots(manifest.statistics),
         splits=split_table(manifest.splits) if facts.splits else "",
         examples=[fenced_json(example) for example in manifest.statistics.examples],

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from cards.funnel import waiting
 from cards.markdown import inline, table
 from cards.plots import plot_files
 from cards.reading import PUBLISHING, CorpusSplit
-from cards.statistics.figures import NOT_GIVEN, SMALL_BOX_AREA, CorpusStatistics
+from cards.statistics.figures import NOT_GIVEN, QUESTION_TYPES, SMALL_BOX_AREA, CorpusStatistics
 from ostensive.images.intake import DISTINCT, IMAGES
 from ostensive.records import NO_SPEND, Annotation, ImageSplit, Judged, Scored, Verbalization, dollars
 from ostensive.run.summary import RunFacts, StageSummary, requests_text
@@ -21,7 +22,7 @@ _STEPS_BY_RECORD: Final = {
     Judged.__name__: "accepted by the critics",
     ImageSplit.__name__: "images put into splits",
 }
-_SHOWN_PLOTS: Final = ("words of ", "first two words ", "area of ")
+_SHOWN_PLOTS: Final = ("words of ", QUESTION_TYPES, "first two words ", "area of ")
 _LISTED: Final = 20  # most values of a field that the statistics list; the rest is one line
 
 
@@ -29,7 +30,7 @@ def funnel(facts: RunFacts) -> str:
     """What became of the rows at each stage, as a table."""
     if not facts.stages:
         return "No stage has run."
-    return table(
+    steps = table(
         ("step", "came in", "counted", "kept", "dropped", "failed"),
         [
             (
@@ -43,6 +44,8 @@ def funnel(facts: RunFacts) -> str:
             for stage in facts.stages
         ],
     )
+    left = ", ".join(f"{count:,} before {inline(name)}" for name, count in waiting(facts).items())
+    return f"{steps}\n\nThe run was stopped before its end. What waits: {left}." if left else steps
 
 
 def _step(name: str, facts: RunFacts) -> str:
@@ -130,7 +133,7 @@ def statistics(figures: CorpusStatistics, *, has_regions: bool) -> str:
 
 
 def plots(figures: CorpusStatistics) -> str:
-    """A few of the plots as pictures: how long texts are, how the first begins, how large regions are."""
+    """A few of the plots as pictures: how long texts are, what is asked, how the first begins, how large regions are."""
     files = plot_files(figures)
     shown = [name for name in files if name.startswith(_SHOWN_PLOTS)]
     return "\n\n".join(f"![{inline(name)}](plots/{files[name]})" for name in shown)
@@ -167,6 +170,11 @@ def _measured_limits(facts: RunFacts, figures: CorpusStatistics) -> Iterator[str
         yield (
             "No threshold of a critic was chosen by labels, so that nothing is known of how many rows hold beyond what"
             " the critics above found."
+        )
+    if figures.ungraded_rows:
+        yield (
+            f"{figures.ungraded_rows:,} of {figures.rows:,} rows were judged by no critic that says more than yes or"
+            " no. Rules, for one, look at the form of a text and not at its truth."
         )
     if figures.unnamed_region_share:
         yield f"Of {figures.unnamed_region_share:.1%} of the regions nothing says what they show."
