@@ -93,11 +93,11 @@ def measure(folder: Path) -> None:
     files = sorted((folder / "data").glob("*.parquet"))
     listed = tuple(CorpusFile(f"data/{file.name}", "samples", "train", 0, 0, "") for file in files)
     manifest = CorpusManifest("bench", "", 0, 0, (), listed, StatisticsGatherer(KIND).result())
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     figures = statistics_of(folder, manifest, KIND)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu_started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"rows": figures.rows, "seconds": seconds, "peak_gb": peak * 1024 / 1e9}))
+    print(json.dumps({"rows": figures.rows, "seconds": seconds, "cpu_seconds": cpu, "peak_gb": peak * 1024 / 1e9}))
 
 
 def main() -> None:
@@ -113,7 +113,8 @@ def main() -> None:
         write(Path(folder), given.rows)
         for _ in range(given.rounds):
             found = json.loads(subprocess.check_output([sys.executable, __file__, "--one", folder]))
-            print(f"{found['rows']:,} rows: {found['seconds']:.1f} s, at most {found['peak_gb']:.2f} GB")
+            spent = f"{found['seconds']:.1f} s ({found['cpu_seconds']:.1f} s of processors)"
+            print(f"{found['rows']:,} rows: {spent}, at most {found['peak_gb']:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cards.card import CARD_NAME
+from cards.funnel import check_funnel
 from cards.reading import Corpus, CorpusManifest, read_corpus, read_manifest
 from cards.samples import IMAGE_UNPUBLISHABLE, IMAGE_UNREADABLE, CorpusSample, LostSample
 from cards.takedowns import taken_down_images
@@ -24,6 +25,7 @@ from ostensive.images.publish import publishable_jpeg
 from ostensive.recipe import Recipe, recipe_hash
 from ostensive.records import Annotation, ImageRecord, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run import partitions
+from ostensive.run.agreements import read_agreements
 from ostensive.run.build import FinishedStages
 from ostensive.run.folder import RunFolder
 from ostensive.run.partitions import PartitionInfo
@@ -52,12 +54,14 @@ def publish(finished: FinishedStages) -> Corpus:
     is_whole = read_manifest(run.corpus_path) is not None and (run.corpus_path / CARD_NAME).exists()
     if not is_whole or run.read_state().get("corpus") != made_from:
         sources = _Sources.of(run, records)
+        facts = _facts(run, recipe, sources, records, infos)
+        check_funnel(facts, finished.carried_out)
         manifest = write_corpus(
             _samples(finished, sources),
             run.corpus_path,
             kind=finished.kind,
             settings=recipe.corpus,
-            facts=_facts(run, recipe, sources, records, infos),
+            facts=facts,
             tell=partial(_log_loss, run),
         )
         _remember(run, manifest, made_from)
@@ -73,6 +77,7 @@ def _made_from(
             recipe.identity(),
             VERSION,
             [asdict(choice) for choice in read_choices(run.path)],
+            [asdict(one) for one in read_agreements(run.path)],
             *([info.fingerprint, info.digest] for of_stage in infos.values() for info in of_stage),
             *sorted(taken_down),
         ]
@@ -181,6 +186,9 @@ def _facts(
         split_figures=(figures := _split_figures(recipe, sources)),
         splits=_splits(recipe, figures),
         thresholds=in_force(read_choices(run.path), recipe.identity(), _critic_versions(run, records)),
+        agreements=read_agreements(run.path),
+        sources=run.read_state().get("sources", {}),
+        partitions={name: len(of_stage) for name, of_stage in infos.items()},
     )
 
 

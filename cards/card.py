@@ -14,6 +14,7 @@ from typing import Any, Final  # Any: YAML values; datasets, huggingface_hub and
 import yaml
 
 from cards.card_text import cost, funnel, limits, losses, models, plots, statistics, taken_down, thresholds, withheld
+from cards.figure_text import agreement, frequent
 from cards.markdown import fenced, fenced_json, fenced_yaml, inline, table
 from cards.parquet import features_of
 from cards.reading import CorpusFile, CorpusManifest
@@ -156,8 +157,10 @@ def render_card(
         losses=losses(facts.stages),
         kept_out=kept_out(facts),
         thresholds=thresholds(facts),
+        agreement=agreement(facts.agreements),
         cost=cost(facts.stages),
         statistics=statistics(manifest.statistics, has_regions=kind.has_regions),
+        frequent=frequent(manifest.statistics),
         plots=plots(manifest.statistics),
         splits=split_table(manifest.splits, facts.split_figures) if facts.splits else "",
         examples=[fenced_json(example) for example in manifest.statistics.examples],

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
+from cards.funnel import waiting
 from cards.markdown import inline, table
 from cards.plots import plot_files
 from cards.reading import CorpusManifest
-from cards.statistics.figures import NOT_GIVEN, SMALL_BOX_AREA, CorpusStatistics
+from cards.statistics.figures import NOT_GIVEN, QUESTION_TYPES, SMALL_BOX_AREA, CorpusStatistics
 from ostensive.images.intake import DISTINCT, IMAGES
 from ostensive.records import NO_SPEND, Annotation, ImageSignature, ImageSplit, Judged, Scored, Verbalization, dollars
 from ostensive.run.benchmark_images import CLEARED
@@ -30,7 +31,7 @@ _STEPS_BY_RECORD: Final = {
     ImageSignature.__name__: "images hashed, to find those that look alike",
     ImageSplit.__name__: "images put into splits",
 }
-_SHOWN_PLOTS: Final = ("words of ", "first two words ", "area of ")
+_SHOWN_PLOTS: Final = ("words of ", QUESTION_TYPES, "first two words ", "area of ")
 _LISTED: Final = 20  # most values of a field that the statistics list; the rest is one line
 
 
@@ -38,7 +39,7 @@ def funnel(facts: RunFacts) -> str:
     """What became of the rows at each stage, as a table."""
     if not facts.stages:
         return "No stage has run."
-    return table(
+    steps = table(
         ("step", "came in", "counted", "kept", "dropped", "failed"),
         [
             (
@@ -52,6 +53,8 @@ def funnel(facts: RunFacts) -> str:
             for stage in facts.stages
         ],
     )
+    left = ", ".join(f"{count:,} before {inline(name)}" for name, count in waiting(facts).items())
+    return f"{steps}\n\nThe run was stopped before its end. What waits: {left}." if left else steps
 
 
 def _step(name: str, facts: RunFacts) -> str:
@@ -151,7 +154,7 @@ def statistic_lines(figures: CorpusStatistics, *, has_regions: bool) -> list[tup
 
 
 def plots(figures: CorpusStatistics) -> str:
-    """A few of the plots as pictures: how long texts are, how the first begins, how large regions are."""
+    """A few of the plots as pictures: how long texts are, what is asked, how the first begins, how large regions are."""
     files = plot_files(figures)
     shown = [name for name in files if name.startswith(_SHOWN_PLOTS)]
     return "\n\n".join(f"![{inline(name)}](plots/{files[name]})" for name in shown)
@@ -181,6 +184,11 @@ def _measured_limits(facts: RunFacts, figures: CorpusStatistics) -> Iterator[str
         yield (
             "No threshold of a critic was chosen by labels, so that nothing is known of how many rows hold beyond what"
             " the critics above found."
+        )
+    if figures.ungraded_rows:
+        yield (
+            f"{figures.ungraded_rows:,} of {figures.rows:,} rows were judged by no critic that says more than yes or"
+            " no. Rules, for one, look at the form of a text and not at its truth."
         )
     if figures.unnamed_region_share:
         yield f"Of {figures.unnamed_region_share:.1%} of the regions nothing says what they show."

@@ -101,6 +101,8 @@ class RecipeKind:
     shown: Callable[[Any], tuple[ShownText, ...]]  # the texts of a candidate, in the order in which they are read
     compared_text: Callable[[Any], str]  # what stands for a candidate when it is compared or embedded
     parts: tuple[str, ...]  # the names of the texts that `shown` gives, in their order; critics may ask about each
+    # What a candidate asks, for figures of what is asked; None where it asks nothing, as a caption does.
+    questions: Callable[[Any], Sequence[str]] | None = None
     judged_parts: tuple[str, ...]  # those of `parts` that are claims: what a critic holds to be right or wrong
     judging_question: str = (
         "Does this hold for what the image shows?"  # that a model is asked after a candidate's texts

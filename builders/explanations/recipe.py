@@ -84,6 +84,11 @@ def dialogue(candidate: Explanation) -> tuple[Turn, ...]:
     return Turn("user", candidate.query), Turn("assistant", candidate.answer)
 
 
+def questions(candidate: Explanation) -> tuple[str, ...]:
+    """Its only one."""
+    return (candidate.query,)
+
+
 def compared_text(candidate: Explanation) -> str:
     """Question and answer in one line: the label is in every answer, so that the answers alone are much alike."""
     return f"{candidate.query} {candidate.answer}"
@@ -116,6 +121,7 @@ KIND: Final = RecipeKind(
     shown=shown,
     compared_text=compared_text,
     parts=("query", "answer"),
+    questions=questions,
     judged_parts=("answer",),
     judging_question="Is the answer right for the image, and does it name only what can be seen?",
     given=given,

@@ -72,6 +72,11 @@ def dialogue(candidate: InfusedInstruction) -> tuple[Turn, ...]:
     return infused_turns(candidate.turns, candidate.description)
 
 
+def questions(candidate: InfusedInstruction) -> tuple[str, ...]:
+    """What the user says, turn by turn."""
+    return tuple(turn.text for turn in candidate.turns if turn.role == "user")
+
+
 def shown(candidate: InfusedInstruction) -> tuple[ShownText, ...]:
     """The description and the conversation."""
     return ShownText("description", candidate.description), ShownText("turns", conversation_of(candidate))
@@ -100,6 +105,7 @@ KIND: Final = RecipeKind(
     shown=shown,
     compared_text=conversation_of,
     parts=("description", "turns"),
+    questions=questions,
     judged_parts=("description",),
     judging_question="Is everything that the description says true of the image?",
     counted_fields=("prompt", "unanswerable"),

@@ -86,6 +86,11 @@ def dialogue(candidate: Qar) -> tuple[Turn, ...]:
     return with_reason(candidate.question, candidate.answer, candidate.rationale)
 
 
+def questions(candidate: Qar) -> tuple[str, ...]:
+    """Its only one."""
+    return (candidate.question,)
+
+
 def compared_text(candidate: Qar) -> str:
     """Question, answer and rationale in one line."""
     return f"{candidate.question} {candidate.answer} {candidate.rationale}"
@@ -114,6 +119,7 @@ KIND: Final = RecipeKind(
     shown=shown,
     compared_text=compared_text,
     parts=("question", "answer", "rationale"),
+    questions=questions,
     judged_parts=("answer", "rationale"),
     judging_question="Is the answer right for what is marked, and does the rationale justify it?",
     has_regions=True,

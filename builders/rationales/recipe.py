@@ -87,6 +87,11 @@ def explanation(candidate: Rationale) -> tuple[Turn, ...]:
     return (Turn("user", candidate.asked), Turn("assistant", candidate.rationale)) if candidate.asked else ()
 
 
+def questions(candidate: Rationale) -> tuple[str, ...]:
+    """Its only one, as it came in."""
+    return (candidate.question,)
+
+
 def compared_text(candidate: Rationale) -> str:
     """Question, answer and rationale in one line: the same rationale of another question is another row."""
     return f"{candidate.question} {candidate.answer} {candidate.rationale}"
@@ -114,6 +119,7 @@ KIND: Final = RecipeKind(
     shown=shown,
     compared_text=compared_text,
     parts=("question", "answer", "rationale"),
+    questions=questions,
     judged_parts=("rationale",),
     judging_question="Does the rationale say why the answer is right, and does it hold for what the image shows?",
     counted_fields=("prompt", "temperature", "round", "unanswerable"),

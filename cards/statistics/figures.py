@@ -9,6 +9,8 @@ from cards.distributions import Frequencies, Histogram
 SMALL_BOX_AREA: Final = 0.05
 """LSKD: about half of all boxes cover at most this share of their image."""
 NOT_GIVEN: Final = "(not given)"
+QUESTION_TYPES: Final = "types of questions"
+REGION_LABELS: Final = "labels of regions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class CorpusStatistics:
     images: int
     rows: int
     rows_per_image: float | None
-    mean_words: Mapping[str, float]  # by the name of a shown text: words between white space
+    mean_words: Mapping[str, float]  # by the name of a shown text; for words see `cards.statistics.words`
     mean_mentions: float | None  # distinct regions a row; None where rows mention none by their kind
     rows_by_field: Mapping[str, Mapping[str, int]]  # by counted field and its value
     mean_fields: Mapping[str, float]  # by averaged field, of the rows that have it: true counts as 1
@@ -29,6 +31,7 @@ class CorpusStatistics:
     annotations: int
     images_by_field: Mapping[str, Mapping[str, int]]  # by what came in beside them: `source`, `license`
     mean_accept_probability: Mapping[str, float]  # by critic
+    ungraded_rows: int  # judged by no critic that gives, anywhere in this corpus, more than 0 and 1
     histograms: tuple[Histogram, ...] = ()
     frequencies: tuple[Frequencies, ...] = ()
     examples: tuple[Mapping[str, Any], ...] = ()  # the first row of the images with the least ids

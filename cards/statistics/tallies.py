@@ -11,15 +11,13 @@ from typing import Any, Final  # Any: pyarrow and numpy arrays, whose shapes are
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cards.distributions import Frequencies, Histogram
+from cards.statistics.words import openings_of, telling_words, words_of
 
 _MOST_BINS: Final = 24
 _LISTED: Final = 50
-_SHORTEST_WORD: Final = 4  # letters of a Latin word that is listed: shorter ones are "the", "of" and "is"
 _SHARE_BINS: Final = 20
-_SEPARATORS: Final = r"[^\pL\pM\pN]+"
 
 
 def mean(total: int, count: int) -> float | None:
@@ -111,9 +109,13 @@ class ShareTally:
 
 @dataclass(slots=True)
 class TextTally:
-    """How long the texts of one name are, which words they hold, and, where `begins`, how they begin."""
+    """How long the texts of one name are, which words they hold, and, where `begins`, how they begin.
+
+    `has_tags` where texts may mention regions. What words are, `cards.statistics.words` says.
+    """
 
     begins: bool = False
+    has_tags: bool = False
     lengths: NumberTally = field(default_factory=NumberTally)
     openings: Counter[str] = field(default_factory=Counter)
     first_words: Counter[str] = field(default_factory=Counter)
@@ -121,27 +123,19 @@ class TextTally:
 
     def add(self, texts: list[str]) -> None:
         """Counts more of them."""
-        self.lengths.add(len(text.split()) for text in texts)
-        tokens = pc.split_pattern_regex(pc.utf8_lower(pa.array(texts, pa.string())), _SEPARATORS)
+        found = words_of(pa.array(texts, pa.string()), has_tags=self.has_tags)
+        self.lengths.add(found.counts.tolist())
         if self.begins:
-            # What stands before a sign at the beginning is empty.
-            starts = [tuple(filter(None, start))[:2] for start in pc.list_slice(tokens, 0, 3).to_pylist()]
-            self.openings.update(map(" ".join, starts))
-            self.first_words.update(start[0] for start in starts if start)
-        counted = pc.value_counts(pc.list_flatten(tokens))
-        for word, count in zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True):
-            self.words[word] += count
+            self.openings.update(openings_of(found, 2))
+            self.first_words.update(openings_of(found, 1))
+        self.words.update(telling_words(found))
 
     def frequencies(self, name: str) -> tuple[Frequencies, ...]:
         """First words, first two words, and the most frequent words, each where there is any."""
-        said = Counter(
-            {word: count for word, count in self.words.items() if len(word) >= _SHORTEST_WORD or not word.isascii()}
-        )
-        said.pop("", None)
         found = (
             frequencies_of(f"first word of the {name}", self.first_words),
             frequencies_of(f"first two words of the {name}", self.openings),
-            frequencies_of(f"frequent words of the {name}", said),
+            frequencies_of(f"frequent words of the {name}", self.words),
         )
         return tuple(one for one in found if one.total)
 

@@ -13,6 +13,7 @@ from critics.labels import RATINGS, CriteriaJudgement, CriterionRating, Label, R
 from ostensive import arrow
 from ostensive.errors import SettingsError
 from ostensive.files import replacing
+from ostensive.run.agreements import AnnotatorAgreement, write_agreements
 from ostensive.run.folder import RunFolder
 
 EXPORT_FOLDER: Final = "annotations"
@@ -84,8 +85,10 @@ def label_judgements(store: AnnotationStore) -> list[CriteriaJudgement]:
 
 
 def export(run: RunFolder, store: AnnotationStore) -> Exported:
-    """Writes `annotations/judgements.parquet` and, where there are labels, `labels.parquet` into the run folder."""
+    """Writes `annotations/judgements.parquet` and, where there are labels, `labels.parquet` into the run folder.
 
+    Beside them goes how far the annotators agree, for the card of the corpus.
+    """
     standing = [one for task in TASKS for one in store.standing(task)]
     judgements = run.path / EXPORT_FOLDER / "judgements.parquet"
     with replacing(judgements) as temporary:
@@ -93,7 +96,24 @@ def export(run: RunFolder, store: AnnotationStore) -> Exported:
     labels = labels_from(label_judgements(store))
     if labels:
         write_labels(labels_path(run), labels)
+    write_agreements(run.path, agreements_of(store))
     return Exported(judgements, labels_path(run) if labels else None, len(standing), len(labels))
+
+
+def agreements_of(store: AnnotationStore) -> list[AnnotatorAgreement]:
+    """How far annotators agree on each question that two of them judged anything of, without their names."""
+    found = []
+    for name, task in TASKS.items():
+        answers = store.answers(name)
+        annotators = len({annotator for by_annotator in answers.values() for annotator in by_annotator})
+        found += [
+            AnnotatorAgreement(
+                name, one.question, one.items, annotators, one.same_share, one.alpha_nominal, one.alpha_ordinal
+            )
+            for one in task_agreement(task, answers)
+            if one.items
+        ]
+    return found
 
 
 def labels_path(run: RunFolder) -> Path:

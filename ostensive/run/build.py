@@ -24,7 +24,7 @@ from ostensive.run.endings import check_emptied, check_failures
 from ostensive.run.engine import LocalEngine
 from ostensive.run.folder import RunFolder, existing_run
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
-from ostensive.run.pipeline import stages_of
+from ostensive.run.pipeline import stage_sources, stages_of
 from ostensive.run.planning import INTAKE_RECORDS, Plan, has_given_splits, plan_partitions
 from ostensive.run.preflight import check_before_work
 from ostensive.run.processes import this_process
@@ -68,6 +68,8 @@ class FinishedStages:
     stages: tuple[AnyStage, ...]  # after intake, in order
     services: Services
     stop: threading.Event  # set where publishing is to stop
+    # Those that were carried out to their end just now. Others may hold partitions that the last one was not made from.
+    carried_out: tuple[str, ...] = ()
 
 
 Publish = Callable[[FinishedStages], PublishedT]
@@ -234,13 +236,20 @@ class _Started(Generic[PublishedT]):
             except BudgetReached:
                 self._publish(before, stages, services, threading.Event())  # what has been paid for is worth a corpus
                 raise
-            return self._publish(before, stages, services, self.stop)
+            names = self.run.stage_names()
+            done = tuple(names[names.index(work) :] if isinstance(work, str) else names)
+            return self._publish(before, stages, services, self.stop, done)
 
     def _publish(
-        self, before: tuple[str, ...], stages: tuple[AnyStage, ...], services: Services, stop: threading.Event
+        self,
+        before: tuple[str, ...],
+        stages: tuple[AnyStage, ...],
+        services: Services,
+        stop: threading.Event,
+        carried_out: tuple[str, ...] = (),
     ) -> PublishedT:
         return self.asked.publish(
-            FinishedStages(self.run, self.recipe, self.asked.kind, before, stages, services, stop)
+            FinishedStages(self.run, self.recipe, self.asked.kind, before, stages, services, stop, carried_out)
         )
 
     def _has_given_splits(self, work: Work) -> bool:
@@ -256,7 +265,7 @@ class _Started(Generic[PublishedT]):
         for stage in stages[first:]:
             _ = stage.identity  # says what is wrong with a model's files
         names = [*before, *names]
-        self.run.write_state(stages=names)
+        self.run.write_state(stages=names, sources=stage_sources(before, stages))
         if not isinstance(work, str):
             self.run.write_state(images=work.item_count, partitions=len(work.items))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ostensive.records import NO_SPEND, Spend
+from ostensive.run.agreements import AnnotatorAgreement
 from ostensive.run.thresholds import ThresholdChoice
 
 
@@ -100,3 +101,6 @@ class RunFacts:
     splits: tuple[str, ...] = ()  # those that images were put into, in the order of the corpus; empty: nobody asked
     thresholds: tuple[ThresholdChoice, ...] = ()  # those that were chosen by figures and are in force
     split_figures: SplitFigures | None = None  # None where there are no splits
+    agreements: tuple[AnnotatorAgreement, ...] = ()  # of the people who judged candidates, by the last export
+    sources: Mapping[str, str] = field(default_factory=dict)  # of a stage, by its name: the one whose kept it is given
+    partitions: Mapping[str, int] = field(default_factory=dict)  # that a stage has finished, by its name
