@@ -159,10 +159,10 @@ def hash_of(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def test_what_a_teacher_wrote_stays_text(tmp_path: Path, known: None) -> None:
+def test_what_a_teacher_wrote_stays_text(tmp_path: Path, runs: Runs) -> None:
     notes = [{"file_name": "scene 0000.jpg", "note": text} for text in HOSTILE]
     hostile = "</style><script>alert(1)</script>"
-    plain = page_of(build_run(NAME, tmp_path / "plain"))
+    plain = page_of(runs[NAME])
     page = page_of(build_run(NAME, tmp_path / "hostile", f"corpus.source={hostile}", beside=notes))
     assert set(page.tags) == set(plain.tags)
     assert page.tags.count("script") == 2
