@@ -8,13 +8,13 @@ from typing import Final
 
 from cards.corpus_places import read_places
 from cards.lineage import Fate, ImageRows, Known, Lineage, Made, image_rows, lineage_of, request_keys
-from cards.reading import PUBLISHING
 from cards.run_rows import ImageTrail, RunRows
 from ostensive.chat.journaled import read_exchanges
 from ostensive.errors import SettingsError, StorageError
 from ostensive.recipe import Recipe, recipe_hash
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run.folder import RunFolder
+from ostensive.run.summary import PUBLISHING
 from ostensive.run.thresholds import thresholds_of
 
 _SHOWN_IDS: Final = 5  # of those that a beginning may mean

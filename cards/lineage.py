@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar  # Any: candidates of any recipe, as plain values
 
 from cards.corpus_places import CorpusPlace
-from cards.reading import PUBLISHING
 from cards.run_rows import KEPT, ImageLoss, ImageTrail, RowLine
 from ostensive.arrow import plain_maker
 from ostensive.chat.journaled import JournaledExchange
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.records import Annotation, CriticScore, ImageRecord, Judgement, Verbalization
+from ostensive.run.summary import PUBLISHING
 
 T = TypeVar("T")
 State = Literal["kept", "dropped", "failed", "waiting", "not published"]
