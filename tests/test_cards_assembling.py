@@ -87,8 +87,9 @@ def test_a_corpus_of_captions_reads_back(images: Path, tmp_path: Path) -> None:
     rows = list(corpus.rows())
     assert list(rows[0]) == [
         "row_id", "image_id", "caption", "tone", "teacher", "prompt_hash", "request_key", "judgements", "recipe_hash",
-        "source", "width", "height", "shard",
+        "source", "width", "height", "shard", "image_source", "image_license",
     ]  # fmt: skip
+    assert {(row["image_source"], row["image_license"]) for row in rows} == {(None, "cc0-1.0")}
     assert [row["caption"] for row in rows[:2]] == ["a note on 0 (plain)", "a note on 0 (None)"]
     assert [row["source"] for row in rows[::2]] == list(NOTED)
     data = corpus.to_datasets()

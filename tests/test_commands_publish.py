@@ -266,6 +266,13 @@ def test_what_is_typed_wrong_is_one_line_and_nothing_is_sent(machine: Machine) -
     done = call("takedown", machine.run, "f" * 64)
     assert done.returncode == 2
     assert "--reason" in done.stderr
+    recipe = machine.run / "recipe.yaml"
+    text = recipe.read_text("utf-8")
+    assert "\n  license: cc-by-4.0\n" in text
+    recipe.write_text(text.replace("\n  license: cc-by-4.0\n", "\n"), "utf-8")
+    done = call("publish", machine.run, NAME, "--yes")
+    assert done.returncode == 2
+    assert "corpus.license is required: nobody but you knows it" in done.complaint
     assert not machine.hub.asked
     assert read_takedowns(machine.run) == ()
 
