@@ -23,7 +23,7 @@ from ostensive.fingerprint import fingerprint
 from ostensive.images.paths import shown_name
 from ostensive.images.publish import publishable_jpeg
 from ostensive.recipe import Recipe, recipe_hash
-from ostensive.records import Annotation, ImageRecord, ImageSplit, Judged, Scored, Verbalization
+from ostensive.records import Annotation, ImageRecord, ImageSignature, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run import partitions
 from ostensive.run.agreements import read_agreements
 from ostensive.run.build import FinishedStages
@@ -183,7 +183,7 @@ def _facts(
         prompt_hashes=lineage.prompt_hashes,
         critics=lineage.critics,
         ostensive_version=VERSION,
-        split_figures=(figures := _split_figures(recipe, sources)),
+        split_figures=(figures := _split_figures(recipe, sources, records)),
         splits=_splits(recipe, figures),
         thresholds=in_force(read_choices(run.path), recipe.identity(), _critic_versions(run, records)),
         agreements=read_agreements(run.path),
@@ -192,18 +192,27 @@ def _facts(
     )
 
 
-def _split_figures(recipe: Recipe, sources: _Sources) -> SplitFigures | None:
+def _split_figures(recipe: Recipe, sources: _Sources, records: Mapping[str, str]) -> SplitFigures | None:
     """How the images of whole partitions were put into splits; None where nobody asked for any."""
     paths = sources.paths.get(record_name(ImageSplit))
     if paths is None:
         return None
-    images, groups, left_out = Counter[str](), Counter[str](), 0
+    images, groups, left_out, leaking = Counter[str](), Counter[str](), 0, 0
     for index in sources.whole:
         found = sources.kept(ImageSplit, index)
         images.update(one.split for one in found)
         groups.update(one.group for one in found if one.group is not None)
+        leaking += sum(one.leaks for one in found)
         left_out += partitions.read_info(paths[index]).summary.dropped.get(IN_NO_SPLIT, 0)
-    return SplitFigures(dict(sorted(images.items())), dict(recipe.corpus.splits), len(groups), groups.total(), left_out)
+    return SplitFigures(
+        images=dict(sorted(images.items())),
+        asked=dict(recipe.corpus.splits),
+        groups=len(groups),
+        grouped=groups.total(),
+        left_out=left_out,
+        leaking=leaking,
+        is_compared=record_name(ImageSignature) in records.values(),
+    )
 
 
 def _splits(recipe: Recipe, figures: SplitFigures | None) -> tuple[str, ...]:

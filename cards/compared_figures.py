@@ -7,6 +7,7 @@ from typing import Any, Literal  # Any: values of the statistics
 
 from cards.compared import ComparedCorpus
 from ostensive.records import NO_SPEND
+from ostensive.run.summary import StageSummary
 
 Group = Literal["counts", "statistics", "funnel", "cost"]
 Number = int | float
@@ -57,18 +58,22 @@ def _figures(corpus: ComparedCorpus) -> Iterator[tuple[tuple[Group, str], Number
 
 def _of_run(corpus: ComparedCorpus) -> Iterator[tuple[tuple[Group, str], Number | None]]:
     if corpus.stages is None:
-        for reason, count in corpus.manifest.lost.items():
-            yield ("funnel", f"corpus failed: {reason}"), count
+        for stage in corpus.manifest.publishing:
+            yield from _lost(stage)
         return
     for stage in corpus.stages:
         yield ("funnel", f"{stage.name} in"), stage.inputs
         yield ("funnel", f"{stage.name} kept"), stage.kept
-        for fate, counts in (("dropped", stage.dropped), ("failed", stage.failed)):
-            for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-                yield ("funnel", f"{stage.name} {fate}: {reason}"), count
+        yield from _lost(stage)
     spend = sum((stage.spend for stage in corpus.stages), NO_SPEND)
     for name, value in asdict(spend).items():
         yield ("cost", name.replace("_", " ")), value
+
+
+def _lost(stage: StageSummary) -> Iterator[tuple[tuple[Group, str], int]]:
+    for fate, counts in (("dropped", stage.dropped), ("failed", stage.failed)):
+        for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            yield ("funnel", f"{stage.name} {fate}: {reason}"), count
 
 
 def _numbers(path: str, value: Any) -> Iterator[tuple[str, Number]]:

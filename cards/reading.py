@@ -62,7 +62,7 @@ class CorpusManifest:
     files: tuple[CorpusFile, ...]
     statistics: CorpusStatistics
     lost: Mapping[str, int] = field(default_factory=dict)
-    """Accepted rows that could not be written, by reason."""
+    """Accepted rows that are not in it, by reason: they could not be written, or their image is in no split."""
     taken_down_images: int = 0
     """Images of accepted rows that somebody asked to be removed, and their rows."""
     taken_down_rows: int = 0

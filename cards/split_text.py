@@ -21,7 +21,7 @@ def split_table(splits: Sequence[CorpusSplit], figures: SplitFigures | None = No
     parts = [table(head, lines)]
     if empty := ", ".join(inline(split.name) for split in splits if not split.rows):
         parts.append(f"Without a row, and so without files: {empty}.")
-    if figures is not None and figures.groups:
+    if figures is not None and len(splits) > 1:
         parts.append(_alike(figures))
     return "\n\n".join(parts)
 
@@ -34,11 +34,30 @@ def _shares(split: str, figures: SplitFigures) -> tuple[int, str, str]:
 
 
 def _alike(figures: SplitFigures) -> str:
-    groups = _counted(figures.groups, "group")
-    lines = f"{figures.grouped:,} of the images look like others; they are in {groups}, each in one split as a whole"
-    verbs = "looks like images of several splits and is in none", "look like images of several splits and are in none"
-    left_out = f"; {figures.left_out:,} {verbs[figures.left_out > 1]}" if figures.left_out else ""
-    return f"{lines}{left_out}."
+    if not figures.is_compared:
+        return "Images were compared by their bytes alone: whether some of different splits look alike is not known."
+    grouped = (
+        f"{figures.grouped:,} of the images look like others of their split, in {_counted(figures.groups, 'group')}."
+        if figures.groups
+        else "No image was found that looks like another of its split."
+    )
+    across = (
+        f"{_counted(figures.leaking, 'image')} {_verb(figures.leaking, 'look')} like one of another split all the same:"
+        " splits that came in beside images were kept as they are, or more images look alike than may be in a group."
+        if figures.leaking
+        else "None was found that looks like one of another split."
+    )
+    left_out = (
+        f"{_counted(figures.left_out, 'image')} {_verb(figures.left_out, 'look')} like images of several splits and"
+        f" {'is' if figures.left_out == 1 else 'are'} in none."
+        if figures.left_out
+        else ""
+    )
+    return " ".join(filter(None, (grouped, across, left_out)))
+
+
+def _verb(count: int, verb: str) -> str:
+    return f"{verb}s" if count == 1 else verb
 
 
 def kept_out(facts: RunFacts) -> str:
@@ -52,7 +71,8 @@ def kept_out(facts: RunFacts) -> str:
         _counted(counts[name], noun) for name, noun in ((CLEARED, "image"), (CLEARED_ROWS, "row")) if name in counts
     ]
     listed = ", ".join(inline(PurePath(str(path)).name) for path in named)
-    return f"What these benchmarks have too was dropped: {listed}. The corpus lost {' and '.join(lost)} to them."
+    lost_to_them = f"The corpus lost {' and '.join(lost)} to them"
+    return f"What was found to be in these benchmarks too was dropped: {listed}. {lost_to_them}."
 
 
 def _counted(count: int, noun: str) -> str:

@@ -26,7 +26,7 @@ from ostensive.files import TEMPORARY, flush_to_disk, storage_errors
 from ostensive.recipe import CorpusSettings
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.run.splits import DEFAULT_SPLIT
-from ostensive.run.summary import TAKEN_DOWN, RunFacts
+from ostensive.run.summary import IN_NO_SPLIT, TAKEN_DOWN, RunFacts
 
 WORK_NAME: Final = f"{TEMPORARY}corpus"
 # The Hub's viewer fetches whole row groups: a hundred pictures, or a few thousand rows of text.
@@ -245,9 +245,10 @@ def _check_counts(manifest: CorpusManifest, facts: RunFacts) -> None:
         )
     if lost and not manifest.rows:
         reason, count = max(manifest.lost.items(), key=lambda item: item[1])
+        doubt = "" if reason == IN_NO_SPLIT else ": are the images still where they were?"
         raise OstensiveError(
-            f"none of the {lost} accepted rows can be published, {count} of them with {reason!r}: are the images still"
-            " where they were? log.jsonl of the run names each; mend the cause and run the same command again"
+            f"none of the {lost} accepted rows can be published, {count} of them with {reason!r}{doubt or ';'}"
+            " log.jsonl of the run names each; mend the cause and run the same command again"
         )
 
 

@@ -203,8 +203,9 @@ class ImageSplit:
 
     image_id: str
     split: str
-    group: str | None = None  # the smallest id of those that look alike; None for an image that is alone
+    group: str | None = None  # the smallest id of those in it that look alike; None for an image that is alone
     drawn_by: str | None = None  # a hash of the settings by which it was drawn; None where the split was given
+    leaks: bool = False  # whether it looks like an image of another split
 
     @property
     def record_id(self) -> str:

@@ -374,7 +374,8 @@ def test_an_image_that_is_in_no_split_takes_its_rows_along_and_the_counts_add_up
     lost = {IN_NO_SPLIT: 2}
     assert (publishing.name, publishing.rows, publishing.dropped, publishing.failed) == ("corpus", 16, lost, {})
     assert f"| corpus | dropped | {IN_NO_SPLIT} | 2 |" in card_of(corpus)
-    assert "; 1 looks like images of several splits and is in none." in card_of(corpus)
+    assert " 1 image looks like images of several splits and is in none.\n" in card_of(corpus)
+    assert " 2 images look like one of another split all the same: " in card_of(corpus)
     assert status(tmp_path / "run").stages[-1].summary.dropped == lost
     written = (corpus.path / "manifest.json").stat().st_mtime_ns
     built(folder, tmp_path / "run", **settings)

@@ -339,9 +339,20 @@ def test_splits_are_held_against_the_shares_that_were_asked_for() -> None:
         "| train | 1 | 2,345 | 3 | 75.0% | 90.0% |",
         "| given | 2 | 3 | 1 | 25.0% | - |",
         "",
-        "2 of the images look like others; they are in 1 group, each in one split as a whole; 1,234 look like images of"
-        " several splits and are in none.",
+        "2 of the images look like others of their split, in 1 group. None was found that looks like one of another"
+        " split. 1,234 images look like images of several splits and are in none.",
     ]
+    alone = dataclasses.replace(figures, groups=0, grouped=0, left_out=1, leaking=1)
+    assert split_table(splits, alone).splitlines()[-1] == (
+        "No image was found that looks like another of its split. 1 image looks like one of another split all the same:"
+        " splits that came in beside images were kept as they are, or more images look alike than may be in a group."
+        " 1 image looks like images of several splits and is in none."
+    )
+    unknown = dataclasses.replace(figures, is_compared=False)
+    assert split_table(splits, unknown).splitlines()[-1] == (
+        "Images were compared by their bytes alone: whether some of different splits look alike is not known."
+    )
+    assert "alike" not in split_table(splits[:1], unknown), "one split cannot leak"
 
 
 def test_benchmarks_that_were_kept_out_are_named_without_their_folders() -> None:
@@ -350,7 +361,8 @@ def test_benchmarks_that_were_kept_out_are_named_without_their_folders() -> None
     stages = (StageSummary("cleared", 5, 4, {"a": 1}), StageSummary("cleared-rows", 9, 9))
     told = kept_out(dataclasses.replace(known, recipe={"corpus": {"against": ["a*b", "c.txt"]}}, stages=stages))
     assert told == (
-        "What these benchmarks have too was dropped: a\\*b, c.txt. The corpus lost 1 image and 0 rows to them."
+        "What was found to be in these benchmarks too was dropped: a\\*b, c.txt. The corpus lost 1 image and 0 rows"
+        " to them."
     )
 
 

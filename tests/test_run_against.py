@@ -102,7 +102,7 @@ def test_images_of_a_benchmark_are_dropped_before_anything_is_made_of_them(image
     assert by_name["items"].inputs == IMAGES - 2, "the stage after it is shown no other"
     assert {row["source"] for row in corpus.rows()} == {f"scene {n:04d}.jpg" for n in (0, 2, 4)}
     card = (corpus.path / "README.md").read_text("utf-8")
-    assert "What these benchmarks have too was dropped: exam. The corpus lost 2 images to them." in card
+    assert "What was found to be in these benchmarks too was dropped: exam. The corpus lost 2 images to them." in card
     assert "| cleared: images of benchmarks removed | 5 | 5 | 3 | 2 | 0 |" in card
     assert str(tmp_path) not in card
 
@@ -158,9 +158,10 @@ def test_rows_with_a_text_of_a_benchmark_are_dropped_at_the_end(images: Path, tm
     [
         ("gone", None, "corpus.against: {path}: no such file or folder"),
         ("gone.jsonl", None, "corpus.against: {path}: there is no such file of texts"),
+        ("folder/", None, "corpus.against: {path}: no image in this folder; files such as .jpg"),
         (
             "empty.txt",
-            "\n",
+            "\n \n",
             "corpus.against: empty.txt: no text in it; a text a line (.txt), or a column called question",
         ),
         ("exam.csv", "answer\nyes\n", "corpus.against: exam.csv: no text in it; "),
@@ -173,10 +174,44 @@ def test_a_benchmark_that_is_none_is_told_in_one_line(
     path = tmp_path / name
     if text is not None:
         path.write_text(text)
+    elif name.endswith("/"):
+        path.mkdir()
     with pytest.raises(SettingsError) as caught:
         built(images, tmp_path / "run", path)
     assert str(caught.value).startswith(message.format(path=path))
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "items").exists(), "nothing is made before"
+
+
+def test_a_file_of_texts_in_another_encoding_is_told_before_anything_is_made(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "exam.txt").write_bytes("a note\nein K\xe4fer\n".encode("cp1252"))
+    with pytest.raises(SettingsError) as caught:
+        built(images, tmp_path / "run", tmp_path / "exam.txt")
+    assert str(caught.value) == (
+        "corpus.against: exam.txt, line 2: byte 0xe4 at 12 is not UTF-8 (invalid continuation byte); save the file as"
+        " UTF-8"
+    )
+    assert not (tmp_path / "run" / "items").exists()
+
+
+def test_blank_lines_of_a_benchmark_are_no_text_and_places_count_them(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "exam.txt").write_text("\ufeff\n   \n\nA note on 3 (plain).\n\n", "utf-8")
+    corpus = built(images, tmp_path / "run", tmp_path / "exam.txt")
+    assert dropped(corpus, CLEARED_ROWS) == {"scene 0003.jpg": (IN_BENCHMARK, "caption: exam.txt, line 4")}
+
+
+def test_images_of_a_benchmark_that_cannot_be_read_are_told_and_the_others_are_kept_out(
+    images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    exam = benchmark(tmp_path / "exam", images)
+    (exam / "broken.jpg").write_bytes(b"no image")
+    (exam / "cut.jpg").write_bytes((images / "scene 0004.jpg").read_bytes()[:300])
+    Image.new("RGB", (64, 64), "teal").save(exam / "plain.png")
+    corpus = built(images, tmp_path / "run", exam)
+    assert dropped(corpus, CLEARED).keys() == {"scene 0001.jpg", "scene 0003.jpg"}
+    (told,) = [record.getMessage() for record in caplog.records if "benchmark" in record.name]
+    assert told.startswith(f"{exam}: of 6 images some cannot be compared: 1 ")
+    assert told.count(": 1 ") + told.count(", 1 ") == 2
 
 
 def test_a_benchmark_without_an_image_that_can_be_read_is_refused(images: Path, tmp_path: Path) -> None:

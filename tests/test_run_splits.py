@@ -362,6 +362,38 @@ def test_given_splits_that_leak_are_refused_in_one_line_that_names_two_images() 
     assert set(kept.left_out) == {3}
 
 
+def test_groups_are_told_split_by_split_and_what_leaks_is_marked() -> None:
+    growing = Growing(near_stage(leaks="keep"))
+    growing.add({1: 10, 2: 10, 3: 11, 4: 30, 5: 31}, given={1: "train", 2: "test", 3: "test"})
+    assert {k for k, row in growing.rows.items() if row.leaks} == {1, 2, 3}
+    assert growing.rows[1].group is None
+    assert growing.rows[2].group == growing.rows[3].group == min(image(2).image_id, image(3).image_id)
+    assert growing.rows[4].group == growing.rows[5].group is not None
+
+
+def test_what_only_an_image_that_is_left_out_joins_is_no_group() -> None:
+    (one,), (other,) = drawn_into("train", 1), drawn_into("test", 1)
+    growing = Growing(near_stage())
+    growing.add({one: 10, other: 12})
+    growing.add({900: 11})
+    assert set(growing.left_out) == {900}
+    assert [(row.group, row.leaks) for row in growing.rows.values()] == [(None, False)] * 2
+
+
+def test_a_group_that_is_too_large_is_told_and_what_it_leaks_is_marked(caplog: pytest.LogCaptureFixture) -> None:
+    stage = SplitStage({"train": 0.5, "test": 0.5}, 0, PerceptualSettings(max_distance=2, max_group=2))
+    growing = Growing(stage)
+    found = growing.add({number: 10 + number for number in range(12)})
+    assert set(found.values()) == {"train", "test"}
+    across = {k for pair in growing.leaks() for k in pair}
+    assert {k for k, row in growing.rows.items() if row.leaks} == across != set()
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "ostensive.run.splits"]
+    assert told == (
+        "splits: groups of more than 2 images that look alike (corpus.near_duplicates.max_group) were taken apart;"
+        " images of 11 pairs may be in different splits"
+    )
+
+
 def test_a_given_split_against_an_earlier_drawing_is_refused_too() -> None:
     (old,) = drawn_into("train", 1)
     growing = Growing(near_stage())

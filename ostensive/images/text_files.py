@@ -22,6 +22,14 @@ _BYTE_ORDER_MARKS: Final = (
 )
 
 
+class UndecodableError(SettingsError):
+    """A text file in another encoding; `fault` says where, without what to do about a file of annotations."""
+
+    def __init__(self, fault: str, remedy: str = "") -> None:
+        super().__init__(fault + remedy)
+        self.fault = fault
+
+
 def _texts(path: str, shown: str, encoding: str | None) -> Iterator[str]:
     """The text of a file, in pieces and without its byte order mark; raises `SettingsError` with the first bad byte."""
     before, lines = 0, 1
@@ -41,9 +49,9 @@ def _texts(path: str, shown: str, encoding: str | None) -> Iterator[str]:
                 at = before - (len(error.object) - len(chunk)) + error.start
                 line, byte = lines + good.count("\n"), error.object[error.start]
                 remedy = "" if encoding else "; if it is Latin-1 or Windows-1252, say annotations.encoding=cp1252"
-                raise SettingsError(
-                    f"{shown}, line {line}: byte 0x{byte:02x} at {at} is not {name.upper()} ({error.reason});"
-                    f" save the file as UTF-8{remedy}"
+                raise UndecodableError(
+                    f"{shown}, line {line}: byte 0x{byte:02x} at {at} is not {name.upper()} ({error.reason})",
+                    f"; save the file as UTF-8{remedy}",
                 ) from error
             if is_first:
                 _refuse_zero_bytes(text, shown)
@@ -57,9 +65,9 @@ def _texts(path: str, shown: str, encoding: str | None) -> Iterator[str]:
 def _refuse_zero_bytes(start: str, shown: str) -> None:
     """Raises `SettingsError` where a file begins as ASCII does in UTF-16: with other letters it is no UTF-8 either."""
     if "\0" in start[:2]:
-        raise SettingsError(
-            f"{shown}: holds zero bytes, as UTF-16 without a byte order mark does; say "
-            f"annotations.encoding={'utf-16-be' if start[0] == chr(0) else 'utf-16-le'}, or save the file as UTF-8"
+        raise UndecodableError(
+            f"{shown}: holds zero bytes, as UTF-16 without a byte order mark does",
+            f"; say annotations.encoding={'utf-16-be' if start[0] == chr(0) else 'utf-16-le'}, or save the file as UTF-8",
         )
 
 

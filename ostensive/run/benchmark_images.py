@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self  # Any: JSON values of any depth
 
@@ -70,9 +71,10 @@ class DecontaminateStage(Stage[ImageRecord, ImageRecord]):
         self._intake = intake.model_copy(update={"world": "any", "min_side": 1, "column": None})
         self._held: _Held | None = None
 
-    @property
+    @cached_property
     def identity(self) -> Mapping[str, Any]:
-        """Raises `SettingsError` for a benchmark that cannot be listed."""
+        """Worked out once: it is asked for with each partition. Raises `SettingsError` for a benchmark that cannot be
+        listed."""
         near = self._near.identity()
         near.pop("max_group", None)
         if not isinstance(self._near, OnlyEqualSettings):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self  # Any: candidates of any recipe, JSON values
 
@@ -10,7 +11,7 @@ from ostensive.images.files import suffix_of
 from ostensive.images.formats import open_table
 from ostensive.images.paths import shown_name
 from ostensive.images.rows import BadRow
-from ostensive.images.text_files import read_lines
+from ostensive.images.text_files import UndecodableError, read_lines
 from ostensive.models.digests import files_digest
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Judged
@@ -44,12 +45,16 @@ class DecontaminateRowsStage(Stage[Judged[Any], Judged[Any]]):
         self.record_in = self.record_out = Judged[candidate]
         self._index: TextIndex | None = None
 
-    @property
+    @cached_property
     def identity(self) -> Mapping[str, Any]:
-        """Raises `SettingsError` for a file that cannot be read."""
+        """Worked out once: it is asked for with each partition. Raises `SettingsError` for a file that cannot be
+        read, or without a text."""
         for path in self._benchmarks:
             if not Path(path).is_file():
                 raise SettingsError(f"corpus.against: {shown_name(path)}: there is no such file of texts")
+            # Now, not when all rows are made and paid for.
+            for _ in texts_of(path):
+                break
         digests = [[Path(path).name, files_digest([Path(path)])] for path in self._benchmarks]
         return {"version": _VERSION, "benchmarks": digests}
 
@@ -77,11 +82,16 @@ class DecontaminateRowsStage(Stage[Judged[Any], Judged[Any]]):
 
 
 def texts_of(path: str) -> Iterator[tuple[str, str]]:
-    """The texts in a file and where each stands; raises `SettingsError` where there is none."""
+    """The texts in a file and where each stands; raises `SettingsError` where there is none, or one cannot be read."""
     shown, found = shown_name(Path(path).name), False
-    for text, place in _lines(path, shown) if suffix_of(path) == _LINES else _cells(path, shown):
-        found = True
-        yield text, f"{shown}, {place}"
+    try:
+        for text, place in _lines(path, shown) if suffix_of(path) == _LINES else _cells(path, shown):
+            found = True
+            yield text, f"{shown}, {place}"
+    except UndecodableError as error:
+        raise SettingsError(f"corpus.against: {error.fault}; save the file as UTF-8") from error
+    except SettingsError as error:
+        raise SettingsError(f"corpus.against: {error}") from error
     if not found:
         raise SettingsError(
             f"corpus.against: {shown}: no text in it; a text a line (.txt), or a column called"
@@ -98,7 +108,7 @@ def _lines(path: str, shown: str) -> Iterator[tuple[str, str]]:
 def _cells(path: str, shown: str) -> Iterator[tuple[str, str]]:
     for row in open_table(path, shown, None, lambda name: name in TEXT_COLUMNS).rows:
         if isinstance(row, BadRow):
-            raise SettingsError(f"corpus.against: {shown}, {row.place}: {row.detail}; mend it")
+            raise SettingsError(f"{shown}, {row.place}: {row.detail}; mend it")
         for name in TEXT_COLUMNS:
             value = row.values.get(name)
             if isinstance(value, str) and value.strip():

@@ -2,12 +2,13 @@
 
 A group goes to one split as a whole. What was drawn before stays where it is, whatever comes to it; what is given
 stays where it was put. New images that look like images of several splits are left out: in any of them they would tell
-of another.
+of another. What looks alike is in several splits only where these were given and are kept, or where a group was too
+large; such images are marked.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ostensive.errors import SettingsError
 from ostensive.images.near_groups import Labels
@@ -36,9 +37,10 @@ class Placed:
 
     image_id: str
     split: str | None
-    group: str | None  # the smallest id of its group; None for an image that is alone
+    group: str | None  # the smallest id of its group in that split; None for an image that is alone there
     is_given: bool
     detail: str = ""
+    leaks: bool = False  # whether it looks like an image of another split
 
 
 def place(images: Sequence[Standing], labels: Labels, draw: Callable[[str], str]) -> list[Placed]:
@@ -51,14 +53,17 @@ def place(images: Sequence[Standing], labels: Labels, draw: Callable[[str], str]
         groups[label].append(number)
     placed: dict[int, Placed] = {}
     for members in groups.values():
-        name = min(images[member].image_id for member in members)
         there = _first_of_each(images, members)
-        split = draw(name) if not there else next(iter(there)) if len(there) == 1 else None
+        smallest = min(images[member].image_id for member in members)
+        split = draw(smallest) if not there else next(iter(there)) if len(there) == 1 else None
         detail = "" if split else " and ".join(f"looks like {images[m].image_id[:12]} of {s}" for s, m in there.items())
+        together: dict[str | None, list[str]] = defaultdict(list)
+        for member in members:
+            together[images[member].split or split].append(images[member].image_id)
         for member in members:
             image = images[member]
             own = image.split or split
-            group = name if len(members) > 1 else None
+            group = min(together[own]) if own and len(together[own]) > 1 else None
             placed[member] = Placed(image.image_id, own, group, image.given is not None, "" if own else detail)
     return [placed[number] for number in range(len(images))]
 
@@ -70,6 +75,16 @@ def _first_of_each(images: Sequence[Standing], members: Sequence[int]) -> Mappin
         if (split := images[member].split) is not None:
             found.setdefault(split, member)
     return dict(sorted(found.items()))
+
+
+def with_leaks(placed: Sequence[Placed], pairs: Pairs) -> list[Placed]:
+    """The same, with those marked that one of `pairs` joins to an image of another split."""
+    across = set()
+    for first, second in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
+        one, other = placed[first].split, placed[second].split
+        if one is not None and other is not None and one != other:
+            across |= {first, second}
+    return [replace(one, leaks=True) if number in across else one for number, one in enumerate(placed)]
 
 
 def refuse_leaks(images: Sequence[Standing], pairs: Pairs) -> None:

@@ -6,6 +6,7 @@ was. So what it makes depends on the order in which images came, where they look
 """
 
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal  # Any: JSON values of any depth
 
@@ -19,7 +20,7 @@ from ostensive.images.near_settings import EmbeddingSettings, NearSettings, Only
 from ostensive.images.perceptual import VERSION as LOOKS_VERSION
 from ostensive.records import ImageRecord, ImageSplit
 from ostensive.run.signatures import SIGNATURE_FIELDS, embedding_identity, gallery_from, signature_columns
-from ostensive.run.split_drawing import Placed, Standing, place, refuse_leaks
+from ostensive.run.split_drawing import Placed, Standing, place, refuse_leaks, with_leaks
 from ostensive.run.summary import IN_NO_SPLIT
 from ostensive.stage import Dropped, Evidence, Kept, Outcome, RunWideStage
 
@@ -42,8 +43,10 @@ _DECISION: Final = pa.schema(
         pa.field("group", pa.string()),
         pa.field("is_given", pa.bool_()),
         pa.field("detail", pa.string()),
+        pa.field("leaks", pa.bool_()),
     ]
 )
+_log = logging.getLogger(__name__)
 
 Leaks = Literal["refuse", "keep"]
 
@@ -110,9 +113,10 @@ class SplitStage(RunWideStage[ImageRecord, ImageSplit]):
         beside = zip(ids, table.column("source").to_pylist(), table.column("given").to_pylist(), strict=True)
         images = [Standing(image_id, source, given, drawn.get(image_id)) for image_id, source, given in beside]
         pairs = self._pairs(table)
+        joining = self._joining(len(images), pairs)
         if self._leaks == "refuse":
-            refuse_leaks(images, pairs)
-        placed = place(images, labels_of(len(images), pairs), self.split_of)
+            refuse_leaks(images, joining)
+        placed = with_leaks(place(images, labels_of(len(images), joining), self.split_of), pairs)
         return _decision([one for one in placed if one != self._alone(one.image_id)])
 
     def _pairs(self, table: pa.Table) -> Pairs:
@@ -122,8 +126,22 @@ class SplitStage(RunWideStage[ImageRecord, ImageSplit]):
             return near_pairs(gallery_from(_SUMMARY.empty_table())[0], 0)
         min_cosine = near.min_cosine if isinstance(near, EmbeddingSettings) else None
         found = near_pairs(gallery, near.max_distance, min_cosine)
-        whole = Pairs(places[found.first], places[found.second], found.distances)
-        return kept_pairs(len(table), whole, near.max_group)
+        return Pairs(places[found.first], places[found.second], found.distances)
+
+    def _joining(self, count: int, pairs: Pairs) -> Pairs:
+        """Those by which images are in a group."""
+        near = self._near
+        if isinstance(near, OnlyEqualSettings):
+            return pairs
+        kept = kept_pairs(count, pairs, near.max_group)
+        if left_out := len(pairs) - len(kept):
+            _log.warning(
+                "splits: groups of more than %d images that look alike (corpus.near_duplicates.max_group) were taken"
+                " apart; images of %d pairs may be in different splits",
+                near.max_group,
+                left_out,
+            )
+        return kept
 
     def apply(self, rows: Sequence[ImageRecord], decision: pa.Table) -> list[Outcome[ImageSplit]]:
         """One `ImageSplit` for each image but those that are left out."""
@@ -140,7 +158,8 @@ class SplitStage(RunWideStage[ImageRecord, ImageSplit]):
     def _outcome(placed: Placed, drawn_by: str) -> Outcome[ImageSplit]:
         if placed.split is None:
             return Dropped(IN_NO_SPLIT, placed.detail)
-        return Kept((ImageSplit(placed.image_id, placed.split, placed.group, None if placed.is_given else drawn_by),))
+        drawn = None if placed.is_given else drawn_by
+        return Kept((ImageSplit(placed.image_id, placed.split, placed.group, drawn, placed.leaks),))
 
     def split_of(self, image_id: str) -> str:
         """The split of an image that has none given and is like no other."""

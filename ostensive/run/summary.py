@@ -83,6 +83,8 @@ class SplitFigures:
     groups: int  # of images that look alike
     grouped: int  # images in them
     left_out: int  # those that look like images of several splits
+    leaking: int = 0  # those that look like an image of another split, and stay
+    is_compared: bool = True  # whether images were compared by more than their bytes
 
 
 @dataclass(frozen=True, slots=True)
