@@ -154,7 +154,7 @@ def statistic_lines(figures: CorpusStatistics, *, has_regions: bool) -> list[tup
 
 
 def plots(figures: CorpusStatistics) -> str:
-    """A few of the plots as pictures: how long texts are, what is asked, how it begins, how large regions are."""
+    """A few of the plots as pictures: how long texts are, what is asked and how, how large regions are."""
     files = plot_files(figures)
     shown = [name for name in files if name.startswith(_SHOWN_PLOTS)]
     return "\n\n".join(f"![{inline(name)}](plots/{files[name]})" for name in shown)

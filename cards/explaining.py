@@ -9,17 +9,19 @@ from typing import Final
 from cards.corpus_places import read_places
 from cards.lineage import Fate, ImageRows, Known, Lineage, Made, image_rows, lineage_of, request_keys
 from cards.run_rows import ImageTrail, RunRows
+from cards.takedowns import taken_down_images
 from ostensive.chat.journaled import read_exchanges
 from ostensive.errors import SettingsError, StorageError
 from ostensive.recipe import Recipe, recipe_hash
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run.folder import RunFolder
-from ostensive.run.summary import PUBLISHING
+from ostensive.run.summary import PUBLISHING, TAKEN_DOWN
 from ostensive.run.thresholds import thresholds_of
 
 _SHOWN_IDS: Final = 5  # of those that a beginning may mean
 NO_JOURNAL: Final = "the run has no journal of its own, or no longer; name the one that it used with --journal"
 NO_ENTRY: Final = "the journal does not have it; name the one that the run used with --journal"
+_TAKEN_DOWN: Final = Fate("not published", PUBLISHING, TAKEN_DOWN)
 
 
 @contextmanager
@@ -44,7 +46,8 @@ class Explainer:
         self._journal = journal or run.journal_path
         thresholds = dict(thresholds_of(recipe.identity().get("critics", ())))
         made = Made(recipe.recipe, recipe_hash(recipe), str(run.read_state().get("version", "")), thresholds)
-        self.known = Known(kind, made, unpublished=_unpublished(run))
+        self.taken_down = taken_down_images(run.path)
+        self.known = Known(kind, made, unpublished=_unpublished(run) | dict.fromkeys(self.taken_down, _TAKEN_DOWN))
 
     def explain(self, name: str) -> Lineage | ImageRows:
         """The lineage of the row, or the rows of the image, whose id is `name` or, alone, begins so.

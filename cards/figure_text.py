@@ -9,6 +9,7 @@ from cards.statistics.figures import QUESTION_TYPES, CorpusStatistics
 from ostensive.run.agreements import AnnotatorAgreement
 
 _LISTED: Final = 8  # values of each that the page lists; manifest and plots have more
+_LONGEST: Final = 40  # characters of a value, which may be anything that stands between white space
 
 
 def frequent(figures: CorpusStatistics) -> str:
@@ -27,7 +28,11 @@ def frequent(figures: CorpusStatistics) -> str:
 
 def _most(one: Frequencies) -> str:
     listed = list(one.counts.items())[:_LISTED]
-    return ", ".join(f"{inline(value)} {count / one.total:.1%}" for value, count in listed)
+    return ", ".join(f"{inline(_cut(value))} {count / one.total:.1%}" for value, count in listed)
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}\u2026"
 
 
 def agreement(found: Sequence[AnnotatorAgreement]) -> str:

@@ -30,7 +30,7 @@ def check_funnel(facts: RunFacts, carried_out: Collection[str]) -> None:
         if left and name in carried_out and facts.partitions.get(name) == facts.partitions.get(source):
             raise OstensiveError(
                 f"{name} was given {kept[source] - left} rows, but {source} kept {kept[source]}: files of the run were"
-                " changed; run the same command again"
+                f" changed; remove its folders {source} and {name}, and run the same command again"
             )
     judged = [name for name, record in facts.records.items() if record == Judged.__name__][-1:]
     for name in judged:
@@ -38,7 +38,7 @@ def check_funnel(facts: RunFacts, carried_out: Collection[str]) -> None:
         if is_whole and kept[name] != facts.accepted:
             raise OstensiveError(
                 f"{name} kept {kept[name]} rows, but the corpus is made of {facts.accepted}: files of the run were"
-                " changed; run the same command again"
+                f" changed; remove its folder {name}, and run the same command again"
             )
 
 

@@ -22,6 +22,7 @@ from cards.reading import Corpus, open_corpus
 from cards.samples import sample_key
 from ostensive.errors import EmptyCorpusError, OstensiveError, SettingsError, TooManyFailedError
 from ostensive.records import ImageRecord, ImageSplit, Judged, Scored, Verbalization
+from ostensive.run.agreements import AnnotatorAgreement, write_agreements
 from ostensive.run.build import Build, FinishedStages
 from ostensive.run.folder import RunFolder, kept_records
 from ostensive.run.pipeline import stages_of
@@ -326,6 +327,13 @@ def test_a_threshold_that_was_chosen_is_told_while_the_critic_is_the_same(images
     for version, is_told in (("1", True), ("another", False)):
         write_choice(out, ThresholdChoice("length", version, 0.5, "--keep 0.9", 14, 0.9, None))
         assert ("The threshold of the critic length was chosen by --keep 0.9" in card_of(built(images, out))) == is_told
+
+
+def test_what_people_agreed_on_is_told_by_the_next_build(images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert "people were asked" not in card_of(built(images, out))
+    write_agreements(out, [AnnotatorAgreement("accept", "acceptable", 12, 2, 0.75, 0.5, None)])
+    assert "| accept: acceptable | 2 | 12 | 75.0% | 0.500 | - |" in card_of(built(images, out))
 
 
 def test_kept_records_are_those_of_the_last_stage(images: Path, tmp_path: Path) -> None:

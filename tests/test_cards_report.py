@@ -433,7 +433,7 @@ def test_the_choice_does_not_depend_on_the_order(total: int, count: int, lot: ra
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
-    assert len(opening_of("x" * 9999)) == 40
+    assert len(opening_of("x" * 9999, has_tags=True)) == 40
     assert clipped("abc", 3) == "abc"
     assert clipped("abcd" * 300, 3) == "abc... (1,197 characters more)"
 
@@ -451,8 +451,8 @@ OPENINGS = (
 
 def test_the_first_words_are_those_that_are_counted_in_the_figures() -> None:
     """So that a bar of the plot and a line of the filter are the same rows."""
-    assert [opening_of(text) for text in OPENINGS[:4]] == ["what is", "who s", "", ""]
+    assert [opening_of(text, has_tags=True) for text in OPENINGS[:4]] == ["what is", "who's there", "", ""]
     for text in OPENINGS:
-        tally = TextTally(begins=True)
+        tally = TextTally(begins=True, has_tags=True)
         tally.add([text])
-        assert list(tally.openings) == [opening_of(text)]
+        assert list(tally.openings) == [opening_of(text, has_tags=True)]

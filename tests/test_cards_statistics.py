@@ -11,17 +11,20 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cards_corpus import SETTINGS, SPLITS, make_sample, write
+from test_cards_corpus import SETTINGS, SPLITS, facts_for, make_sample, write
 
 from builders.localized.recipe import KIND
+from cards.card_text import limits
 from cards.plots import plots_of
 from cards.samples import CorpusSample, PublicForm
 from cards.statistics.figures import CorpusStatistics, statistics_from_json
 from cards.statistics.from_files import statistics_of
 from cards.statistics.gathering import StatisticsGatherer
 from cards.statistics.tallies import NumberTally, ShareTally, TextTally
+from ostensive.records import Judged, Judgement
 
 FORM = PublicForm(KIND, "")
+FACTS = facts_for(4)
 
 
 def table(*samples: CorpusSample) -> pa.Table:
@@ -57,13 +60,53 @@ def test_the_figures_of_a_few_samples_by_hand() -> None:
 
 
 def test_how_texts_begin_and_which_words_they_hold() -> None:
-    tally = TextTally(begins=True)
+    tally = TextTally(begins=True, has_tags=True)
     tally.add(["What is it?", "  what IS that", "[3] Who knows?", "", "...", "Qué café", "何 ですか"])
     first, opening, frequent = tally.frequencies("question")
-    assert first.counts == {"what": 2, "3": 1, "qué": 1, "何": 1}
-    assert opening.counts == {"what is": 2, "3 who": 1, "qué café": 1, "何 ですか": 1}
-    assert frequent.counts == {"what": 2, "café": 1, "knows": 1, "qué": 1, "that": 1, "ですか": 1, "何": 1}
-    assert tally.lengths.counts == Counter({3: 3, 2: 2, 0: 1, 1: 1})
+    assert first.counts == {"what": 2, "[k]": 1, "qué": 1, "何": 1}
+    assert opening.counts == {"what is": 2, "[k] who": 1, "qué café": 1, "何 で": 1}
+    assert frequent.counts == {"café": 1, "knows": 1, "qué": 1, "か": 1, "す": 1, "で": 1, "何": 1}
+    assert tally.lengths.counts == Counter({3: 3, 0: 2, 2: 1, 4: 1})
+
+
+def judged_by(sample: CorpusSample, *scores: tuple[str, float]) -> CorpusSample:
+    said = tuple(Judgement(critic, "1", score, True, "") for critic, score in scores)
+    return replace(sample, rows=tuple(Judged(one.candidate, said) for one in sample.rows))
+
+
+def test_rows_that_nobody_grades_are_counted() -> None:
+    bare = judged_by(make_sample(0, rows=2), ("rules", 1.0)), judged_by(make_sample(1), ("rules", 1.0), ("model", 1.0))
+    assert figures_of(table(*bare)).ungraded_rows == 4, "nobody says more than yes or no"
+    more = judged_by(make_sample(2, rows=5), ("model", 0.75))
+    assert figures_of(table(*bare), table(more)).ungraded_rows == 2, "a whole 1 of one who grades is a grade"
+    assert figures_of(table(judged_by(make_sample(3, rows=3)))).ungraded_rows == 3
+    (line,) = [one for one in limits((), FACTS, figures_of(table(*bare))).splitlines() if "yes or no" in one]
+    assert line.startswith("- 4 of 4 rows were judged by no critic")
+    assert "yes or no" not in limits((), FACTS, figures_of(table(more)))
+
+
+def test_labels_of_regions_are_counted_less_those_that_say_nothing() -> None:
+    figures = figures_of(table(make_sample(0), make_sample(1)))
+    found = {one.name: one for one in figures.frequencies}
+    assert found["labels of regions"].counts == {"face": 2}
+    assert figures.unnamed_region_share == 0.5
+
+
+def asking(*questions: str) -> CorpusSample:
+    one = make_sample(0, rows=len(questions))
+    rows = [replace(row.candidate, question=text) for row, text in zip(one.rows, questions, strict=True)]
+    return replace(one, rows=tuple(Judged(row, ()) for row in rows))
+
+
+def test_types_of_questions_are_of_what_the_kind_says_is_asked() -> None:
+    sample = asking("Why?", "What is the purpose of it?", "Why not?")
+    found = {one.name: one for one in figures_of(table(sample)).frequencies}
+    assert dict(found["types of questions"].counts) == {"reason": 2, "purpose": 1}
+    assert "types-of-questions.svg" in plots_of(figures_of(table(sample)))
+    for kind, one in ((replace(KIND, questions=None), sample), (KIND, asking("Was ist das?", "\u4f55"))):
+        gatherer = StatisticsGatherer(kind)
+        gatherer.add(table(one))
+        assert not [each for each in gatherer.result().frequencies if each.name == "types of questions"]
 
 
 def test_what_is_not_listed_is_counted_with_the_others() -> None:

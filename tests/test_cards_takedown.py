@@ -17,7 +17,10 @@ from published_run import PublishedRun, drawn_run
 from builders.localized.recipe import KIND as LOCALIZED
 from builders.table import MODULES
 from cards.assembling import publish
+from cards.explaining import Explainer
+from cards.lineage import Lineage
 from cards.reading import CorpusManifest, open_corpus, read_corpus, read_manifest
+from cards.report.writing import write_report
 from cards.statistics.from_files import statistics_of
 from cards.takedown import STAGED, TakenDown, images_of, take_down
 from cards.takedowns import TAKEDOWNS_NAME, Takedown, read_takedowns, write_takedowns
@@ -389,3 +392,19 @@ def test_every_recipe(recipe: str, tmp_path: Path) -> None:
     demo(tmp_path / "demo", recipe)
     built = PublishedRun(tmp_path, run).files()
     assert {path for path in taken if taken[path] != built.get(path)} == set()
+
+
+def test_a_report_shows_no_picture_that_was_taken_down(made: PublishedRun) -> None:
+    image_id, other = ids(made)[2], ids(made)[3]
+    rows = [row["row_id"] for row in read_corpus(made.run).rows() if row["image_id"] == image_id]
+    take(made, image_id)
+    recipe = made.recipe()
+    explainer = Explainer(made.run, recipe, caption_kind.KIND)
+    found = explainer.explain(rows[0])
+    assert isinstance(found, Lineage)
+    assert found.fate.words == "accepted, but not published: taken down"
+    written = write_report(explainer)
+    page = written.path.read_text("utf-8")
+    assert (written.rows, written.total) == (12, 12)
+    assert image_id not in page and rows[0] not in page and other in page
+    assert "All 12 captions of the run are shown" in page and "2 more are of images that were taken down" in page

@@ -15,6 +15,7 @@ from critics.annotation.tasks import TASKS
 from critics.labels import CriterionTarget, Label, read_labels
 from ostensive.errors import SettingsError
 from ostensive.recipe_kind import ShownText
+from ostensive.run.agreements import FILE_NAME, read_agreements
 from ostensive.run.folder import RunFolder
 
 IMAGE = "ab" * 32
@@ -66,6 +67,39 @@ def test_labels_follow_from_what_stands(run: RunFolder, store: AnnotationStore) 
     assert table.num_rows == 4 * 2 + 1
     assert table.column("task").to_pylist().count("rating") == 1
     assert len(label_judgements(store)) == 4
+
+
+def test_an_export_leaves_how_far_people_agree_without_their_names(run: RunFolder, store: AnnotationStore) -> None:
+    assert read_agreements(run.path) == ()
+    judge(store, "Ada Long", ("accept", "accept"), ("accept", "accept"), ("reject", "accept"))
+    judge(store, "Bo Long", ("accept", "accept"), ("maybe", "accept"))
+    export(run, store)
+    qa, rationale = read_agreements(run.path)
+    assert (qa.task, qa.question, qa.items, qa.annotators, qa.same_share) == ("triple", "qa", 2, 2, 0.5)
+    assert qa.alpha_nominal == 0.0
+    assert (rationale.same_share, rationale.alpha_nominal, rationale.alpha_ordinal) == (1.0, None, None)
+    text = (run.path / FILE_NAME).read_text("utf-8")
+    assert "Long" not in text
+    judge(store, "Bo Long", ("reject", "accept"))
+    export(run, store)
+    assert read_agreements(run.path)[0].items == 3, "the last export is told"
+
+
+@pytest.mark.parametrize("damage", [("questions", "answers"), ('"items": 2', '"items": "2"'), ("{", "[")])
+def test_a_file_of_agreement_that_was_changed_by_hand_is_refused(
+    run: RunFolder, store: AnnotationStore, damage: tuple[str, str]
+) -> None:
+    judge(store, "Ada", ("accept", "accept"), ("accept", "maybe"))
+    judge(store, "Bo", ("accept", "accept"), ("accept", "maybe"))
+    export(run, store)
+    path = run.path / FILE_NAME
+    path.write_text(path.read_text("utf-8").replace(*damage), "utf-8")
+    with pytest.raises(SettingsError) as caught:
+        read_agreements(run.path)
+    assert str(caught.value) == (
+        f"{path}: not a file of agreement; remove it and export the judgements again, by"
+        " `ostensive annotate RUN --export`"
+    )
 
 
 def label(row_id: str, accepted: bool, qa: float, rationale: float) -> Label:

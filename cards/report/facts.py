@@ -144,8 +144,8 @@ def _cost_line(name: str, spend: Spend) -> CostLine:
     return CostLine(name, requests_text(spend), spend.prompt_tokens, spend.completion_tokens, usd)
 
 
-def shown_words(chosen: ChosenRows, shown: int, unreadable: int, *, noun: str, seed: int) -> str:
-    """How many rows the page shows, of how many, and how they were chosen."""
+def shown_words(chosen: ChosenRows, shown: int, unreadable: int, hidden: int, *, noun: str, seed: int) -> str:
+    """How many rows the page shows, of how many, and how they were chosen; `hidden` are of images taken down."""
     total = f"{chosen.total:,} {noun}{'' if chosen.total == 1 else 's'}"
     if not chosen.total:
         return f"There is no {noun} yet."
@@ -160,6 +160,8 @@ def shown_words(chosen: ChosenRows, shown: int, unreadable: int, *, noun: str, s
     if unreadable:
         pictures = "1 picture" if unreadable == 1 else f"{unreadable:,} pictures"
         words += f" {pictures} could not be read any more, so that their rows stand without."
+    if hidden:
+        words += f" {hidden:,} more {'is' if hidden == 1 else 'are'} of images that were taken down, and not shown."
     return words
 
 

@@ -5,10 +5,11 @@ costs what it adds, and one that would be too much is left out with all that it 
 """
 
 import json
-import unicodedata
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final  # Any: JSON values
+
+import pyarrow as pa
 
 from cards.lineage import Lineage, Request
 from cards.lineage_text import (
@@ -23,6 +24,7 @@ from cards.lineage_text import (
     text_lines,
     with_detail,
 )
+from cards.statistics.words import openings_of, words_of
 from ostensive.records import ImageRecord
 
 MAX_TEXT_CHARS: Final = 4_000  # of a text that is shown
@@ -44,11 +46,10 @@ def page_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
 
 
-def opening_of(text: str) -> str:
+def opening_of(text: str, *, has_tags: bool) -> str:
     """The first words of a text as `cards.statistics` counts them, by which questions are told apart; may be empty."""
-    begun = text[:_OPENING_READ].lower()
-    words = "".join(char if unicodedata.category(char)[0] in "LMN" else " " for char in begun).split()
-    return " ".join(words[:_OPENING_WORDS])[:_OPENING_CHARS]
+    words = words_of(pa.array([text[:_OPENING_READ]], pa.string()), has_tags=has_tags)
+    return next(iter(openings_of(words, _OPENING_WORDS)), "")[:_OPENING_CHARS]
 
 
 @dataclass(slots=True)
@@ -73,10 +74,10 @@ class _Pool:
 class Gallery:
     """Rows of a page that may take `max_bytes` of JSON in UTF-8."""
 
-    def __init__(self, max_bytes: int, thumbnail: Callable[[ImageRecord], str]) -> None:
-        """`thumbnail` gives an image's address, empty where there is none."""
+    def __init__(self, max_bytes: int, thumbnail: Callable[[ImageRecord], str], *, has_tags: bool) -> None:
+        """`thumbnail` gives an image's address, empty where there is none; `has_tags` where texts mention regions."""
         self._left, self._left_for_images = max_bytes, round(max_bytes * _IMAGES_SHARE)
-        self._thumbnail = thumbnail
+        self._thumbnail, self._has_tags = thumbnail, has_tags
         self.is_full_of_images = False
         self._pools = {"texts": _Pool(), "images": _Pool(), "exchanges": _Pool()}
         self._rows: list[tuple[Place, dict[str, Any]]] = []
@@ -129,7 +130,7 @@ class Gallery:
             "why": f"{found.fate.stage}: {found.fate.reason}" if found.fate.reason else "",
             "fate": self._text(with_detail(found.fate.cause, found.fate.detail)),
             "split": found.place.split if found.place else found.split or "",
-            "opening": opening_of(first),
+            "opening": opening_of(first, has_tags=self._has_tags),
             "texts": [[text.name, self._text(text.text), list(text.mentions)] for text in found.texts],
             "scores": scores,
             "least": min(judged or scores.values(), default=None),

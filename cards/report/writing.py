@@ -63,16 +63,20 @@ def write_report(
 def _write(explainer: Explainer, path: Path, rows: int, max_bytes: int) -> WrittenReport:
     run, recipe = explainer.run, explainer.recipe
     scan, chooser = RunScan(), RowChooser(rows, recipe.seed)
+    hidden = 0
     for row in scan.rows(explainer.rows):
-        chooser.add(row)
+        if row.image_id in explainer.taken_down:
+            hidden += 1
+        else:
+            chooser.add(row)
     chosen = chooser.result()
     manifest = read_manifest(run.corpus_path)
     facts, plots = _page_facts(explainer, scan, manifest), plot_groups(scan, chosen, manifest)
     empty = len(render_page(facts, _data({}), plots).encode("utf-8"))
     thumbnails = Thumbnails(ImageLoader(recipe.intake))
-    gallery = Gallery(max_bytes - _SPARE - empty, thumbnails.address)
+    gallery = Gallery(max_bytes - _SPARE - empty, thumbnails.address, has_tags=explainer.known.kind.has_regions)
     _fill(gallery, explainer, chosen)
-    words = shown_words(chosen, len(gallery), thumbnails.unreadable, noun=facts.noun, seed=recipe.seed)
+    words = shown_words(chosen, len(gallery), thumbnails.unreadable, hidden, noun=facts.noun, seed=recipe.seed)
     page = render_page(replace(facts, shown=words), _data(gallery.values()), plots).encode("utf-8")
     with replacing(path) as temporary:
         temporary.write_bytes(page)

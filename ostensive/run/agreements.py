@@ -40,7 +40,10 @@ def read_agreements(run: Path) -> tuple[AnnotatorAgreement, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise SettingsError(f"{path}: not a file of agreement; remove it and export the judgements again") from error
+        raise SettingsError(
+            f"{path}: not a file of agreement; remove it and export the judgements again, by"
+            " `ostensive annotate RUN --export`"
+        ) from error
 
 
 def write_agreements(run: Path, found: Iterable[AnnotatorAgreement]) -> None:

@@ -24,7 +24,7 @@ from ostensive.run.endings import check_emptied, check_failures
 from ostensive.run.engine import LocalEngine
 from ostensive.run.folder import RunFolder, existing_run
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
-from ostensive.run.pipeline import stage_sources, stages_of
+from ostensive.run.pipeline import stages_of
 from ostensive.run.planning import INTAKE_RECORDS, Plan, has_given_splits, plan_partitions
 from ostensive.run.preflight import check_before_work
 from ostensive.run.processes import this_process
@@ -32,6 +32,7 @@ from ostensive.run.reporting import SILENCE, Reporter
 from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
 from ostensive.run.sources import Sources, find_sources
 from ostensive.run.splits import SPLITS
+from ostensive.run.stage_sources import stage_sources
 from ostensive.run.summary import StageSummary
 from ostensive.stage import AnyStage, Dropped
 from ostensive.user_paths import user_path

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 
-from ostensive.images.intake import DISTINCT
 from ostensive.images.near_settings import OnlyEqualSettings
 from ostensive.recipe import CorpusSettings, Recipe
 from ostensive.recipe_kind import RecipeKind
-from ostensive.records import ImageRecord
 from ostensive.run.benchmark_images import DecontaminateStage
 from ostensive.run.benchmark_texts import DecontaminateRowsStage, holds_texts
-from ostensive.run.planning import INTAKE_RECORDS
 from ostensive.run.signatures import SignatureStage
 from ostensive.run.splits import SplitStage
-from ostensive.stage import AnyStage, record_name
+from ostensive.stage import AnyStage
 
 
 def stages_of(recipe: Recipe, kind: RecipeKind, *, with_splits: bool = False) -> tuple[AnyStage, ...]:
@@ -42,21 +39,3 @@ def stages_of(recipe: Recipe, kind: RecipeKind, *, with_splits: bool = False) ->
 def _split_stage(corpus: CorpusSettings, seed: int, *, has_several: bool) -> SplitStage:
     near = corpus.near_duplicates if has_several else OnlyEqualSettings()
     return SplitStage(corpus.splits, seed, near, corpus.leaking_splits)
-
-
-def stage_sources(intake: Sequence[str], stages: Sequence[AnyStage]) -> dict[str, str]:
-    """The stage whose kept records each stage is given: the last before it with records of that class.
-
-    `intake` names the stages before those of the recipe. The first of them reads files, and what comes in beside images
-    is told apart by image only later: neither is given what a stage kept.
-    """
-    made = [(name, record_name(INTAKE_RECORDS[name])) for name in intake]
-    made += [(stage.name, record_name(stage.record_out)) for stage in stages]
-    given = {DISTINCT: record_name(ImageRecord)} | {stage.name: record_name(stage.record_in) for stage in stages}
-    found, last = dict[str, str](), dict[str, str]()
-    for name, record in made:
-        source = last.get(given.get(name, ""))
-        if source is not None:
-            found[name] = source
-        last[record] = name
-    return found
