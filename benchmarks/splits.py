@@ -1,6 +1,6 @@
 """How long grouping near duplicates takes, and how many copies and chance pairs it finds.
 
-    python benchmarks/splits.py [--images 100000] [--large 1000000] [--scenes 3000] [--distances 5 7 9]
+    python benchmarks/splits.py [--images 100000] [--large 1000000] [--alike 3000] [--scenes 3000] [--distances 5 7 9]
 
 Times are of `near_pairs` and the groups (what the stage `splits` decides with), on hashes that are drawn at random with
 one image in a hundred a near copy of another, and of `looks_of` on a photograph, which the stage `signatures` does for
@@ -127,10 +127,24 @@ def timed_grouping(count: int, distances: list[int]) -> None:
         print(f"| {count:,} | {distance} | {seconds:.1f} s | {core:.1f} s | {peak:.1f} GB |")
 
 
+def timed_alike(count: int) -> None:
+    """Of images that all are near each other, as those of a camera that does not move: each pair is one."""
+    rng = np.random.default_rng(0)
+    hashes = np.full((count, HASHES), 0x0123456789ABCDEF, np.uint64)
+    for _ in range(3):
+        hashes ^= np.uint64(1) << rng.integers(0, 64, hashes.shape, dtype=np.uint64)
+    began, cpu = time.perf_counter(), time.process_time()
+    pairs = near_pairs(Gallery(hashes, np.ones((count, CUTS, THUMBNAIL_BYTES), np.int8)), 7)
+    seconds, core = time.perf_counter() - began, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"| {count:,}, all alike ({len(pairs):,} pairs) | 7 | {seconds:.1f} s | {core:.1f} s | {peak:.1f} GB |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--large", type=int, default=0, help="once more with so many, at the default distance")
+    parser.add_argument("--alike", type=int, default=0, help="so many that all look alike")
     parser.add_argument("--scenes", type=int, default=3_000)
     parser.add_argument("--distances", type=int, nargs="+", default=[5, 7, 9])
     asked = parser.parse_args()
@@ -139,6 +153,8 @@ def main() -> None:
     chance(asked.scenes, asked.distances)
     timed_hashing()
     print("| images | distance | wall clock | one core | peak memory |")
+    if asked.alike:
+        timed_alike(asked.alike)
     timed_grouping(asked.images, asked.distances)
     if asked.large:
         timed_grouping(asked.large, [PerceptualSettings().max_distance])

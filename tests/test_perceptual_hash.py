@@ -185,6 +185,30 @@ def test_what_is_equal_as_a_whole_still_finds_by_its_own_cuts() -> None:
     ]
 
 
+def test_embeddings_name_pairs_that_hashes_do_not_see() -> None:
+    hashes = np.random.default_rng(0).integers(0, 2**63, (4, HASHES), dtype=np.uint64)
+    vectors = np.array([[1, 0], [0.96, 0.28], [0, 1], [0, 0]], np.float32)
+    hashes[2, 0] = hashes[1, 0] ^ np.uint64(1)
+    some = Gallery(hashes, np.ones((4, CUTS, THUMBNAIL_BYTES), np.int8), vectors)
+    found = near_pairs(some, DISTANCE, min_cosine=0.95)
+    pairs = zip(found.first.tolist(), found.second.tolist(), found.distances.tolist(), strict=True)
+    assert list(pairs) == [(0, 1, -1), (1, 2, 1)], "one without an embedding is like none"
+    between = near_between(some, some, DISTANCE, min_cosine=0.97)
+    pairs = zip(between.first.tolist(), between.second.tolist(), between.distances.tolist(), strict=True)
+    assert [pair for pair in pairs if pair[0] != pair[1]] == [(1, 2, 1), (2, 1, 1)]
+
+
+def test_more_pairs_than_are_compared_at_once_are_all_found() -> None:
+    rng = np.random.default_rng(0)
+    ours, others = (rng.integers(0, 2**63, (count, HASHES), dtype=np.uint64) for count in (30, 36_000))
+    ours[:, 0], others[:, 0] = 0b0110, 0b0101
+    galleries = [Gallery(one, np.ones((len(one), CUTS, THUMBNAIL_BYTES), np.int8)) for one in (ours, others)]
+    found = near_between(*galleries, 2)
+    assert (found.first == np.repeat(np.arange(30), 36_000)).all()
+    assert (found.second == np.tile(np.arange(36_000), 30)).all()
+    assert (found.distances == 2).all()
+
+
 def test_thumbnails_that_are_empty_are_like_none() -> None:
     nothing = np.zeros((2, THUMBNAIL_BYTES), np.int8)
     assert correlations(nothing, nothing).tolist() == [0, 0]

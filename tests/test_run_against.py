@@ -297,6 +297,7 @@ def signed(settings: Any, images: Path) -> list[ImageSignature]:
         return [one.records[0] for one in stage.process(records, {}) if isinstance(one, Kept)]
 
 
+@pytest.mark.slow
 def test_a_model_names_near_duplicates_that_hashes_do_not_see(images: Path, tmp_path: Path) -> None:
     folder = tiny_clip.write_folder(tmp_path / "clip")
     model = {"kind": "embedding", "model": f"local-dir:{folder}", "device": "cpu", "min_cosine": 0.9999}

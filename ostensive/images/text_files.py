@@ -67,8 +67,7 @@ def _refuse_zero_bytes(start: str, shown: str) -> None:
     if "\0" in start[:2]:
         raise UndecodableError(
             f"{shown}: holds zero bytes, as UTF-16 without a byte order mark does",
-            f"; say annotations.encoding={'utf-16-be' if start[0] == chr(0) else 'utf-16-le'},"
-            " or save the file as UTF-8",
+            f"; say annotations.encoding=utf-16-{'be' if start[0] == chr(0) else 'le'}, or save the file as UTF-8",
         )
 
 
