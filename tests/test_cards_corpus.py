@@ -242,6 +242,14 @@ def test_datasets_reads_the_tars_as_a_stranger_would(tmp_path: Path) -> None:
         assert pixels(row["jpg"]) == original(sample)
 
 
+SAME_ROWS = (
+    "import json; told = [json.dumps(row, sort_keys=True) for row in rows]\n"
+    "assert [json.dumps(row, sort_keys=True) for row in json.loads(table.to_json(orient='records'))] == told",
+    "assert [json.dumps(row, sort_keys=True) for row in frame.to_dicts()] == told",
+)
+"""What follows the lines of pandas and Polars: each row is the one that `datasets` has."""
+
+
 @pytest.mark.slow
 def test_the_code_on_the_card_runs(written: Written) -> None:
     card = (written.folder / "README.md").read_text(encoding="utf-8")
@@ -249,6 +257,7 @@ def test_the_code_on_the_card_runs(written: Written) -> None:
         "assert len(images) == 7 and len(rows) == 13, (images, rows)",
         "assert row['rows'] and picture.size == (32, 24), row",
         "assert [each['json']['image_id'] for each in tars] == list(load_dataset('street')['train']['image_id'])",
+        *SAME_ROWS,
     )
     run_code_of(card, checks, written.folder.parent)
 
@@ -557,6 +566,8 @@ def test_the_code_on_the_card_of_splits_runs(split_up: Written) -> None:
         "assert (len(images), len(rows)) == (4, 10)",
         "assert row['split'] == 'train', row",
         "assert len(tars) == 4 and {each['json']['split'] for each in tars} == {'train'}",
+        "assert table['split'].value_counts().to_dict() == {'train': 10, 'test': 3}",
+        "assert frame['split'].to_list() == table['split'].to_list()",
     )
     run_code_of(card, checks, split_up.folder.parent)
 
