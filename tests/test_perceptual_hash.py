@@ -203,7 +203,7 @@ def test_more_pairs_than_are_compared_at_once_are_all_found() -> None:
     ours, others = (rng.integers(0, 2**63, (count, HASHES), dtype=np.uint64) for count in (30, 36_000))
     ours[:, 0], others[:, 0] = 0b0110, 0b0101
     galleries = [Gallery(one, np.ones((len(one), CUTS, THUMBNAIL_BYTES), np.int8)) for one in (ours, others)]
-    found = near_between(*galleries, 2)
+    found = near_between(galleries[0], galleries[1], 2)
     assert (found.first == np.repeat(np.arange(30), 36_000)).all()
     assert (found.second == np.tile(np.arange(36_000), 30)).all()
     assert (found.distances == 2).all()
