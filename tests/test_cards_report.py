@@ -455,4 +455,4 @@ def test_the_first_words_are_those_that_are_counted_in_the_figures() -> None:
     for text in OPENINGS:
         tally = TextTally(begins=True, has_tags=True)
         tally.add([text])
-        assert list(tally.openings) == [opening_of(text, has_tags=True)]
+        assert "".join(tally.openings) == opening_of(text, has_tags=True)

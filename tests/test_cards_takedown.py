@@ -406,5 +406,8 @@ def test_a_report_shows_no_picture_that_was_taken_down(made: PublishedRun) -> No
     written = write_report(explainer)
     page = written.path.read_text("utf-8")
     assert (written.rows, written.total) == (12, 12)
-    assert image_id not in page and rows[0] not in page and other in page
-    assert "All 12 captions of the run are shown" in page and "2 more are of images that were taken down" in page
+    assert image_id not in page
+    assert rows[0] not in page
+    assert other in page
+    assert "All 12 captions of the run are shown" in page
+    assert "2 more are of images that were taken down" in page
