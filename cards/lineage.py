@@ -102,6 +102,7 @@ class Lineage:
     verbalization: Verbalization | None
     annotations: tuple[Annotation, ...]
     texts: tuple[ShownText, ...]
+    questions: tuple[str, ...]  # that it asks
     candidate: Mapping[str, Any]  # all of its fields
     steps: tuple[Step, ...]
     scores: tuple[CriticScore, ...]
@@ -159,6 +160,7 @@ def lineage_of(trail: ImageTrail, row_id: str, known: Known) -> Lineage:
         verbalization=trail.verbalization,
         annotations=trail.annotations,
         texts=kind.shown(candidate),
+        questions=tuple(kind.questions(candidate)) if kind.questions else (),
         candidate=plain_maker(record)(candidate),
         steps=tuple(_step(line, trail) for line in lines),
         scores=_last(line.scores for line in lines),

@@ -132,6 +132,11 @@ def test_filters(browser: "Browser", localized: Path) -> None:
     assert rejected > 0
     assert accepted + rejected < 54  # the others no critic saw
     choose(page, "most", "")
+    kind = page.locator("#filters [name=type] option").nth(1)
+    choose(page, "type", kind.get_attribute("value") or "")
+    assert f"({shown(page)})" in kind.inner_text()
+    assert 0 < shown(page) < 54
+    page.get_by_role("button", name="Reset").click()
     opening = page.locator("#filters [name=opening] option").nth(1)
     choose(page, "opening", opening.get_attribute("value") or "")
     assert f"({shown(page)})" in opening.inner_text()

@@ -5,7 +5,7 @@ costs what it adds, and one that would be too much is left out with all that it 
 """
 
 import json
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final  # Any: JSON values
 
@@ -24,6 +24,7 @@ from cards.lineage_text import (
     text_lines,
     with_detail,
 )
+from cards.statistics.question_types import question_types
 from cards.statistics.words import openings_of, words_of
 from ostensive.records import ImageRecord
 
@@ -50,6 +51,12 @@ def opening_of(text: str, *, has_tags: bool) -> str:
     """The first words of a text as `cards.statistics` counts them, by which questions are told apart; may be empty."""
     words = words_of(pa.array([text[:_OPENING_READ]], pa.string()), has_tags=has_tags)
     return next(iter(openings_of(words, _OPENING_WORDS)), "")[:_OPENING_CHARS]
+
+
+def types_of(questions: Sequence[str]) -> list[str]:
+    """The types of questions as `cards.statistics` has them, each once, in alphabetical order."""
+    counts = question_types(pa.array(questions, pa.string()))
+    return sorted(name for name, count in counts.items() if count)
 
 
 @dataclass(slots=True)
@@ -131,6 +138,7 @@ class Gallery:
             "fate": self._text(with_detail(found.fate.cause, found.fate.detail)),
             "split": found.place.split if found.place else found.split or "",
             "opening": opening_of(first, has_tags=self._has_tags),
+            "types": types_of(found.questions),
             "texts": [[text.name, self._text(text.text), list(text.mentions)] for text in found.texts],
             "scores": scores,
             "least": min(judged or scores.values(), default=None),

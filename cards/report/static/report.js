@@ -193,6 +193,7 @@
   };
   fill("state", counted(rows.map((row) => row.state)), 10);
   fill("why", counted(rows.map((row) => row.why)), 200);
+  fill("type", counted(rows.flatMap((row) => row.types)), 50, 2);
   fill("opening", counted(rows.map((row) => row.opening)), 60);
   fill("split", counted(rows.map((row) => row.split)), 50, 2);
   const critics = counted(rows.flatMap((row) => Object.keys(row.scores)));
@@ -217,6 +218,7 @@
       const found = score(row, value.critic);
       if (value.state && row.state !== value.state) return;
       if (value.why && row.why !== value.why) return;
+      if (value.type && !row.types.includes(value.type)) return;
       if (value.opening && row.opening !== value.opening) return;
       if (value.split && row.split !== value.split) return;
       if (least > -Infinity && !(found >= least && found !== null)) return;
