@@ -19,11 +19,13 @@ import ostensive
 from builders.localized.recipe import KIND
 from cards.card import CARD_NAME
 from cards.compared import flat_settings, open_compared
+from cards.compared_figures import figures_side_by_side
 from cards.differences import WITHOUT_TEXTS, compare
 from cards.reading import MANIFEST_NAME
-from cards.samples import CorpusSample
+from cards.samples import ROWS_UNWRITABLE, CorpusSample
 from ostensive.errors import OstensiveError, SettingsError
 from ostensive.records import Region
+from ostensive.run.summary import IN_NO_SPLIT
 
 RECIPE: Mapping[str, Any] = {"recipe": "localized", "seed": 0, "critics": [{"kind": "rules"}], "corpus": {"splits": {}}}
 
@@ -194,6 +196,16 @@ def test_a_card_cannot_make_the_program_work_for_ever(five: Path, tmp_path: Path
     )
     (other / CARD_NAME).write_text(f"```yaml\n{bomb}```\n", "utf-8")
     assert ostensive.diff(five, other).settings is None
+
+
+def test_rows_without_a_split_are_dropped_ones_without_the_run_too(five: Path) -> None:
+    corpus = open_compared(five)
+    lost = replace(corpus.manifest, lost={IN_NO_SPLIT: 3, ROWS_UNWRITABLE: 1})
+    figures = figures_side_by_side(corpus, replace(corpus, manifest=lost))
+    assert {figure.name: figure.second for figure in figures if figure.group == "funnel"} == {
+        f"corpus dropped: {IN_NO_SPLIT}": 3,
+        f"corpus failed: {ROWS_UNWRITABLE}": 1,
+    }
 
 
 def test_corpora_of_two_recipes_have_figures_only(five: Path, tmp_path: Path) -> None:

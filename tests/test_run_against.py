@@ -22,7 +22,7 @@ from cards.reading import Corpus
 from ostensive.commands.resolving import resolve
 from ostensive.errors import EmptyCorpusError, SettingsError
 from ostensive.images.intake import Intake
-from ostensive.images.near_settings import EmbeddingSettings, PerceptualSettings
+from ostensive.images.near_settings import EmbeddingSettings, OnlyEqualSettings, PerceptualSettings
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.sources import list_items
 from ostensive.records import ImageRecord, ImageSignature
@@ -234,6 +234,20 @@ def test_benchmarks_of_the_command_line_come_after_those_of_the_recipe(tmp_path:
         assert recipe.corpus.against == (str(tmp_path / "a"), str(tmp_path / "b"))
         corpus: Any = recipe.identity()["corpus"]
         assert corpus["against"] == ["a", "b"], "where they lie is nobody's business"
+
+
+def test_a_setting_of_near_duplicates_may_be_given_alone() -> None:
+    base = ("corpus.license=unknown", "corpus.source=x", "corpus.intended_use=y")
+    near = "corpus.near_duplicates"
+    for some, wanted in (
+        ((f"{near}.max_group=5",), PerceptualSettings(max_group=5)),
+        ((f"{near}.kind=none",), OnlyEqualSettings()),
+        ((f"{near}.kind=embedding", f"{near}.min_cosine=0.9"), EmbeddingSettings(min_cosine=0.9)),
+    ):
+        recipe, _ = resolve("localized", BuildOptions(settings=(*base, *some)))
+        assert recipe.corpus.near_duplicates == wanted
+    with pytest.raises(SettingsError, match=r"corpus\.near_duplicates.*min_cosine"):
+        resolve("localized", BuildOptions(settings=(*base, f"{near}.min_cosine=0.9")))
 
 
 def test_every_recipe_has_these_stages_in_their_places_and_they_pickle(tmp_path: Path) -> None:

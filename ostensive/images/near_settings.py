@@ -1,8 +1,9 @@
 """What a recipe may say about images that count as near duplicates: for splits, and against benchmarks."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ostensive.images.near_pairs import MAX_DISTANCE
 from ostensive.models.files import PACKAGED
@@ -70,5 +71,14 @@ class EmbeddingSettings(Settings):
         )
 
 
-NearSettings = Annotated[OnlyEqualSettings | PerceptualSettings | EmbeddingSettings, Field(discriminator="kind")]
-"""Which images are near duplicates, by `kind`."""
+def _with_kind(value: object) -> object:
+    """What a recipe says, with the default kind where it says none: one setting may be given alone."""
+    return {"kind": "perceptual", **value} if isinstance(value, Mapping) else value
+
+
+NearSettings = Annotated[
+    OnlyEqualSettings | PerceptualSettings | EmbeddingSettings,
+    Field(discriminator="kind"),
+    BeforeValidator(_with_kind),
+]
+"""Which images are near duplicates, by `kind`; `perceptual` where none is said."""
