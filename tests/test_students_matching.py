@@ -372,7 +372,11 @@ def test_a_student_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert not (out / "student.json").exists()
     with pytest.raises(SettingsError, match="name another folder"):
         student_of(run, out, settings_of(base, max_steps=5))
+    left = out / "model" / ".tmpNhNidN"  # of safetensors, killed while it wrote
+    left.parent.mkdir()
+    left.write_bytes(b"half")
     resumed = student_of(run, out, settings_of(base), tell=told.append)
+    assert not left.exists()
     assert told[0].startswith("step 1 of 4: loss ")
     assert told[1] == "goes on at step 2"
     assert told[-1].startswith("step 4 of 4: loss ")

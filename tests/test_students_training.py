@@ -222,7 +222,12 @@ def test_a_student_that_was_stopped_goes_on_as_if_it_had_not_been(run: Path, tmp
     mark.write_text(json.dumps(values))
     (log,) = (tmp_path / "stopped" / "log").iterdir()
     assert [step for step, _ in logged(log)["train/loss"]] == [1, 2], "the step that it was asked in is ended"
+    leftovers = [tmp_path / "stopped" / folder / ".tmpNhNidN" for folder in ("model", "adapter")]
+    for left in leftovers:  # of safetensors, killed while it wrote
+        left.parent.mkdir()
+        left.write_bytes(b"half")
     resumed = student_of(run, tmp_path / "stopped", settings, tell=told.append)
+    assert not any(left.exists() for left in leftovers)
     straight = student_of(run, tmp_path / "straight", settings)
     assert resumed == straight
     weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("stopped", "straight")]

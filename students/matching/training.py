@@ -33,7 +33,7 @@ from students.matching.losses import generation_loss, matching_loss
 from students.matching.model import ImageTextBatch, ImageTextModel, Losses, load_image_text_model
 from students.matching.rows import CorpusPictures, ImageTextRow, Order, fits, read_rows
 from students.matching.settings import IMAGE_TEXT, ImageTextSettings
-from students.training.folder import MADE_FROM, MODEL, begin, check_same, corpus_digest, locked, unclaim
+from students.training.folder import MADE_FROM, MODEL, begin, check_same, cleared, corpus_digest, locked, unclaim
 from students.training.image_check import ROWS, BlindModelError, ImageCheck, other_pictures
 from students.training.parts import trained_share
 from students.training.record import TrainedStudent, finished_student, write_student
@@ -167,7 +167,7 @@ def _finish(model: ImageTextModel, student: TrainedStudent, out: Path) -> None:
     """Writes the model, then the record, and removes what only an unfinished training needs."""
     with storage_errors(out):
         model.model.config.name_or_path = student.base
-        model.save(out / MODEL)
+        model.save(cleared(out / MODEL))
     write_student(student, out)
     with storage_errors(out):
         shutil.rmtree(out / _CACHE, ignore_errors=True)

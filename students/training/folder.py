@@ -73,6 +73,13 @@ def unclaim(out: Path, made_from: str, leftovers: Sequence[str], *, processes: i
             out.rmdir()
 
 
+def cleared(folder: Path) -> Path:
+    """`folder`, without what a save that was killed left in it: safetensors writes under names that it draws."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    return folder
+
+
 def check_same(out: Path, before: str, now: str) -> None:
     """Raises `SettingsError` where the folder `out` is of another training than this one."""
     if before != now:

@@ -26,7 +26,7 @@ from ostensive.user_paths import without_folder
 from students.training.bases import check_base, load_base
 from students.training.checkpoints import CHECKPOINTS, remove_unusable
 from students.training.data import VIEWS, other_data_digests, read_rows, write_rows
-from students.training.folder import MADE_FROM, MODEL, begin, check_same, corpus_digest, locked, unclaim
+from students.training.folder import MADE_FROM, MODEL, begin, check_same, cleared, corpus_digest, locked, unclaim
 from students.training.image_check import ROWS, BlindModelError, check_sees
 from students.training.logs import LOG
 from students.training.other_rows import ReplayedCorpus
@@ -187,9 +187,9 @@ def _save(trainer: Any, loaded: LoadedModel, settings: StudentSettings, out: Pat
         if settings.lora is not None:
             for config in model.peft_config.values():
                 config.base_model_name_or_path = without_folder(settings.base)
-            model.save_pretrained(out / ADAPTER)
+            model.save_pretrained(cleared(out / ADAPTER))
             (out / ADAPTER / "README.md").unlink(missing_ok=True)  # peft's, which names a path of this machine
             model = model.merge_and_unload()
         model.config.name_or_path = without_folder(settings.base)
-        model.save_pretrained(out / MODEL)
+        model.save_pretrained(cleared(out / MODEL))
         loaded.processor.save_pretrained(out / MODEL)
