@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from chromium import browser  # noqa: F401 - a fixture
 from hypothesis import HealthCheck, settings
 
 # Before any Hugging Face library is imported: a test that reaches for the hub shall fail and not wait.

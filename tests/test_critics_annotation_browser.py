@@ -1,13 +1,12 @@
 """The page in a real browser: headless Chromium, driven by keys and by touch, as wide as a phone and as a screen."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from annotated_run import candidate, triple_item, write_run
+from chromium import MARKS
 from page_client import served
 
 from critics.annotation.access import AccessControl
@@ -21,35 +20,10 @@ from ostensive.images.settings import IntakeSettings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 HOSTILE = "<script>document.title='taken'</script>\u202e\u05d0\u05d1 <img src=x onerror=\"document.title='taken'\"> "
 LONG = "word" * 2500
 
-# Where the project is tested for good there has to be one; elsewhere the tests need nothing but Python.
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="no chromium on this machine"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    from playwright.sync_api import sync_playwright
-
-    assert CHROMIUM is not None, "CI is set and there is no chromium; apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
+pytestmark = MARKS
 
 
 @pytest.fixture
