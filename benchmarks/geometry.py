@@ -33,7 +33,7 @@ from critics.geometry import Finding, findings
 from critics.geometry.critic import GeometryCritic, GeometrySettings, score_of
 from microworld.claims import Measured, Related
 from microworld.findings import Finding as OracleFinding
-from microworld.findings import all_of
+from microworld.findings import WRONG_GEOMETRY, all_of
 from microworld.folder import read_truth, write_scenes
 from microworld.oracle import judge_qar
 from microworld.sentences import sentences_of, tokens_of
@@ -93,7 +93,9 @@ def oracle_on_boxes(qar: Qar, regions: Sequence[Region], scene: Any) -> OracleFi
     claims = [read_teacher_rationale(sentence) for sentence in sentences_of(tokens_of(qar.rationale))]
     answered = read_teacher_answer(tokens_of(qar.question), tokens_of(qar.answer))
     claims.append(None if answered is None else answered.claim)
-    decided = [found for one in claims if isinstance(one, Measured | Related) and (found := decide(one, scope)).decided]
+    found = [decide(one, scope) for one in claims if isinstance(one, Measured | Related)]
+    # A name that fits nothing is false as well, and says nothing of where it is.
+    decided = [one for one in found if one.is_true or (one.decided and one.reason == WRONG_GEOMETRY)]
     return all_of(decided) if decided else None
 
 

@@ -60,7 +60,8 @@ _FORBIDDEN: Final = frozenset(
     "is are was were be been that which who whom if than not so because as when where while but lies sits stands covers"
     " has have had does do takes there here it its his her their would could and or nor never quoted behind front left"
     " right above below beneath under underneath over beside next between near nearer closer inside outside toward by"
-    " around against along across half other another more most less least than no any every each what how why".split()
+    " around against along across half other another more most less least than no any every each what how why part parts portion share side sides half halves picture image view scene photo photograph frame"
+    " distance gap space way".split()
 )
 _JOINING: Final = frozenset(
     "in with on at wearing holding of from carrying without riding dressed standing sitting made full eating to for"

@@ -271,7 +271,7 @@ def _about(clause: str, subject: str, predicate: Predicate, is_denied: bool) -> 
         return _some(clause, found, predicate, is_denied)
     if subject.startswith(("neither ", "none of ")):
         is_denied, subject = not is_denied, subject.removeprefix("none of ")
-    phrase = read_phrase(subject)
+    phrase = None if subject == "the rest" else read_phrase(subject)
     if phrase is None:
         return ()
     several = isinstance(phrase, Listed) or (isinstance(phrase, Numbers) and len(phrase.numbers) > 1)
