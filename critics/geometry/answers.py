@@ -52,6 +52,8 @@ def read_answer(question: str, answer: str) -> tuple[Read, ...]:
     return (
         _how_many(words, question, answer)
         or _yes_or_no(words, question, answer)
+        or _either(words, question, answer)
+        or _of_it(question, answer)
         or _where(words, question, answer)
         or _which(words, question, answer)
     )
@@ -60,7 +62,7 @@ def read_answer(question: str, answer: str) -> tuple[Read, ...]:
 def _yes_or_no(words: str, question: str, answer: str) -> tuple[Read, ...]:
     yes, no = _YES.match(answer), _NO.match(answer)
     found = _WHETHER.fullmatch(question)
-    if found is None or (yes is None and no is None) or " or " in question:
+    if found is None or (yes is None and no is None) or " or " in question or " not " in question:
         return ()
     verb = "" if found["verb"] in ("does", "do", "did", "can") else f"{found['verb']} "
     tokens = found["rest"].split(" ")
@@ -87,6 +89,53 @@ def _yes_or_no(words: str, question: str, answer: str) -> tuple[Read, ...]:
                 Statement(words, one.subject, one.predicate, one.is_denied != (no is not None), one.count, one.bound),
             )
     return ()
+
+
+_EITHER: Final = re.compile(
+    r"(?:.*[,:] )?(?:is|are|does|do) (?P<s>.+?) (?P<a>(?:(?:to|on|in|at) the )?(?:[a-z]+ )??[a-z]+)(?: half| side)?(?: of)?,? or (?P<b>(?:(?:to|on|in|at) the )?(?:[a-z]+ )??[a-z]+)(?P<rest>(?: of| than)? (?:\[|the ).+| half.*| side.*)?"
+)
+
+
+def _either(words: str, question: str, answer: str) -> tuple[Read, ...]:
+    """ "Is [0] above or below [1]?": one of the two words is in the answer."""
+    found = _EITHER.fullmatch(question)
+    if found is None or re.search(r"\b(?:not|neither|no)\b", answer):
+        return ()
+    subject = read_phrase(found["s"])
+    first, second = found["a"].split()[-1], found["b"].split()[-1]
+    said = [word for word in (first, second) if re.search(rf"\b{word}\b", answer)]
+    if subject is None or len(said) != 1 or len(answer.split()) > 12:
+        return ()
+    rest = found["rest"] or ""
+    words_of_it = found["b"].rpartition(" ")[0]
+    for form in (
+        f"{words_of_it} {said[0]}{rest}",
+        f"{said[0]}{rest}",
+        f"on the {said[0]}{rest}",
+        f"in the {said[0]}{rest}",
+    ):
+        predicate = read_predicate(form.strip())
+        if predicate is not None:
+            return (Statement(words, subject, predicate),)
+    return ()
+
+
+def _of_it(question: str, answer: str) -> tuple[Read, ...]:
+    """ "Where is [0]? - It is left of [1]": what the question asks of is what "it" means."""
+    said = re.fullmatch(r"(?:(?:yes|no),? )?(?:it|they|he|she) (?P<verb>[a-z]+ .+)", answer)
+    if said is None:
+        return ()
+    found = _WHERE.fullmatch(question)
+    subject = None if found is None else found["o"] or found["on"]
+    if found is not None and " in relation to " in (subject or ""):
+        subject = (subject or "").partition(" in relation to ")[0]
+    elif (whether := _WHETHER.fullmatch(question)) is not None:
+        tokens = whether["rest"].split(" ")
+        places = range(1, min(len(tokens), 12))
+        subject = next((" ".join(tokens[:at]) for at in places if read_phrase(" ".join(tokens[:at])) is not None), None)
+    if subject is None or read_phrase(subject) is None:
+        return ()
+    return read_sentence(f"{subject} {said['verb']}")
 
 
 def _is_of_each(one: Statement) -> bool:
@@ -139,10 +188,12 @@ def _named(answer: str) -> Phrase | None:
 
 def _where(words: str, question: str, answer: str) -> tuple[Read, ...]:
     found = _WHERE.fullmatch(question)
-    subject = None if found is None else read_phrase(found["o"])
+    subject = None if found is None else read_phrase(found["o"] or found["on"])
     if subject is None:
         return ()
-    predicate = read_predicate(re.sub(r"^(?:it|they|that) (?:is|are|lies|sits|stands) ", "", answer))
+    said = re.sub(r"^(?:it|they|that) (?:is|are|lies|sits|stands) ", "", answer)
+    forms = (read_predicate(form) for form in (said, f"on {said}", f"on the {said}", f"in {said}"))
+    predicate = next((one for one in forms if one is not None), None)
     return () if predicate is None else (Statement(words, subject, predicate),)
 
 

@@ -1,7 +1,7 @@
 """What boxes say of a candidate's statements: each is right, wrong or not checkable, with the words and the boxes."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final, Literal
 
@@ -110,7 +110,17 @@ def _decide(read: Read, text: str, spoken: Spoken, used: list[int]) -> Finding:
         return Finding("not checkable", text, read.words, _shown(read, ()), str(unresolved))
 
 
+def _undenied(read: Counted) -> Counted:
+    """ "Not more than one" is at most one; that there are not exactly two has no other form."""
+    if read.is_denied and read.bound == "least" and read.number > 0:
+        return replace(read, bound="most", number=read.number - 1, is_denied=False)
+    if read.is_denied and read.bound == "most":
+        return replace(read, bound="least", number=read.number + 1, is_denied=False)
+    return read
+
+
 def _counted(read: Counted, text: str, spoken: Spoken) -> Finding:
+    read = _undenied(read)
     named = read.head or "regions"
     if read.is_regions:
         there, is_exact = len(spoken.regions), True

@@ -51,6 +51,7 @@ _OTHERS: Final = re.compile(
 )
 _ALL: Final = re.compile(
     rf"(?:all|all of them|them all|everything|the group|the lot|(?:all|each|every one) (?:of )?(?:the |these )?(?:(?P<count>{NUMBER}) )?(?:marked |numbered |shown )?(?P<noun>[a-z]+)"
+    r"|(?:every|each) (?P<noun4>[a-z]+)"
     rf"|(?:the|these|those) (?:(?P<count2>{NUMBER})(?: (?:marked |numbered |shown )?(?P<noun2>[a-z]+))?|(?:marked |numbered )?(?P<noun3>[a-z]+s|people|men|women|children)))"
 )
 _ARTICLE: Final = re.compile(
@@ -90,8 +91,11 @@ def read_phrase(text: str) -> Phrase | None:
         return Others("" if noun in GENERIC else noun)
     if (found := _ALL.fullmatch(text)) is not None:
         groups = found.groupdict()
-        noun, count = groups["noun"] or groups["noun2"] or groups["noun3"] or "", groups["count"] or groups["count2"]
-        if not noun or is_plural(noun):
+        noun, count = (
+            groups["noun"] or groups["noun2"] or groups["noun3"] or groups["noun4"] or "",
+            groups["count"] or groups["count2"],
+        )
+        if not noun or is_plural(noun) or groups["noun4"]:
             return Everything("" if noun in GENERIC else noun, None if count is None else number_of(count))
     return _described(text) or _listed(text)
 
@@ -133,7 +137,7 @@ def _described(text: str) -> Described | None:
     words = rest.replace(",", "").split()
     if not words:
         return None
-    count = None
+    count = 2 if article[0].startswith("both") else None
     if (number := number_of(words[0])) is not None and len(words) > 1:
         count, words = number, words[1:]
     end = next((place for place, word in enumerate(words) if word in _JOINING and place), len(words))

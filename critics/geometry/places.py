@@ -31,7 +31,7 @@ _PLACE: Final = re.compile(
     rf"(?: (?P<part>{_PART}))?{OF_PICTURE}"
 )
 _BESIDE_MIDDLE: Final = re.compile(
-    rf"(?:(?:to|on) the )?(?P<side>left|right|above|below)(?: of)? the (?:middle|midline|middle line){OF_PICTURE}"
+    rf"(?:(?:to|on) the )?(?P<side>left|right|above|below)(?: of)? (?:the )?(?:middle|midline|middle line){OF_PICTURE}"
 )
 _TOUCHES: Final = re.compile(
     rf"(?:touch(?:es)?|reach(?:es)?|meets?|cut off (?:by|at)|cropped (?:by|at)|goes off|runs off|extends? to|flush with) the (?P<side>left|right|top|bottom|upper|lower)"

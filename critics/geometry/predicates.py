@@ -187,6 +187,18 @@ def _bare(found: Match) -> Predicate:
     return Compared(measure, sign, pair if isinstance(pair, Numbers | Listed) else None)
 
 
+def _bare_direction(found: Match) -> Predicate:
+    measure, sign = _DIRECTIONS[found["d"] or found["d2"]]
+    pair = None if found["o"] is None else read_phrase(found["o"])
+    return Compared(measure, sign, pair if isinstance(pair, Numbers | Listed) else None)
+
+
+def _reaching(found: Match) -> Predicate | None:
+    word = found["d"] or {"higher": "up", "lower": "down"}[found["c"]]
+    side: Measure = {"up": "top", "down": "bottom"}.get(word, word)  # type: ignore[assignment] # sides are measures
+    return _compared(side, -1, found["o"])
+
+
 def _less(found: Match) -> Predicate | None:
     measure, sign = ADJECTIVES[found["c"]]
     return _compared(measure, -sign if found["m"] == "less" else sign, found["o"])
@@ -413,6 +425,14 @@ _TABLE: Final[tuple[tuple[str, Callable[[Match], Predicate | None]], ...]] = (
         rf"(?:the )?(?P<c>{_COMPARATIVE})(?: one| region| of the two| of the pair| of both)?(?:,? (?:of|out of|between) (?P<o>.+))?",
         _bare,
     ),
+    (
+        r"(?:the )?(?:(?P<d>higher|lower)|(?:the one )?further (?:to the )?(?P<d2>left|right|up|down))(?: one| region| of the two| of the pair)?(?:,? (?:of|out of|between) (?P<o>.+))?",
+        _bare_direction,
+    ),
+    (
+        rf"(?:reach(?:es)?|extends?|stretch(?:es)?|goes) (?:(?P<c>higher|lower)|further (?:to the )?(?P<d>left|right|up|down)){OF_PICTURE} than {_O}",
+        _reaching,
+    ),
     (rf"(?P<m>less|more) (?P<c>{_ADJECTIVE}) than {_O}", _less),
     (
         rf"(?:(?P<b>at least|at most|about|roughly|just|exactly|nearly|almost|every bit) )?as (?P<c>{_ADJECTIVE}) as {_O}",
@@ -460,7 +480,10 @@ _TABLE: Final[tuple[tuple[str, Callable[[Match], Predicate | None]], ...]] = (
         _most_space,
     ),
     (rf"(?:has|have) the (?P<m>largest|biggest|greatest|smallest) (?:area|size){_OF_GROUP}", _most_space),
-    (rf"(?P<overlap>overlap(?:s|ping)?|intersect(?:s|ing)?|share(?:s)? (?:some )?space)(?: with)?(?: {_O})?", _sharing),
+    (
+        rf"(?P<overlap>overlapped by|overlap(?:s|ping)?|intersect(?:s|ing)?|share(?:s)? (?:some )?space)(?: with)?(?: {_O})?",
+        _sharing,
+    ),
     (rf"(?P<cross>cross(?:es|ing)?)(?: {_O})?", _sharing),
     (rf"(?:in )?(?P<touch>touch(?:es|ing)?|contact with|contact)(?: {_O})?", _sharing),
     (

@@ -39,19 +39,19 @@ _TRIGGER: Final = re.compile(
     r"|furthest|further|larg\w+|bigg\w+|big|small\w*|wid\w+|broad\w*|narrow\w*|slimmer|tall\w*|short\w*|covers?|takes?|occup\w+|fills?|spans?|most|least"
     r"|space|size|height|area|central|overlap\w*|intersect\w*|cross\w*|touch\w*|apart|separat\w+|gap|inside|within|outside|surround\w*|enclos\w+"
     r"|contain\w*|beside|next|alongside|adjacent|between|level|before|topmost|bottommost|leftmost|rightmost|uppermost|lowest|highest|only|there|both"
-    r"|of|shows|twice|half|third|quarter|percent)\b|%"
+    r"|of|shows|see|sees|counts?|visible|twice|half|third|quarter|percent)\b|%"
 )
 _NO_CLAIM: Final = re.compile(
     r"\b(?:if|unless|suppose|supposing|supposedly|imagine|imagining|assume|assuming|pretend\w*|whether|wish\w*|hypothetical\w*|mirror\w*"
     r"|flipped|rotated|upside|reflection|once|formerly|previously|used to|as though|had|quoted|says?|said|claims? that|think|thinks|thought|believes?"
-    r"|wonder\w*|ask\w*|told|tell|point of view|perspective|viewpoint|seen from|viewed from|facing|let us|lest|in case|rumou?r\w*|according to)\b"
+    r"|wonder\w*|ask\w*|told|tell|point of view|perspective|viewpoint|seen from|viewed from|facing|let us|lest|but one|in case|rumou?r\w*|according to)\b"
 )
 _VIEWER: Final = re.compile(
     r"\b(?:from (?:the viewer's|our|the camera's|a viewer's) (?:point of view|perspective|viewpoint|side)|to the viewer|for the viewer|as seen by the viewer)\b,? ?"
 )
 _NO_CLAUSE: Final = re.compile(
     r"\b(?:would|could|might|may|should|must|ought|shall|will|cannot|can not|(?:his|her|their|my|your|its) (?:own )?(?:left|right)|almost (?:in|out|left|right|above|below|touch\w*|overlap\w*)"
-    r"|hardly|barely|scarcely|partly|partially|in front of|behind|supposed to|meant to|not necessarily|not always|sometimes|unlikely|doubt\w*)\b"
+    r"|hardly|barely|scarcely|partly|partially|in front of|behind|supposed to|meant to|last but|not necessarily|not always|sometimes|unlikely|doubt\w*)\b"
 )
 _CAN: Final = re.compile(r"\b(?:can|may) (?:be|also be|clearly be) (seen|found|made out|spotted)\b")
 _CONNECTORS: Final = re.compile(
@@ -68,7 +68,7 @@ _FALSE_THAT: Final = re.compile(
     r"^it (?:is|would be) (?:not (?:true|the case|correct|so|right)|false|untrue|wrong|incorrect)(?: to say)?(?: that)? "
 )
 _BE: Final = r"is|are|was|were|lies?|lay|sits?|sat|stands?|stood|rests?|hangs?|floats?|hovers?|appears?|seems?|looks?|remains?|stays?|ends up|can be|has been|being"
-_LEXICAL: Final = rf"{COVERING}|overlaps?|intersects?|cross(?:es)?|touch(?:es)?|shares?|contains?|encloses?|surrounds?|encompass(?:es)?|includes?|(?:ends?|stops?|finish(?:es)?) before|has|have|reach(?:es)?|meets?|(?:fully|completely|entirely|wholly) (?:contains?|encloses?|surrounds?|covers?)"
+_LEXICAL: Final = rf"(?:{COVERING}|overlaps?|intersects?|cross(?:es)?|touch(?:es)?|shares?|contains?|encloses?|surrounds?|encompass(?:es)?|includes?|(?:ends?|stops?|finish(?:es)?) before|has|have|reach(?:es)?|meets?|(?:fully|completely|entirely|wholly) (?:contains?|encloses?|surrounds?|covers?))"
 _VERB: Final = re.compile(
     rf"(?:^| )(?P<be>{_BE})(?= |$)"
     r"|(?P<aux> (?:(?:do|does|did)(?: not)?|never|no longer|both|all|also|clearly|together))"
@@ -117,22 +117,22 @@ _BOUNDS: Final = {
     "up to": ("most", 0),
     "a total of": ("exactly", 0),
 }
-_HOW_MANY: Final = rf"(?:(?P<bound>{'|'.join(_BOUNDS)}) )?(?P<n>{NUMBER}|no|a|an|not a|a single)"
+_HOW_MANY: Final = rf"(?:(?P<bound>{'|'.join(_BOUNDS)}) )?(?P<n>{NUMBER}|no|not any|not a|a single|an?)"
 _TAIL: Final = (
     rf"(?:{OF_PICTURE}| visible| in total| in all| altogether| here| to be seen| shown| present| on display)*"
 )
-_KIND: Final = r"(?P<kind>(?:(?:marked|numbered|different|distinct|separate|such) )?[a-z']+(?: [a-z']+)?)"
+_KIND: Final = r"(?P<kind>(?:(?:marked|numbered|different|distinct|separate|such) )?[a-z']+(?: [a-z']+)??)"
 _COUNTS: Final = (
-    re.compile(rf"there (?:is|are) (?P<not>not )?{_HOW_MANY} {_KIND}?{_TAIL}"),
+    re.compile(rf"there (?:is|are) (?P<not>not )?{_HOW_MANY} {_KIND}{_TAIL}"),
     re.compile(
-        rf"(?:{PICTURE}|it|we|you|one can) (?:shows?|has|contains|depicts|features|includes|holds|sees?|displays) {_HOW_MANY} {_KIND}?{_TAIL}"
+        rf"(?:{PICTURE}|it|i|we|you|one)(?: can)? (?:shows?|has|contains|depicts|features|includes|holds|sees?|displays|counts?|find) {_HOW_MANY} {_KIND}{_TAIL}"
     ),
     re.compile(
-        rf"{_HOW_MANY} {_KIND}? (?:are|is|can be) (?:visible|shown|seen|present|there|depicted|to be seen|in view|in {PICTURE}|marked|numbered)(?: in {PICTURE})?"
+        rf"{_HOW_MANY} {_KIND} (?:are|is|can be) (?:visible|shown|seen|present|there|depicted|to be seen|in view|in {PICTURE}|marked|numbered)(?: in {PICTURE})?"
     ),
-    re.compile(rf"the number of {_KIND}? is {_HOW_MANY}"),
+    re.compile(rf"the number of {_KIND} is {_HOW_MANY}"),
 )
-_ONLY: Final = re.compile(rf"the (?:only|sole|single) (?P<kind>[a-z]+(?: [a-z]+)?){OF_PICTURE}")
+_ONLY: Final = re.compile(rf"the (?:only|sole|single) (?P<kind>[a-z]+(?: [a-z]+)??)(?: here| there)?{OF_PICTURE}")
 _TAG_BEFORE: Final = re.compile(r"\((\[\d+\])\)")
 
 
@@ -143,6 +143,7 @@ def read_sentence(sentence: str) -> tuple[Read, ...]:
     if sentence.endswith("?") or _NO_CLAIM.search(sentence) or not _TRIGGER.search(sentence):
         return ()
     sentence = _CAN.sub(r"is \1", sentence.rstrip(" .!;,:")).strip()
+    sentence = _plainer(sentence)
     whole = _read_clause(sentence)
     if whole:
         return whole
@@ -150,6 +151,35 @@ def read_sentence(sentence: str) -> tuple[Read, ...]:
     for part in _CONNECTORS.split(sentence)[:12]:
         found += _read_part(part.strip(" ,"))
     return tuple(found)
+
+
+_OF_THEM: Final = re.compile(r"(?:of|between|among) (?P<g>.+?), (?P<c>(?:\[\d+\]|the [a-z]+(?: [a-z]+)?) [a-z].+)")
+_BESIDES: Final = re.compile(
+    r"(?:compared (?:with|to)|relative to|in comparison (?:with|to)|seen from|than) (?P<g>[^,]+), (?P<c>.+)"
+)
+_UNLIKE: Final = re.compile(
+    r", (?:unlike|like|just like|as opposed to|in contrast to|together with|by contrast|however|though|for example|for instance|in turn)(?: [^,]+)?, "
+)
+_COVERED: Final = re.compile(
+    r"(?P<what>.+?) (?:is|are) (?P<not>not )?(?:covered|filled|taken up|occupied) by (?P<by>.+)"
+)
+_PLACE_FIRST: Final = re.compile(
+    r"(?P<place>(?:on|in|at|to|near|above|below|left|right|inside|next|beside|between|further) ?.+?),? (?:we (?:can )?(?:see|find)|you (?:can )?(?:see|find)|one (?:can )?sees?|there (?:is|are)|stands|lies|sits|hangs) (?P<what>(?:\[\d+\]|the [a-z]+(?: [a-z]+)?|\[\d+\] and \[\d+\]))"
+)
+
+
+def _plainer(sentence: str) -> str:
+    """The same sentence with its subject first: "of [0] and [1], [0] is larger" is "[0] is larger of [0] and [1]"."""
+    sentence = _UNLIKE.sub(" ", sentence)
+    if (found := _BESIDES.fullmatch(sentence)) is not None:
+        return f"{found['c']} than {found['g']}"
+    if (found := _OF_THEM.fullmatch(sentence)) is not None:
+        return f"{found['c'].removesuffix(' one')} of {found['g']}"
+    if (found := _COVERED.fullmatch(sentence)) is not None:
+        return f"{found['by']} {'does not cover' if found['not'] else 'covers'} {found['what']}"
+    if (found := _PLACE_FIRST.fullmatch(sentence)) is not None:
+        return f"{found['what']} is {found['place']}"
+    return sentence
 
 
 def _read_part(part: str) -> Iterator[Read]:
@@ -355,7 +385,7 @@ def _read_count(clause: str) -> Counted | None:
         if word in ("a", "an"):
             return None  # that there is one more is nothing that boxes contradict
         is_denied = bool(found.groupdict().get("not")) or word == "not a"
-        number = {"no": 0, "a single": 1, "not a": 0}.get(word)
+        number = {"no": 0, "not any": 0, "a single": 1, "not a": 0}.get(word)
         number = number_of(word) if number is None else number
         if number is None or number + shift < 0:
             return None

@@ -148,6 +148,9 @@ class Spoken:
             return list(self.resolve(Numbers(self.mentioned)))
         if what.head in GENERIC and not what.others:
             return list(self.regions)
+        if what.head in GENERIC:
+            wanted = [singular(word) for word in what.others]
+            return [one for one in self.regions if all(word in _words(one.label, one.caption).all for word in wanted)]
         exact = [one for one in self.regions if _words(one.label, one.caption).caption == what.words]
         if len(exact) == 1:
             return exact

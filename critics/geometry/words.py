@@ -95,6 +95,7 @@ _SAME: Final = (
     (re.compile(r"\btowards\b"), "toward"),
     (re.compile(r"\bleft hand\b(?= (?:side|half|part|portion|corner|edge|third|end))"), "left"),
     (re.compile(r"\bright hand\b(?= (?:side|half|part|portion|corner|edge|third|end))"), "right"),
+    (re.compile(r"\b(?:region|box|bounding box) (?:number |no\. ?|#)?(\d{1,3})\b(?! ?%)"), r"[\1]"),
     (re.compile(rf"\b(?:regions?|objects?|box(?:es)?|areas?|numbers?|items?) (?={TAG})"), ""),
 )
 _SENTENCE: Final = re.compile(r"(?<=[.!?;\n])\s+|(?<=[^\d]):\s|\n")
