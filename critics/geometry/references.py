@@ -34,6 +34,9 @@ UNCLEAR: Final = "unclear what is meant"
 SAME_THING: Final = 0.6
 """Intersection over union from which on two boxes are taken for two of one thing."""
 _HALF_INSIDE: Final = 0.5
+_SMALL: Final = frozenset(("small", "tiny", "little"))
+_NOT_SMALL: Final = 0.2
+"""Share of the picture from which on nobody calls a thing small."""
 _JOINING: Final = frozenset(
     "in with on at wearing holding of from carrying without that who which near by under behind beside and next to over"
     " against standing sitting riding lying walking is".split()
@@ -139,6 +142,9 @@ class Spoken:
             return tuple(found)
         if not found:
             raise UnresolvedError(f"{UNKNOWN}: {what.words}")
+        if not _SMALL.isdisjoint(what.others) and found[0].box.area > _NOT_SMALL:
+            # A caption that its own box belies is no name to go by.
+            raise UnresolvedError(f"{UNCLEAR}: {what.words}")
         if len(found) > 1 and any(found[0].box.overlap(one.box) < SAME_THING for one in found[1:]):
             raise UnresolvedError(f"{SEVERAL}: {what.words}")
         return (found[0],)
