@@ -144,4 +144,3 @@ def test_it_looks_as_it_should(browser: "Browser", pages: Pages, width: int, tmp
     assert "wrong [0] right of [1]" in page.locator(".boxes li").inner_text().replace("\n", " ")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.screenshot(path=tmp_path / f"boxes-{width}.png", full_page=True)
-

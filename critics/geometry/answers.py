@@ -32,7 +32,7 @@ _HOW_MANY_OF: Final = re.compile(
     r"how many of (?P<group>.+?) (?P<verb>are|is|lie|sit|stand|overlap|touch|cover) (?P<rest>.+)"
 )
 _WHERE: Final = re.compile(
-    r"(?:.*[,:] )?(?:where|on which side|in which (?:half|part|corner))(?: of the [a-z]+)? (?:is|are|does|do) (?P<o>.+?)(?: (?:located|placed|positioned|found|lie|sit|stand|to be found))?(?: in the (?:picture|image|photo|scene|view|frame))?"
+    r"(?:.*[,:] )?(?:where|on which side|(?:which|what) side|in which (?:half|part|corner))(?: of the [a-z]+)? (?:is|are|does|do) (?P<o>.+?)(?: (?:located|placed|positioned|found|lie|sit|stand|to be found|on))?(?: in the (?:picture|image|photo|scene|view|frame))?"
 )
 _SAID: Final = re.compile(
     r"^(?:(?:it|that|this|the answer|they|those) (?:is|are|would be|must be)|the one (?:that is )?|it should be|clearly|i think|probably|perhaps|only|just|there (?:is|are)|i (?:see|count)|both|region)[,:]? "
@@ -126,7 +126,7 @@ def _of_it(question: str, answer: str) -> tuple[Read, ...]:
     if said is None:
         return ()
     found = _WHERE.fullmatch(question)
-    subject = None if found is None else found["o"] or found["on"]
+    subject = None if found is None else found["o"]
     if found is not None and " in relation to " in (subject or ""):
         subject = (subject or "").partition(" in relation to ")[0]
     elif (whether := _WHETHER.fullmatch(question)) is not None:
@@ -188,7 +188,7 @@ def _named(answer: str) -> Phrase | None:
 
 def _where(words: str, question: str, answer: str) -> tuple[Read, ...]:
     found = _WHERE.fullmatch(question)
-    subject = None if found is None else read_phrase(found["o"] or found["on"])
+    subject = None if found is None else read_phrase(found["o"])
     if subject is None:
         return ()
     said = re.sub(r"^(?:it|they|that) (?:is|are|lies|sits|stands) ", "", answer)

@@ -76,10 +76,15 @@ _SIDES: Final = {"left": "left", "right": "right", "top": "top", "upper": "top",
 _OF_PAIR: Final = re.compile(rf"the ([a-z]+)(?: one)?(?: of (?:the two|them|both|the pair|the two regions))?")
 
 
+_BOX_OF: Final = re.compile(
+    r"^(?:the )?(?:(?:bounding|marked) )?(?:box|boxes|bounds|outlines?|frame) (?:of|around|for) |'s (?:bounding )?(?:box|bounds|outline)$"
+)
+
+
 @lru_cache(maxsize=2048)
 def read_phrase(text: str) -> Phrase | None:
     """What a phrase names, or None where it names nothing that is understood."""
-    text = text.strip(" ,()")
+    text = _BOX_OF.sub("", text.strip(" ,()"))
     if not text or text.count(" ") > _MAX_WORDS:
         return None
     if "[" in text:
@@ -127,6 +132,8 @@ def _described(text: str) -> Described | None:
     if article is None:
         return None
     rest = text[article.end() :]
+    if re.search(r", (?:[a-z]+ing|with|which|who|so|a|an|the) ", rest):
+        return None
     picks: list[Predicate] = []
     # "on the left", "at the top of the picture" tell things apart; what else is said of places is not understood.
     if (at := PREPOSITION.search(rest)) is not None:

@@ -28,6 +28,7 @@ from critics.geometry.statements import (
     Numbers,
     Others,
     Phrase,
+    Placed,
     Predicate,
     Shared,
     Wider,
@@ -145,11 +146,16 @@ def _phrase(found: Match) -> Phrase | None:
     return read_phrase(found["o"])
 
 
+_OF_MEASURE: Final = re.compile(
+    r"^(?:that|those|the (?:width|height|area|size)) of |'s (?:width|height|area|size)$|(?<=\])'s$"
+)
+
+
 def _than(text: str) -> Phrase | None:
     """What stands after "than": "[1]", "[1] is", "that of [1]"."""
     for end in (" is", " are", " does", " do"):
         text = text.removesuffix(end)
-    return read_phrase(text.removeprefix("that of ").removeprefix("those of "))
+    return read_phrase(_OF_MEASURE.sub("", text))
 
 
 def _compared(measure: Measure, sign: int, text: str, **more: object) -> Predicate | None:
@@ -168,6 +174,19 @@ def _side_of_picture(found: Match) -> Predicate | None:
     return _compared(measure, sign, found["o"])
 
 
+def _opposite_sides(found: Match) -> Predicate | None:
+    """ "Closer to the left edge than to the right one": on the left."""
+    sides = {"upper": "top", "lower": "bottom"}
+    one, other = (sides.get(found[name], found[name]) for name in ("d", "e"))
+    if {one, other} not in ({"left", "right"}, {"top", "bottom"}):
+        return None
+    return Placed((one,), "side")  # type: ignore[arg-type] # a side
+
+
+def _together(found: Match) -> Predicate:
+    return Near(None, is_far=found[0].startswith("far"))
+
+
 def _size(found: Match) -> Predicate | None:
     measure, sign = COMPARATIVES[found["c"]]
     noun = found.groupdict().get("n")
@@ -184,13 +203,13 @@ def _bare(found: Match) -> Predicate:
     if found["o"] is None:
         return Compared(measure, sign, None)
     pair = read_phrase(found["o"])
-    return Compared(measure, sign, pair if isinstance(pair, Numbers | Listed) else None)
+    return Compared(measure, sign, pair if isinstance(pair, Numbers | Listed | Everything | Described) else None)
 
 
 def _bare_direction(found: Match) -> Predicate:
     measure, sign = _DIRECTIONS[found["d"] or found["d2"]]
     pair = None if found["o"] is None else read_phrase(found["o"])
-    return Compared(measure, sign, pair if isinstance(pair, Numbers | Listed) else None)
+    return Compared(measure, sign, pair if isinstance(pair, Numbers | Listed | Everything | Described) else None)
 
 
 def _reaching(found: Match) -> Predicate | None:
@@ -262,9 +281,10 @@ def _has(found: Match) -> Predicate | None:
 
 def _share(found: Match) -> Predicate | None:
     groups = found.groupdict()
-    measure: Measure = _NOUNS.get(groups.get("n") or "", "area")
+    noun = groups.get("n") or groups.get("n2")
+    measure: Measure = _NOUNS.get(noun or "", "area")
     verb = groups.get("verb") or ""
-    if verb.endswith("across") and groups.get("n") is None:
+    if verb.endswith(("across", "spans", "span")) and noun is None:
         return None  # of the width, or of the picture: it may be meant of either
     bound = _BOUNDS[groups["bound"]] if groups["bound"] else "about"
     if groups["most"] is not None:
@@ -399,6 +419,14 @@ _OF_GROUP: Final = r"(?: (?:of|among|amongst|in|from|out of|within) (?P<o>.+))?"
 _NOUN: Final = r"(?P<noun>(?: [a-z]+){0,3}?)"
 _RANK: Final = r"(?:the |its |their )?(?:(?P<rank>second|third) )?"
 _TABLE: Final[tuple[tuple[str, Callable[[Match], Predicate | None]], ...]] = (
+    (
+        rf"(?:nearer|closer)(?: to|) the (?P<d>left|right|top|bottom|upper|lower)(?: (?:edge|side|border|end|margin))?{OF_PICTURE} than(?: to)? the (?P<e>left|right|top|bottom|upper|lower)(?: (?:edge|side|border|end|margin|one))?{OF_PICTURE}",
+        _opposite_sides,
+    ),
+    (
+        r"(?:close|near|far) (?:together|apart|to each other|to one another)|far from (?:each other|one another)",
+        _together,
+    ),
     (
         rf"(?:(?:on|to|at|toward|over to|over on|off to|in) the )?(?:far |immediate )?(?P<d>left|right)(?: side)? (?:of|from) {_O}",
         _direction,

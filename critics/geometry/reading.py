@@ -9,6 +9,7 @@ Every function is pure; the time is linear in the length of a sentence, and sent
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -23,6 +24,7 @@ from critics.geometry.statements import (
     Extreme,
     Is,
     Listed,
+    Measure,
     Near,
     Numbers,
     Phrase,
@@ -39,7 +41,7 @@ _TRIGGER: Final = re.compile(
     r"|furthest|further|larg\w+|bigg\w+|big|small\w*|wid\w+|broad\w*|narrow\w*|slimmer|tall\w*|short\w*|covers?|takes?|occup\w+|fills?|spans?|most|least"
     r"|space|size|height|area|central|overlap\w*|intersect\w*|cross\w*|touch\w*|apart|separat\w+|gap|inside|within|outside|surround\w*|enclos\w+"
     r"|contain\w*|beside|next|alongside|adjacent|between|level|before|topmost|bottommost|leftmost|rightmost|uppermost|lowest|highest|only|there|both"
-    r"|of|shows|see|sees|counts?|visible|twice|half|third|quarter|percent)\b|%"
+    r"|of|shows|see|sees|seen|counts?|visible|twice|half|third|quarter|percent)\b|%"
 )
 _NO_CLAIM: Final = re.compile(
     r"\b(?:if|unless|suppose|supposing|supposedly|imagine|imagining|assume|assuming|pretend\w*|whether|wish\w*|hypothetical\w*|mirror\w*"
@@ -53,13 +55,14 @@ _NO_CLAUSE: Final = re.compile(
     r"\b(?:would|could|might|may|should|must|ought|shall|will|cannot|can not|(?:his|her|their|my|your|its) (?:own )?(?:left|right)|almost (?:in|out|left|right|above|below|touch\w*|overlap\w*)"
     r"|hardly|barely|scarcely|partly|partially|in front of|behind|supposed to|meant to|last but|not necessarily|not always|sometimes|unlikely|doubt\w*)\b"
 )
+_SPEAKER: Final = re.compile(r"\b(?:i|we) (?:would say|think|believe|guess|suppose)(?: that)?,? ")
 _CAN: Final = re.compile(r"\b(?:can|may) (?:be|also be|clearly be) (seen|found|made out|spotted)\b")
 _CONNECTORS: Final = re.compile(
-    r",? (?:so|because|since|while|whereas|although|though|hence|thus|therefore|meaning|making|as|which|where|who|and so|which is why|given that) |; | - |(?<=[a-z\]]) ?[–—] ?"
+    r",? (?:so|because|since|while|whereas|although|though|hence|thus|therefore|meaning|making|as|which|where|who|and so|which is why|given that) |, (?=(?:holding|wearing|carrying|looking|facing|standing|sitting|riding|with|watching|eating|waiting|walking)\b)|; | - |(?<=[a-z\]]) ?[–—] ?"
 )
 _COMMAS: Final = re.compile(r",? (?:and|but|yet) |, ")
 _LEAD_IN: Final = re.compile(
-    rf"(?:(?:yes|no|well|here|indeed|also|thus|so|then|and|but|clearly|obviously|evidently|moreover|furthermore|overall|in fact|actually|perhaps|maybe|probably"
+    rf"(?:(?:(?:yes|no)(?=,)|well|here|indeed|also|thus|so|then|and|but|clearly|obviously|evidently|moreover|furthermore|overall|in fact|actually|perhaps|maybe|probably"
     rf"|possibly|most likely|likely|very likely|apparently|presumably|surely|certainly|of course|as shown|as seen|in short|right|correct|because|since|given that|while|although|though|this is because|that is because|in comparison|by comparison|compared with it|compared to it|(?:in|within|on|across|throughout) {PICTURE}"
     rf"|as (?:you|we|one) can see|it (?:is|seems|appears|looks)(?: (?:clear|plain|likely|true|obvious|evident|probable|certain))? (?:that|like)|it looks like|(?:we|you|one) can see(?: that)?|we see(?: that)?"
     r"|note that|notice that|observe that|the reason is(?: that)?|the boxes show that|i think(?: that)?|i believe(?: that)?|only|even|likewise|similarly|by contrast|in contrast|on the other hand|however|meanwhile)(?:,| ) ?)+"
@@ -89,6 +92,9 @@ _TRAILING: Final = re.compile(
 _BOXES_OF: Final = re.compile(
     r"(?:the )?(?:bounds|boxes|box|outlines?|borders?|frames|bounding boxes|extents?|edges) of (?:both )?(?P<o>.+)"
 )
+_MEASURE_OF: Final = re.compile(
+    r"the (?P<n>width|height|area|size) of (?P<o>.+)|(?P<o2>.+)'s (?P<n2>width|height|area|size)"
+)
 _MIDDLE_OF: Final = re.compile(r"(?:the )?middle of (?P<o>.+)")
 _SOME_OF: Final = re.compile(
     rf"(?:(?P<bound>exactly|only|just|at least|at most|no more than) )?(?P<n>{NUMBER}|none|neither|no one|not one) of (?P<o>.+)"
@@ -117,13 +123,13 @@ _BOUNDS: Final = {
     "up to": ("most", 0),
     "a total of": ("exactly", 0),
 }
-_HOW_MANY: Final = rf"(?:(?P<bound>{'|'.join(_BOUNDS)}) )?(?P<n>{NUMBER}|no|not any|not a|a single|an?)"
+_HOW_MANY: Final = rf"(?:(?P<bound>{'|'.join(_BOUNDS)}) )?(?P<n>{NUMBER}|no|not any|not a single|not a|a single|an?)"
 _TAIL: Final = (
     rf"(?:{OF_PICTURE}| visible| in total| in all| altogether| here| to be seen| shown| present| on display)*"
 )
 _KIND: Final = r"(?P<kind>(?:(?:marked|numbered|different|distinct|separate|such) )?[a-z']+(?: [a-z']+)??)"
 _COUNTS: Final = (
-    re.compile(rf"there (?:is|are) (?P<not>not )?{_HOW_MANY} {_KIND}{_TAIL}"),
+    re.compile(rf"there (?:is|are) (?P<not>not (?!any|a\b))?{_HOW_MANY} {_KIND}{_TAIL}"),
     re.compile(
         rf"(?:{PICTURE}|it|i|we|you|one)(?: can)? (?:shows?|has|contains|depicts|features|includes|holds|sees?|displays|counts?|find) {_HOW_MANY} {_KIND}{_TAIL}"
     ),
@@ -140,7 +146,8 @@ _TAG_BEFORE: Final = re.compile(r"\((\[\d+\])\)")
 def read_sentence(sentence: str) -> tuple[Read, ...]:
     """The statements of one sentence in the form of `words.plain`; () where it claims nothing that is understood."""
     sentence = _TAG_BEFORE.sub(r"\1", _VIEWER.sub("", sentence))
-    if sentence.endswith("?") or _NO_CLAIM.search(sentence) or not _TRIGGER.search(sentence):
+    sentence = _SPEAKER.sub("", sentence)
+    if sentence.endswith("?") or _NO_CLAIM.search(_FALSE_THAT.sub("", sentence)) or not _TRIGGER.search(sentence):
         return ()
     sentence = _CAN.sub(r"is \1", sentence.rstrip(" .!;,:")).strip()
     sentence = _plainer(sentence)
@@ -160,6 +167,9 @@ _BESIDES: Final = re.compile(
 _UNLIKE: Final = re.compile(
     r", (?:unlike|like|just like|as opposed to|in contrast to|together with|by contrast|however|though|for example|for instance|in turn)(?: [^,]+)?, "
 )
+_APPOSITION: Final = re.compile(
+    r", (?:which|who|that|a|an|the|our) [^,\[\]]{1,60},(?= (?:is|are|lies|sits|stands|covers|takes|appears|does|overlaps|touches)\b)"
+)
 _COVERED: Final = re.compile(
     r"(?P<what>.+?) (?:is|are) (?P<not>not )?(?:covered|filled|taken up|occupied) by (?P<by>.+)"
 )
@@ -170,7 +180,7 @@ _PLACE_FIRST: Final = re.compile(
 
 def _plainer(sentence: str) -> str:
     """The same sentence with its subject first: "of [0] and [1], [0] is larger" is "[0] is larger of [0] and [1]"."""
-    sentence = _UNLIKE.sub(" ", sentence)
+    sentence = _APPOSITION.sub("", _UNLIKE.sub(" ", sentence))
     if (found := _BESIDES.fullmatch(sentence)) is not None:
         return f"{found['c']} than {found['g']}"
     if (found := _OF_THEM.fullmatch(sentence)) is not None:
@@ -221,7 +231,7 @@ def _read_clause(clause: str) -> tuple[Read, ...]:
     if denied is not None:
         clause = clause[denied.end() :]
     elif (lead := _LEAD_IN.match(clause)) is not None and lead.end() < len(clause):
-        return _read_clause(clause) if False else _read_bare(clause) or _read_bare(clause[lead.end() :])
+        return _read_bare(clause) or _read_bare(clause[lead.end() :].strip(" ,"))
     read = _read_bare(clause)
     if denied is None:
         return read
@@ -293,6 +303,12 @@ def _predicates(rest: str) -> Iterator[tuple[str, bool]]:
 def _about(clause: str, subject: str, predicate: Predicate, is_denied: bool) -> tuple[Read, ...]:
     if isinstance(predicate, Shared | Compared) and (found := _BOXES_OF.fullmatch(subject)) is not None:
         subject = found["o"]
+    if isinstance(predicate, Compared | Alike) and (found := _MEASURE_OF.fullmatch(subject)) is not None:
+        noun = found["n"] or found["n2"]
+        measure: Measure = noun if noun in ("width", "height") else "area"  # type: ignore[assignment] # an extent
+        if predicate.measure not in ("area", measure):
+            return ()
+        subject, predicate = found["o"] or found["o2"], replace(predicate, measure=measure)
     if (found := _MIDDLE_OF.fullmatch(subject)) is not None:
         subject = found["o"]
     if _NOBODY.fullmatch(subject):
@@ -384,13 +400,11 @@ def _read_count(clause: str) -> Counted | None:
         bound, shift = _BOUNDS[found["bound"]] if found["bound"] else ("exactly", 0)
         if word in ("a", "an"):
             return None  # that there is one more is nothing that boxes contradict
-        is_denied = bool(found.groupdict().get("not")) or word == "not a"
-        number = {"no": 0, "not any": 0, "a single": 1, "not a": 0}.get(word)
+        is_denied = bool(found.groupdict().get("not"))
+        number = {"no": 0, "not any": 0, "not a single": 0, "a single": 1, "not a": 0}.get(word)
         number = number_of(word) if number is None else number
         if number is None or number + shift < 0:
             return None
         is_regions = kind in _REGION_NOUNS
-        return Counted(
-            clause, "" if is_regions else kind, bound, number + shift, is_denied and word != "not a", is_regions
-        )  # type: ignore[arg-type] # bounds
+        return Counted(clause, "" if is_regions else kind, bound, number + shift, is_denied, is_regions)  # type: ignore[arg-type] # bounds
     return None
