@@ -32,10 +32,9 @@ from critics.evidence import EvidenceCritic, EvidenceSettings
 from critics.geometry import Finding, findings
 from critics.geometry.critic import GeometryCritic, GeometrySettings, score_of
 from microworld.claims import Measured, Related
-from microworld.findings import Finding as OracleFinding
 from microworld.findings import WRONG_GEOMETRY, all_of
+from microworld.findings import Finding as OracleFinding
 from microworld.folder import read_truth, write_scenes
-from microworld.oracle import judge_qar
 from microworld.sentences import sentences_of, tokens_of
 from microworld.teacher import read_teacher_answer, read_teacher_rationale
 from microworld.truth import decide, scope_of

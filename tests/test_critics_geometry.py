@@ -310,7 +310,11 @@ def test_the_score_is_that_of_the_worst_statement() -> None:
     right = score_of("[4] is left of [7].", "[9] is above [16].")
     assert (right.accept_probability, right.reason) == (1, "")
     assert "[4] left of [7]" in right.detail
-    for open_ in (score_of("[9] is above [16]."), score_of("[4] is brown."), score_of("[4] is left of [7].", regions=())):
+    for open_ in (
+        score_of("[9] is above [16]."),
+        score_of("[4] is brown."),
+        score_of("[4] is left of [7].", regions=()),
+    ):
         assert (open_.accept_probability, open_.reason) == (0.5, UNCHECKED)
     assert GeometrySettings().min_accept_probability <= 0.5
 

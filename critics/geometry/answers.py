@@ -14,28 +14,37 @@ _YES: Final = re.compile(
     r"(?:yes|yeah|correct|right|indeed|certainly|true|it is|it does|they do|they are)\b(?:[,.!]|$)"
 )
 _NO: Final = re.compile(
-    r"(?:no|nope|not at all|incorrect|wrong|false|it is not|it does not|they do not|they are not|not really)\b(?:[,.!]|$)"
+    r"(?:no|nope|not at all|incorrect|wrong|false|it is not|it does not|they do not|they are not|not"
+    r" really)\b(?:[,.!]|$)"
 )
 _WHETHER: Final = re.compile(
     r"(?:.*[,:] )?(?P<verb>is|are|was|were|does|do|did|has|have|can)(?P<not> not)? (?P<rest>.+)"
 )
 _WHICH: Final = re.compile(
-    r"(?:.*[,:] )?(?:which|what|who)(?: one)?(?: (?!is|are|of|lies|sits)[a-z]+){0,3}?(?: of (?P<group>.+?))?,? (?P<verb>is|are|lies|sits|stands|appears|seems|looks|covers|takes|fills|occupies|overlaps|touches|contains|surrounds|has|reaches)\b ?(?P<rest>.+)"
+    r"(?:.*[,:] )?(?:which|what|who)(?: one)?(?: (?!is|are|of|lies|sits)[a-z]+){0,3}?(?: of"
+    r" (?P<group>.+?))?,? (?P<verb>is|are|lies|sits|stands|appears|seems|looks|covers|takes|fills"
+    r"|occupies|overlaps|touches|contains|surrounds|has|reaches)\b ?(?P<rest>.+)"
 )
 _CHOICE: Final = re.compile(
     r"(?P<said>.+?)[,:] (?P<group>\S.* or .+)|(?P<said2>.+) of (?P<group2>\[\d+\] (?:and|or) \[\d+\])"
 )
 _HOW_MANY: Final = re.compile(
-    r"how many (?P<kind>[a-z]+(?: [a-z]+)?)(?: (?:are|is|can)(?: (?:there|visible|shown|seen|in|be|the|picture|image|present|you|we|see))*)?(?: do (?:you|we) see)?(?: in the (?:picture|image|photo|scene))?"
+    r"how many (?P<kind>[a-z]+(?: [a-z]+)?)(?: (?:are|is|can)(?: (?:there|visible|shown|seen|in|be|the"
+    r"|picture|image|present|you|we|see))*)?(?: do (?:you|we) see)?(?: in the (?:picture|image|photo"
+    r"|scene))?"
 )
 _HOW_MANY_OF: Final = re.compile(
     r"how many of (?P<group>.+?) (?P<verb>are|is|lie|sit|stand|overlap|touch|cover) (?P<rest>.+)"
 )
 _WHERE: Final = re.compile(
-    r"(?:.*[,:] )?(?:where|on which side|(?:which|what) side|in which (?:half|part|corner))(?: of the [a-z]+)? (?:is|are|does|do) (?P<o>.+?)(?: (?:located|placed|positioned|found|lie|sit|stand|to be found|on))?(?: in the (?:picture|image|photo|scene|view|frame))?"
+    r"(?:.*[,:] )?(?:where|on which side|(?:which|what) side|in which (?:half|part|corner))(?: of the"
+    r" [a-z]+)? (?:is|are|does|do) (?P<o>.+?)(?: (?:located|placed|positioned|found|lie|sit|stand|to be"
+    r" found|on))?(?: in the (?:picture|image|photo|scene|view|frame))?"
 )
 _SAID: Final = re.compile(
-    r"^(?:(?:it|that|this|the answer|they|those) (?:is|are|would be|must be)|the one (?:that is )?|it should be|clearly|i think|probably|perhaps|only|just|there (?:is|are)|i (?:see|count)|both|region)[,:]? "
+    r"^(?:(?:it|that|this|the answer|they|those) (?:is|are|would be|must be)|the one (?:that is )?|it"
+    r" should be|clearly|i think|probably|perhaps|only|just|there (?:is|are)|i (?:see|count)|both"
+    r"|region)[,:]? "
 )
 _NUMBER_AT: Final = re.compile(rf"(?:exactly |only |just )?({NUMBER}|none)\b")
 
@@ -92,7 +101,9 @@ def _yes_or_no(words: str, question: str, answer: str) -> tuple[Read, ...]:
 
 
 _EITHER: Final = re.compile(
-    r"(?:.*[,:] )?(?:is|are|does|do) (?P<s>.+?) (?P<a>(?:(?:to|on|in|at) the )?(?:[a-z]+ )??[a-z]+)(?: half| side)?(?: of)?,? or (?P<b>(?:(?:to|on|in|at) the )?(?:[a-z]+ )??[a-z]+)(?P<rest>(?: of| than)? (?:\[|the ).+| half.*| side.*)?"
+    r"(?:.*[,:] )?(?:is|are|does|do) (?P<s>.+?) (?P<a>(?:(?:to|on|in|at) the )?(?:[a-z]+ )??[a-z]+)(?:"
+    r" half| side)?(?: of)?,? or (?P<b>(?:(?:to|on|in|at) the )?(?:[a-z]+ )??[a-z]+)(?P<rest>(?: of|"
+    r" than)? (?:\[|the ).+| half.*| side.*)?"
 )
 
 

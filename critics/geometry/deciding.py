@@ -131,9 +131,9 @@ def _counted(read: Counted, text: str, spoken: Spoken) -> Finding:
     because = f"{there} {named} are marked"
     most = there if is_exact else None  # how many there may be; None for any number
     found: Found = None
-    if read.bound != "least" and there > read.number:
-        found = False
-    elif read.bound != "most" and most is not None and most < read.number:
+    if (read.bound != "least" and there > read.number) or (
+        read.bound != "most" and most is not None and most < read.number
+    ):
         found = False
     elif (
         (read.bound == "least" and there >= read.number)

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 
 from critics.geometry.statements import (
     Alike,
-    Between,
     Compared,
     Covers,
     Ends,
@@ -28,7 +27,6 @@ from critics.geometry.statements import (
     Near,
     Nearer,
     Placed,
-    Shared,
     Wider,
 )
 from ostensive.records import Box

@@ -22,11 +22,13 @@ from critics.geometry.words import COMPARATIVES, GENERIC, NUMBER, SUPERLATIVES, 
 
 _MAX_WORDS: Final = 24
 _NUMBERS: Final = re.compile(
-    rf"(?:both |all |each of |all of |both of |either |neither )?(?:the )?{TAG}(?:(?:, (?:and |or )?| and | or | nor | & ){TAG})*"
+    rf"(?:both |all |each of |all of |both of |either |neither )?(?:the )?{TAG}(?:(?:, (?:and |or )?| and "
+    rf"| or | nor | & ){TAG})*"
 )
 _TAGS: Final = re.compile(r"\[(\d+)\]")
 _WITH_TAG: Final = re.compile(
-    rf"(?:the|a|an|this|that) (?:[a-z']+ ){{1,6}}(?:(?:in|at|marked|labelled|labeled|numbered|inside|within|marked as|shown in|of) )?\(?({TAG})\)?"
+    rf"(?:the|a|an|this|that) (?:[a-z']+ ){{1,6}}(?:(?:in|at|marked|labelled|labeled|numbered|inside"
+    rf"|within|marked as|shown in|of) )?\(?({TAG})\)?"
 )
 _PRONOUNS: Final = {
     "it": "it",
@@ -45,39 +47,192 @@ _PRONOUNS: Final = {
     "the other region": "other",
 }
 _OTHERS: Final = re.compile(
-    r"(?:(?:all|any|each|every one|none|most)?(?: of)? ?(?:the )?(?:others?|rest|other (?P<a>[a-z]+)|remaining (?P<b>[a-z]+))"
+    r"(?:(?:all|any|each|every one|none|most)?(?: of)? ?(?:the )?(?:others?|rest|other (?P<a>[a-z]+)"
+    r"|remaining (?P<b>[a-z]+))"
     r"|every other (?P<c>[a-z]+)|everything else|anything else|everyone else|any other(?: (?P<d>[a-z]+))?"
     r"|all (?:the )?other(?: (?P<e>[a-z]+))?)(?: (?:in|of) (?:the|this) (?:picture|image|photo|scene|view))?"
 )
 _ALL: Final = re.compile(
-    rf"(?:all|all of them|them all|everything|the group|the lot|(?:all|each|every one) (?:of )?(?:the |these )?(?:(?P<count>{NUMBER}) )?(?:marked |numbered |shown )?(?P<noun>[a-z]+)"
+    rf"(?:all|all of them|them all|everything|the group|the lot|(?:all|each|every one) (?:of )?(?:the "
+    rf"|these )?(?:(?P<count>{NUMBER}) )?(?:marked |numbered |shown )?(?P<noun>[a-z]+)"
     r"|(?:every|each) (?P<noun4>[a-z]+)"
-    rf"|(?:the|these|those) (?:(?P<count2>{NUMBER})(?: (?:marked |numbered |shown )?(?P<noun2>[a-z]+))?|(?:marked |numbered )?(?P<noun3>[a-z]+s|people|men|women|children)))"
+    rf"|(?:the|these|those) (?:(?P<count2>{NUMBER})(?: (?:marked |numbered |shown )?(?P<noun2>[a-z]+))?"
+    rf"|(?:marked |numbered )?(?P<noun3>[a-z]+s|people|men|women|children)))"
 )
 _ARTICLE: Final = re.compile(
     r"(?:both (?:of )?(?:the )?|all (?:of )?(?:the )?|each of the |the |this |that |these |those )"
 )
 _FORBIDDEN: Final = frozenset(
-    "is are was were be been that which who whom if than not so because as when where while but lies sits stands covers"
-    " has have had does do takes there here it its his her their would could and or nor never quoted behind front left"
-    " right above below beneath under underneath over beside next between near nearer closer inside outside toward by"
-    " around against along across half other another more most less least than no any every each what how why part parts portion share side sides half halves picture image view scene photo photograph frame"
-    " distance gap space way".split()
+    [
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "that",
+        "which",
+        "who",
+        "whom",
+        "if",
+        "than",
+        "not",
+        "so",
+        "because",
+        "as",
+        "when",
+        "where",
+        "while",
+        "but",
+        "lies",
+        "sits",
+        "stands",
+        "covers",
+        "has",
+        "have",
+        "had",
+        "does",
+        "do",
+        "takes",
+        "there",
+        "here",
+        "it",
+        "its",
+        "his",
+        "her",
+        "their",
+        "would",
+        "could",
+        "and",
+        "or",
+        "nor",
+        "never",
+        "quoted",
+        "behind",
+        "front",
+        "left",
+        "right",
+        "above",
+        "below",
+        "beneath",
+        "under",
+        "underneath",
+        "over",
+        "beside",
+        "next",
+        "between",
+        "near",
+        "nearer",
+        "closer",
+        "inside",
+        "outside",
+        "toward",
+        "by",
+        "around",
+        "against",
+        "along",
+        "across",
+        "half",
+        "other",
+        "another",
+        "more",
+        "most",
+        "less",
+        "least",
+        "than",
+        "no",
+        "any",
+        "every",
+        "each",
+        "what",
+        "how",
+        "why",
+        "part",
+        "parts",
+        "portion",
+        "share",
+        "side",
+        "sides",
+        "half",
+        "halves",
+        "picture",
+        "image",
+        "view",
+        "scene",
+        "photo",
+        "photograph",
+        "frame",
+        "distance",
+        "gap",
+        "space",
+        "way",
+    ]
 )
 _JOINING: Final = frozenset(
-    "in with on at wearing holding of from carrying without riding dressed standing sitting made full eating to for"
-    " walking lying looking".split()
+    [
+        "in",
+        "with",
+        "on",
+        "at",
+        "wearing",
+        "holding",
+        "of",
+        "from",
+        "carrying",
+        "without",
+        "riding",
+        "dressed",
+        "standing",
+        "sitting",
+        "made",
+        "full",
+        "eating",
+        "to",
+        "for",
+        "walking",
+        "lying",
+        "looking",
+    ]
 )
 _EMPTY: Final = frozenset(
-    "a an the in with on at wearing holding of from carrying without dressed to for made full some his her its one"
-    " single only very marked numbered".split()
+    [
+        "a",
+        "an",
+        "the",
+        "in",
+        "with",
+        "on",
+        "at",
+        "wearing",
+        "holding",
+        "of",
+        "from",
+        "carrying",
+        "without",
+        "dressed",
+        "to",
+        "for",
+        "made",
+        "full",
+        "some",
+        "his",
+        "her",
+        "its",
+        "one",
+        "single",
+        "only",
+        "very",
+        "marked",
+        "numbered",
+    ]
 )
 _SIDES: Final = {"left": "left", "right": "right", "top": "top", "upper": "top", "bottom": "bottom", "lower": "bottom"}
-_OF_PAIR: Final = re.compile(rf"the ([a-z]+)(?: one)?(?: of (?:the two|them|both|the pair|the two regions))?")
+_OF_PAIR: Final = re.compile(r"the ([a-z]+)(?: one)?(?: of (?:the two|them|both|the pair|the two regions))?")
 
 
 _BOX_OF: Final = re.compile(
-    r"^(?:the )?(?:(?:bounding|marked) )?(?:box|boxes|bounds|outlines?|frame) (?:of|around|for) |'s (?:bounding )?(?:box|bounds|outline)$"
+    r"^(?:the )?(?:(?:bounding|marked) )?(?:box|boxes|bounds|outlines?|frame) (?:of|around|for) |'s"
+    r" (?:bounding )?(?:box|bounds|outline)$"
 )
 
 

@@ -21,8 +21,10 @@ _PART: Final = (
     "half|side|part|portion|section|third|area|region|zone|corner|quadrant|quarter|edge|border|margin|end|reaches"
 )
 PREPOSITION: Final = re.compile(
-    r"(?:^| )(?:on|in|at|to|toward|near|along|by|against|within|over (?:on|to|in|at)|close to|up (?:in|at)|down (?:in|at)|right at"
-    r"|next to|off to|out to|up to|down to|up against) (?:the|its) (?=(?:very |far |extreme |outer |exact |dead |geometric )*"
+    r"(?:^| )(?:on|in|at|to|toward|near|along|by|against|within|over (?:on|to|in|at)|close to|up (?:in"
+    r"|at)|down (?:in|at)|right at"
+    r"|next to|off to|out to|up to|down to|up against) (?:the|its) (?=(?:very |far |extreme |outer |exact"
+    r" |dead |geometric )*"
     r"(?:left|right|top|bottom|upper|lower|middle|central)\b)"
 )
 _PLACE: Final = re.compile(
@@ -34,7 +36,8 @@ _BESIDE_MIDDLE: Final = re.compile(
     rf"(?:(?:to|on) the )?(?P<side>left|right|above|below)(?: of)? (?:the )?(?:middle|midline|middle line){OF_PICTURE}"
 )
 _TOUCHES: Final = re.compile(
-    rf"(?:touch(?:es)?|reach(?:es)?|meets?|cut off (?:by|at)|cropped (?:by|at)|goes off|runs off|extends? to|flush with) the (?P<side>left|right|top|bottom|upper|lower)"
+    rf"(?:touch(?:es)?|reach(?:es)?|meets?|cut off (?:by|at)|cropped (?:by|at)|goes off|runs off|extends?"
+    rf" to|flush with) the (?P<side>left|right|top|bottom|upper|lower)"
     rf"(?: (?:edge|border|side|margin|end))?(?: (?:of|in) {PICTURE})?"
 )
 _NEAR: Final = frozenset(("near", "close to", "by", "against", "along", "next to", "up against"))

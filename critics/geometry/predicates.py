@@ -90,7 +90,8 @@ _FRACTIONS: Final = {
     "twentieth": 1 / 20,
 }
 _SHARE: Final = (
-    rf"(?:(?P<of>a|an|one|{NUMBER}) )?(?P<fraction>{'|'.join(_FRACTIONS)})|(?P<percent>\d{{1,3}}(?:\.\d+)?) ?(?:%|percent|per cent)"
+    rf"(?:(?P<of>a|an|one|{NUMBER}) )?(?P<fraction>{'|'.join(_FRACTIONS)})"
+    rf"|(?P<percent>\d{{1,3}}(?:\.\d+)?) ?(?:%|percent|per cent)"
     r"|(?P<most>most|the majority|the greater part|the larger part|nearly all|almost all|all)"
 )
 _BOUNDS: Final = {
@@ -137,7 +138,8 @@ _BOUND: Final = rf"(?:(?P<bound>{'|'.join(sorted(_BOUNDS, key=len, reverse=True)
 _FACTORS: Final = {"twice": 2.0, "double": 2.0, "half": 0.5, "a third": 1 / 3, "one third": 1 / 3, "a quarter": 0.25}
 _FACTOR: Final = rf"(?P<factor>{'|'.join(_FACTORS)}|(?:{NUMBER}|\d+\.\d+) times)"
 COVERING: Final = (
-    r"(?:covers?|takes? up|takes? in|takes?|occup(?:ies|y)|fills?|claims?|spans?|makes? up|uses?(?: up)?|accounts? for|(?:reach(?:es)?|stretch(?:es)?|extends?"
+    r"(?:covers?|takes? up|takes? in|takes?|occup(?:ies|y)|fills?|claims?|spans?|makes? up|uses?(?: up)?"
+    r"|accounts? for|(?:reach(?:es)?|stretch(?:es)?|extends?"
     r"|goes|runs?) (?:across|over|through))"
 )
 
@@ -420,7 +422,9 @@ _NOUN: Final = r"(?P<noun>(?: [a-z]+){0,3}?)"
 _RANK: Final = r"(?:the |its |their )?(?:(?P<rank>second|third) )?"
 _TABLE: Final[tuple[tuple[str, Callable[[Match], Predicate | None]], ...]] = (
     (
-        rf"(?:nearer|closer)(?: to|) the (?P<d>left|right|top|bottom|upper|lower)(?: (?:edge|side|border|end|margin))?{OF_PICTURE} than(?: to)? the (?P<e>left|right|top|bottom|upper|lower)(?: (?:edge|side|border|end|margin|one))?{OF_PICTURE}",
+        rf"(?:nearer|closer)(?: to|) the (?P<d>left|right|top|bottom|upper|lower)(?: (?:edge|side|border|end"
+        rf"|margin))?{OF_PICTURE} than(?: to)? the (?P<e>left|right|top|bottom|upper|lower)(?: (?:edge|side"
+        rf"|border|end|margin|one))?{OF_PICTURE}",
         _opposite_sides,
     ),
     (
@@ -428,63 +432,78 @@ _TABLE: Final[tuple[tuple[str, Callable[[Match], Predicate | None]], ...]] = (
         _together,
     ),
     (
-        rf"(?:(?:on|to|at|toward|over to|over on|off to|in) the )?(?:far |immediate )?(?P<d>left|right)(?: side)? (?:of|from) {_O}",
+        rf"(?:(?:on|to|at|toward|over to|over on|off to|in) the )?(?:far |immediate )?(?P<d>left|right)(?:"
+        rf" side)? (?:of|from) {_O}",
         _direction,
     ),
     (
-        rf"(?:further|more) (?:(?:to|on|over to|over|toward) )?(?:the )?(?P<d>left|right|up|down|upward|downward)(?: side)?{OF_PICTURE} than {_O}",
+        rf"(?:further|more) (?:(?:to|on|over to|over|toward) )?(?:the )?(?P<d>left|right|up|down|upward"
+        rf"|downward)(?: side)?{OF_PICTURE} than {_O}",
         _direction,
     ),
     (rf"(?P<d>above|below|under|beneath|underneath) {_O}", _direction),
     (
-        rf"(?:(?:placed|set|positioned|located|up|at a|in a|on a) )*(?P<d>higher|lower)(?: (?:up|down|position|place|level|spot))?{OF_PICTURE} than {_O}",
+        rf"(?:(?:placed|set|positioned|located|up|at a|in a|on a) )*(?P<d>higher|lower)(?: (?:up|down|position"
+        rf"|place|level|spot))?{OF_PICTURE} than {_O}",
         _direction,
     ),
     (
-        rf"(?P<c>nearer|closer|further)(?: to| from|) (?:the )?(?P<d>left|right|top|bottom|upper|lower|middle)(?: (?:edge|side|border|end|margin|point))?{OF_PICTURE} than {_O}",
+        rf"(?P<c>nearer|closer|further)(?: to| from|) (?:the )?(?P<d>left|right|top|bottom|upper|lower"
+        rf"|middle)(?: (?:edge|side|border|end|margin|point))?{OF_PICTURE} than {_O}",
         _side_of_picture,
     ),
     (
-        rf"(?P<c>nearer|closer|further)(?: to| from|) (?:an|the|any|the nearest|the closest|a) (?P<d>edge|corner)(?:s)?{OF_PICTURE} than {_O}",
+        rf"(?P<c>nearer|closer|further)(?: to| from|) (?:an|the|any|the nearest|the closest|a) (?P<d>edge"
+        rf"|corner)(?:s)?{OF_PICTURE} than {_O}",
         _side_of_picture,
     ),
     (rf"(?P<no>no |not any )?(?P<c>{_COMPARATIVE})(?: in (?P<n>size|area|width|height))?{OF_PICTURE} than {_O}", _size),
     (
-        rf"(?:the )?(?P<c>{_COMPARATIVE})(?: one| region| of the two| of the pair| of both)?(?:,? (?:of|out of|between) (?P<o>.+))?",
+        rf"(?:the )?(?P<c>{_COMPARATIVE})(?: one| region| of the two| of the pair| of both)?(?:,? (?:of|out of"
+        rf"|between) (?P<o>.+))?",
         _bare,
     ),
     (
-        r"(?:the )?(?:(?P<d>higher|lower)|(?:the one )?further (?:to the )?(?P<d2>left|right|up|down))(?: one| region| of the two| of the pair)?(?:,? (?:of|out of|between) (?P<o>.+))?",
+        r"(?:the )?(?:(?P<d>higher|lower)|(?:the one )?further (?:to the )?(?P<d2>left|right|up|down))(?: one"
+        r"| region| of the two| of the pair)?(?:,? (?:of|out of|between) (?P<o>.+))?",
         _bare_direction,
     ),
     (
-        rf"(?:reach(?:es)?|extends?|stretch(?:es)?|goes) (?:(?P<c>higher|lower)|further (?:to the )?(?P<d>left|right|up|down)){OF_PICTURE} than {_O}",
+        rf"(?:reach(?:es)?|extends?|stretch(?:es)?|goes) (?:(?P<c>higher|lower)|further (?:to the )?(?P<d>left"
+        rf"|right|up|down)){OF_PICTURE} than {_O}",
         _reaching,
     ),
     (rf"(?P<m>less|more) (?P<c>{_ADJECTIVE}) than {_O}", _less),
     (
-        rf"(?:(?P<b>at least|at most|about|roughly|just|exactly|nearly|almost|every bit) )?as (?P<c>{_ADJECTIVE}) as {_O}",
+        rf"(?:(?P<b>at least|at most|about|roughly|just|exactly|nearly|almost|every bit) )?as"
+        rf" (?P<c>{_ADJECTIVE}) as {_O}",
         _as,
     ),
     (
-        rf"{_BOUND}{_FACTOR} (?:as (?P<c>{_ADJECTIVE}) as|(?:the|its) (?P<n>size|area|width|height) of|(?P<k>{_COMPARATIVE}) than) {_O}",
+        rf"{_BOUND}{_FACTOR} (?:as (?P<c>{_ADJECTIVE}) as|(?:the|its) (?P<n>size|area|width|height) of"
+        rf"|(?P<k>{_COMPARATIVE}) than) {_O}",
         _times,
     ),
     (
-        rf"(?:(?P<at>at) |on |of )?(?:about |roughly |nearly |almost |exactly )?(?:the|a) (?:same|equal|similar) (?P<n>size|area|width|height|level)(?: (?:as|to|with) (?P<o>.+))?",
+        r"(?:(?P<at>at) |on |of )?(?:about |roughly |nearly |almost |exactly )?(?:the|a) (?:same|equal"
+        r"|similar) (?P<n>size|area|width|height|level)(?: (?:as|to|with) (?P<o>.+))?",
         _same,
     ),
     (rf"(?:level with|on a level with|in line horizontally with|in a row with) {_O}", _level),
     (
-        rf"{COVERING} (?:(?:far|much|slightly|a little|considerably|a bit|somewhat) )?(?:a )?(?P<m>more|less|larger|bigger|smaller|greater)(?: (?P<n>space|room|area|surface|ground|width|height|part|share|portion))?(?: of)?(?: (?:the|its) (?P<of>width|height) of)?(?: {PICTURE})?{OF_PICTURE} than {_O}",
+        rf"{COVERING} (?:(?:far|much|slightly|a little|considerably|a bit|somewhat) )?(?:a )?(?P<m>more|less"
+        rf"|larger|bigger|smaller|greater)(?: (?P<n>space|room|area|surface|ground|width|height|part|share"
+        rf"|portion))?(?: of)?(?: (?:the|its) (?P<of>width|height) of)?(?: {PICTURE})?{OF_PICTURE} than {_O}",
         _more_space,
     ),
     (
-        rf"(?:has|have) (?:a |the )?(?P<m>larger|bigger|greater|smaller|lesser|lower|narrower|shorter|broader|wider) (?P<n>area|width|height|size) than {_O}",
+        rf"(?:has|have) (?:a |the )?(?P<m>larger|bigger|greater|smaller|lesser|lower|narrower|shorter|broader"
+        rf"|wider) (?P<n>area|width|height|size) than {_O}",
         _has,
     ),
     (
-        rf"(?:(?P<verb>{COVERING}) ){_BOUND}(?:{_SHARE})(?: of)?(?: (?:the|its) (?P<n>width|height|area|surface|space) of)?(?: (?P<pic>{PICTURE}))(?:'s)?(?: (?P<n2>width|height))?",
+        rf"(?:(?P<verb>{COVERING}) ){_BOUND}(?:{_SHARE})(?: of)?(?: (?:the|its) (?P<n>width|height|area"
+        rf"|surface|space) of)?(?: (?P<pic>{PICTURE}))(?:'s)?(?: (?P<n2>width|height))?",
         _share,
     ),
     (rf"{_BOUND}(?:{_SHARE}) (?:of )?(?:(?:the|its) )?(?P<n>width|height|area|size) of {PICTURE}", _share),
@@ -495,45 +514,55 @@ _TABLE: Final[tuple[tuple[str, Callable[[Match], Predicate | None]], ...]] = (
     (rf"{_BOUND}(?:{_SHARE}) as (?P<c>{_ADJECTIVE}) as {PICTURE}", _wide_share),
     (rf"{_RANK}(?:most )?(?P<c>{_SUPERLATIVE}){_NOUN}{_OF_GROUP}", _extreme),
     (
-        rf"{_RANK}(?:one |region )?furthest (?:to the |toward the |over to the )?(?P<d>left|right|up|down){_NOUN}{_OF_GROUP}",
+        rf"{_RANK}(?:one |region )?furthest (?:to the |toward the |over to the )?(?P<d>left|right|up"
+        rf"|down){_NOUN}{_OF_GROUP}",
         _furthest,
     ),
     (
-        rf"(?:the )?(?:one |region )?(?P<c>nearest|closest|furthest)(?: to| from) the (?P<d>left|right|top|bottom|middle)(?: (?:edge|side|border|point))?{_OF_GROUP}",
+        rf"(?:the )?(?:one |region )?(?P<c>nearest|closest|furthest)(?: to| from) the (?P<d>left|right|top"
+        rf"|bottom|middle)(?: (?:edge|side|border|point))?{_OF_GROUP}",
         _nearest_side,
     ),
     (rf"(?:the )?most (?P<d>central)(?P<c>){_NOUN}{_OF_GROUP}", lambda found: _in_group("from_middle", -1, found)),
     (
-        rf"{COVERING} (?:the )?(?P<m>most|least|largest|biggest|greatest|smallest) (?:space|room|area|surface|part|share|portion)?{OF_PICTURE}{_OF_GROUP}",
+        rf"{COVERING} (?:the )?(?P<m>most|least|largest|biggest|greatest|smallest) (?:space|room|area|surface"
+        rf"|part|share|portion)?{OF_PICTURE}{_OF_GROUP}",
         _most_space,
     ),
     (rf"(?:has|have) the (?P<m>largest|biggest|greatest|smallest) (?:area|size){_OF_GROUP}", _most_space),
     (
-        rf"(?P<overlap>overlapped by|overlap(?:s|ping)?|intersect(?:s|ing)?|share(?:s)? (?:some )?space)(?: with)?(?: {_O})?",
+        rf"(?P<overlap>overlapped by|overlap(?:s|ping)?|intersect(?:s|ing)?|share(?:s)? (?:some )?space)(?:"
+        rf" with)?(?: {_O})?",
         _sharing,
     ),
     (rf"(?P<cross>cross(?:es|ing)?)(?: {_O})?", _sharing),
     (rf"(?:in )?(?P<touch>touch(?:es|ing)?|contact with|contact)(?: {_O})?", _sharing),
     (
-        rf"(?:(?:clearly|well|quite|far|completely|wholly|entirely) )?(?:set |kept )?(?P<apart>apart|separate|separated|clear|disjoint)(?: (?:from|of) {_O})?",
+        rf"(?:(?:clearly|well|quite|far|completely|wholly|entirely) )?(?:set |kept )?(?P<apart>apart|separate"
+        rf"|separated|clear|disjoint)(?: (?:from|of) {_O})?",
         _sharing,
     ),
     (
-        rf"(?:wholly|completely|entirely|fully|totally|all) (?P<wholly_inside>inside|within|enclosed by|enclosed in|surrounded by|contained in|contained by)(?: of)?(?: the (?:bounds|box|outline|frame|borders) of)? {_O}",
+        rf"(?:wholly|completely|entirely|fully|totally|all) (?P<wholly_inside>inside|within|enclosed by"
+        rf"|enclosed in|surrounded by|contained in|contained by)(?: of)?(?: the (?:bounds|box|outline|frame"
+        rf"|borders) of)? {_O}",
         _sharing,
     ),
     (
-        rf"(?P<inside>inside|within|enclosed by|enclosed in|surrounded by|contained in|contained by|contained within)(?: of)?(?: the (?:bounds|box|outline|frame|borders) of)? {_O}",
+        rf"(?P<inside>inside|within|enclosed by|enclosed in|surrounded by|contained in|contained by|contained"
+        rf" within)(?: of)?(?: the (?:bounds|box|outline|frame|borders) of)? {_O}",
         _sharing,
     ),
     (rf"(?:(?:wholly|completely|entirely|fully) )?(?P<outside>outside)(?: of)? {_O}", _sharing),
     (
-        rf"(?:wholly|completely|entirely|fully) (?P<wholly_contains>contains?|encloses?|surrounds?|encompass(?:es)?|includes?) {_O}",
+        rf"(?:wholly|completely|entirely|fully) (?P<wholly_contains>contains?|encloses?|surrounds?"
+        rf"|encompass(?:es)?|includes?) {_O}",
         _sharing,
     ),
     (rf"(?P<contains>contains?|encloses?|surrounds?|encompass(?:es)?) {_O}", _sharing),
     (
-        rf"(?:ends?|stops?|finishes|finish) before (?P<o>.+?) (?:begins?|starts?)(?: (?P<way>from left to right|from top to bottom|on the way down|on the way across))?",
+        r"(?:ends?|stops?|finishes|finish) before (?P<o>.+?) (?:begins?|starts?)(?: (?P<way>from left to"
+        r" right|from top to bottom|on the way down|on the way across))?",
         _ends,
     ),
     (rf"(?P<c>beside|next to|alongside|adjacent to|near|close to|near to|far from|far away from) {_O}", _near),

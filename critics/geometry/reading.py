@@ -22,12 +22,9 @@ from critics.geometry.statements import (
     Described,
     Everything,
     Extreme,
-    Is,
     Listed,
     Measure,
-    Near,
     Numbers,
-    Phrase,
     Predicate,
     Pronoun,
     Read,
@@ -37,41 +34,69 @@ from critics.geometry.statements import (
 from critics.geometry.words import NUMBER, OF_PICTURE, PICTURE, number_of
 
 _TRIGGER: Final = re.compile(
-    r"\b(?:left|right|above|below|under|beneath|underneath|high|low|higher|lower|top|bottom|upper|middle|edge|corner|near|nearer|nearest|clos\w+|far"
-    r"|furthest|further|larg\w+|bigg\w+|big|small\w*|wid\w+|broad\w*|narrow\w*|slimmer|tall\w*|short\w*|covers?|takes?|occup\w+|fills?|spans?|most|least"
-    r"|space|size|height|area|central|overlap\w*|intersect\w*|cross\w*|touch\w*|apart|separat\w+|gap|inside|within|outside|surround\w*|enclos\w+"
-    r"|contain\w*|beside|next|alongside|adjacent|between|level|before|topmost|bottommost|leftmost|rightmost|uppermost|lowest|highest|only|there|both"
+    r"\b(?:left|right|above|below|under|beneath|underneath|high|low|higher|lower|top|bottom|upper|middle"
+    r"|edge|corner|near|nearer|nearest|clos\w+|far"
+    r"|furthest|further|larg\w+|bigg\w+|big|small\w*|wid\w+|broad\w*|narrow\w*|slimmer|tall\w*|short\w*"
+    r"|covers?|takes?|occup\w+|fills?|spans?|most|least"
+    r"|space|size|height|area|central|overlap\w*|intersect\w*|cross\w*|touch\w*|apart|separat\w+|gap"
+    r"|inside|within|outside|surround\w*|enclos\w+"
+    r"|contain\w*|beside|next|alongside|adjacent|between|level|before|topmost|bottommost|leftmost"
+    r"|rightmost|uppermost|lowest|highest|only|there|both"
     r"|of|shows|see|sees|seen|counts?|visible|twice|half|third|quarter|percent)\b|%"
 )
 _NO_CLAIM: Final = re.compile(
-    r"\b(?:if|unless|suppose|supposing|supposedly|imagine|imagining|assume|assuming|pretend\w*|whether|wish\w*|hypothetical\w*|mirror\w*"
-    r"|flipped|rotated|upside|reflection|once|formerly|previously|used to|as though|had|quoted|says?|said|claims? that|think|thinks|thought|believes?"
-    r"|wonder\w*|ask\w*|told|tell|point of view|perspective|viewpoint|seen from|viewed from|facing|let us|lest|but one|in case|rumou?r\w*|according to)\b"
+    r"\b(?:if|unless|suppose|supposing|supposedly|imagine|imagining|assume|assuming|pretend\w*|whether"
+    r"|wish\w*|hypothetical\w*|mirror\w*"
+    r"|flipped|rotated|upside|reflection|once|formerly|previously|used to|as though|had|quoted|says?|said"
+    r"|claims? that|think|thinks|thought|believes?"
+    r"|wonder\w*|ask\w*|told|tell|point of view|perspective|viewpoint|seen from|viewed from|facing|let us"
+    r"|lest|but one|in case|rumou?r\w*|according to)\b"
 )
 _VIEWER: Final = re.compile(
-    r"\b(?:from (?:the viewer's|our|the camera's|a viewer's) (?:point of view|perspective|viewpoint|side)|to the viewer|for the viewer|as seen by the viewer)\b,? ?"
+    r"\b(?:from (?:the viewer's|our|the camera's|a viewer's) (?:point of view|perspective|viewpoint|side)"
+    r"|to the viewer|for the viewer|as seen by the viewer)\b,? ?"
 )
 _NO_CLAUSE: Final = re.compile(
-    r"\b(?:would|could|might|may|should|must|ought|shall|will|cannot|can not|(?:his|her|their|my|your|its) (?:own )?(?:left|right)|almost (?:in|out|left|right|above|below|touch\w*|overlap\w*)"
-    r"|hardly|barely|scarcely|partly|partially|in front of|behind|supposed to|meant to|last but|not necessarily|not always|sometimes|unlikely|doubt\w*)\b"
+    r"\b(?:would|could|might|may|should|must|ought|shall|will|cannot|can not|(?:his|her|their|my|your"
+    r"|its) (?:own )?(?:left|right)|almost (?:in|out|left|right|above|below|touch\w*|overlap\w*)"
+    r"|hardly|barely|scarcely|partly|partially|in front of|behind|supposed to|meant to|last but|not"
+    r" necessarily|not always|sometimes|unlikely|doubt\w*)\b"
 )
 _SPEAKER: Final = re.compile(r"\b(?:i|we) (?:would say|think|believe|guess|suppose)(?: that)?,? ")
 _CAN: Final = re.compile(r"\b(?:can|may) (?:be|also be|clearly be) (seen|found|made out|spotted)\b")
 _CONNECTORS: Final = re.compile(
-    r",? (?:so|because|since|while|whereas|although|though|hence|thus|therefore|meaning|making|as|which|where|who|and so|which is why|given that) |, (?=(?:holding|wearing|carrying|looking|facing|standing|sitting|riding|with|watching|eating|waiting|walking)\b)|; | - |(?<=[a-z\]]) ?[–—] ?"
+    r",? (?:so|because|since|while|whereas|although|though|hence|thus|therefore|meaning|making|as|which"
+    r"|where|who|and so|which is why|given that) |, (?=(?:holding|wearing|carrying|looking|facing"
+    r"|standing|sitting|riding|with|watching|eating|waiting|walking)\b)|; | - |(?<=[a-z\]]) ?[–—] ?"
 )
 _COMMAS: Final = re.compile(r",? (?:and|but|yet) |, ")
 _LEAD_IN: Final = re.compile(
-    rf"(?:(?:(?:yes|no)(?=,)|well|here|indeed|also|thus|so|then|and|but|clearly|obviously|evidently|moreover|furthermore|overall|in fact|actually|perhaps|maybe|probably"
-    rf"|possibly|most likely|likely|very likely|apparently|presumably|surely|certainly|of course|as shown|as seen|in short|right|correct|because|since|given that|while|although|though|this is because|that is because|in comparison|by comparison|compared with it|compared to it|(?:in|within|on|across|throughout) {PICTURE}"
-    rf"|as (?:you|we|one) can see|it (?:is|seems|appears|looks)(?: (?:clear|plain|likely|true|obvious|evident|probable|certain))? (?:that|like)|it looks like|(?:we|you|one) can see(?: that)?|we see(?: that)?"
-    r"|note that|notice that|observe that|the reason is(?: that)?|the boxes show that|i think(?: that)?|i believe(?: that)?|only|even|likewise|similarly|by contrast|in contrast|on the other hand|however|meanwhile)(?:,| ) ?)+"
+    rf"(?:(?:(?:yes|no)(?=,)|well|here|indeed|also|thus|so|then|and|but|clearly|obviously|evidently"
+    rf"|moreover|furthermore|overall|in fact|actually|perhaps|maybe|probably"
+    rf"|possibly|most likely|likely|very likely|apparently|presumably|surely|certainly|of course|as shown"
+    rf"|as seen|in short|right|correct|because|since|given that|while|although|though|this is because|that"
+    rf" is because|in comparison|by comparison|compared with it|compared to it|(?:in|within|on|across"
+    rf"|throughout) {PICTURE}"
+    rf"|as (?:you|we|one) can see|it (?:is|seems|appears|looks)(?: (?:clear|plain|likely|true|obvious"
+    rf"|evident|probable|certain))? (?:that|like)|it looks like|(?:we|you|one) can see(?: that)?|we see(?:"
+    rf" that)?"
+    r"|note that|notice that|observe that|the reason is(?: that)?|the boxes show that|i think(?: that)?|i"
+    r" believe(?: that)?|only|even|likewise|similarly|by contrast|in contrast|on the other hand|however"
+    r"|meanwhile)(?:,| ) ?)+"
 )
 _FALSE_THAT: Final = re.compile(
-    r"^it (?:is|would be) (?:not (?:true|the case|correct|so|right)|false|untrue|wrong|incorrect)(?: to say)?(?: that)? "
+    r"^it (?:is|would be) (?:not (?:true|the case|correct|so|right)|false|untrue|wrong|incorrect)(?: to"
+    r" say)?(?: that)? "
 )
-_BE: Final = r"is|are|was|were|lies?|lay|sits?|sat|stands?|stood|rests?|hangs?|floats?|hovers?|appears?|seems?|looks?|remains?|stays?|ends up|can be|has been|being"
-_LEXICAL: Final = rf"(?:{COVERING}|overlaps?|intersects?|cross(?:es)?|touch(?:es)?|shares?|contains?|encloses?|surrounds?|encompass(?:es)?|includes?|(?:ends?|stops?|finish(?:es)?) before|has|have|reach(?:es)?|meets?|(?:fully|completely|entirely|wholly) (?:contains?|encloses?|surrounds?|covers?))"
+_BE: Final = (
+    r"is|are|was|were|lies?|lay|sits?|sat|stands?|stood|rests?|hangs?|floats?|hovers?|appears?|seems?"
+    r"|looks?|remains?|stays?|ends up|can be|has been|being"
+)
+_LEXICAL: Final = (
+    rf"(?:{COVERING}|overlaps?|intersects?|cross(?:es)?|touch(?:es)?|shares?|contains?|encloses?"
+    rf"|surrounds?|encompass(?:es)?|includes?|(?:ends?|stops?|finish(?:es)?) before|has|have|reach(?:es)?"
+    rf"|meets?|(?:fully|completely|entirely|wholly) (?:contains?|encloses?|surrounds?|covers?))"
+)
 _VERB: Final = re.compile(
     rf"(?:^| )(?P<be>{_BE})(?= |$)"
     r"|(?P<aux> (?:(?:do|does|did)(?: not)?|never|no longer|both|all|also|clearly|together))"
@@ -79,15 +104,21 @@ _VERB: Final = re.compile(
     rf"| (?={_LEXICAL}\b)"
 )
 _ADVERB: Final = re.compile(
-    r"(?:located|positioned|placed|situated|found|seen|made out|spotted|shown|visible|standing|sitting|seated|lying|resting|parked|hanging|set|to be|to lie|to sit|to stand|being"
-    r"|clearly|obviously|definitely|certainly|also|both|all|each|just|still|well|far|much|slightly|a bit|a little|somewhat|a lot|considerably|noticeably|visibly|distinctly|significantly"
-    r"|directly|immediately|plainly|indeed|really|actually|even|quite|mostly|mainly|by far|very|rather|safely|entirely|completely|fully|wholly|probably|likely|most likely|apparently|perhaps|maybe|together"
+    r"(?:located|positioned|placed|situated|found|seen|made out|spotted|shown|visible|standing|sitting"
+    r"|seated|lying|resting|parked|hanging|set|to be|to lie|to sit|to stand|being"
+    r"|clearly|obviously|definitely|certainly|also|both|all|each|just|still|well|far|much|slightly|a bit"
+    r"|a little|somewhat|a lot|considerably|noticeably|visibly|distinctly|significantly"
+    r"|directly|immediately|plainly|indeed|really|actually|even|quite|mostly|mainly|by far|very|rather"
+    r"|safely|entirely|completely|fully|wholly|probably|likely|most likely|apparently|perhaps|maybe"
+    r"|together"
     r"|right(?= (?:above|below|next|beside|between|at|in|on|under|beneath|inside|near))|, |the one that is|the one) "
 )
 _KEPT: Final = frozenset(("entirely ", "completely ", "fully ", "wholly ", "well ", "far ", "much ", "all "))
 _DENIAL: Final = re.compile(r"(?:not|never|no longer|by no means|in no way|nowhere|not at all|anything but|neither) ")
 _TRAILING: Final = re.compile(
-    rf"(?:,? (?:in|of|within|on|across) {PICTURE}|,? by far|,? as well|,? too|,? here|,? though|,? instead|,? overall|,? by a (?:clear|wide|large|small) margin|,? altogether|,? either|,? in it|,? clearly|,? at all|,? after all|,? as expected|,? in size|,? at a glance)+$"
+    rf"(?:,? (?:in|of|within|on|across) {PICTURE}|,? by far|,? as well|,? too|,? here|,? though|,? instead"
+    rf"|,? overall|,? by a (?:clear|wide|large|small) margin|,? altogether|,? either|,? in it|,? clearly"
+    rf"|,? at all|,? after all|,? as expected|,? in size|,? at a glance)+$"
 )
 _BOXES_OF: Final = re.compile(
     r"(?:the )?(?:bounds|boxes|box|outlines?|borders?|frames|bounding boxes|extents?|edges) of (?:both )?(?P<o>.+)"
@@ -97,16 +128,21 @@ _MEASURE_OF: Final = re.compile(
 )
 _MIDDLE_OF: Final = re.compile(r"(?:the )?middle of (?P<o>.+)")
 _SOME_OF: Final = re.compile(
-    rf"(?:(?P<bound>exactly|only|just|at least|at most|no more than) )?(?P<n>{NUMBER}|none|neither|no one|not one) of (?P<o>.+)"
+    rf"(?:(?P<bound>exactly|only|just|at least|at most|no more than) )?(?P<n>{NUMBER}|none|neither|no one"
+    rf"|not one) of (?P<o>.+)"
 )
 _NOBODY: Final = re.compile(
-    r"(?:nothing(?: else)?|none|no one|no other [a-z]+|no (?:region|box|object|thing|other)|none of the (?:others|other [a-z]+))(?: in the picture)?"
+    r"(?:nothing(?: else)?|none|no one|no other [a-z]+|no (?:region|box|object|thing|other)|none of the"
+    r" (?:others|other [a-z]+))(?: in the picture)?"
 )
 _GAP: Final = re.compile(
-    r"(?:there (?:is|remains|are|exists) |(?P<has>one can see |we see ))(?P<n>no |not any |not a |a |an |some |enough |plenty of )?(?:(?:clear|visible|small|wide|large|free|empty|narrow|noticeable|distinct|obvious|big|slight) )*(?:gap|space|room|distance|separation) (?:left )?between (?P<o>.+)"
+    r"(?:there (?:is|remains|are|exists) |(?P<has>one can see |we see ))(?P<n>no |not any |not a |a |an "
+    r"|some |enough |plenty of )?(?:(?:clear|visible|small|wide|large|free|empty|narrow|noticeable"
+    r"|distinct|obvious|big|slight) )*(?:gap|space|room|distance|separation) (?:left )?between (?P<o>.+)"
 )
 _GAP_SEPARATES: Final = re.compile(
-    r"(?:a|some) (?:(?:clear|visible|small|wide|large|free|empty|narrow) )*(?:gap|space|strip) (?:separates|lies between|keeps apart|divides|parts|stands between) (?P<o>.+)"
+    r"(?:a|some) (?:(?:clear|visible|small|wide|large|free|empty|narrow) )*(?:gap|space|strip)"
+    r" (?:separates|lies between|keeps apart|divides|parts|stands between) (?P<o>.+)"
 )
 _BOUNDS: Final = {
     "exactly": ("exactly", 0),
@@ -131,10 +167,12 @@ _KIND: Final = r"(?P<kind>(?:(?:marked|numbered|different|distinct|separate|such
 _COUNTS: Final = (
     re.compile(rf"there (?:is|are) (?P<not>not (?!any|a\b))?{_HOW_MANY} {_KIND}{_TAIL}"),
     re.compile(
-        rf"(?:{PICTURE}|it|i|we|you|one)(?: can)? (?:shows?|has|contains|depicts|features|includes|holds|sees?|displays|counts?|find) {_HOW_MANY} {_KIND}{_TAIL}"
+        rf"(?:{PICTURE}|it|i|we|you|one)(?: can)? (?:shows?|has|contains|depicts|features|includes|holds|sees?"
+        rf"|displays|counts?|find) {_HOW_MANY} {_KIND}{_TAIL}"
     ),
     re.compile(
-        rf"{_HOW_MANY} {_KIND} (?:are|is|can be) (?:visible|shown|seen|present|there|depicted|to be seen|in view|in {PICTURE}|marked|numbered)(?: in {PICTURE})?"
+        rf"{_HOW_MANY} {_KIND} (?:are|is|can be) (?:visible|shown|seen|present|there|depicted|to be seen|in"
+        rf" view|in {PICTURE}|marked|numbered)(?: in {PICTURE})?"
     ),
     re.compile(rf"the number of {_KIND} is {_HOW_MANY}"),
 )
@@ -165,16 +203,20 @@ _BESIDES: Final = re.compile(
     r"(?:compared (?:with|to)|relative to|in comparison (?:with|to)|seen from|than) (?P<g>[^,]+), (?P<c>.+)"
 )
 _UNLIKE: Final = re.compile(
-    r", (?:unlike|like|just like|as opposed to|in contrast to|together with|by contrast|however|though|for example|for instance|in turn)(?: [^,]+)?, "
+    r", (?:unlike|like|just like|as opposed to|in contrast to|together with|by contrast|however|though"
+    r"|for example|for instance|in turn)(?: [^,]+)?, "
 )
 _APPOSITION: Final = re.compile(
-    r", (?:which|who|that|a|an|the|our) [^,\[\]]{1,60},(?= (?:is|are|lies|sits|stands|covers|takes|appears|does|overlaps|touches)\b)"
+    r", (?:which|who|that|a|an|the|our) [^,\[\]]{1,60},(?= (?:is|are|lies|sits|stands|covers|takes"
+    r"|appears|does|overlaps|touches)\b)"
 )
 _COVERED: Final = re.compile(
     r"(?P<what>.+?) (?:is|are) (?P<not>not )?(?:covered|filled|taken up|occupied) by (?P<by>.+)"
 )
 _PLACE_FIRST: Final = re.compile(
-    r"(?P<place>(?:on|in|at|to|near|above|below|left|right|inside|next|beside|between|further) ?.+?),? (?:we (?:can )?(?:see|find)|you (?:can )?(?:see|find)|one (?:can )?sees?|there (?:is|are)|stands|lies|sits|hangs) (?P<what>(?:\[\d+\]|the [a-z]+(?: [a-z]+)?|\[\d+\] and \[\d+\]))"
+    r"(?P<place>(?:on|in|at|to|near|above|below|left|right|inside|next|beside|between|further) ?.+?),?"
+    r" (?:we (?:can )?(?:see|find)|you (?:can )?(?:see|find)|one (?:can )?sees?|there (?:is|are)|stands"
+    r"|lies|sits|hangs) (?P<what>(?:\[\d+\]|the [a-z]+(?: [a-z]+)?|\[\d+\] and \[\d+\]))"
 )
 
 

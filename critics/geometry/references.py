@@ -38,8 +38,37 @@ _SMALL: Final = frozenset(("small", "tiny", "little"))
 _NOT_SMALL: Final = 0.2
 """Share of the picture from which on nobody calls a thing small."""
 _JOINING: Final = frozenset(
-    "in with on at wearing holding of from carrying without that who which near by under behind beside and next to over"
-    " against standing sitting riding lying walking is".split()
+    [
+        "in",
+        "with",
+        "on",
+        "at",
+        "wearing",
+        "holding",
+        "of",
+        "from",
+        "carrying",
+        "without",
+        "that",
+        "who",
+        "which",
+        "near",
+        "by",
+        "under",
+        "behind",
+        "beside",
+        "and",
+        "next",
+        "to",
+        "over",
+        "against",
+        "standing",
+        "sitting",
+        "riding",
+        "lying",
+        "walking",
+        "is",
+    ]
 )
 _GENERAL: Final = {singular(word): kind for kind, words in KINDS.items() for word in words}
 

@@ -29,8 +29,30 @@ PICTURE: Final = (
 )
 OF_PICTURE: Final = rf"(?: (?:of|in|within|inside|across) {PICTURE})?"
 GENERIC: Final = frozenset(
-    "one ones region regions object objects thing things box boxes area areas item items two three four others rest"
-    " element elements marked".split()
+    [
+        "one",
+        "ones",
+        "region",
+        "regions",
+        "object",
+        "objects",
+        "thing",
+        "things",
+        "box",
+        "boxes",
+        "area",
+        "areas",
+        "item",
+        "items",
+        "two",
+        "three",
+        "four",
+        "others",
+        "rest",
+        "element",
+        "elements",
+        "marked",
+    ]
 )
 """Nouns that any region is."""
 COMPARATIVES: Final[Mapping[str, tuple[Measure, int]]] = {
@@ -100,11 +122,43 @@ _SAME: Final = (
 )
 _SENTENCE: Final = re.compile(r"(?<=[.!?;\n])\s+|(?<=[^\d]):\s|\n")
 PERSONS: Final = frozenset(
-    "man woman boy girl child kid baby toddler lady gentleman guy player rider surfer skier pedestrian worker cyclist"
-    " skateboarder snowboarder people men women children ladie human adult teenager".split()
+    [
+        "man",
+        "woman",
+        "boy",
+        "girl",
+        "child",
+        "kid",
+        "baby",
+        "toddler",
+        "lady",
+        "gentleman",
+        "guy",
+        "player",
+        "rider",
+        "surfer",
+        "skier",
+        "pedestrian",
+        "worker",
+        "cyclist",
+        "skateboarder",
+        "snowboarder",
+        "people",
+        "men",
+        "women",
+        "children",
+        "ladie",
+        "human",
+        "adult",
+        "teenager",
+    ]
 )
-ANIMALS: Final = frozenset("dog cat horse cow sheep bird elephant zebra giraffe bear goat pig duck".split())
-VEHICLES: Final = frozenset("car bus truck van bicycle bike motorcycle train boat airplane plane taxi".split())
+ANIMALS: Final = frozenset(
+    ["dog", "cat", "horse", "cow", "sheep", "bird", "elephant", "zebra", "giraffe", "bear", "goat", "pig", "duck"]
+)
+VEHICLES: Final = frozenset(
+    ["car", "bus", "truck", "van", "bicycle", "bike", "motorcycle", "train", "boat", "airplane", "plane", "taxi"]
+)
 KINDS: Final[Mapping[str, frozenset[str]]] = {"person": PERSONS, "animal": ANIMALS, "vehicle": VEHICLES}
 """What a general noun covers besides itself."""
 _ODD_PLURALS: Final = {
