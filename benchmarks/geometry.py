@@ -1,8 +1,8 @@
 """The critic `geometry`: how often it is right that a statement is wrong, how much it finds, and what a row costs.
 
-    python benchmarks/geometry.py microworld [--scenes 100] [--seeds 0 1 2] [--show 0]
+    python benchmarks/geometry.py microworld [--scenes 60] [--seeds 0 1 2] [--work DIR] [--show 0]
     python benchmarks/geometry.py sentences SENTENCES PHOTOGRAPHS [--show 0]
-    python benchmarks/geometry.py cost [--rounds 7]
+    python benchmarks/geometry.py cost [--rounds 7] [--work DIR]
 
 - `microworld`: the scripted teacher writes of unseen scenes with 0.8 of errors, of regions by number and by
   description. Of the candidates in which the oracle decides a claim about boxes: how many that the critic calls wrong
@@ -87,7 +87,7 @@ def run_of(folder: Path, scenes: int, seed: int, mode: str) -> RunFolder:
 
 
 def oracle_on_boxes(qar: Qar, regions: Sequence[Region], scene: Any) -> OracleFinding | None:
-    """The oracle's finding on the claims of a triple that are about boxes; None where it makes none, or none decided."""
+    """The oracle's finding on the claims of a triple that are about boxes; None where none is decided."""
     scope = scope_of(scene, regions)
     claims = [read_teacher_rationale(sentence) for sentence in sentences_of(tokens_of(qar.rationale))]
     answered = read_teacher_answer(tokens_of(qar.question), tokens_of(qar.answer))
@@ -175,13 +175,14 @@ def show(cases: Sequence[Case], most: int) -> None:
             print(f"  {title} ({case.group}): {case.shown}")
 
 
-def cost(rounds: int) -> None:
+def cost(rounds: int, scenes: int, work: Path | None) -> None:
     """Prints milliseconds a row of both critics on the same rows, none seen before in a round."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = work or Path(temporary)
         rows: list[Qar] = []
         evidence: Evidence = {}
         for mode in ("ids", "descriptions"):
-            run = run_of(Path(folder), 60, 7, mode)
+            run = run_of(folder, scenes, 0, mode)
             texts = {one.image_id: one for one in kept_records(run, Verbalization)}
             images = {one.image_id: one for one in kept_records(run, ImageRecord)}
             evidence = {**evidence, **{key: ImageEvidence(images[key], text) for key, text in texts.items()}}
@@ -220,18 +221,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest="part", required=True)
     world = parts.add_parser("microworld")
-    world.add_argument("--scenes", type=int, default=100)
     world.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    world.add_argument("--work", type=Path, help="keep the runs here, to measure them again")
     written = parts.add_parser("sentences")
     written.add_argument("sentences", type=Path)
     written.add_argument("photographs", type=Path)
     for one in (world, written):
         one.add_argument("--show", type=int, default=0, help="print so many cases of each kind of error")
-    parts.add_parser("cost").add_argument("--rounds", type=int, default=7)
+    costs = parts.add_parser("cost")
+    costs.add_argument("--rounds", type=int, default=7)
+    for one in (world, costs):
+        one.add_argument("--scenes", type=int, default=60, help="of each seed")
+        one.add_argument("--work", type=Path, help="keep the runs here, to measure them again")
     options = parser.parse_args()
     if options.part == "cost":
-        cost(options.rounds)
+        cost(options.rounds, options.scenes, options.work)
         return
     if options.part == "sentences":
         cases = list(sentence_cases(options.sentences, options.photographs))

@@ -58,7 +58,7 @@ def value(text: str, *, question: str = "", regions: tuple[Region, ...] = REGION
         ("[7] takes up more space in the picture than [15].", "[15] takes up more space in the picture than [7]."),
         ("[7] covers more than a twentieth of the view.", "[7] covers more than half of the view."),
         ("[9] covers less than 5% of the frame.", "[7] covers less than 5% of the frame."),
-        ("[7] spans more than half of the height of the picture.", "[4] spans more than half of the height of the picture."),
+        ("[7] spans more than half of the picture's height.", "[4] spans more than half of the picture's height."),
         ("The car is wider than the woman.", "The car is narrower than the woman."),
         ("The woman is taller than the car.", "The woman is shorter than the car."),
         ("[4] is less tall than [7].", "[7] is less tall than [4]."),
@@ -220,7 +220,7 @@ def _region(number: int, x: float, y: float, width: float, height: float) -> Reg
 
 _SIDE = st.floats(0.02, 0.4)
 _BOXES = st.builds(
-    lambda x, y, width, height: Box(x * (1 - width), y * (1 - height), x * (1 - width) + width, y * (1 - height) + height),
+    lambda x, y, w, h: Box(x * (1 - w), y * (1 - h), min(x * (1 - w) + w, 1), min(y * (1 - h) + h, 1)),
     st.floats(0, 1), st.floats(0, 1), _SIDE, _SIDE,
 )  # fmt: skip
 _PAIRS = st.tuples(_BOXES, _BOXES)
@@ -228,7 +228,8 @@ _FORMS = st.sampled_from(
     [
         "{a} {verb} left of {b}.", "{a} {verb} right of {b}.", "{a} {verb} above {b}.", "{a} {verb} larger than {b}.",
         "{a} {verb} wider than {b}.", "{a} {verb} on the left side of the picture.", "{a} {verb} in the left half.",
-        "{a} {verb} inside {b}.", "{a} {verb} the leftmost of {a} and {b}.", "{a} {verb} closer to the left edge than {b}.",
+        "{a} {verb} inside {b}.", "{a} {verb} the leftmost of {a} and {b}.",
+        "{a} {verb} closer to the left edge than {b}.",
     ]
 )  # fmt: skip
 
@@ -327,7 +328,8 @@ def test_an_image_that_nobody_verbalized_has_no_boxes() -> None:
 
 
 def test_only_the_texts_that_claim_are_read() -> None:
-    texts = [ShownText("prompt", "Describe."), ShownText("chosen", "[4] is left of [7]."), ShownText("rejected", "[12] is left of [7].")]  # fmt: skip
+    sides = ("chosen", "[4] is left of [7]."), ("rejected", "[12] is left of [7].")
+    texts = [ShownText("prompt", "Describe."), *(ShownText(*side) for side in sides)]
     assert [one.value for one in findings(texts, REGIONS, PREFERENCES.judged_parts)] == ["right"]
     assert [one.value for one in findings(texts, REGIONS)] == ["right", "wrong"]
     row = qar("Is [4] left of [7]?", "No.", "[12] is left of [7].")

@@ -223,7 +223,7 @@ class _Page:
         raise Refused(404, _NO_PAGE)
 
     def _last_findings(self, task: Task, annotator: str) -> tuple[Finding, ...]:
-        """What boxes say of what the annotator judged last: never of an item before its judgement, which it would sway."""
+        """What boxes say of what the annotator judged last; never of an item before, whose judgement it would sway."""
         item = self._session.store.last_judged(task.name, annotator)
         subject = None if item is None else self._session.pictures.subjects.get(item.image_id)
         return () if item is None or subject is None else box_findings(task, item, annotator, subject.regions)

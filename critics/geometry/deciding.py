@@ -8,6 +8,7 @@ from typing import Final, Literal
 from critics.geometry import measuring
 from critics.geometry.answers import read_answer
 from critics.geometry.measuring import Found, all_of, deny
+from critics.geometry.naming import figures, shown
 from critics.geometry.reading import read_sentence
 from critics.geometry.references import Spoken, UnresolvedError, separate
 from critics.geometry.statements import (
@@ -20,8 +21,6 @@ from critics.geometry.statements import (
     Ends,
     Extreme,
     Is,
-    Listed,
-    Measure,
     Near,
     Nearer,
     Numbers,
@@ -107,7 +106,7 @@ def _decide(read: Read, text: str, spoken: Spoken, used: list[int]) -> Finding:
             return _counted(read, text, spoken)
         return _stated(read, text, spoken, used)
     except UnresolvedError as unresolved:
-        return Finding("not checkable", text, read.words, _shown(read, ()), str(unresolved))
+        return Finding("not checkable", text, read.words, shown(read, ()), str(unresolved))
 
 
 def _undenied(read: Counted) -> Counted:
@@ -129,24 +128,22 @@ def _counted(read: Counted, text: str, spoken: Spoken) -> Finding:
     bound = {"exactly": "", "least": "at least ", "most": "at most "}[read.bound]
     statement = f"there are {'not ' * read.is_denied}{bound}{read.number} {named}"
     because = f"{there} {named} are marked"
-    most = there if is_exact else None  # how many there may be; None for any number
-    found: Found = None
-    if (read.bound != "least" and there > read.number) or (
-        read.bound != "most" and most is not None and most < read.number
-    ):
-        found = False
-    elif (
-        (read.bound == "least" and there >= read.number)
-        or (read.bound == "exactly" and there == read.number > 0)
-        or is_exact
-    ):
-        found = True
+    found = _count_found(read, there, is_exact=is_exact)
     if read.is_denied:
         # That there are not three is borne out by four, and contradicted by nothing that may be incomplete.
         found = True if found is False else False if is_exact and found else None
-    return Finding(
-        _value(found), text, read.words, statement, because if found is not None else f"{because}; {LOWER_BOUND}"
-    )
+    if found is None:
+        because = f"{because}; {LOWER_BOUND}"
+    return Finding(_value(found), text, read.words, statement, because)
+
+
+def _count_found(read: Counted, there: int, *, is_exact: bool) -> Found:
+    """Whether there are so many, where `there` are marked; without `is_exact` more may be there."""
+    if read.bound != "least" and there > read.number:
+        return False
+    if is_exact:
+        return read.bound == "most" or there >= read.number
+    return True if there >= read.number > 0 else None
 
 
 def _value(found: Found) -> Value:
@@ -172,9 +169,9 @@ def _stated(read: Statement, text: str, spoken: Spoken, used: list[int]) -> Find
             found = all_of([deny(one) for one in each]) if read.is_denied else all_of(each)
     used += [one.number for one in involved]
     regions = tuple(dict.fromkeys((*subjects, *involved)))
-    numbers = _figures(read.predicate, regions)
+    numbers = figures(read.predicate, regions)
     because = numbers if found is not None else f"{TOO_CLOSE}: {numbers}"
-    return Finding(_value(found), text, read.words, _shown(read, subjects), because)
+    return Finding(_value(found), text, read.words, shown(read, subjects), because)
 
 
 def _how_many(each: Sequence[Found], read: Statement) -> Found:
@@ -186,7 +183,7 @@ def _how_many(each: Sequence[Found], read: Statement) -> Found:
     return True if is_so else None
 
 
-def _predicate_of(
+def _predicate_of(  # noqa: PLR0912 - one short branch for each predicate
     predicate: Predicate,
     subject: tuple[Region, ...],
     other: tuple[Region, ...] | None,
@@ -255,108 +252,3 @@ def _is(phrase: Phrase, one: Region, spoken: Spoken, involved: list[Region]) -> 
         raise UnresolvedError("of another kind")
     involved.extend(found)
     return True if found == (one,) else False if found[0].box.overlap(one.box) < 0.3 else None
-
-
-_NAMES: Final[dict[Measure, str]] = {
-    "x": "middle x",
-    "y": "middle y",
-    "area": "area",
-    "width": "width",
-    "height": "height",
-    "from_middle": "distance from the middle",
-    "left": "distance from the left",
-    "right": "distance from the right",
-    "top": "distance from the top",
-    "bottom": "distance from the bottom",
-    "edge": "distance from the edge",
-    "corner": "distance from a corner",
-}
-_SHOWN_REGIONS: Final = 6
-
-
-def _figures(predicate: Predicate, regions: Sequence[Region]) -> str:
-    """The boxes by which a predicate is decided, as numbers to two decimals."""
-    measure: Measure | None = getattr(predicate, "measure", None)
-    shown = regions[:_SHOWN_REGIONS]
-    if measure is not None:
-        values = ", ".join(f"[{one.number}] {measuring.values_of(measure, one.box)[0]:.2f}" for one in shown)
-        return f"{_NAMES[measure]}: {values}"
-    return ", ".join(
-        f"[{one.number}] x {one.box.x1:.2f}-{one.box.x2:.2f} y {one.box.y1:.2f}-{one.box.y2:.2f}" for one in shown
-    )
-
-
-_SIGNS: Final[dict[Measure, tuple[str, str]]] = {
-    "x": ("left of", "right of"),
-    "y": ("above", "below"),
-    "area": ("smaller than", "larger than"),
-    "width": ("narrower than", "wider than"),
-    "height": ("shorter than", "taller than"),
-    "from_middle": ("nearer the middle than", "further from the middle than"),
-}
-_MOST: Final[dict[Measure, tuple[str, str]]] = {
-    "x": ("leftmost", "rightmost"),
-    "y": ("topmost", "lowest"),
-    "area": ("smallest", "largest"),
-    "width": ("narrowest", "widest"),
-    "height": ("shortest", "tallest"),
-    "from_middle": ("nearest the middle", "furthest from the middle"),
-}
-
-
-def _shown(read: Read, subjects: Sequence[Region]) -> str:
-    """A statement in plain words."""
-    if isinstance(read, Counted):
-        return f"there are {read.number} {read.head or 'regions'}"
-    subject = " and ".join(f"[{one.number}]" for one in subjects) or name_of(read.subject)
-    quantity = "" if read.count is None else f"{read.bound} {read.count} of "
-    return f"{quantity}{subject} {'not ' * read.is_denied}{_said(read.predicate)}"
-
-
-def _said(predicate: Predicate) -> str:
-    match predicate:
-        case Placed(places, how):
-            return f"{'at' if how != 'half' else 'in the half'} {' '.join(places)}"
-        case Compared(measure, sign, other, factor):
-            words = _SIGNS.get(measure) or (f"nearer the {measure} than", f"further from the {measure} than")
-            if factor is not None:
-                return f"{predicate.bound} {factor:.2f} times the {measure} of {name_of(other)}"
-            return f"{'at least as, or ' * predicate.or_equal}{words[sign > 0]} {name_of(other)}"
-        case Extreme(measure, sign, group, rank):
-            words = _MOST.get(measure) or (f"nearest the {measure}", f"furthest from the {measure}")
-            return f"{'' if rank == 1 else f'number {rank} '}{words[sign > 0]} of {name_of(group)}"
-        case Alike(measure, other):
-            return f"of the same {'level' if measure == 'y' else measure} as {name_of(other)}"
-        case Shared(how, other):
-            return f"{how} {name_of(other)}"
-        case Ends(axis, _, other):
-            return (
-                f"ends before {name_of(other)} begins, {'from left to right' if axis == 'x' else 'from top to bottom'}"
-            )
-        case Near(other, is_far):
-            return f"{'far from' if is_far else 'near'} {name_of(other)}"
-        case Nearer(other, than, _, sign):
-            return f"{'nearer to' if sign > 0 else 'further from'} {name_of(other)} than {name_of(than)}"
-        case Between(others):
-            return f"between {name_of(others)}"
-        case Covers(measure, bound, share):
-            return f"covers {bound}{'' if bound == 'about' else ' than'} {share:.2f} of the {measure} of the picture"
-        case Wider(sign):
-            return "wider than tall" if sign > 0 else "taller than wide"
-        case Is(other):
-            return f"is the {name_of(other)}"
-
-
-def name_of(phrase: Phrase | None) -> str:
-    """A phrase in plain words."""
-    match phrase:
-        case None:
-            return "the other"
-        case Numbers(numbers):
-            return " and ".join(f"[{number}]" for number in numbers)
-        case Described():
-            return phrase.words
-        case Listed(phrases):
-            return " and ".join(map(name_of, phrases))
-        case _:
-            return getattr(phrase, "word", "") or getattr(phrase, "head", "") or "all"

@@ -4,13 +4,13 @@ Every relation has a margin, within which nothing is said. Its unit is what the 
 
 - Places and directions: a share of the picture's side (`SIDE`), as an eye that knows nothing of the things would see,
   and on top of it a share of the smaller box's own extent (`OWN`), for the middle of a broad thing is seen less exactly
-  than that of a narrow one. Where one box reaches across the other, the larger one's extent counts: what stands before a
-  table is hardly left or right of it.
+  than that of a narrow one. Where one box reaches across the other, the larger one's extent counts: what stands before
+  a table is hardly left or right of it.
 - Sizes: a ratio of the two boxes, since a hundredth is much of a small thing and nothing of a large one.
 - Space that is shared: gaps in shares of the picture's side, and what lies inside as a share of the inner box.
 
-Detectors' boxes are a few hundredths off and include what a thing does not fill, so that margins of shares of the picture
-are the widest. Where a word has two plain meanings ("leftmost" by the middle or by the edge) both have to be
+Detectors' boxes are a few hundredths off and include what a thing does not fill, so that margins of shares of the
+picture are the widest. Where a word has two plain meanings ("leftmost" by the middle or by the edge) both have to be
 contradicted before a statement is wrong. The values are set by hand and measured in `benchmarks/geometry.py`.
 """
 
@@ -36,7 +36,7 @@ SIDE = 0.02
 OWN = 0.1
 """Share of a box's own extent by which they have to differ besides."""
 FROM_POINT = 0.03
-"""By how much the distances from the middle, an edge or a corner of the picture have to differ, in shares of its side."""
+"""By how much distances from the middle, an edge or a corner of the picture have to differ, in shares of its side."""
 AREA_RATIO = 1.25
 SIDE_RATIO = 1.1
 GAP = 0.01
@@ -93,7 +93,10 @@ def values_of(measure: Measure, box: Box) -> tuple[float, ...]:
 
 def lead(measure: Measure, a: Box, b: Box) -> int:
     """1 where `a` has clearly more of a measure than `b`, -1 where it has clearly less, 0 where neither is clear."""
-    signs = {_sign(measure, one, other, a, b) for one, other in zip(values_of(measure, a), values_of(measure, b))}
+    signs = {
+        _sign(measure, one, other, a, b)
+        for one, other in zip(values_of(measure, a), values_of(measure, b), strict=True)
+    }
     return signs.pop() if len(signs) == 1 else 0
 
 

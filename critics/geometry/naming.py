@@ -84,7 +84,7 @@ def shown(read: Read, subjects: Sequence[Region]) -> str:
     return f"{quantity}{subject} {'not ' * read.is_denied}{_said(read.predicate)}"
 
 
-def _said(predicate: Predicate) -> str:
+def _said(predicate: Predicate) -> str:  # noqa: PLR0912 - one short branch for each predicate
     match predicate:
         case Placed(places, how):
             return f"{'at' if how != 'half' else 'in the half'} {' '.join(places)}"

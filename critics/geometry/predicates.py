@@ -1,7 +1,8 @@
 """What is said of a subject, in words: predicates of places, directions, sizes, shares and shared space.
 
 Each pattern has to take the whole of what follows the verb, so that a word that is not understood leaves the sentence
-unread. Patterns have at most one part of any length, at the end, so that matching takes linear time.
+unread. Patterns have at most one part of any length, at the end, so that matching takes linear time. The module stays
+whole because a pattern and its reader are understood side by side; what is long in it is the table.
 """
 
 import re
@@ -256,7 +257,7 @@ def _times(found: Match) -> Predicate | None:
 
 
 def _same(found: Match) -> Predicate | None:
-    measure: Measure = _NOUNS[found["n"]] if found["n"] in _NOUNS else "y"
+    measure: Measure = _NOUNS.get(found["n"], "y")
     if found["at"]:  # "at the same height": a place, not a size
         measure = "y"
     if found["o"] is None:
