@@ -13,9 +13,10 @@ from critics.annotation.access import HEADERS, AccessControl, Refused, Visitor
 from critics.annotation.agreement import QuestionAgreement, task_agreement
 from critics.annotation.items import Item
 from critics.annotation.pictures import Pictures
-from critics.annotation.rendering import make_templates, meant_answers, neutral, shown_texts, static_file
+from critics.annotation.rendering import box_findings, make_templates, meant_answers, neutral, shown_texts, static_file
 from critics.annotation.store import AnnotationStore
 from critics.annotation.tasks import AnswerError, Task
+from critics.geometry import Finding
 from ostensive.errors import StorageError
 from ostensive.images.refusals import ImageChangedError
 
@@ -124,8 +125,9 @@ class _Page:
             return _to("/")
         item = session.store.next_item(task.name, name, session.annotators_per_item)
         progress = session.store.progress(task.name, name, session.annotators_per_item)
+        last = self._last_findings(task, name)
         if item is None:
-            return self._html("done.html", visitor, task=task, progress=progress)
+            return self._html("done.html", visitor, task=task, progress=progress, findings=last)
         judged, size = session.store.judged_in_image(item, name)
         return self._html(
             "label.html",
@@ -138,6 +140,7 @@ class _Page:
             selections=self._selections(item),
             texts=shown_texts(task, item, name),
             questions=neutral(task).questions,
+            findings=last,
         )
 
     def judge(self, request: "Request") -> "Response":
@@ -218,6 +221,12 @@ class _Page:
             if task.name == request.path_params["task"]:
                 return task
         raise Refused(404, _NO_PAGE)
+
+    def _last_findings(self, task: Task, annotator: str) -> tuple[Finding, ...]:
+        """What boxes say of what the annotator judged last; never of an item before, whose judgement it would sway."""
+        item = self._session.store.last_judged(task.name, annotator)
+        subject = None if item is None else self._session.pictures.subjects.get(item.image_id)
+        return () if item is None or subject is None else box_findings(task, item, annotator, subject.regions)
 
     def _selections(self, item: Item) -> list[RegionSelection]:
         subject = self._session.pictures.subjects.get(item.image_id)

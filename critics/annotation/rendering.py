@@ -4,7 +4,7 @@ Teachers and other models write the texts that are shown, so nothing of them is 
 through Jinja's escaping, in elements that keep their writing direction to themselves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 from critics.annotation.assignment import is_swapped
 from critics.annotation.items import Item, spans_of
 from critics.annotation.tasks import SIDE_NAMES, Question, Task, check_answers
+from critics.geometry import Finding, findings
 from ostensive.images.drawing import PALETTE
 from ostensive.images.region_css import tag_colours
 from ostensive.recipe_kind import ShownText
+from ostensive.records import Region
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -44,6 +46,11 @@ def shown_texts(task: Task, item: Item, annotator: str) -> list[ShownText]:
     others = [text for text in item.texts if text.name not in task.sides]
     shown = zip((left, right), SIDE_NAMES, strict=True)
     return [*others, *(replace(item.text(side), name=name) for side, name in shown)]
+
+
+def box_findings(task: Task, item: Item, annotator: str, regions: Sequence[Region]) -> tuple[Finding, ...]:
+    """What the boxes say of an item's texts, to be shown once it is judged; two sides under the names they had."""
+    return findings(shown_texts(task, item, annotator), regions)
 
 
 def asked_question(task: Task, question: Question, item_id: str, annotator: str) -> Question:

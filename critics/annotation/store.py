@@ -259,6 +259,16 @@ class AnnotationStore:
             query = f"SELECT {database.ITEM} FROM items WHERE task = ? AND item_id = ?"  # noqa: S608 - constants
             return _item(db.execute(query, (task, item_id)).fetchone())
 
+    def last_judged(self, task: str, annotator: str) -> Item | None:
+        """The item whose judgement `take_back` would take back; None if there is none."""
+        query = (
+            f"SELECT {database.ITEM} FROM items JOIN standing USING (task, item_id) WHERE task = ? AND annotator = ?"  # noqa: S608 - constants
+            " AND source = 'page' ORDER BY sequence DESC LIMIT 1"
+        )
+        with self._transaction() as db:
+            row = db.execute(query, (task, annotator)).fetchone()
+        return None if row is None else _item(row)
+
     def standing(self, task: str) -> list[Standing]:
         """Everything that stands in a task, by item in the order of giving out, then by annotator."""
         with self._transaction() as db:
