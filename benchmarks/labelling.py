@@ -23,6 +23,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final  # Any: JSON values
@@ -42,7 +43,7 @@ from critics.annotation.choosing import (
     is_held_out,
 )
 from critics.critic import Score
-from critics.labels import Draw, Label, labels_from
+from critics.labels import Label, labels_from
 from critics.threshold import threshold_to_keep
 from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.training import train_critic
@@ -60,12 +61,13 @@ WIDE: Final = 4
 """How many times as many doubtful rows as are wanted the wide ways draw from by lot."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Pool:
-    """What labels are taken from."""
+    """What labels are taken from, and what critics are measured by."""
 
     work: Path
     rows: dict[str, Row]
+    test: list[Row]
     noise: float
     held_out_share: float
 
@@ -82,6 +84,16 @@ class Pool:
             for label in found
         ]
 
+    @lru_cache  # noqa: B019 - one pool a process
+    def differing(self, seed: int) -> list[str]:
+        """The rows in the order in which they are judged by default: by images, of each those that differ most."""
+        by_image: dict[str, list[Row]] = {}
+        for row in self.rows.values():
+            by_image.setdefault(row.qar.image_id, []).append(row)
+        order = shuffled(sorted(by_image), seed)
+        rows = [row.qar for image_id in order for row in by_image[image_id]]
+        return [row.row_id for row in representatives(rows, PER_IMAGE, DedupeSettings(), KIND)]
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -92,20 +104,12 @@ class Trained:
     minutes: float
 
 
-def differing(pool: Pool, seed: int) -> list[str]:
-    """The pool in the order in which it is judged by default: image by image, of each those that differ most."""
-    by_image: dict[str, list[Row]] = {}
-    for row in pool.rows.values():
-        by_image.setdefault(row.qar.image_id, []).append(row)
-    order = shuffled(sorted(by_image), seed)
-    rows = [row.qar for image_id in order for row in by_image[image_id]]
-    return [row.row_id for row in representatives(rows, PER_IMAGE, DedupeSettings(), KIND)]
-
-
-def step_of(way: str, pool: Pool, seed: int, drawn: dict[str, str], scores: Sequence[dict[str, float]], count: int) -> None:
+def step_of(
+    way: str, pool: Pool, seed: int, drawn: dict[str, str], scores: Sequence[dict[str, float]], count: int
+) -> None:
     """Adds rows to `drawn` until there are `count`, by one way and the critics' scores of the pool."""
     if way == "differing":
-        for row_id in differing(pool, seed):
+        for row_id in pool.differing(seed):
             if len(drawn) < count and row_id not in drawn:
                 drawn[row_id] = "differing"
         return
@@ -138,7 +142,9 @@ def step_of(way: str, pool: Pool, seed: int, drawn: dict[str, str], scores: Sequ
     drawn.update((row.row_id, row.drawn) for row in chosen)
 
 
-def trained(pool: Pool, drawn: dict[str, str], *, seed: int, critic_seed: int, values: dict[str, Any], score_pool: bool) -> Trained:
+def trained(
+    pool: Pool, drawn: dict[str, str], *, seed: int, critic_seed: int, values: dict[str, Any], score_pool: bool
+) -> Trained:
     """The critic of these labels, or what an earlier run found of it."""
     labels = pool.labels(drawn, seed)
     key = fingerprint([[asdict(label) for label in labels], critic_seed, values])[:16]
@@ -149,9 +155,11 @@ def trained(pool: Pool, drawn: dict[str, str], *, seed: int, critic_seed: int, v
     out = pool.work / "critics" / key
     settings = validate(TrainSettings, {**values, "seed": critic_seed}, "--set")
     started = time.perf_counter()
-    train_critic(RunFolder(pool.work / "train"), labels, kind=KIND, stage=UNIQUE, settings=settings, out=out, tell=print)
+    train_critic(
+        RunFolder(pool.work / "train"), labels, kind=KIND, stage=UNIQUE, settings=settings, out=out, tell=print
+    )
     minutes = (time.perf_counter() - started) / 60
-    test = scores_of(out, pool.work / "test", decided(pool.work, "test"))
+    test = scores_of(out, pool.work / "test", pool.test)
     others = [row for row_id, row in pool.rows.items() if row_id not in drawn]
     found = Trained(test, scores_of(out, pool.work / "train", others) if score_pool else {}, minutes)
     write(path, asdict(found))
@@ -169,15 +177,18 @@ def scores_of(critic: Path, run: Path, rows: Sequence[Row]) -> dict[str, float]:
     }
 
 
-def run_way(pool: Pool, way: str, seed: int, steps: Sequence[int], values: dict[str, Any], set_name: str) -> None:
-    """All steps of one way and seed, each written as it is done."""
-    truth = {row.qar.row_id: row.finding.whole.is_true for row in decided(pool.work, "test")}
+def run_way(
+    pool: Pool, way: str, seed: int, steps: Sequence[int], values: dict[str, Any], *, set_name: str, every_step: bool
+) -> None:
+    """The steps of one way and seed, each written as it is done; the last ones only where `every_step` is asked for."""
+    truth = {row.qar.row_id: row.finding.whole.is_true for row in pool.test}
     drawn: dict[str, str] = {}
     found: list[Trained] = []
+    points: list[float] = []
     for number, count in enumerate(steps):
         step_of(way if number else "differing", pool, seed, drawn, [one.pool for one in found], count)
         by_scores = way not in ("differing", "random")
-        wants_pool = by_scores and number + 1 < len(steps)
+        wants_pool = (by_scores and number + 1 < len(steps)) or not number  # the first step is that of every way
         seeds = (seed, seed + 100) if way == "disagreement" and wants_pool else (seed,)
         found = [
             trained(pool, drawn, seed=seed, critic_seed=one, values=values, score_pool=wants_pool) for one in seeds
@@ -185,6 +196,9 @@ def run_way(pool: Pool, way: str, seed: int, steps: Sequence[int], values: dict[
         record = record_of(way, seed, count, pool, drawn, found[0], truth)
         write(pool.work / "results" / f"{set_name}{way}-{seed}-{count}.json", record)
         print(f"== {way} {seed} {count}: {record['points']:+.1f} points, {record['minutes']:.1f} min", flush=True)
+        points.append(record["points"])
+        if not every_step and min(points[-2:]) >= GOAL_POINTS and len(points) > 1:
+            return  # it got there, and it was not by chance alone
 
 
 def record_of(
@@ -223,13 +237,13 @@ def run(options: argparse.Namespace) -> None:
     build(work, "train", options.images, 0, options.error_rate)
     build(work, "test", options.test_images, TEST_SEED, options.error_rate)
     rows = {row.qar.row_id: row for row in decided(work, "train")}
-    pool = Pool(work, rows, options.noise, options.held_out)
+    pool = Pool(work, rows, decided(work, "test"), options.noise, options.held_out)
     model = {"backbone": "vlm", "model": "microworld:vlm"}
     values = merge({**TINY, **ON_CPU, **model}, parse_assignments(options.set))
     name = f"{options.name}-" if options.name else ""
     for seed in options.seed or (0, 1, 2):
         for way in options.way or ("differing", "doubt"):
-            run_way(pool, way, seed, options.steps, values, name)
+            run_way(pool, way, seed, options.steps, values, set_name=name, every_step=options.every_step)
 
 
 def labels_needed(curve: Sequence[tuple[int, float]], points: float) -> float | None:
@@ -253,10 +267,8 @@ def never_falling(curve: Sequence[tuple[int, float]]) -> list[tuple[int, float]]
 
 
 def report(options: argparse.Namespace) -> None:
-    records = [json.loads(path.read_text("utf-8")) for path in sorted((options.work / "results").glob("*.json"))]
-    # The name of a file says by which settings, way and seed.
+    # The name of a file says by which settings, way and seed, and of how many labels it is.
     names = sorted({path.stem.rsplit("-", 1)[0] for path in (options.work / "results").glob("*.json")})
-    del records
     curves: dict[str, list[tuple[int, float]]] = {}
     for name in names:
         found = [json.loads(path.read_text("utf-8")) for path in (options.work / "results").glob(f"{name}-*.json")]
@@ -272,8 +284,9 @@ def report(options: argparse.Namespace) -> None:
         ratios: dict[str, list[float]] = {}
         for name, curve in curves.items():
             way, seed = name.rsplit("-", 1)
-            base = curves.get(f"differing-{seed}")
-            if base is None or way == "differing":
+            set_name = next(way.removesuffix(one) for one in sorted(WAYS, key=len, reverse=True) if way.endswith(one))
+            base = curves.get(f"{set_name}differing-{seed}")
+            if base is None or way.endswith("differing"):
                 continue
             needed = [labels_needed(never_falling(one) if smooth else one, options.points) for one in (curve, base)]
             if needed[0] is None or needed[1] is None:
@@ -288,7 +301,9 @@ def report(options: argparse.Namespace) -> None:
         steps = sorted(set.intersection(*({labels for labels, _ in curve} for curve in every)))
         means = [(step, statistics.mean(dict(curve)[step] for curve in every)) for step in steps]
         line = ", ".join(f"{labels}: {points:+.1f}" for labels, points in means)
-        print(f"mean of {len(every)} {way}: {line}; {_shown(labels_needed(never_falling(means), options.points))} labels")
+        print(
+            f"mean of {len(every)} {way}: {line}; {_shown(labels_needed(never_falling(means), options.points))} labels"
+        )
 
 
 def _shown(labels: float | None) -> str:
@@ -309,6 +324,7 @@ def main() -> None:
     made["run"].add_argument("--seed", type=int, action="append")
     made["run"].add_argument("--way", choices=WAYS, action="append")
     made["run"].add_argument("--steps", type=_steps, default=STEPS)
+    made["run"].add_argument("--every-step", action="store_true", help="Go on where the goal was reached twice.")
     made["run"].add_argument("--images", type=int, default=1600)
     made["run"].add_argument("--test-images", type=int, default=400)
     made["run"].add_argument("--error-rate", type=float, default=0.8)

@@ -64,9 +64,7 @@ def by_disagreement(rows: Sequence[ScoredRow]) -> list[ScoredRow]:
     if not rows:
         return []
     ranks = [_ranks([row.accept_probabilities[place] for row in rows]) for place in range(_critics_of(rows))]
-    spread = {
-        row.row_id: max(of_row) - min(of_row) for row, of_row in zip(rows, zip(*ranks, strict=True), strict=True)
-    }
+    spread = {row.row_id: max(of_row) - min(of_row) for row, of_row in zip(rows, zip(*ranks, strict=True), strict=True)}
     return sorted(rows, key=lambda row: (-spread[row.row_id], row.row_id))
 
 

@@ -80,7 +80,9 @@ def differing_round(
     """
     share = sample.share(_DIFFERING)
     # What scores chose of an image is no sample of it.
-    have = {item.image_id for item in sample.items if item.draw.held_out or item.draw.drawn in (_DIFFERING, "elsewhere")}
+    have = {
+        item.image_id for item in sample.items if item.draw.held_out or item.draw.drawn in (_DIFFERING, "elsewhere")
+    }
     order = [one for one in shuffled(sorted(set(sample.image_of.values())), sample.seed)[:images] if one not in have]
     held_out = frozenset(one for one in order if sample.is_held_out(one, share))
     seen = {item.item_id for item in sample.items}

@@ -63,7 +63,9 @@ def asked_critics(run: RunFolder, recipe: Recipe, choose: Choice, names: Sequenc
     chosen = [by_name[name] for name in names] or graded
     if len(chosen) > 1:
         found = ", ".join(one.title for one in chosen)
-        raise SettingsError(f"--choose {choose}: of {len(chosen)} critics ({found}) one is to choose; name one, --critic")
+        raise SettingsError(
+            f"--choose {choose}: of {len(chosen)} critics ({found}) one is to choose; name one, --critic"
+        )
     return chosen
 
 
@@ -80,7 +82,7 @@ def read_scores(run: RunFolder, kind: RecipeKind, critics: Sequence[ScoringSetti
                 versions.add(tuple(one.critic_version for one in scores))
     if not rows:
         raise SettingsError(f"{run.path}: no candidate has a score by {' and '.join(names)} yet; {_HOW}")
-    # A trained critic gives probabilities, and knows least at one half; the scores of others are on scales of their own.
+    # A trained critic gives probabilities, and knows least at one half; others have scales of their own.
     first = critics[0]
     least_sure = 0.5 if first.kind == "trained" else first.min_accept_probability
     return CriticScores(names, tuple(sorted({one for some in versions for one in some})), least_sure, rows)

@@ -174,7 +174,9 @@ def _stock_candidates(run: AnnotatedRun, store: AnnotationStore, task: Task, opt
     if options.choose != "differing":
         notes.append(_round_note(store, task, new, options, noun))
     images = {item.image_id for item in [*alive, *items]}
-    told = f"{len(alive) + len(items):,} {noun}s about {len(images):,} of {len(set(image_of.values())):,} images to judge"
+    told = (
+        f"{len(alive) + len(items):,} {noun}s about {len(images):,} of {len(set(image_of.values())):,} images to judge"
+    )
     held_out = sum(held for image_id, held in store.held_out_images().items() if image_id in images)
     return [*notes, f"{told}, {held_out:,} of them held out to measure by" if held_out else told]
 

@@ -124,7 +124,8 @@ class AnnotationStore:
         """Adds items after those that are there, and brings retired ones back; returns how many are new.
 
         `rounds` are new rounds of their task, by what they are chosen by. An item that is there keeps how it was drawn,
-        and what is added to an image is held out if the image is. Raises `SettingsError` where an item of that id was judged with other texts.
+        and what is added to an image is held out if the image is. Raises `SettingsError` where an item of that id was
+        judged with other texts.
         """
         with self._transaction() as db:
             place = db.execute("SELECT coalesce(max(place), 0) FROM items").fetchone()[0]

@@ -270,8 +270,7 @@ def lacking_of(held_out: Sequence[Label]) -> str | None:
 
 
 def split_notes(examples: Sequence[Example], test: Sequence[Example]) -> list[str]:
-    """What the user should know of a test split: that what was held out does not do, or that it was not drawn fairly.
-    """
+    """What the user should know of a test split: that what was held out is not enough, or that scores chose of it."""
     held_out = [example.label for example in examples if example.label.held_out]
     lacking = lacking_of(held_out) if held_out else None
     notes = []
@@ -280,8 +279,8 @@ def split_notes(examples: Sequence[Example], test: Sequence[Example]) -> list[st
     unfair = sum(not example.label.is_fair for example in test)
     if unfair:
         notes.append(
-            f"{unfair:,} of {len(test):,} labels of the test split were chosen by scores: its figures say nothing of all"
-            " candidates; hold some out with `ostensive annotate RUN --held-out 0.2`"
+            f"{unfair:,} of {len(test):,} labels of the test split were chosen by scores: its figures say nothing of"
+            " all candidates; hold some out with `ostensive annotate RUN --held-out 0.2`"
         )
     return notes
 

@@ -35,8 +35,8 @@ from critics.trained.inputs import (
     image_loader,
     read_examples,
     split_examples,
-    steps_of,
     split_notes,
+    steps_of,
 )
 from critics.trained.model import (
     FLOAT32,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostensive.commands.options import AsJson, ChoosingCritics, Choose, HeldOut, RunFolderPath, path_given_as
+from ostensive.commands.options import AsJson, Choose, ChoosingCritics, HeldOut, RunFolderPath, path_given_as
 from ostensive.commands.terminal import print_lines, say
 from ostensive.errors import SettingsError
 
