@@ -207,8 +207,8 @@ def test_rounds_keep_what_there_was_and_no_image_changes_sides(run: RunFolder) -
     assert judge_all(run, "cy", "ada") == 2 * len(new)
     again = stocked(run, choose="mixed", critics=("evidence",), images=10, per_image=2)
     assert again[0] == (
-        f"round 2, by mixed of evidence: {len(new)} triples, none of them new, 0 still to judge; for another round train"
-        " and apply a critic that knows this one, for more by the same scores give a larger --images"
+        f"round 2, by mixed of evidence: {len(new)} triples, none of them new, 0 still to judge; for another round"
+        " train and apply a critic that knows this one, for more by the same scores give a larger --images"
     )
     assert items_of(run) == second
 
