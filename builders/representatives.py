@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builders.dedupe import DedupeSettings, embedder_of, near_duplicates
 from builders.table import load, recipe_kind
-from critics.annotation.serving import AnnotatedRun
+from critics.annotation.stock import AnnotatedRun
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import CandidateT
 from ostensive.run.folder import existing_run

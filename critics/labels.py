@@ -10,7 +10,7 @@ because targets have names and there is one `accepted`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -22,6 +22,23 @@ Rating = Literal["accept", "maybe", "reject"]
 RATINGS: Final[tuple[Rating, ...]] = get_args(Rating)
 POINTS: Final[dict[Rating, int]] = {"reject": 1, "maybe": 2, "accept": 3}
 """What a rating counts in a mean, and its rank where agreement is measured by order."""
+Drawn = Literal["random", "differing", "doubt", "disagreement", "elsewhere"]
+DRAWN: Final[tuple[Drawn, ...]] = get_args(Drawn)
+BY_SCORES: Final[frozenset[str]] = frozenset({"doubt", "disagreement"})
+"""Ways of choosing what is judged that look at scores: what is found there says nothing of all candidates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How a candidate came to be judged."""
+
+    drawn: Drawn = "elsewhere"  # by lot, by how it was chosen, or not known
+    held_out: bool = False  # of an image that no critic learns from
+    round_number: int = 0  # from 1; 0 where it is not known
+
+
+UNKNOWN_DRAW: Final = Draw()
+"""What is said of labels that come without: by whom they were chosen, and how, is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +57,7 @@ class CriteriaJudgement:
     image_id: str
     annotator: str
     ratings: tuple[CriterionRating, ...]
+    draw: Draw = UNKNOWN_DRAW
 
     def __post_init__(self) -> None:
         for one in self.ratings:
@@ -64,6 +82,14 @@ class Label:
     image_id: str
     accepted: bool
     targets: tuple[CriterionTarget, ...]  # in the order of the task's criteria
+    drawn: str = UNKNOWN_DRAW.drawn  # one of `DRAWN`
+    held_out: bool = False  # of an image that no critic learns from: critics are measured by it
+    round_number: int = 0  # in which it was put up to be judged, from 1; 0 where it is not known
+
+    @property
+    def is_fair(self) -> bool:
+        """Whether what is found of such labels holds for all candidates: no score had a part in choosing them."""
+        return self.drawn not in BY_SCORES
 
     def target(self, name: str) -> float:
         """The target of the criterion of that name; raises `KeyError`."""
@@ -111,6 +137,9 @@ def _label(judgements: list[CriteriaJudgement]) -> Label:
         image_id=first.image_id,
         accepted=not any("reject" in ratings for ratings in by_criterion),
         targets=tuple(CriterionTarget(*one) for one in zip(names, map(target, by_criterion), strict=True)),
+        drawn=first.draw.drawn,
+        held_out=first.draw.held_out,
+        round_number=first.draw.round_number,
     )
 
 
@@ -122,7 +151,11 @@ def write_labels(path: Path, labels: Iterable[Label]) -> None:
 
 
 def read_labels(path: Path) -> list[Label]:
-    """The labels in a Parquet file; raises `SettingsError` where there is none or its columns are not those of one."""
+    """The labels in a Parquet file; raises `SettingsError` where there is none or its columns are not those of one.
+
+    Of labels without the columns `drawn`, `held_out` and `round_number` it is not known how they were chosen: they
+    count as fair, and none as held out.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -135,10 +168,19 @@ def read_labels(path: Path) -> list[Label]:
     except (OSError, pa.ArrowException) as error:
         raise SettingsError(f"{path} cannot be read as a Parquet file of labels") from error
     wanted = arrow.schema_of(Label)
-    missing = [name for name in wanted.names if name not in table.column_names]
+    defaults = {field.name: field.default for field in fields(Label) if field.default is not MISSING}
+    missing = [name for name in wanted.names if name not in {*table.column_names, *defaults}]
     if missing:
         raise SettingsError(f"{path} is not a file of labels: it has no column {missing[0]}")
+    for name in defaults.keys() - set(table.column_names):
+        table = table.append_column(name, pa.array([defaults[name]] * len(table), wanted.field(name).type))
     try:
-        return arrow.from_table(table.select(wanted.names).cast(wanted), Label)
+        labels = arrow.from_table(table.select(wanted.names).cast(wanted), Label)
     except (pa.ArrowException, ValueError) as error:
         raise SettingsError(f"{path} is not a file of labels: {' '.join(str(error).split())[:200]}") from error
+    strange = next((label for label in labels if label.drawn not in DRAWN), None)
+    if strange is not None:
+        raise SettingsError(
+            f"{path}: row {strange.row_id}: drawn is {strange.drawn!r:.40}; one of {', '.join(DRAWN)} is expected"
+        )
+    return labels

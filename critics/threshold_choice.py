@@ -63,6 +63,7 @@ class ChosenThreshold:
     picture: Path | None
     gone: int  # labels of candidates that the run has no score of, or no longer
     learned_from: int  # labels left out because the critic was trained on them
+    chosen_by_scores: int = 0  # labels left out because they were not drawn fairly
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class _Labels:
     origin: str
     are_unseen: bool
     learned_from: int
+    chosen_by_scores: int
 
 
 def choose_threshold(
@@ -118,7 +120,8 @@ def choose_threshold(
     if curve is not None and drawn is not None:
         write_text(drawn, picture(curve, critic=choice.critic, chosen=threshold))
     gone = 0 if known is None or curve is None else len(known.labels) - curve.rows
-    return ChosenThreshold(choice, curve, drawn, gone, 0 if known is None else known.learned_from)
+    learned_from, by_scores = (0, 0) if known is None else (known.learned_from, known.chosen_by_scores)
+    return ChosenThreshold(choice, curve, drawn, gone, learned_from, by_scores)
 
 
 def put_in_force(run: RunFolder, choice: ThresholdChoice, rebuild: Rebuild[T]) -> T:
@@ -168,12 +171,18 @@ def _labels(run: RunFolder, path: Path | None, critic: ScoringSettings, *, is_ne
             raise
         return None
     origin = str(path or run.path)
+    # What scores chose is doubtful, and says nothing of all candidates.
+    fair = [label for label in labels if label.is_fair]
+    by_scores = len(labels) - len(fair)
+    if by_scores:
+        origin += ", what was drawn fairly"
     if not isinstance(critic, TrainedSettings):
-        return _Labels(labels, origin, True, 0)
-    unseen = unseen_labels(Path(critic.model), labels)
+        return _Labels(fair, origin, True, 0, by_scores)
+    unseen = unseen_labels(Path(critic.model), fair)
     if unseen is None:
-        return _Labels(labels, origin, False, 0)
-    return _Labels(unseen, f"{origin}, what the critic was not trained on", True, len(labels) - len(unseen))
+        return _Labels(fair, origin, False, 0, by_scores)
+    learned_from = len(fair) - len(unseen)
+    return _Labels(unseen, f"{origin}, what the critic was not trained on", True, learned_from, by_scores)
 
 
 def _joined(scores: dict[str, Scored[Any]], known: _Labels) -> list[LabelledScore]:

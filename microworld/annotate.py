@@ -12,7 +12,7 @@ from builders.localized.records import Qar
 from builders.representatives import annotated_run
 from critics.annotation.export import export, label_judgements
 from critics.annotation.foreign import ForeignJudgement
-from critics.annotation.serving import AnnotateOptions, stock
+from critics.annotation.stock import AnnotateOptions, stock
 from critics.annotation.store import open_store
 from critics.labels import Rating, labels_from
 from microworld.folder import read_truth

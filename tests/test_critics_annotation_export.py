@@ -1,6 +1,7 @@
 """Judgements as Parquet, and the labels that follow from them."""
 
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,13 +13,14 @@ from critics.annotation.export import AnswerRow, answer_rows, export, label_judg
 from critics.annotation.items import Item, candidate_item
 from critics.annotation.store import STORE_NAME, AnnotationStore
 from critics.annotation.tasks import TASKS
-from critics.labels import CriterionTarget, Label, read_labels
+from critics.labels import CriterionTarget, Draw, Label, read_labels
 from ostensive.errors import SettingsError
 from ostensive.recipe_kind import ShownText
 from ostensive.run.agreements import FILE_NAME, read_agreements
 from ostensive.run.folder import RunFolder
 
 IMAGE = "ab" * 32
+DRAW = Draw("doubt", held_out=True, round_number=2)
 
 
 @pytest.fixture
@@ -29,7 +31,8 @@ def run(tmp_path: Path) -> RunFolder:
 @pytest.fixture
 def store(run: RunFolder) -> Iterator[AnnotationStore]:
     with AnnotationStore(run.path / STORE_NAME, clock=lambda: 1_700_000_000.25) as store:
-        store.add_items([triple_item(candidate(IMAGE, number)) for number in range(3)])
+        items = [triple_item(candidate(IMAGE, number)) for number in range(3)]
+        store.add_items([replace(item, draw=DRAW) for item in items])
         yield store
 
 
@@ -44,6 +47,7 @@ def test_one_row_an_answer(run: RunFolder, store: AnnotationStore) -> None:
     judge(store, "Ada", ("accept", "maybe"))
     first = store.items("triple")[0]
     common = {"annotator": "Ada", "swapped": False, "source": "page", "judged_at": "2023-11-14T22:13:20.250+00:00"}
+    common |= asdict(DRAW)
     assert list(answer_rows(store.standing("triple"))) == [
         AnswerRow("triple", first.item_id, IMAGE, question="qa", answer="accept", **common),  # type: ignore[arg-type] # of one dict
         AnswerRow("triple", first.item_id, IMAGE, question="rationale", answer="maybe", **common),  # type: ignore[arg-type] # likewise
@@ -103,7 +107,8 @@ def test_a_file_of_agreement_that_was_changed_by_hand_is_refused(
 
 
 def label(row_id: str, accepted: bool, qa: float, rationale: float) -> Label:
-    return Label(row_id, IMAGE, accepted, (CriterionTarget("qa", qa), CriterionTarget("rationale", rationale)))
+    targets = CriterionTarget("qa", qa), CriterionTarget("rationale", rationale)
+    return Label(row_id, IMAGE, accepted, targets, **asdict(DRAW))
 
 
 def test_labels_of_candidates_of_any_recipe(run: RunFolder, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from builders.representatives import annotated_run
 from critics.annotation.export import agreement
 from critics.annotation.foreign import MAX_FOREIGN_NAME, fitting
 from critics.annotation.label_studio import from_label_studio
-from critics.annotation.serving import AnnotatedRun
+from critics.annotation.stock import AnnotatedRun
 from critics.annotation.store import STORE_NAME, AnnotationStore
 from ostensive.run.partitions import read_kept
 

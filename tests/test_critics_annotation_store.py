@@ -304,7 +304,7 @@ def test_files_that_hold_something_else(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "new")) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(
-        StorageError, match="new: a file of judgements in format 99, this version of ostensive works with format 3"
+        StorageError, match="new: a file of judgements in format 99, this version of ostensive works with format 4"
     ):
         AnnotationStore(tmp_path / "new").__enter__()
     with pytest.raises(

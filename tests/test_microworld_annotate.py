@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import ostensive
 from critics.annotation.foreign import ForeignJudgement
-from critics.annotation.serving import AnnotateOptions
+from critics.annotation.stock import AnnotateOptions
 from critics.annotation.store import STORE_NAME, AnnotationStore
 from critics.labels import read_labels
 from microworld.annotate import TASK, annotate_run, ratings_of

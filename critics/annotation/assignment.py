@@ -1,7 +1,8 @@
 """Who judges what: whole images are given out, each to so many annotators, the earliest unfinished one first.
 
-An image goes to one annotator with all its items, because looking at the picture is most of the work. An annotator is
-never given an image twice, and never sees what another said of it. An image that is left unfinished goes to others
+An image goes to one annotator with all its items of a round, because looking at the picture is most of the work; what a
+later round adds to it is given out by itself, to anybody. An annotator is never given the same twice, and never sees
+what another said of it. An image that is left unfinished goes to others
 after `ASSIGNMENT_HOLDS_S`, so that somebody who closed the browser for good does not keep it from them; who comes back
 finds it all the same, and one judgement more does no harm.
 """
@@ -17,29 +18,48 @@ ASSIGNMENT_HOLDS_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
-    """That an annotator was given an image."""
+class ImageOfRound:
+    """What is given out at a time: the items that a round has of an image."""
 
     image_id: str
+    round_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """That an annotator was given an image of a round."""
+
+    image_id: str
+    round_number: int
     annotator: str
-    judged: int  # how many of the image's items this annotator has judged
+    judged: int  # how many of the image's items of the round this annotator has judged
     touched_at: float  # seconds since the epoch: when it was given, or the last judgement there
+
+    @property
+    def image(self) -> ImageOfRound:
+        """What was given."""
+        return ImageOfRound(self.image_id, self.round_number)
 
 
 def choose_image(
-    sizes: Mapping[str, int], given: Iterable[Assignment], annotator: str, *, annotators_per_item: int, now: float
-) -> str | None:
-    """The first image, in the order of `sizes` (items by image), that lacks annotators; None where there is none."""
-    held: dict[str, int] = {}
-    own: set[str] = set()
+    sizes: Mapping[ImageOfRound, int],
+    given: Iterable[Assignment],
+    annotator: str,
+    *,
+    annotators_per_item: int,
+    now: float,
+) -> ImageOfRound | None:
+    """The first image, in the order of `sizes` (items of each), that lacks annotators; None where there is none."""
+    held: dict[ImageOfRound, int] = {}
+    own: set[ImageOfRound] = set()
     for one in given:
         if one.annotator == annotator:
-            own.add(one.image_id)
-        elif one.judged >= sizes.get(one.image_id, 0) or now - one.touched_at < ASSIGNMENT_HOLDS_S:
-            held[one.image_id] = held.get(one.image_id, 0) + 1
-    for image_id in sizes:
-        if image_id not in own and held.get(image_id, 0) < annotators_per_item:
-            return image_id
+            own.add(one.image)
+        elif one.judged >= sizes.get(one.image, 0) or now - one.touched_at < ASSIGNMENT_HOLDS_S:
+            held[one.image] = held.get(one.image, 0) + 1
+    for image in sizes:
+        if image not in own and held.get(image, 0) < annotators_per_item:
+            return image
     return None
 
 

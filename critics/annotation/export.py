@@ -33,6 +33,9 @@ class AnswerRow:
     swapped: bool  # whether the two sides of the item were shown in the other order; `answer` is in the item's own
     source: str  # "page", or the name of the file that was imported
     judged_at: str  # ISO 8601, UTC
+    drawn: str  # how the item was drawn: one of `critics.labels.DRAWN`
+    held_out: bool  # of an image that no critic learns from
+    round_number: int  # in which it was put up, from 1; 0 where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,9 @@ def answer_rows(standing: Iterable[Standing]) -> Iterator[AnswerRow]:
                 one.swapped,
                 one.source,
                 moment,
+                item.draw.drawn,
+                item.draw.held_out,
+                item.draw.round_number,
             )
 
 
@@ -78,6 +84,7 @@ def label_judgements(store: AnnotationStore) -> list[CriteriaJudgement]:
                     one.item.image_id,
                     one.annotator,
                     tuple(CriterionRating(asked.name, _rating(one.answers[asked.name])) for asked in task.questions),
+                    one.item.draw,
                 )
                 for one in standing
             ]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from critics.annotation.tasks import Task
+from critics.labels import UNKNOWN_DRAW, Draw
 from critics.lexicon import TAG
 from critics.row_files import TableRow, read_rows
 from ostensive.errors import SettingsError
@@ -28,12 +29,13 @@ _IMAGE_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something to judge. `texts` are those of the task's fields, in their order."""
+    """Something to judge. `texts` are those of the task's fields, in their order; nobody who judges is shown `draw`."""
 
     task: str
     item_id: str
     image_id: str
     texts: tuple[ShownText, ...]
+    draw: Draw = UNKNOWN_DRAW
 
     @property
     def mentions(self) -> tuple[int, ...]:
@@ -65,11 +67,11 @@ def spans_of(text: str) -> Iterator[TextSpan]:
         yield TextSpan(text[end:])
 
 
-def candidate_item(task: Task, candidate: Candidate, kind: RecipeKind) -> Item:
+def candidate_item(task: Task, candidate: Candidate, kind: RecipeKind, draw: Draw = UNKNOWN_DRAW) -> Item:
     """The item of a candidate in a task that suits its kind; it has the candidate's row id."""
     shown = kind.shown(candidate)
     texts = shown if task.fields is None else tuple(text for text in shown if text.name in task.fields)
-    return Item(task.name, candidate.row_id, candidate.image_id, texts)
+    return Item(task.name, candidate.row_id, candidate.image_id, texts, draw)
 
 
 def read_items(path: Path, task: Task) -> list[Item]:

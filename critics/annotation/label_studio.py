@@ -22,7 +22,7 @@ from critics.annotation.assignment import is_swapped
 from critics.annotation.foreign import ForeignJudgement, numbered, recognised
 from critics.annotation.items import Item, candidate_item
 from critics.annotation.rendering import asked_question, shown_texts
-from critics.annotation.serving import DEFAULT_OPTIONS, AnnotatedRun, AnnotateOptions, check_asked, stock
+from critics.annotation.stock import DEFAULT_OPTIONS, AnnotatedRun, AnnotateOptions, check_asked, stock
 from critics.annotation.store import AnnotationStore, Standing, open_store
 from critics.annotation.tasks import SIDE_NAMES, TASKS, AnswerError, Question, Task, check_answers
 from ostensive.errors import SettingsError
@@ -44,7 +44,13 @@ class Imported:
     left_out: tuple[str, ...]
 
 
-def to_label_studio(run: AnnotatedRun, folder: Path, options: AnnotateOptions = DEFAULT_OPTIONS) -> int:
+def to_label_studio(
+    run: AnnotatedRun,
+    folder: Path,
+    options: AnnotateOptions = DEFAULT_OPTIONS,
+    *,
+    on_note: Callable[[str], None] = lambda _note: None,
+) -> int:
     """Writes tasks, config and drawn images for Label Studio into `folder`; returns how many tasks there are.
 
     Images are addressed as Label Studio's local storage does with `folder` as its document root.
@@ -52,7 +58,8 @@ def to_label_studio(run: AnnotatedRun, folder: Path, options: AnnotateOptions = 
     task = run.task(options.task)
     check_asked(run, options)  # before there is a store
     with open_store(run.folder) as store:
-        stock(run, store, options)
+        for note in stock(run, store, options):
+            on_note(note)
         pictures = run.pictures(store)
         items = store.items(task.name)
         addresses = {}

@@ -12,16 +12,17 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self  # Any: rows of SQLite
 
 from critics.annotation import database
-from critics.annotation.assignment import Assignment, choose_image, is_swapped
+from critics.annotation.assignment import Assignment, ImageOfRound, choose_image, is_swapped
 from critics.annotation.foreign import MAX_FOREIGN_NAME, ForeignJudgement, TakenIn
 from critics.annotation.items import Item
 from critics.annotation.tasks import TASKS, AnswerError, check_answers
+from critics.labels import Draw
 from ostensive.errors import SettingsError
 from ostensive.recipe_kind import ShownText
 from ostensive.run.folder import RunFolder, existing_run
@@ -108,23 +109,40 @@ class AnnotationStore:
             db.execute("INSERT OR IGNORE INTO annotators VALUES (?, ?, ?)", (shown, folded, self._clock()))
             return str(db.execute("SELECT name FROM annotators WHERE folded = ?", (folded,)).fetchone()[0])
 
-    def add_items(self, items: Sequence[Item]) -> int:
+    def rounds(self, task: str) -> dict[str, int]:
+        """The numbers of the rounds of a task, by what they were chosen by."""
+        with self._transaction() as db:
+            return dict(db.execute(database.ROUNDS, (task,)).fetchall())
+
+    def held_out_images(self) -> dict[str, bool]:
+        """Whether each image that has items is held out; that stays, whatever is added."""
+        with self._transaction() as db:
+            found = db.execute("SELECT image_id, max(held_out) FROM items GROUP BY image_id")
+            return {image_id: bool(held_out) for image_id, held_out in found}
+
+    def add_items(self, items: Sequence[Item], *, rounds: Mapping[str, int] | None = None) -> int:
         """Adds items after those that are there, and brings retired ones back; returns how many are new.
 
-        Raises `SettingsError` where an item of that id was judged with other texts.
+        `rounds` are new rounds of their task, by what they are chosen by. An item that is there keeps how it was drawn,
+        and what is added to an image is held out if the image is. Raises `SettingsError` where an item of that id was
+        judged with other texts.
         """
         with self._transaction() as db:
             place = db.execute("SELECT coalesce(max(place), 0) FROM items").fetchone()[0]
             before = db.execute("SELECT count(*) FROM items").fetchone()[0]
             for offset, item in enumerate(items, 1):
                 texts = _texts_json(item)
-                db.execute(database.ADD_ITEM, (item.task, item.item_id, item.image_id, place + offset, texts))
+                row = {"task": item.task, "item_id": item.item_id, "image_id": item.image_id, "texts": texts}
+                db.execute(database.ADD_ITEM, {**row, **asdict(item.draw), "place": place + offset})
                 key = (item.task, item.item_id)
                 if db.execute(_TEXTS_OF, key).fetchone()[0] != texts:
                     raise SettingsError(
                         f"{self.path}: the item {item.item_id!r} was judged with other texts; give the new ones an"
                         " item_id of their own"
                     )
+            for chosen_by, number in (rounds or {}).items():
+                task = next(item.task for item in items)
+                db.execute("INSERT OR IGNORE INTO rounds VALUES (?, ?, ?)", (task, number, chosen_by))
             return int(db.execute("SELECT count(*) FROM items").fetchone()[0]) - int(before)
 
     def retire_items(self, task: str, item_ids: Iterable[str]) -> None:
@@ -151,19 +169,17 @@ class AnnotationStore:
         with self._transaction() as db:
             row = db.execute(database.NEXT_ITEM, {"task": task, "annotator": annotator}).fetchone()
             if row is None:
-                sizes = dict(
-                    db.execute(
-                        "SELECT image_id, count(*) FROM items WHERE task = ? AND is_retired = 0"
-                        " GROUP BY image_id ORDER BY min(place)",
-                        (task,),
-                    )
-                )
+                sizes = {
+                    ImageOfRound(image_id, number): size
+                    for image_id, number, size in db.execute(database.UNITS, (task,))
+                }
                 given = [Assignment(*one) for one in db.execute(database.ASSIGNMENTS, (task,))]
                 now = self._clock()
-                image_id = choose_image(sizes, given, annotator, annotators_per_item=annotators_per_item, now=now)
-                if image_id is None:
+                image = choose_image(sizes, given, annotator, annotators_per_item=annotators_per_item, now=now)
+                if image is None:
                     return None
-                db.execute("INSERT INTO assignments VALUES (?, ?, ?, ?)", (task, image_id, annotator, now))
+                assignment = (task, image.image_id, image.round_number, annotator, now)
+                db.execute("INSERT INTO assignments VALUES (?, ?, ?, ?, ?)", assignment)
                 row = db.execute(database.NEXT_ITEM, {"task": task, "annotator": annotator}).fetchone()
         assert row is not None, "an image that was given out has an item to judge"
         return _item(row)
@@ -214,8 +230,7 @@ class AnnotationStore:
                 item, text = one.item, json.dumps(answers, sort_keys=True)
                 if one.user_id is not None:
                     db.execute("INSERT OR IGNORE INTO foreign_users VALUES (?, ?)", (one.user_id, one.annotator))
-                assignment = (item.task, item.image_id, one.annotator, self._clock())
-                db.execute("INSERT OR IGNORE INTO assignments VALUES (?, ?, ?, ?)", assignment)
+                db.execute(database.ASSIGN, (one.annotator, self._clock(), item.task, item.item_id))
                 key = (item.task, item.item_id, one.annotator)
                 if _is_old(one, text, db.execute(database.IMPORTED, key).fetchall()):
                     continue
@@ -273,7 +288,7 @@ class AnnotationStore:
         """Everything that stands in a task, by item in the order of giving out, then by annotator."""
         with self._transaction() as db:
             return [
-                Standing(row[4], _item(row), row[5], json.loads(row[6]), bool(row[7]), row[8], row[9])
+                Standing(row[7], _item(row), row[8], json.loads(row[9]), bool(row[10]), row[11], row[12])
                 for row in db.execute(database.STANDING, (task,))
             ]
 
@@ -293,14 +308,10 @@ class AnnotationStore:
         return Progress(mine, items, done)
 
     def judged_in_image(self, item: Item, annotator: str) -> tuple[int, int]:
-        """How many items of the item's image the annotator has judged, and how many there are."""
-        query = (
-            "SELECT count(standing.sequence), count(*) FROM items LEFT JOIN standing ON standing.task = items.task"
-            " AND standing.item_id = items.item_id AND standing.annotator = ?"
-            " WHERE items.task = ? AND items.image_id = ? AND is_retired = 0"
-        )
+        """How many items of the item's image and round the annotator has judged, and how many there are."""
+        key = (annotator, item.task, item.image_id, item.draw.round_number)
         with self._transaction() as db:
-            judged, items = db.execute(query, (annotator, item.task, item.image_id)).fetchone()
+            judged, items = db.execute(database.JUDGED_IN_IMAGE, key).fetchone()
         return judged, items
 
 
@@ -318,7 +329,8 @@ def existing_store(out: Path | str) -> AnnotationStore:
 
 
 _IS_GIVEN: Final = (
-    "SELECT 1 FROM items JOIN assignments USING (task, image_id) WHERE task = ? AND item_id = ? AND annotator = ?"
+    "SELECT 1 FROM items JOIN assignments USING (task, image_id, round_number)"
+    " WHERE task = ? AND item_id = ? AND annotator = ?"
 )
 _TEXTS_OF: Final = "SELECT texts FROM items WHERE task = ? AND item_id = ?"
 
@@ -340,7 +352,7 @@ def _texts_json(item: Item) -> str:
     return texts.encode("utf-8", "replace").decode("utf-8")
 
 
-def _item(row: Sequence[str]) -> Item:
-    task, item_id, image_id, texts = row[:4]
+def _item(row: Sequence[Any]) -> Item:
+    task, item_id, image_id, texts, drawn, held_out, round_number = row[:7]
     shown = (ShownText(name, text, tuple(mentions)) for name, text, mentions in json.loads(texts))
-    return Item(task, item_id, image_id, tuple(shown))
+    return Item(task, item_id, image_id, tuple(shown), Draw(drawn, bool(held_out), round_number))

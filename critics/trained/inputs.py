@@ -226,28 +226,63 @@ def _kept_of_class(run: RunFolder, record: type) -> Iterator[Any]:
 def split_examples(examples: Sequence[Example], *, held_out_share: float, test_share: float, seed: int) -> LabelSplits:
     """`examples` in three splits by whole images, drawn from the seed; each gets an image at least.
 
-    Raises `SettingsError` where a split would have labels of one kind only, for it could neither stop a training nor
-    measure one.
+    What was held out when candidates were put up to be judged is the test split. Where there is none, or it cannot
+    measure a critic (`lacking_of`), further images go there until it has `test_share`, those first whose labels were
+    all drawn fairly. Raises `SettingsError` where a split would have labels of one kind only, for it could neither
+    stop a training nor measure one.
     """
     by_image: dict[str, list[Example]] = {}
     for example in examples:
         by_image.setdefault(example.image.image_id, []).append(example)
-    order = sorted(by_image, key=lambda image_id: fingerprint([seed, image_id]))
+    test_images = {example.image.image_id for example in examples if example.label.held_out}
     splits: dict[SplitName, list[Example]] = {"test": [], "held-out": [], "train": []}
-    shares: dict[SplitName, float] = {"test": test_share, "held-out": held_out_share}
+    for image_id in sorted(test_images):
+        splits["test"] += by_image.pop(image_id)
+    order = sorted(by_image, key=lambda image_id: fingerprint([seed, image_id]))
+    if lacking_of([example.label for example in splits["test"]]) is not None:
+        fair_first = sorted(order, key=lambda image_id: not all(one.label.is_fair for one in by_image[image_id]))
+        for image_id in fair_first:
+            if len(splits["test"]) >= test_share * len(examples):
+                break
+            splits["test"] += by_image.pop(image_id)
     for image_id in order:
-        wanting: list[SplitName] = [name for name, share in shares.items() if len(splits[name]) < share * len(examples)]
-        splits[wanting[0] if wanting else "train"] += by_image[image_id]
+        if image_id in by_image:
+            is_wanting = len(splits["held-out"]) < held_out_share * len(examples)
+            splits["held-out" if is_wanting else "train"] += by_image[image_id]
     for name, found in splits.items():
         accepted = sum(example.label.accepted for example in found)
         if accepted in (0, len(found)):
             what = f"{len(found)} labels, all {'accepted' if accepted else 'rejected'}" if found else "no labels"
             raise SettingsError(
-                f"the {name} split has {what}, from {len(by_image)} images with {len(examples)} labels; label"
-                " more images, give it a larger share (held_out_share, test_share), or draw the splits anew with"
-                " another seed"
+                f"the {name} split has {what}, from {len({one.image.image_id for one in examples})} images with"
+                f" {len(examples)} labels; label more images, give it a larger share (held_out_share, test_share), or"
+                " draw the splits anew with another seed"
             )
     return LabelSplits(tuple(splits["train"]), tuple(splits["held-out"]), tuple(splits["test"]))
+
+
+def lacking_of(held_out: Sequence[Label]) -> str | None:
+    """Why these labels cannot measure a critic, in a few words; None where they can."""
+    if len(held_out) < MIN_LABELS:
+        return f"are {len(held_out)}, and {MIN_LABELS} are needed" if held_out else "are none"
+    accepted = sum(label.accepted for label in held_out)
+    return f"are all {'accepted' if accepted else 'rejected'}" if accepted in (0, len(held_out)) else None
+
+
+def split_notes(examples: Sequence[Example], test: Sequence[Example]) -> list[str]:
+    """What the user should know of a test split: that what was held out is not enough, or that scores chose of it."""
+    held_out = [example.label for example in examples if example.label.held_out]
+    lacking = lacking_of(held_out) if held_out else None
+    notes = []
+    if lacking is not None:
+        notes.append(f"the labels held out to measure by {lacking}: further images are drawn for the test split")
+    unfair = sum(not example.label.is_fair for example in test)
+    if unfair:
+        notes.append(
+            f"{unfair:,} of {len(test):,} labels of the test split were chosen by scores: its figures say nothing of"
+            " all candidates; hold some out with `ostensive annotate RUN --held-out 0.2`"
+        )
+    return notes
 
 
 def steps_of(examples: Sequence[Example], epoch: int, *, batch_size: int, seed: int) -> list[list[Example]]:

@@ -35,6 +35,7 @@ from critics.trained.inputs import (
     image_loader,
     read_examples,
     split_examples,
+    split_notes,
     steps_of,
 )
 from critics.trained.model import (
@@ -132,6 +133,8 @@ def train_critic(
         return done
     if out.exists() and not (out / _UNFINISHED).exists() and any(out.iterdir()):
         raise SettingsError(f"{out} holds other files; choose an empty folder for the critic")
+    for note in split_notes(examples, splits.test):
+        tell(note)
     pictures = Pictures(image_loader(run).load, settings.show.image_side_px)
     training = _CriticTraining(settings, inputs, splits, pictures, tell)
     rounds = training.run(out / _UNFINISHED, made_from)

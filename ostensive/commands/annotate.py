@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostensive.commands.options import AsJson, RunFolderPath, path_given_as
+from ostensive.commands.options import AsJson, Choose, ChoosingCritics, HeldOut, RunFolderPath, path_given_as
 from ostensive.commands.terminal import print_lines, say
 from ostensive.errors import SettingsError
 
 if TYPE_CHECKING:
     from critics.annotation.agreement import QuestionAgreement
     from critics.annotation.export import Exported
-    from critics.annotation.serving import AnnotateOptions
+    from critics.annotation.stock import AnnotateOptions
 
 app = typer.Typer()
 
@@ -40,7 +40,18 @@ def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
             help="JSON Lines or Parquet with what is to be judged.",
         ),
     ] = None,
-    images: Annotated[int, typer.Option("--images", min=1, metavar="N", help="Judge a sample of N images.")] = 200,
+    choose: Choose = "differing",
+    critics: ChoosingCritics = None,
+    held_out: HeldOut = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            "--images",
+            min=1,
+            metavar="N",
+            help="Judge a sample of N images, 200 by default; of what scores choose, N images' worth, 50 by default.",
+        ),
+    ] = None,
     per_image: Annotated[int, typer.Option("--per-image", min=1, metavar="N", help="Candidates of each image.")] = 5,
     annotators: Annotated[int, typer.Option("--annotators", min=1, metavar="N", help="People for each item.")] = 2,
     host: Annotated[str, typer.Option("--host", help="Address to bind; any but loopback needs a token.")] = "127.0.0.1",
@@ -76,7 +87,7 @@ def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
     as_json: AsJson = False,
 ) -> None:
     """Serve a page on which people judge a run's candidates; stop it with Ctrl-C to export what they said."""
-    from critics.annotation.serving import AnnotateOptions
+    from critics.annotation.stock import AnnotateOptions
     from ostensive.commands.show import to_json
 
     if sum((show_agreement, only_export, to_studio is not None, from_studio is not None)) > 1:
@@ -86,6 +97,9 @@ def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option; they become o
     options = AnnotateOptions(
         task=task,
         items=items,
+        choose=choose,
+        critics=tuple(critics or ()),
+        held_out=held_out,
         images=images,
         per_image=per_image,
         annotators_per_item=annotators,
@@ -137,7 +151,7 @@ def _label_studio(
 
     annotated = annotated_run(run)
     if to is not None:
-        count = to_label_studio(annotated, to, options)
+        count = to_label_studio(annotated, to, options, on_note=say)
         told = f"{count:,} tasks, their images and config.xml in {shown_path(to)}"
         return to_json({"tasks": count, "folder": str(to)}) if as_json else told
     assert from_file is not None, "one of the two is asked for"

@@ -162,6 +162,9 @@ def threshold_lines(chosen: "ChosenThreshold", corpus: "Corpus | None") -> Itera
     if chosen.gone:
         of = "1 label of a candidate" if chosen.gone == 1 else f"{chosen.gone:,} labels of candidates"
         yield f"left out: {of} that this run has no score of (any more)"
+    if chosen.chosen_by_scores:
+        what = f"{chosen.chosen_by_scores:,} labels that were chosen by scores"
+        yield f"left out: {what}, which say nothing of all candidates"
     if chosen.learned_from:
         yield f"left out: {chosen.learned_from:,} labels of images that the critic was trained on"
     if choice.figures is not None and not choice.figures.are_unseen:
@@ -219,6 +222,7 @@ def threshold_values(chosen: "ChosenThreshold", corpus: "Corpus | None") -> dict
     return {
         **asdict(chosen.choice),
         "labels_left_out": chosen.gone,
+        "labels_chosen_by_scores": chosen.chosen_by_scores,
         "curve": None if chosen.curve is None else asdict(chosen.curve),
         "picture": None if chosen.picture is None else str(chosen.picture),
         "rows": None if corpus is None else corpus.row_count,

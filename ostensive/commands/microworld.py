@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostensive.commands.options import AsJson, RunFolderPath, path_given_as
+from ostensive.commands.options import AsJson, Choose, ChoosingCritics, HeldOut, RunFolderPath, path_given_as
 from ostensive.commands.terminal import print_lines
 from ostensive.errors import SettingsError
 
@@ -61,23 +61,46 @@ def grade(run: RunFolderPath, images: Scenes, as_json: AsJson = False) -> None:
 
 
 @microworld_app.command()
-def annotate(
+def annotate(  # noqa: PLR0913, PLR0917 - one parameter an option
     run: RunFolderPath,
     images: Scenes,
     annotators: Annotated[int, typer.Option("--annotators", min=1, max=9, help="How many annotators it plays.")] = 2,
     noise: Annotated[
         float, typer.Option("--noise", min=0, max=1, metavar="SHARE", help="How often each errs on a question.")
     ] = 0.05,
-    image_count: Annotated[int, typer.Option("--sample", min=1, metavar="IMAGES", help="Of how many images.")] = 200,
-    per_image: Annotated[int, typer.Option("--per-image", min=1, help="Most triples of an image.")] = 1000,
+    choose: Choose = "differing",
+    critics: ChoosingCritics = None,
+    held_out: HeldOut = None,
+    image_count: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            min=1,
+            metavar="IMAGES",
+            help="Of how many images, 200 by default; of what scores choose, how many images' worth, 50 by default.",
+        ),
+    ] = None,
+    per_image: Annotated[
+        int | None,
+        typer.Option("--per-image", min=1, help="Most triples of an image; by default all, and 5 where scores choose."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Let the oracle judge a run's triples in the place of people, so that a critic can be rehearsed."""
-    from critics.annotation.serving import AnnotateOptions
-    from microworld.annotate import TASK, annotate_run, annotation_lines
+    from critics.annotation.stock import AnnotateOptions
+    from microworld.annotate import ALL_OF_200, TASK, annotate_run, annotation_lines
     from ostensive.commands.show import to_json
 
-    options = AnnotateOptions(task=TASK, images=image_count, per_image=per_image)
+    if per_image is None:
+        per_image = ALL_OF_200.per_image if choose == "differing" else AnnotateOptions().per_image
+    options = AnnotateOptions(
+        task=TASK,
+        choose=choose,
+        critics=tuple(critics or ()),
+        held_out=held_out,
+        images=image_count,
+        per_image=per_image,
+    )
     found = annotate_run(run, images=images, annotators=annotators, noise=noise, options=options)
     print_lines([to_json(asdict(found))] if as_json else annotation_lines(found))
 

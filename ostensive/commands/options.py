@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -92,6 +92,24 @@ Labels = Annotated[
         metavar="FILE",
         parser=path_given_as("--labels"),
         help="Labels as Parquet; by default those given in the run.",
+    ),
+]
+Choose = Annotated[
+    Literal["differing", "doubt", "disagreement", "mixed"],
+    typer.Option("--choose", help="Which candidates: those that differ most, or a round by scores of critics."),
+]
+ChoosingCritics = Annotated[
+    list[str] | None,
+    typer.Option("--critic", metavar="NAME", help="Whose scores choose; two or more for disagreement."),
+]
+HeldOut = Annotated[
+    float | None,
+    typer.Option(
+        "--held-out",
+        min=0,
+        max=0.9,
+        metavar="SHARE",
+        help="Images by lot that no critic learns from; 0.2 by default where scores choose.",
     ),
 ]
 Revision = Annotated[str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit on the Hub.")]
