@@ -7,10 +7,12 @@ from typing import Any, Final, TypeVar  # Any: candidates of any recipe
 
 from critics.annotation.export import run_labels
 from critics.critic import ScoringSettings
+from critics.kept_shares import ThresholdShares, shares_of
 from critics.labels import Label, read_labels
 from critics.stage import JUDGED, SCORED, Rebuild
 from critics.table import critics_of, leaves, with_threshold
 from critics.threshold import (
+    MIN_LABELS,
     Curve,
     LabelledScore,
     check_labels,
@@ -19,8 +21,8 @@ from critics.threshold import (
     threshold_for_precision,
     threshold_to_keep,
 )
-from critics.threshold_picture import picture
-from critics.trained.folder import unseen_labels
+from critics.threshold_picture import caption_of, picture
+from critics.trained.learned import learned_images, unseen_labels
 from critics.trained.settings import TrainedSettings
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
@@ -29,7 +31,7 @@ from ostensive.recipe_kind import RecipeKind
 from ostensive.records import CriticScore, Scored
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
-from ostensive.run.thresholds import ThresholdChoice, ThresholdFigures, write_choice
+from ostensive.run.thresholds import ThresholdChoice, ThresholdFigures, TrainingUse, write_choice
 from ostensive.settings import nearest_key
 
 PICTURE: Final = "thresholds-{critic}.svg"
@@ -61,8 +63,11 @@ class ChosenThreshold:
     choice: ThresholdChoice
     curve: Curve | None  # None where nothing is labelled
     picture: Path | None
+    training_use: TrainingUse | None  # of the labelled images; None where nothing is labelled
     gone: int  # labels of candidates that the run has no score of, or no longer
-    learned_from: int  # labels left out because the critic was trained on them
+    learned_from: int  # labels left out because the critic learned from their images
+    learned_images: int
+    shares: ThresholdShares  # what this and other thresholds keep of all candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,9 @@ class _Labels:
 
     labels: Sequence[Label]
     origin: str
-    are_unseen: bool
-    learned_from: int
+    training_use: TrainingUse
+    left_out: int = 0  # labels
+    left_out_images: int = 0
 
 
 def choose_threshold(
@@ -112,13 +118,22 @@ def choose_threshold(
         chosen_by=str(target),
         candidates=len(probabilities),
         kept_share=kept_share(probabilities, threshold),
-        figures=None if curve is None or known is None else _figures(curve, threshold, known.are_unseen),
+        figures=None if curve is None or known is None else _figures(curve, threshold, known),
     )
     drawn = None if curve is None else run.path / PICTURE.format(critic=choice.critic)
-    if curve is not None and drawn is not None:
-        write_text(drawn, picture(curve, critic=choice.critic, chosen=threshold))
-    gone = 0 if known is None or curve is None else len(known.labels) - curve.rows
-    return ChosenThreshold(choice, curve, drawn, gone, 0 if known is None else known.learned_from)
+    if curve is not None and drawn is not None and known is not None:
+        caption = caption_of(curve, known.training_use, known.left_out)
+        write_text(drawn, picture(curve, critic=choice.critic, chosen=threshold, caption=caption))
+    return ChosenThreshold(
+        choice=choice,
+        curve=curve,
+        picture=drawn,
+        training_use=None if known is None else known.training_use,
+        gone=0 if known is None or curve is None else len(known.labels) - curve.rows,
+        learned_from=0 if known is None else known.left_out,
+        learned_images=0 if known is None else known.left_out_images,
+        shares=shares_of(settings.title, probabilities, threshold),
+    )
 
 
 def put_in_force(run: RunFolder, choice: ThresholdChoice, rebuild: Rebuild[T]) -> T:
@@ -169,11 +184,18 @@ def _labels(run: RunFolder, path: Path | None, critic: ScoringSettings, *, is_ne
         return None
     origin = str(path or run.path)
     if not isinstance(critic, TrainedSettings):
-        return _Labels(labels, origin, True, 0)
-    unseen = unseen_labels(Path(critic.model), labels)
-    if unseen is None:
-        return _Labels(labels, origin, False, 0)
-    return _Labels(unseen, f"{origin}, what the critic was not trained on", True, len(labels) - len(unseen))
+        return _Labels(labels, origin, "none")
+    learned = learned_images(Path(critic.model))
+    if learned is None:
+        return _Labels(labels, origin, "unknown")
+    unseen = unseen_labels(learned, labels, enough=MIN_LABELS)
+    return _Labels(
+        labels=unseen.labels,
+        origin=f"{origin}, what the critic was not trained on",
+        training_use="held out" if unseen.has_held_out else "none",
+        left_out=unseen.left_out,
+        left_out_images=unseen.left_out_images,
+    )
 
 
 def _joined(scores: dict[str, Scored[Any]], known: _Labels) -> list[LabelledScore]:
@@ -192,7 +214,7 @@ def _joined(scores: dict[str, Scored[Any]], known: _Labels) -> list[LabelledScor
     return joined
 
 
-def _figures(curve: Curve, threshold: float, are_unseen: bool) -> ThresholdFigures | None:
+def _figures(curve: Curve, threshold: float, known: _Labels) -> ThresholdFigures | None:
     point = curve.at(threshold)
     if point is None:
         return None  # it keeps no labelled row, so nothing is known of it
@@ -207,5 +229,6 @@ def _figures(curve: Curve, threshold: float, are_unseen: bool) -> ThresholdFigur
         precision_high=point.precision.high,
         recall=point.recall.value,
         f1=point.f1.value,
-        are_unseen=are_unseen,
+        training_use=known.training_use,
+        left_out=known.left_out,
     )

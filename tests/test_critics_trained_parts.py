@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_critics import KIND, UNIQUE, label, make_run, qar, regions, shown
 
-from critics.trained.folder import KnownRegions, TrainedFigures, critic_card, known_regions, make_file, read_critic
+from critics.trained.card import TrainedFigures, critic_card
+from critics.trained.folder import KnownRegions, known_regions, make_file, read_critic
 from critics.trained.inputs import (
     APPLIED,
     Example,

@@ -24,7 +24,7 @@ from builders.localized.records import Qar
 from critics.critic import CriticContext, NoScore, Score
 from critics.labels import read_labels
 from critics.trained.critic import TOO_LONG, UNLIKELY, TrainedCritic, score_of
-from critics.trained.folder import TrainedFigures
+from critics.trained.card import TrainedFigures
 from critics.trained.inputs import CriticInput, InputFormat, Pictures
 from critics.trained.model import CriticModel, make_heads
 from critics.trained.scoring import CriticFailedError, Scorer, Unseen, average_precision

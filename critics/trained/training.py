@@ -15,15 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final  # Any: JSON values, and what a backbone prepares
 
 from critics.labels import Label
-from critics.trained.folder import (
-    TrainedFigures,
-    critic_version,
-    finished_figures,
-    known_regions,
-    make_file,
-    write_critic,
-    write_record,
-)
+from critics.trained.card import TrainedFigures
+from critics.trained.folder import critic_version, known_regions, make_file, write_critic
 from critics.trained.inputs import (
     APPLIED,
     CriticInput,
@@ -37,6 +30,7 @@ from critics.trained.inputs import (
     split_examples,
     steps_of,
 )
+from critics.trained.learned import images_of
 from critics.trained.model import (
     FLOAT32,
     ClassWeights,
@@ -49,6 +43,7 @@ from critics.trained.model import (
     make_heads,
     resolve_precision,
 )
+from critics.trained.record import finished_figures, write_record
 from critics.trained.scoring import (
     Calibration,
     Prediction,
@@ -152,7 +147,8 @@ def train_critic(
         best_epoch=rounds.index(best_round(rounds)),
         seconds=sum(one.seconds for one in rounds),
     )
-    write_record(out, settings, figures, made_from=made_from, image_ids=(one.image.image_id for one in splits.train))
+    learned = images_of(*((one.image.image_id for one in split) for split in (splits.train, splits.held_out)))
+    write_record(out, settings, figures, made_from=made_from, learned=learned)
     shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
     give_back_memory()
     return figures
