@@ -25,6 +25,7 @@ TRAINING = (
     "held_out_share=0.3",
     "test_share=0.3",
     "show.image_side_px=56",
+    "learning_curve=[]",
     "device=cpu",
 )
 

@@ -23,8 +23,8 @@ from tiny_models import one_thread, save_llava  # noqa: F401 - a fixture among t
 from builders.localized.records import Qar
 from critics.critic import CriticContext, NoScore, Score
 from critics.labels import read_labels
-from critics.trained.critic import TOO_LONG, UNLIKELY, TrainedCritic, score_of
 from critics.trained.card import TrainedFigures
+from critics.trained.critic import TOO_LONG, UNLIKELY, TrainedCritic, score_of
 from critics.trained.inputs import CriticInput, InputFormat, Pictures
 from critics.trained.model import CriticModel, make_heads
 from critics.trained.scoring import CriticFailedError, Scorer, Unseen, average_precision
@@ -67,6 +67,7 @@ def settings(place: Path, backbone: str, **values: Any) -> TrainSettings:  # Any
         "learning_rate": 2e-3,
         "head_learning_rate": 2e-3,
         "dropout": False,
+        "learning_curve": (),
     }
     return TrainSettings.model_validate({**plain, **values})
 

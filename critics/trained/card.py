@@ -1,10 +1,14 @@
 """What a training came to, and the card of a critic that tells it. Pure."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from critics.trained.folder import CriticFile
+from critics.trained.learning_curve import LearningCurve, curve_lines
 from critics.trained.scoring import Figures, SplitCounts
 from critics.trained.settings import TrainSettings
+from ostensive.intervals import Interval
 from ostensive.models.checkpoints import Evaluation
 from ostensive.user_paths import without_folder
 
@@ -19,6 +23,8 @@ class TrainedFigures:
     train: SplitCounts
     held_out: SplitCounts
     test: Figures
+    best_fifth_from: float  # the threshold, 0-1, that keeps about the best fifth of the held-out rows
+    learning_curve: LearningCurve | None  # None where it was not asked for, or could not be made
     rounds: tuple[Evaluation, ...]
     best_epoch: int  # whose weights were taken, from 0
     seconds: float  # of all rounds
@@ -51,8 +57,10 @@ def critic_card(settings: TrainSettings, figures: TrainedFigures, file: CriticFi
             "critics:",
             "  - kind: trained",
             "    model: PATH-OF-THIS-FOLDER",
-            "    min_accept_probability: 0.8",
+            f"    min_accept_probability: {math.floor(1e4 * figures.best_fifth_from) / 1e4:g}",
             "```\n",
+            "The threshold keeps about the best fifth of the held-out labels; candidates of yours want one of their own"
+            " (`ostensive critic threshold`).\n",
             "## What it was trained on\n",
             f"| split | {file.noun}s | images | accepted |",
             "|---|---|---|---|",
@@ -60,11 +68,14 @@ def critic_card(settings: TrainSettings, figures: TrainedFigures, file: CriticFi
             "",
             "No image is in two splits. Training was stopped and probabilities were calibrated by the held-out split;"
             " the test split was used for the figures below and for nothing else.\n",
-            "## Figures on the test split\n",
-            "| measure | value |",
-            "|---|---|",
+            "## Figures on images that it did not learn from\n",
+            f"Of the test split: {test.counts.rows:,} labels of {test.counts.images:,} images. Intervals are of"
+            " resampled images.\n",
+            "| measure | value | 95 % |",
+            "|---|---|---|",
             *_rows(test),
             "",
+            *_curve(figures.learning_curve),
             "## How\n",
             f"- Base: {base} (`{figures.base_version}`), backbone `{settings.backbone}`; image tower"
             f" {settings.image_tower}, language part {settings.language}. Its licence goes on to this model.",
@@ -86,17 +97,34 @@ def critic_card(settings: TrainSettings, figures: TrainedFigures, file: CriticFi
     )
 
 
-def _rows(test: Figures) -> list[str]:
-    chance = test.counts.accepted / test.counts.rows
-    return [
-        f"| precision, recall, F1 at probability 0.5 | {test.precision:.3f}, {test.recall:.3f}, {test.f1:.3f} |",
-        f"| average precision (chance {chance:.3f}) | {test.average_precision:.3f} |",
-        f"| accepted among the fifth with the highest score (unfiltered {chance:.3f}) |"
-        f" {test.accepted_in_best_fifth:.3f} |",
-        f"| calibration error, after and before temperature | {test.calibration_error:.3f},"
-        f" {test.calibration_error_before:.3f} |",
+def _rows(test: Figures) -> Iterator[str]:
+    chance, known = test.counts.accepted / test.counts.rows, test.intervals
+    lines: tuple[tuple[str, float, Interval | None], ...] = (
+        ("accepted among the fifth with the highest score", test.accepted_in_best_fifth, known.accepted_in_best_fifth),
+        ("accepted among all, which filtering at random would keep", chance, known.accepted),
+        ("average precision", test.average_precision, known.average_precision),
+        ("precision at probability 0.5", test.precision, known.precision),
+        ("recall at probability 0.5", test.recall, known.recall),
+        ("F1 at probability 0.5", test.f1, known.f1),
+        ("calibration error", test.calibration_error, None),
+        ("calibration error before temperature", test.calibration_error_before, None),
         *(
-            f"| error of the rating of {one.criterion} (of always the mean {one.error_of_mean:.3f}) | {one.error:.3f} |"
+            (f"error of the rating of {one.criterion} (of always the mean {one.error_of_mean:.3f})", one.error, None)
             for one in test.ratings
         ),
+    )
+    for name, value, interval in lines:
+        yield f"| {name} | {value:.3f} | {'' if interval is None else f'{interval.low:.3f} to {interval.high:.3f}'} |"
+
+
+def _curve(curve: LearningCurve | None) -> list[str]:
+    if curve is None:
+        return []
+    return [
+        "## What more labels would bring\n",
+        f"Critics with these settings on parts of the training labels, measured on the same {curve.rows:,} test labels"
+        f" of {curve.images:,} images. A power law is read further on; intervals are of resampled images, and hold"
+        " nothing of what another seed would change.\n",
+        *(f"- {line[:1].upper()}{line[1:]}." for line in curve_lines(curve)),
+        "",
     ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from critics.threshold import Curve
     from critics.threshold_choice import ChosenThreshold
     from critics.trained.card import TrainedFigures
+    from ostensive.intervals import Interval
     from ostensive.recipe import Recipe
     from ostensive.run.reporting import Reporter
 
@@ -143,15 +144,30 @@ def _rebuild(run: Path, reporter: "Reporter", stop: threading.Event) -> "Rebuild
 
 
 def trained_lines(figures: "TrainedFigures", out: Path, noun: str) -> Iterator[str]:
-    """What a training came to, measured on labels that it did not see."""
+    """What a training came to, measured on images that it did not learn from."""
+    from critics.trained.learning_curve import curve_lines
     from ostensive.user_paths import shown_path
 
-    test = figures.test
-    base = test.counts.accepted / test.counts.rows
+    test, known = figures.test, figures.test.intervals
+    counts = test.counts
+    base = counts.accepted / counts.rows
+
+    def interval(found: "Interval") -> str:
+        return f"(95 %: {found.low:.1%} to {found.high:.1%})"
+
     yield f"critic      {shown_path(out)} (version {figures.version[:12]})"
-    yield f"tested on   {test.counts.rows:,} {noun}s of {test.counts.images:,} images, {base:.1%} of them accepted"
-    yield f"best fifth  {test.accepted_in_best_fifth:.1%} accepted"
-    yield f"at 0.5      precision {test.precision:.3f}, recall {test.recall:.3f}, F1 {test.f1:.3f}"
+    yield (
+        f"tested on   {counts.rows:,} {noun}s of {counts.images:,} images that it did not learn from, {base:.1%} of"
+        f" them accepted {interval(known.accepted)}; intervals of resampled images"
+    )
+    yield f"best fifth  {test.accepted_in_best_fifth:.1%} accepted {interval(known.accepted_in_best_fifth)}"
+    yield (
+        f"at 0.5      precision {test.precision:.1%} {interval(known.precision)}, recall {test.recall:.1%}"
+        f" {interval(known.recall)}"
+    )
+    yield f"threshold   {figures.best_fifth_from:.4g} keeps about the best fifth of its held-out labels"
+    for number, line in enumerate(curve_lines(figures.learning_curve) if figures.learning_curve else ()):
+        yield f"{'' if number else 'more labels':<12}{line}"
     yield f"card        {shown_path(out / 'README.md')}"
 
 
