@@ -165,14 +165,14 @@ def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
     unseen = None
     if critics and len(known) == len(critics):
         unseen = PartGrades(*(graded(_unseen(rows, known)) for rows in (candidates, kept)))
-    images = {qar.image_id for qar in candidates}
+    seen = {qar.image_id for qar in candidates if any(one.had(qar.image_id) for one in known)}
     return RunGrades(
         unseen=unseen,
         candidates=graded(candidates),
         kept=graded(kept),
         trained_critics=tuple(learned),
         unknown_critics=tuple(name for name, one in learned.items() if one is None),
-        learned_images=sum(any(one.had(image_id) for one in known) for image_id in images),
+        learned_images=len(seen),
     )
 
 

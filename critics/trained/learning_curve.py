@@ -163,7 +163,7 @@ class PowerLaw:
 
     def error(self, labels: float) -> Samples:
         """The error at so many labels, at most 1."""
-        return np.minimum(1.0, np.exp(self.log_factor - self.exponent * np.log(labels)))
+        return np.asarray(np.minimum(1.0, np.exp(self.log_factor - self.exponent * np.log(labels))), np.float64)
 
     def gain(self, labels: float, times: int) -> Samples:
         """By how much the error falls from so many labels to `times` as many."""
