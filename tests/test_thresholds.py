@@ -67,8 +67,8 @@ def test_what_the_card_says() -> None:
     assert told(CHOICE) == (
         "The threshold of the critic trained was chosen by --keep 0.2: rows are kept from 0.8 on, 20.0% of 1,234"
         " candidates. It was measured on 300 labelled candidates of 60 images that the critic did not learn from."
-        " People accept 45.0% of them, and of the 61 that this threshold keeps 70.0% (95 %, of resampled images: 62.0% to"
-        " 78.0%). Recall 31.0%, F1 0.430. Filtering at random would leave the first share as it is."
+        " People accept 45.0% of them, and of the 61 that this threshold keeps 70.0% (95 %, of resampled images: 62.0%"
+        " to 78.0%). Recall 31.0%, F1 0.430. Filtering at random would leave the first share as it is."
     )
     doubtful = replace(CHOICE, figures=replace(FIGURES, training_use="unknown"))
     assert "of 60 images, which the critic may have learned from: it may be worse than this. People" in told(doubtful)
