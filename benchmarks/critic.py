@@ -59,7 +59,7 @@ GOAL_POINTS = 25
 VARIANTS = {"three": {"rating": 0.5}, "accept": {"rating": 0.0}}
 MODELS = {"blip2": "microworld:blip2", "vlm": "microworld:vlm"}
 # Tiny models want higher rates than large ones, and after eight rounds they know three thousand triples by heart.
-TINY = {"learning_rate": 3e-4, "head_learning_rate": 5e-4, "max_epochs": 8, "patience": 4}
+TINY = {"learning_rate": 3e-4, "head_learning_rate": 5e-4, "max_epochs": 8, "patience": 4, "learning_curve": []}
 ON_CPU = {"precision": "bfloat16", "rows_at_once": 32}
 WORD = r"[a-z]+|[0-9]|\S"
 

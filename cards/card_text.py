@@ -13,7 +13,7 @@ from ostensive.records import NO_SPEND, Annotation, ImageSignature, ImageSplit, 
 from ostensive.run.benchmark_images import CLEARED
 from ostensive.run.benchmark_texts import CLEARED_ROWS
 from ostensive.run.summary import PUBLISHING, RunFacts, StageSummary, requests_text
-from ostensive.run.thresholds import ThresholdChoice
+from ostensive.run.thresholds import USE_WORDS, ThresholdChoice
 
 # What is known of a stage by its name, or by the class of its records.
 _STEPS: Final = {
@@ -109,12 +109,13 @@ def threshold_words(choice: ThresholdChoice, written: Callable[[str], str]) -> s
     known = choice.figures
     if known is None:
         return f"{setting} No candidate was labelled, so it is not known how good these are."
-    doubt = "" if known.are_unseen else " The critic may have learned from some of them, so this may be too good."
+    left_out = f" {known.left_out:,} labels of images that it learned from are left out." if known.left_out else ""
     return (
-        f"{setting} Of {known.rows:,} candidates of {known.images:,} images that people labelled, they accepted"
-        f" {known.accepted_share:.1%}; of the {known.kept:,} among them that this threshold keeps,"
-        f" {known.precision:.1%} (95 %: {known.precision_low:.1%} to {known.precision_high:.1%}). Recall"
-        f" {known.recall:.1%}, F1 {known.f1:.3f}. Filtering at random would leave the first share as it is.{doubt}"
+        f"{setting} It was measured on {known.rows:,} labelled candidates of {known.images:,} images"
+        f"{USE_WORDS[known.training_use]}.{left_out} People accept {known.accepted_share:.1%} of them, and of the"
+        f" {known.kept:,} that this threshold keeps {known.precision:.1%} (95 %, of resampled images:"
+        f" {known.precision_low:.1%} to {known.precision_high:.1%}). Recall {known.recall:.1%}, F1 {known.f1:.3f}."
+        " Filtering at random would leave the first share as it is."
     )
 
 

@@ -143,7 +143,7 @@ def _share(found: "npt.NDArray[np.float64]", samples: "npt.NDArray[np.float64]",
     return Share(value, float(low), float(high))
 
 
-def threshold_to_keep(scores: Sequence[float], share: float) -> float:
+def threshold_to_keep(scores: "Sequence[float] | npt.NDArray[np.float64]", share: float) -> float:
     """The threshold that keeps as near to `share` (0-1) of the scores as their ties allow; the stricter of two alike.
 
     `scores` are those of all candidates, not of the labelled alone.

@@ -7,10 +7,12 @@ from typing import Any, Final, TypeVar  # Any: candidates of any recipe
 
 from critics.annotation.export import run_labels
 from critics.critic import ScoringSettings
+from critics.kept_shares import ThresholdShares, shares_of
 from critics.labels import Label, read_labels
 from critics.stage import JUDGED, SCORED, Rebuild
 from critics.table import critics_of, leaves, with_threshold
 from critics.threshold import (
+    MIN_LABELS,
     Curve,
     LabelledScore,
     check_labels,
@@ -19,8 +21,8 @@ from critics.threshold import (
     threshold_for_precision,
     threshold_to_keep,
 )
-from critics.threshold_picture import picture
-from critics.trained.folder import unseen_labels
+from critics.threshold_picture import caption_of, picture
+from critics.trained.learned import learned_images, unseen_labels
 from critics.trained.settings import TrainedSettings
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
@@ -29,7 +31,7 @@ from ostensive.recipe_kind import RecipeKind
 from ostensive.records import CriticScore, Scored
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
-from ostensive.run.thresholds import ThresholdChoice, ThresholdFigures, write_choice
+from ostensive.run.thresholds import ThresholdChoice, ThresholdFigures, TrainingUse, write_choice
 from ostensive.settings import nearest_key
 
 PICTURE: Final = "thresholds-{critic}.svg"
@@ -61,9 +63,12 @@ class ChosenThreshold:
     choice: ThresholdChoice
     curve: Curve | None  # None where nothing is labelled
     picture: Path | None
+    training_use: TrainingUse | None  # of the labelled images; None where nothing is labelled
     gone: int  # labels of candidates that the run has no score of, or no longer
-    learned_from: int  # labels left out because the critic was trained on them
-    chosen_by_scores: int = 0  # labels left out because they were not drawn fairly
+    learned_from: int  # labels left out because the critic learned from their images
+    learned_images: int
+    chosen_by_scores: int  # labels left out because they were not drawn fairly
+    shares: ThresholdShares  # what this and other thresholds keep of all candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +77,10 @@ class _Labels:
 
     labels: Sequence[Label]
     origin: str
-    are_unseen: bool
-    learned_from: int
-    chosen_by_scores: int
+    training_use: TrainingUse
+    chosen_by_scores: int  # labels, left out
+    left_out: int = 0  # labels of images that the critic learned from
+    left_out_images: int = 0
 
 
 def choose_threshold(
@@ -114,14 +120,23 @@ def choose_threshold(
         chosen_by=str(target),
         candidates=len(probabilities),
         kept_share=kept_share(probabilities, threshold),
-        figures=None if curve is None or known is None else _figures(curve, threshold, known.are_unseen),
+        figures=None if curve is None or known is None else _figures(curve, threshold, known),
     )
     drawn = None if curve is None else run.path / PICTURE.format(critic=choice.critic)
-    if curve is not None and drawn is not None:
-        write_text(drawn, picture(curve, critic=choice.critic, chosen=threshold))
-    gone = 0 if known is None or curve is None else len(known.labels) - curve.rows
-    learned_from, by_scores = (0, 0) if known is None else (known.learned_from, known.chosen_by_scores)
-    return ChosenThreshold(choice, curve, drawn, gone, learned_from, by_scores)
+    if curve is not None and drawn is not None and known is not None:
+        caption = caption_of(curve, known.training_use, known.left_out)
+        write_text(drawn, picture(curve, critic=choice.critic, chosen=threshold, caption=caption))
+    return ChosenThreshold(
+        choice=choice,
+        curve=curve,
+        picture=drawn,
+        training_use=None if known is None else known.training_use,
+        gone=0 if known is None or curve is None else len(known.labels) - curve.rows,
+        learned_from=0 if known is None else known.left_out,
+        learned_images=0 if known is None else known.left_out_images,
+        chosen_by_scores=0 if known is None else known.chosen_by_scores,
+        shares=shares_of(settings.title, probabilities, threshold),
+    )
 
 
 def put_in_force(run: RunFolder, choice: ThresholdChoice, rebuild: Rebuild[T]) -> T:
@@ -177,12 +192,19 @@ def _labels(run: RunFolder, path: Path | None, critic: ScoringSettings, *, is_ne
     if by_scores:
         origin += ", what was drawn fairly"
     if not isinstance(critic, TrainedSettings):
-        return _Labels(fair, origin, True, 0, by_scores)
-    unseen = unseen_labels(Path(critic.model), fair)
-    if unseen is None:
-        return _Labels(fair, origin, False, 0, by_scores)
-    learned_from = len(fair) - len(unseen)
-    return _Labels(unseen, f"{origin}, what the critic was not trained on", True, learned_from, by_scores)
+        return _Labels(fair, origin, "none", by_scores)
+    learned = learned_images(Path(critic.model))
+    if learned is None:
+        return _Labels(fair, origin, "unknown", by_scores)
+    unseen = unseen_labels(learned, fair, enough=MIN_LABELS)
+    return _Labels(
+        labels=unseen.labels,
+        origin=f"{origin}, what the critic was not trained on",
+        training_use="held out" if unseen.has_held_out else "none",
+        chosen_by_scores=by_scores,
+        left_out=unseen.left_out,
+        left_out_images=unseen.left_out_images,
+    )
 
 
 def _joined(scores: dict[str, Scored[Any]], known: _Labels) -> list[LabelledScore]:
@@ -201,7 +223,7 @@ def _joined(scores: dict[str, Scored[Any]], known: _Labels) -> list[LabelledScor
     return joined
 
 
-def _figures(curve: Curve, threshold: float, are_unseen: bool) -> ThresholdFigures | None:
+def _figures(curve: Curve, threshold: float, known: _Labels) -> ThresholdFigures | None:
     point = curve.at(threshold)
     if point is None:
         return None  # it keeps no labelled row, so nothing is known of it
@@ -216,5 +238,6 @@ def _figures(curve: Curve, threshold: float, are_unseen: bool) -> ThresholdFigur
         precision_high=point.precision.high,
         recall=point.recall.value,
         f1=point.f1.value,
-        are_unseen=are_unseen,
+        training_use=known.training_use,
+        left_out=known.left_out,
     )

@@ -4,11 +4,13 @@ Filtering at random is drawn beside it: its precision is that of everything, wha
 share that it keeps. Drawn by hand, because a plotting library is a large thing to depend on for one picture.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Final
 
 from critics.threshold import Curve, Point, Share
+from ostensive.run.thresholds import TrainingUse
 
 WIDTH, HEIGHT = 720, 470
 MAX_POINTS = 160
@@ -40,15 +42,28 @@ def _y(share: float) -> float:
     return round(_TOP + (1 - share) * (HEIGHT - _TOP - _BOTTOM), 1)
 
 
-def picture(curve: Curve, *, critic: str, chosen: float | None) -> str:
-    """The SVG of `curve`; `chosen` is the threshold that is marked."""
+_USE: Final[Mapping[TrainingUse, str]] = {
+    "none": " that it did not learn from",
+    "held out": ", some of which ended its training",
+    "unknown": " that it may have learned from",
+}
+
+
+def caption_of(curve: Curve, training_use: TrainingUse, left_out: int) -> str:
+    """What the figures were measured on, in a line as wide as the picture; `left_out` labels were learned from."""
+    others = f" ({left_out:,} labels left out)" if left_out else ""
+    return f"{curve.rows:,} labelled rows of {curve.images:,} images{_USE[training_use]}{others}; bands: 95 %"
+
+
+def picture(curve: Curve, *, critic: str, chosen: float | None, caption: str = "") -> str:
+    """The SVG of `curve`; `chosen` is the threshold that is marked, `caption` the line under the title."""
     elements = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
         ' font-family="sans-serif" font-size="13" role="img">',
         f"<title>Thresholds of the critic {escape(critic)}</title>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         _text(_LEFT, 24, f"Thresholds of the critic {critic}", size=16),
-        _text(_LEFT, 42, f"{curve.rows:,} labelled rows of {curve.images:,} images; bands: 95 %", colour=_GREY),
+        _text(_LEFT, 42, caption or caption_of(curve, "none", 0), colour=_GREY),
         *_axes(),
         *_random(curve),
     ]

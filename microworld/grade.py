@@ -1,25 +1,31 @@
 """Grades a corpus by the oracle: how many answers and rationales are true, false or not checkable, and why.
 
 The share that counts is that of the true among the decided; how much could be decided stands beside it, because a
-corpus of which little can be checked is not thereby good. The interval is Wilson's: near 0 and 1, where such shares
-lie, the normal approximation leaves the range, and a bootstrap of thousands of rows costs more than it tells.
+corpus of which little can be checked is not thereby good. Intervals are over images
+(`ostensive.intervals.over_groups`): the rows of one image share what a teacher and a critic mistake in it.
+
+What a trained critic kept of images that it learned from says little about the critic. Where a run has such critics,
+the images that none of them learned from, or was stopped by, are graded by themselves, and first.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from builders.localized.records import Qar
 from builders.localized.stage import CANDIDATES
-from builders.table import recipe_kind
+from builders.table import load, recipe_kind
 from critics.stage import JUDGED
+from critics.table import critics_of, leaves
+from critics.trained.learned import LearnedImages, learned_images
+from critics.trained.settings import TrainedSettings
 from microworld.findings import Finding
 from microworld.folder import read_truth
 from microworld.oracle import judge_qar
 from microworld.scenes import Scene
 from ostensive.errors import SettingsError
-from ostensive.intervals import Interval, wilson
+from ostensive.intervals import Interval, over_groups
 from ostensive.records import Judged, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder, existing_run, kept_records
@@ -52,6 +58,8 @@ class Tally:
     true: int
     false: int
     not_checkable: int
+    images: int  # of the decided rows
+    true_share_95: Interval | None  # of `true_share`, over images; None when nothing could be decided
     reasons: tuple[ReasonCount, ...]  # most frequent first
 
     @property
@@ -69,11 +77,6 @@ class Tally:
         """The share of the true among the decided, 0-1; None when nothing could be decided."""
         return self.true / self.decided if self.decided else None
 
-    @property
-    def true_share_95(self) -> Interval | None:
-        """Wilson's interval of `true_share`; None when nothing could be decided."""
-        return wilson(self.true, self.decided) if self.decided else None
-
 
 @dataclass(frozen=True, slots=True)
 class Grade:
@@ -87,11 +90,23 @@ class Grade:
 
 
 @dataclass(frozen=True, slots=True)
-class RunGrades:
-    """What the oracle says of a run: of the candidates as the teacher wrote them, and of the rows that were kept."""
+class PartGrades:
+    """What the oracle says of the candidates as the teacher wrote them, and of the rows that were kept."""
 
     candidates: Grade
     kept: Grade
+
+
+@dataclass(frozen=True, slots=True)
+class RunGrades:
+    """What the oracle says of a run, first of the images that its trained critics did not learn from."""
+
+    unseen: PartGrades | None  # None where the run has no trained critic, or one that does not say what it learned from
+    candidates: Grade  # of all images
+    kept: Grade
+    trained_critics: tuple[str, ...]
+    unknown_critics: tuple[str, ...]  # those that do not say what they learned from
+    learned_images: int  # of the candidates' images: those that a critic learned from or was stopped by
 
 
 def grade(rows: Iterable[GradedRow], truth: Mapping[str, Scene]) -> Grade:
@@ -99,9 +114,7 @@ def grade(rows: Iterable[GradedRow], truth: Mapping[str, Scene]) -> Grade:
 
     Rows of other images are counted and left out.
     """
-    answers: Counter[Finding] = Counter()
-    rationales: Counter[Finding] = Counter()
-    whole: Counter[Finding] = Counter()
+    findings: tuple[list[tuple[str, Finding]], ...] = ([], [], [])
     without_truth = 0
     for row in rows:
         scene = truth.get(row.qar.image_id)
@@ -109,19 +122,22 @@ def grade(rows: Iterable[GradedRow], truth: Mapping[str, Scene]) -> Grade:
             without_truth += 1
             continue
         found = judge_qar(row.qar, row.regions, scene)
-        for counts, finding in ((answers, found.answer), (rationales, found.rationale), (whole, found.whole)):
+        for part, finding in zip(findings, (found.answer, found.rationale, found.whole), strict=True):
             # Without the words it is about, so that equal reasons are counted together.
-            counts[Finding(finding.value, finding.reason)] += 1
-    return Grade(whole.total(), without_truth, _tally(answers), _tally(rationales), _tally(whole))
+            part.append((row.qar.image_id, Finding(finding.value, finding.reason)))
+    return Grade(len(findings[0]), without_truth, *map(_tally, findings))
 
 
-def _tally(counts: Counter[Finding]) -> Tally:
-    by_value: Counter[str] = Counter()
-    for finding, count in counts.items():
-        by_value[finding.value] += count
+def _tally(findings: Sequence[tuple[str, Finding]]) -> Tally:
+    counts = Counter(finding for _, finding in findings)
+    by_value = Counter(finding.value for _, finding in findings)
     reasons = [ReasonCount(one.value, one.reason, count) for one, count in counts.items() if not one.is_true]
     ranked = tuple(sorted(reasons, key=lambda one: (-one.count, one.value, one.reason)))
-    return Tally(by_value["true"], by_value["false"], by_value["not checkable"], ranked)
+    decided = Counter(image_id for image_id, finding in findings if finding.decided)
+    true = Counter(image_id for image_id, finding in findings if finding.is_true)
+    images = sorted(decided)
+    interval = over_groups([true[one] for one in images], [decided[one] for one in images]) if images else None
+    return Tally(by_value["true"], by_value["false"], by_value["not checkable"], len(images), interval, ranked)
 
 
 def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
@@ -136,13 +152,32 @@ def grade_run(run: Path | str, *, images: Path | str) -> RunGrades:
     if not folder.partition_paths(JUDGED):
         raise SettingsError(f"{run}: no candidate of this run is judged yet; run `ostensive build` first")
     regions = regions_in(folder)
+    critics = [one for one in leaves(critics_of(load(str(folder.recipe_path)))) if isinstance(one, TrainedSettings)]
+    learned = {one.title: learned_images(Path(one.model)) for one in critics}
+    known = [one for one in learned.values() if one is not None]
 
     def graded(rows: Iterable[Qar]) -> Grade:
         return grade((GradedRow(qar, regions[qar.image_id]) for qar in rows), truth)
 
     paths = folder.partition_paths(CANDIDATES)
-    candidates = (qar for path in paths for qar in partitions.read_kept(path, Qar))
-    return RunGrades(graded(candidates), graded(one.candidate for one in kept_records(folder, Judged[Qar])))
+    candidates = [qar for path in paths for qar in partitions.read_kept(path, Qar)]
+    kept = [one.candidate for one in kept_records(folder, Judged[Qar])]
+    unseen = None
+    if critics and len(known) == len(critics):
+        unseen = PartGrades(*(graded(_unseen(rows, known)) for rows in (candidates, kept)))
+    seen = {qar.image_id for qar in candidates if any(one.had(qar.image_id) for one in known)}
+    return RunGrades(
+        unseen=unseen,
+        candidates=graded(candidates),
+        kept=graded(kept),
+        trained_critics=tuple(learned),
+        unknown_critics=tuple(name for name, one in learned.items() if one is None),
+        learned_images=len(seen),
+    )
+
+
+def _unseen(rows: Iterable[Qar], learned: Sequence[LearnedImages]) -> Iterator[Qar]:
+    return (qar for qar in rows if not any(one.had(qar.image_id) for one in learned))
 
 
 def regions_in(folder: RunFolder) -> dict[str, tuple[Region, ...]]:
@@ -151,7 +186,22 @@ def regions_in(folder: RunFolder) -> dict[str, tuple[Region, ...]]:
 
 
 def grade_lines(grades: RunGrades) -> Iterator[str]:
-    """The grades as a person reads them."""
+    """The grades as a person reads them, those of images that no critic learned from before those of all."""
+    whole = PartGrades(grades.candidates, grades.kept)
+    if grades.unknown_critics:
+        names = ", ".join(grades.unknown_critics)
+        yield f"all images; it is not known which of them {names} learned from, so the kept rows may be too good:"
+    elif grades.unseen is not None and grades.learned_images == 0:
+        yield f"no image of this run is one that {', '.join(grades.trained_critics)} learned from:"
+    elif grades.unseen is not None:
+        names = ", ".join(grades.trained_critics)
+        yield f"images that {names} did not learn from and was not stopped by:"
+        yield from _part_lines(grades.unseen)
+        yield f"all images, mixed: with {grades.learned_images:,} that {names} learned from or was stopped by:"
+    yield from _part_lines(whole)
+
+
+def _part_lines(grades: PartGrades) -> Iterator[str]:
     for name, found in (("candidates", grades.candidates), ("kept rows", grades.kept)):
         yield f"{name}: {found.rows:,} judged" + (
             f", {found.without_truth:,} of images without truth" if found.without_truth else ""
@@ -167,4 +217,8 @@ def _shares(tally: Tally) -> str:
     share, interval = tally.true_share, tally.true_share_95
     if share is None or interval is None:
         return counts
-    return f"{counts}; {share:.1%} of the decided are true (95 %: {interval.low:.1%} to {interval.high:.1%})"
+    images = "1 image" if tally.images == 1 else f"{tally.images:,} images"
+    return (
+        f"{counts}; {share:.1%} of the {tally.decided:,} decided of {images} are true (95 %: {interval.low:.1%} to"
+        f" {interval.high:.1%})"
+    )

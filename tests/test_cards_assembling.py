@@ -20,7 +20,9 @@ from builders.localized.records import Qar
 from cards.assembling import publish
 from cards.reading import Corpus, open_corpus
 from cards.samples import sample_key
+from ostensive.commands.show import status_lines, status_values
 from ostensive.errors import EmptyCorpusError, OstensiveError, SettingsError, TooManyFailedError
+from ostensive.recipe import Recipe
 from ostensive.records import ImageRecord, ImageSplit, Judged, Scored, Verbalization
 from ostensive.run.agreements import AnnotatorAgreement, write_agreements
 from ostensive.run.build import Build, FinishedStages
@@ -62,7 +64,14 @@ def built(images: Path, out: Path, **settings: Any) -> Corpus:
     }
     values = {"recipe": "captions", "notes": NOTED, "corpus": corpus, "run": {"partition_size": 3}, **settings}
     recipe = caption_kind.CaptionRecipe.model_validate(values)
-    return Build(recipe, caption_kind.KIND, publish).from_images(images, out)
+    return Build(recipe, caption_kind.KIND, publish, notes=lengths_asked).from_images(images, out)
+
+
+def lengths_asked(run: RunFolder, recipe: Recipe) -> list[str]:
+    """A note, as critics have them, on a run whose stages are done."""
+    assert isinstance(recipe, caption_kind.CaptionRecipe)
+    assert run.partition_paths("judged")
+    return [f"length asks for {one.min_accept_probability:g}" for one in recipe.critics]
 
 
 def card_of(corpus: Corpus) -> str:
@@ -194,9 +203,21 @@ def test_a_split_that_is_not_there_is_named(images: Path, tmp_path: Path) -> Non
         assert str(caught.value) == f"{corpus.path} has no rows of a split called 'test'; there are train"
 
 
+def test_notes_on_a_run_are_told_by_its_status_until_it_is_built_again(images: Path, tmp_path: Path) -> None:
+    built(images, tmp_path / "run")
+    assert "found       length asks for 0.5" in list(status_lines(status(tmp_path / "run")))
+    assert status_values(status(tmp_path / "run"))["notes"] == ["length asks for 0.5"]
+    built(images, tmp_path / "run", critics=[{"min_accept_probability": 0.0}])
+    assert status(tmp_path / "run").notes == ("length asks for 0",)
+
+
 def test_an_empty_corpus_says_so(images: Path, tmp_path: Path) -> None:
     with pytest.raises(EmptyCorpusError, match=r"^the corpus is empty: judged kept none of 14 rows, 14 of them with"):
         built(images, tmp_path / "run", critics=[{"min_accept_probability": 1.1}])
+    ended = status(tmp_path / "run")
+    assert ended.notes == ("length asks for 1.1",)
+    assert "; length asks for 1.1; mend the cause and run the same command again" in ended.message
+    assert not any(line.startswith("found") for line in status_lines(ended)), "the message has it"
     corpus = open_corpus(tmp_path / "run")
     assert (corpus.row_count, corpus.splits, list(corpus.rows())) == (0, (), [])
     with pytest.raises(SettingsError, match=r"corpus holds no row, so there is nothing to load; its card says why$"):

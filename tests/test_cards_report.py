@@ -333,6 +333,7 @@ def test_a_corpus_without_a_row_is_told_and_what_was_lost_is_shown(tmp_path: Pat
         build_run(NAME, tmp_path, "critics=[{kind: rules, limits: {caption: {min_words: 500, max_words: 600}}}]")
     page = page_of(tmp_path / "run")
     assert "No row came through all steps of this run" in page.words
+    assert "rules rejects all of " in page.words
     assert page.data["rows"]
     assert {row["state"] for row in page.data["rows"]} == {"dropped"}
     assert page.words.count("The corpus in numbers") == 1

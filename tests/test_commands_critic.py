@@ -123,14 +123,17 @@ def test_moving_a_threshold_does_judged_and_the_corpus_again_and_asks_nobody(
     card = (run / "corpus" / "README.md").read_text()
     assert "The threshold of the critic evidence was chosen by --keep 0.4: rows are kept from" in card
     figures = values["figures"]
-    assert f"they accepted {figures['accepted_share']:.1%}" in card
+    assert f"People accept {figures['accepted_share']:.1%} of them" in card
+    assert (
+        f"measured on {figures['rows']:,} labelled candidates of {figures['images']:,} images that the critic" in card
+    )
     assert f"{figures['precision']:.1%} (95 %: {figures['precision_low']:.1%} to" in card
     assert "127.0.0.1" not in card, "the address of a judge's server is nobody's business"
 
     again = call("critic", "threshold", run, "--critic", "evidence", "--threshold", 0, "--apply", "--quiet")
     assert again.returncode == 0, again.stderr
     assert stages_of(run) == rows_before
-    assert "they accepted" not in (run / "corpus" / "README.md").read_text()
+    assert "People accept" not in (run / "corpus" / "README.md").read_text()
 
 
 def test_the_card_forgets_a_choice_that_the_recipe_does_not_bear_out(images: Path, tmp_path: Path) -> None:
@@ -150,8 +153,10 @@ def test_what_the_table_says(judged_run: tuple[Path, ServerThread], tmp_path: Pa
     lines = call(
         "critic", "threshold", run, "--labels", labels, "--critic", "evidence", "--keep", 0.4
     ).stdout.splitlines()
-    assert lines[0].split() == ["threshold", "kept", "precision", "95", "%", "recall", "F1"]
-    body = lines[1 : next(number for number, line in enumerate(lines) if line.strip().startswith("at random"))]
+    assert lines[0].startswith("measured on ")
+    assert lines[0].endswith(" images that the critic did not learn from; intervals of resampled images")
+    assert lines[1].split() == ["threshold", "kept", "precision", "95", "%", "recall", "F1"]
+    body = lines[2 : next(number for number, line in enumerate(lines) if line.strip().startswith("at random"))]
     assert sum(line.endswith("<") for line in body) == 1
     kept = [float(line.split()[1].rstrip("%")) for line in body]
     assert kept == sorted(kept, reverse=True)

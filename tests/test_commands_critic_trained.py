@@ -25,6 +25,7 @@ TRAINING = (
     "held_out_share=0.3",
     "test_share=0.3",
     "show.image_side_px=56",
+    "learning_curve=[]",
     "device=cpu",
 )
 
@@ -73,10 +74,13 @@ def test_from_a_run_to_a_corpus_filtered_by_a_critic_that_was_trained_on_it(tmp_
     assert chosen.learned_from > 0
     assert chosen.curve is not None
     assert chosen.curve.rows + chosen.learned_from + chosen.gone == summaries["unique"].kept
-    assert chosen.choice.figures is None or chosen.choice.figures.are_unseen
-    assert f"left out: {chosen.learned_from} labels of images that the critic was trained on" in list(
-        threshold_lines(chosen, None)
+    assert chosen.training_use in ("none", "held out")
+    lines = list(threshold_lines(chosen, None))
+    assert (
+        f"left out: {chosen.learned_from} labels of {chosen.learned_images} images that the critic learned from"
+        in lines
     )
+    assert f"measured on {chosen.curve.rows} labels of {chosen.curve.images} images" in "\n".join(lines)
     label(run, labels, "evidence", seed=1)
     anew = choose(run, labels, keep=0.5)
     assert anew.learned_from > 0, "images are known, whatever is said of their triples"
@@ -84,7 +88,14 @@ def test_from_a_run_to_a_corpus_filtered_by_a_critic_that_was_trained_on_it(tmp_
     assert record.pop("trained_images")
     (model / "training.json").write_text(json.dumps(record))
     doubtful = choose(run, labels, threshold=0.0)
-    assert doubtful.learned_from == 0
-    assert "The critic may have been trained on some of these labels: the figures may be better than it is" in list(
+    assert (doubtful.learned_from, doubtful.training_use) == (0, "unknown")
+    assert "images, which the critic may have learned from: it may be worse than this" in "\n".join(
         threshold_lines(doubtful, None)
     )
+    refused = call("critic", "threshold", run, "--critic", "trained", "--threshold", 1, "--apply", "--quiet")
+    assert refused.returncode == 1
+    assert refused.complaint.startswith("the corpus is empty: judged kept none of ")
+    assert "; trained rejects all of " in refused.complaint
+    assert "; set another with: ostensive critic threshold RUN --critic trained --keep 0.2 --apply" in refused.complaint
+    told = call("status", run, "--json")
+    assert json.loads(told.stdout)["notes"][0].startswith("trained rejects all of ")

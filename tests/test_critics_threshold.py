@@ -14,7 +14,7 @@ from critics.threshold import (
     threshold_for_precision,
     threshold_to_keep,
 )
-from critics.threshold_picture import MAX_POINTS, picture
+from critics.threshold_picture import MAX_POINTS, caption_of, picture
 from ostensive.errors import SettingsError
 
 GRID = st.integers(0, 8).map(lambda eighths: eighths / 8)
@@ -154,3 +154,12 @@ def test_the_picture_is_whole_and_text_in_it_is_text() -> None:
     assert picture(curve, critic="x", chosen=1.0).count("chosen: 1, keeps 0.0% of the labelled rows") == 1
     small = curve_of([*ten(0.5, 5)], seed=0, resamples=10)
     assert picture(small, critic="x", chosen=None).count("<circle") == 3, "one point has no line, so it has a dot"
+
+
+def test_the_picture_says_what_it_was_measured_on() -> None:
+    curve = curve_of(rows_of(40), seed=0, resamples=10)
+    learned = caption_of(curve, "none", 1200)
+    assert learned == ("40 labelled rows of 8 images that it did not learn from (1,200 labels left out); bands: 95 %")
+    assert learned in picture(curve, critic="x", chosen=None, caption=learned)
+    assert "of 8 images that it may have learned from; bands" in caption_of(curve, "unknown", 0)
+    assert "of 8 images, some of which ended its training; bands" in caption_of(curve, "held out", 0)

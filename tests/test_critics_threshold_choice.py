@@ -1,5 +1,6 @@
 """A threshold chosen for a run of a recipe that is not ours, and the recipe that follows from a choice."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from critics.labels import CriterionTarget, Label, write_labels
 from critics.stage import JUDGED, SCORED
 from critics.table import critics_of, leaves, titles, with_critic, with_threshold
 from critics.threshold_choice import ThresholdTarget, choose_threshold, put_in_force
+from critics.trained.learned import images_of, learned_images, unseen_labels
 from critics.trained.settings import TrainedSettings
 from ostensive.errors import SettingsError
 from ostensive.recipe import Recipe
@@ -61,7 +63,8 @@ def test_a_choice_by_labels_of_any_candidates(run: RunFolder, tmp_path: Path) ->
     assert chosen.choice.min_accept_probability == 20 / 39
     assert (chosen.choice.critic, chosen.choice.critic_version) == ("evidence", "e")
     assert chosen.choice.chosen_by == "--precision 1"
-    assert (chosen.gone, chosen.learned_from) == (0, 0)
+    assert (chosen.gone, chosen.learned_from, chosen.training_use) == (0, 0, "none")
+    assert (chosen.shares.candidates, chosen.shares.kept) == (ROWS, ROWS // 2)
     assert chosen.choice.figures is not None
     assert (chosen.choice.figures.precision, chosen.choice.figures.recall) == (1.0, 1.0)
     assert chosen.picture is not None
@@ -95,6 +98,20 @@ def test_a_critic_that_joins_takes_the_place_of_a_trained_one_of_its_name() -> N
     assert critics_of(with_critic(once, second)) == (*RECIPE.critics, second)
     other = TrainedSettings(model="b", name="other")
     assert critics_of(with_critic(once, other)) == (*RECIPE.critics, first, other)
+
+
+def test_labels_of_images_that_a_critic_learned_from_or_was_stopped_by_are_left_out(tmp_path: Path) -> None:
+    known = [Label(f"c{n}", f"{n % 10:064}"[::-1], n % 3 == 0, ()) for n in range(40)]
+    assert learned_images(tmp_path / "gone") is None
+    learned = images_of((f"{n:064}"[::-1] for n in range(3)), (f"{n:064}"[::-1] for n in range(3, 5)))
+    found = unseen_labels(learned, known, enough=20)
+    assert {one.image_id for one in found.labels} == {f"{n:064}"[::-1] for n in range(5, 10)}
+    assert (found.has_held_out, found.left_out, found.left_out_images) == (False, 20, 5)
+    few = unseen_labels(learned, known, enough=21)
+    assert {one.image_id for one in few.labels} == {f"{n:064}"[::-1] for n in range(3, 10)}
+    assert (few.has_held_out, few.left_out, few.left_out_images) == (True, 12, 3)
+    alike = [replace(one, accepted=one.image_id < f"{5:064}"[::-1]) for one in known]
+    assert unseen_labels(learned, alike, enough=20).has_held_out, "labels of one kind tell no threshold from another"
 
 
 def test_what_cannot_be_chosen(run: RunFolder) -> None:

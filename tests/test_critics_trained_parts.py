@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_critics import KIND, UNIQUE, label, make_run, qar, regions, shown
 
-from critics.trained.folder import KnownRegions, TrainedFigures, critic_card, known_regions, make_file, read_critic
+from critics.trained.card import TrainedFigures, critic_card
+from critics.trained.folder import KnownRegions, known_regions, make_file, read_critic
 from critics.trained.inputs import (
     APPLIED,
     Example,
@@ -23,6 +24,7 @@ from critics.trained.inputs import (
     split_examples,
     steps_of,
 )
+from critics.trained.learning_curve import SizedScores, learning_curve
 from critics.trained.scoring import (
     Calibration,
     Prediction,
@@ -309,6 +311,7 @@ def test_settings_are_checked() -> None:
         ({"held_out_share": 0.5, "test_share": 0.4}, "held_out_share and test_share together at most 0.8"),
         ({"head_weights": {"accept": 0}}, "head_weights.accept: input should be greater than 0"),
         ({"head_weights": {"criteria": {"qa": -1}}}, "head_weights.criteria.qa: input should be greater than or equal"),
+        ({"learning_curve": [0.5, 1]}, "learning_curve.1: input should be less than 1"),
         ({"backbone": "clip"}, "backbone: input should be 'blip2' or 'vlm'"),
         ({"learning_rte": 1}, "learning_rte: unknown key; the nearest known key is learning_rate"),
     ):
@@ -337,7 +340,7 @@ def test_a_folder_that_is_no_critic_is_refused(tmp_path: Path, text: str | None,
 
 def test_the_card_says_what_was_reached() -> None:
     found = [Prediction(logit, (2.0, 1.0)) for logit in (3.0, 1.0, -1.0, -3.0)]
-    labels = [label(str(place), "x", place % 2 == 0, 2.0, 1.0) for place in range(4)]
+    labels = [label(str(place), "xy"[place // 2], place % 2 == 0, 2.0, 1.0) for place in range(4)]
     figures = TrainedFigures(
         version="abc" * 22,
         base_version="sha256:0",
@@ -345,6 +348,13 @@ def test_the_card_says_what_was_reached() -> None:
         train=SplitCounts(80, 30, 40),
         held_out=SplitCounts(10, 4, 5),
         test=figures_of(found, labels, Calibration(0.1, 1.7)),
+        best_fifth_from=0.41239,
+        learning_curve=learning_curve(
+            [SizedScores(40, 15, (1.0, 2.0, 0.0, 3.0)), SizedScores(80, 30, (3.0, 1.0, 2.0, 0.0))],
+            [True, False, True, False],
+            ["x", "x", "y", "y"],
+            seed=0,
+        ),
         rounds=(evaluation(0, 0.6, 0.6, 0.7, 12.0), evaluation(1, 0.8, 0.5, 0.6, 11.0)),
         best_epoch=1,
         seconds=23.0,
@@ -362,9 +372,13 @@ def test_the_card_says_what_was_reached() -> None:
         "# A critic of question, answer and rationale\n",
         "| split | triples | images | accepted |",
         "- Heads, with their weights in the loss: accept 1, rating of qa 0.5, rating of rationale 0.5.",
-        "| error of the rating of qa (of always the mean 0.000) | 0.000 |",
+        "| error of the rating of qa (of always the mean 0.000) | 0.000 |  |",
         "| training | 80 | 30 | 50.0% |",
-        "| precision, recall, F1 at probability 0.5 | 0.500, 0.500, 0.500 |",
+        "    min_accept_probability: 0.4123\n",
+        "Of the test split: 4 labels of 2 images. Intervals are of resampled images.",
+        "| accepted among the fifth with the highest score | 1.000 | ",
+        "| precision at probability 0.5 | 0.500 | ",
+        "- Average precision, 40 labels: 41.7%, 80 labels: 100.0%; ",
         "- Base: `some/model` at `v1` (`sha256:0`), backbone `blip2`; image tower trained, language part trained.",
         "- 2 rounds, the best was number 2; 23 seconds; temperature 1.700, logit offset 0.100.",
         "numbers up to 7.",

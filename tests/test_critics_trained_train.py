@@ -23,8 +23,8 @@ from tiny_models import one_thread, save_llava  # noqa: F401 - a fixture among t
 from builders.localized.records import Qar
 from critics.critic import CriticContext, NoScore, Score
 from critics.labels import read_labels
+from critics.trained.card import TrainedFigures
 from critics.trained.critic import TOO_LONG, UNLIKELY, TrainedCritic, score_of
-from critics.trained.folder import TrainedFigures
 from critics.trained.inputs import CriticInput, InputFormat, Pictures
 from critics.trained.model import CriticModel, make_heads
 from critics.trained.scoring import CriticFailedError, Scorer, Unseen, average_precision
@@ -67,6 +67,7 @@ def settings(place: Path, backbone: str, **values: Any) -> TrainSettings:  # Any
         "learning_rate": 2e-3,
         "head_learning_rate": 2e-3,
         "dropout": False,
+        "learning_curve": (),
     }
     return TrainSettings.model_validate({**plain, **values})
 
@@ -190,6 +191,41 @@ def test_a_killed_training_goes_on_and_ends_with_the_very_weights_of_a_straight_
     for name in ("heads.safetensors", "backbone/model.safetensors", "critic.json"):
         assert (out / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
     assert not (out / "unfinished").exists()
+
+
+def test_a_learning_curve_goes_on_where_it_was_stopped_and_changes_no_critic(place: Path, tmp_path: Path) -> None:
+    made = settings(place, "blip2", dropout=True, batch_size=4, learning_curve=(0.5, 0.75), held_out_share=0.2)
+    straight = train(place, tmp_path / "straight", made)
+    assert straight.learning_curve is not None
+    labels = [point.labels for point in straight.learning_curve.measures[0].reached]
+    assert len(labels) == 3
+    assert labels[-1] == straight.train.rows
+    assert straight.learning_curve.rows == straight.test.counts.rows
+    told: list[str] = []
+
+    def stop_in_the_last(line: str) -> None:
+        told.append(line)
+        if line.startswith("learning curve, critic 2 of 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_critics.train(place, tmp_path / "stopped", made, read_labels(place / "labels.parquet"), stop_in_the_last)
+    assert [path.name for path in (tmp_path / "stopped" / "unfinished").glob("share-*")] == ["share-0.5.json"]
+    assert not (tmp_path / "stopped" / "training.json").exists(), "it is written when all else is there"
+    told.clear()
+    went_on = train(place, tmp_path / "stopped", made, told)
+    assert not any(line.startswith("learning curve, critic 1") for line in told)
+    assert (went_on.learning_curve, went_on.test) == (straight.learning_curve, straight.test)
+    assert not (tmp_path / "stopped" / "unfinished").exists()
+    record = json.loads((tmp_path / "stopped" / "training.json").read_text("utf-8"))
+    assert not set(record["trained_images"]) & set(record["held_out_images"])
+    card = (tmp_path / "stopped" / "README.md").read_text("utf-8")
+    assert f"\n- Accepted in the best fifth, {labels[0]} labels: " in card
+    bare = train(place, tmp_path / "bare", made.model_copy(update={"learning_curve": ()}))
+    assert bare.learning_curve is None
+    assert (tmp_path / "bare" / "heads.safetensors").read_bytes() == (
+        tmp_path / "straight" / "heads.safetensors"
+    ).read_bytes()
 
 
 def test_a_finished_critic_is_told_again_and_another_one_is_refused(place: Path, tmp_path: Path) -> None:

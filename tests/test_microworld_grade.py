@@ -7,9 +7,9 @@ from microworld_scenes import regions_of, scene
 
 from builders.localized.records import Qar
 from microworld import findings as why
-from microworld.grade import Grade, GradedRow, ReasonCount, Tally, grade
+from microworld.grade import Grade, GradedRow, PartGrades, ReasonCount, RunGrades, Tally, grade, grade_lines
 from microworld.scenes import Scene, Thing
-from ostensive.intervals import wilson
+from ostensive.intervals import over_groups
 from ostensive.records import Box, Region
 
 STAR = Thing(0, "star", "blue", "large", "plain", None, None, None, Box(0.1, 0.1, 0.475, 0.475), 1.0)
@@ -17,7 +17,7 @@ RING = Thing(1, "ring", "red", "large", "plain", None, None, None, Box(0.6, 0.6,
 SCENE = Scene(0, "street", (STAR, RING))
 REGIONS = tuple(Region(k, thing.box, thing.shape, None, "") for k, thing in enumerate(SCENE.things))
 TRUTH = {"known": SCENE}
-NOTHING = Tally(0, 0, 0, ())
+NOTHING = Tally(0, 0, 0, 0, None, ())
 
 
 def row(
@@ -31,6 +31,10 @@ BADLY_REASONED = row("What colour is the star?", "blue", "[0] is right of [1].")
 WRONG = row("What colour is the star?", "red", "[0] is a blue star.")
 VAGUE = row("What colour is the star?", "a nice one", "[0] is a red star.")
 MUTE = row("Why?", "Because.", "Who knows.")
+_TEXTS = (
+    [("What colour is the star?", "blue", "[0] is a blue star.")],
+    [("What colour is the star?", "red", "[0] is a blue star.")],
+)
 
 
 def test_parts_are_counted_apart_and_rows_as_a_whole() -> None:
@@ -46,7 +50,7 @@ def test_parts_are_counted_apart_and_rows_as_a_whole() -> None:
     assert found.answers.decided == 4
     assert found.answers.decided_share == pytest.approx(4 / 6)
     assert found.answers.true_share == 0.75
-    assert found.answers.true_share_95 == wilson(3, 4)
+    assert (found.answers.images, found.answers.true_share_95) == (1, over_groups([3], [4]))
 
 
 def test_equal_reasons_are_counted_together_whatever_they_are_about() -> None:
@@ -68,6 +72,44 @@ def test_an_empty_corpus_has_no_shares() -> None:
 def test_without_a_decided_row_there_is_no_share_of_true_ones() -> None:
     found = grade([MUTE], TRUTH).whole
     assert (found.decided_share, found.true_share, found.true_share_95) == (0.0, None, None)
+
+
+def test_the_interval_is_over_images_and_not_over_rows() -> None:
+    rows = [row(*one, f"image {k}") for k in range(12) for one in _TEXTS[k % 2] * 3]
+    truth = {f"image {k}": SCENE for k in range(12)}
+    found = grade(rows, truth).whole
+    assert (found.true, found.false, found.images) == (18, 18, 12)
+    alone = grade([row(*_TEXTS[k % 2][0], f"image {k}") for k in range(12)], truth).whole
+    assert found.true_share_95 == alone.true_share_95, "three times the same of each image tell nothing more"
+    assert alone.true_share_95 is not None
+    assert alone.true_share_95.high - alone.true_share_95.low > 0.4
+
+
+def grades(unseen: bool, *, learned: int, unknown: tuple[str, ...] = ()) -> RunGrades:
+    few, all_rows = grade([RIGHT], TRUTH), grade([RIGHT, WRONG, WRONG], TRUTH)
+    parts = PartGrades(few, few) if unseen else None
+    return RunGrades(parts, all_rows, all_rows, ("trained",), unknown, learned)
+
+
+def test_images_that_no_critic_learned_from_are_told_first_and_all_are_marked_as_mixed() -> None:
+    lines = list(grade_lines(grades(True, learned=3)))
+    assert lines[0] == "images that trained did not learn from and was not stopped by:"
+    assert lines[1] == "candidates: 1 judged"
+    mixed = lines.index("all images, mixed: with 3 that trained learned from or was stopped by:")
+    assert lines[mixed + 1] == "candidates: 3 judged"
+    assert "of the 3 decided of 1 image are true (95 %: " in lines[mixed + 4]
+
+
+def test_where_nothing_was_learned_from_there_is_one_grade_and_where_it_is_not_known_that_is_said() -> None:
+    none = list(grade_lines(grades(True, learned=0)))
+    assert none[:2] == ["no image of this run is one that trained learned from:", "candidates: 3 judged"]
+    assert sum(line.startswith("candidates") for line in none) == 1
+    gone = list(grade_lines(grades(False, learned=0, unknown=("trained",))))
+    assert gone[0] == (
+        "all images; it is not known which of them trained learned from, so the kept rows may be too good:"
+    )
+    bare = RunGrades(None, grade([RIGHT], TRUTH), grade([RIGHT], TRUTH), (), (), 0)
+    assert next(grade_lines(bare)) == "candidates: 1 judged"
 
 
 def test_regions_give_numbers_their_meaning() -> None:

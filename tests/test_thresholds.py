@@ -8,7 +8,7 @@ from ostensive.errors import SettingsError
 from ostensive.run.summary import RunFacts
 from ostensive.run.thresholds import ThresholdChoice, ThresholdFigures, in_force, read_choices, write_choice
 
-FIGURES = ThresholdFigures(300, 60, 0.45, 61, 0.2033, 0.7, 0.62, 0.78, 0.31, 0.43, True)
+FIGURES = ThresholdFigures(300, 60, 0.45, 61, 0.2033, 0.7, 0.62, 0.78, 0.31, 0.43, "none")
 CHOICE = ThresholdChoice("trained", "abc", 0.8, "--keep 0.2", 1234, 0.2, FIGURES)
 
 
@@ -66,12 +66,17 @@ def facts(*choices: ThresholdChoice) -> RunFacts:
 def test_what_the_card_says() -> None:
     assert told(CHOICE) == (
         "The threshold of the critic trained was chosen by --keep 0.2: rows are kept from 0.8 on, 20.0% of 1,234"
-        " candidates. Of 300 candidates of 60 images that people labelled, they accepted 45.0%; of the 61 among them"
-        " that this threshold keeps, 70.0% (95 %: 62.0% to 78.0%). Recall 31.0%, F1 0.430. Filtering at random would"
-        " leave the first share as it is."
+        " candidates. It was measured on 300 labelled candidates of 60 images that the critic did not learn from."
+        " People accept 45.0% of them, and of the 61 that this threshold keeps 70.0% (95 %, of resampled images: 62.0%"
+        " to 78.0%). Recall 31.0%, F1 0.430. Filtering at random would leave the first share as it is."
     )
-    doubtful = replace(CHOICE, figures=replace(FIGURES, are_unseen=False))
-    assert told(doubtful) == f"{told(CHOICE)} The critic may have learned from some of them, so this may be too good."
+    doubtful = replace(CHOICE, figures=replace(FIGURES, training_use="unknown"))
+    assert "of 60 images, which the critic may have learned from: it may be worse than this. People" in told(doubtful)
+    mild = replace(CHOICE, figures=replace(FIGURES, training_use="held out", left_out=1240))
+    assert (
+        "of 60 images, some of which chose when its training ended and its temperature: it may be a little worse than"
+        " this. 1,240 labels of images that it learned from are left out. People accept"
+    ) in told(mild)
     assert told(replace(CHOICE, figures=None)).endswith(
         "candidates. No candidate was labelled, so it is not known how good these are."
     )

@@ -15,7 +15,7 @@ from tiny_models import SIDE_PX, _tokenizer, _widen
 
 from builders.localized.records import Qar
 from critics.labels import CriterionTarget, Label, write_labels
-from critics.trained.folder import TrainedFigures
+from critics.trained.card import TrainedFigures
 from critics.trained.settings import TrainSettings
 from critics.trained.training import train_critic
 from ostensive.chat.scripted import Script

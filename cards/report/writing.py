@@ -132,12 +132,13 @@ def _page_facts(explainer: Explainer, scan: RunScan, manifest: CorpusManifest | 
     }
     choices = in_force(read_choices(run.path), recipe.identity(), dict(sorted(scan.critics)))
     figures = statistic_lines(manifest.statistics, has_regions=kind.has_regions) if manifest else ()
-    notice = notice_of(str(run.read_state().get("outcome", "")))
+    state = run.read_state()
+    notice = notice_of(str(state.get("outcome", "")))
     text = yaml.safe_dump(publishable_settings(recipe), sort_keys=False, allow_unicode=True, width=100)
     return PageFacts(
         title=settings.name,
         subtitle=f"{kind.title[:1].upper()}{kind.title[1:]}",
-        notices=(notice,) if notice else (),
+        notices=(*((notice,) if notice else ()), *map(str, state.get("notes", ()))),
         facts=tuple(Fact(name, value) for name, value in known.items() if value),
         thresholds=tuple(threshold_words(choice, str) for choice in choices),
         funnel=funnel_steps(stages, explainer.rows.record_names),

@@ -20,8 +20,18 @@ import numpy as np
 from critics.labels import Label
 from critics.trained.inputs import CriticInput, Pictures
 from critics.trained.model import CriticModel
+from critics.trained.resampling import (
+    accepted_in_bests,
+    accepted_shares,
+    average_precisions,
+    image_samples,
+    interval_of,
+    measured,
+    of_kept,
+)
 from ostensive.errors import OstensiveError
 from ostensive.images.refusals import ImageChangedError, ImageRefusedError
+from ostensive.intervals import Interval
 from ostensive.models.batching import BatchSize, Steps, in_batches
 from ostensive.models.devices import is_out_of_memory
 
@@ -218,6 +228,18 @@ class RatingError:
 
 
 @dataclass(frozen=True, slots=True)
+class FigureIntervals:
+    """The 95 % intervals of figures, of 1,000 samples of the split's images."""
+
+    accepted: Interval  # the share of all rows
+    precision: Interval
+    recall: Interval
+    f1: Interval
+    average_precision: Interval
+    accepted_in_best_fifth: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """What a critic reaches on a split of the labels. Shares and probabilities are 0-1."""
 
@@ -230,6 +252,7 @@ class Figures:
     calibration_error: float
     calibration_error_before: float  # without temperature
     ratings: tuple[RatingError, ...]
+    intervals: FigureIntervals
 
 
 def counts_of(labels: Sequence[Label]) -> SplitCounts:
@@ -263,7 +286,20 @@ def figures_of(found: Sequence[Prediction], labels: Sequence[Label], calibration
         calibration_error=calibration_error(probabilities, accepted),
         calibration_error_before=calibration_error(before, accepted),
         ratings=tuple(ratings),
+        intervals=_intervals(logits, kept, labels),
     )
+
+
+def _intervals(logits: Sequence[float], kept: Sequence[bool], labels: Sequence[Label]) -> FigureIntervals:
+    accepted = [label.accepted for label in labels]
+    samples = image_samples([label.image_id for label in labels])
+    measures = (
+        accepted_shares(accepted),
+        *of_kept(kept, accepted),
+        average_precisions(logits, accepted),
+        accepted_in_bests(logits, accepted, KEPT_SHARE),
+    )
+    return FigureIntervals(*(interval_of(measured(one, samples), 0.0) for one in measures))
 
 
 def average_precision(scores: Sequence[float], accepted: Sequence[bool]) -> float:

@@ -69,6 +69,9 @@ class TrainSettings(Settings):
     """Share of the labels, by whole images, by which training is stopped and probabilities are calibrated."""
     test_share: float = Field(default=0.1, gt=0, lt=1)
     """Share of the labels, by whole images, on which the figures are measured and which nothing else sees."""
+    learning_curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.25, 0.5)
+    """Shares of the training labels on which further critics are trained afterwards, to say what more labels would
+    bring; each costs about its share of the training. None are trained where it is empty."""
     batch_size: int = Field(default=32, ge=1)
     """Rows to a step of the optimizer. LSKD: 256, of 20,000 rows."""
     learning_rate: float = Field(default=1e-5, gt=0)

@@ -15,15 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final  # Any: JSON values, and what a backbone prepares
 
 from critics.labels import Label
-from critics.trained.folder import (
-    TrainedFigures,
-    critic_version,
-    finished_figures,
-    known_regions,
-    make_file,
-    write_critic,
-    write_record,
-)
+from critics.threshold import threshold_to_keep
+from critics.trained.card import TrainedFigures
+from critics.trained.curve_training import curve_of_parts
+from critics.trained.folder import critic_version, known_regions, make_file, write_critic
 from critics.trained.inputs import (
     APPLIED,
     CriticInput,
@@ -38,6 +33,7 @@ from critics.trained.inputs import (
     split_notes,
     steps_of,
 )
+from critics.trained.learned import images_of
 from critics.trained.model import (
     FLOAT32,
     ClassWeights,
@@ -50,7 +46,9 @@ from critics.trained.model import (
     make_heads,
     resolve_precision,
 )
+from critics.trained.record import finished_figures, write_record
 from critics.trained.scoring import (
+    KEPT_SHARE,
     Calibration,
     Prediction,
     Scorer,
@@ -139,11 +137,31 @@ def train_critic(
     training = _CriticTraining(settings, inputs, splits, pictures, tell)
     rounds = training.run(out / _UNFINISHED, made_from)
     splits, calibration = training.splits, training.calibration()
-    test = figures_of(training.predict(splits.test), _labels(splits.test), calibration)
+    tested = training.predict(splits.test)
+    test = figures_of(tested, _labels(splits.test), calibration)
+    held_out = [calibration.probability(one.accept_logit) for one in training.predict(splits.held_out)]
     file = make_file(
         inputs, kind, training.model.criteria, calibration=calibration, known=known_regions(splits.train, settings.show)
     )
     write_critic(out, training.model, file)
+    del training  # its model makes room for those of the curve
+    give_back_memory()
+
+    def logits_of_part(part: Sequence[Example], folder: Path, identity: str) -> list[float]:
+        smaller = _CriticTraining(settings, inputs, replace(splits, train=tuple(part)), pictures, tell)
+        smaller.run(folder, identity)
+        return [one.accept_logit for one in smaller.predict(splits.test)]
+
+    curve = curve_of_parts(
+        splits,
+        settings.learning_curve,
+        logits_of_part,
+        whole=[one.accept_logit for one in tested],
+        seed=settings.seed,
+        folder=out / _UNFINISHED,
+        made_from=made_from,
+        tell=tell,
+    )
     figures = TrainedFigures(
         version=critic_version(out),
         base_version=base,
@@ -151,11 +169,14 @@ def train_critic(
         train=counts_of(_labels(splits.train)),
         held_out=counts_of(_labels(splits.held_out)),
         test=test,
+        best_fifth_from=threshold_to_keep(held_out, KEPT_SHARE),
+        learning_curve=curve,
         rounds=rounds,
         best_epoch=rounds.index(best_round(rounds)),
         seconds=sum(one.seconds for one in rounds),
     )
-    write_record(out, settings, figures, made_from=made_from, image_ids=(one.image.image_id for one in splits.train))
+    learned = images_of(*((one.image.image_id for one in split) for split in (splits.train, splits.held_out)))
+    write_record(out, settings, figures, made_from=made_from, learned=learned)
     shutil.rmtree(out / _UNFINISHED, ignore_errors=True)
     give_back_memory()
     return figures

@@ -42,6 +42,7 @@ def build(
     Running again does only what is missing. Raises as `ostensive.run.build.Build.from_images` does.
     """
     from cards.assembling import publish
+    from critics.kept_shares import threshold_notes
     from ostensive.run.build import Build
     from ostensive.run.reporting import SILENCE
 
@@ -49,7 +50,8 @@ def build(
     if options.parent == out:
         raise SettingsError(f"--parent {shown_path(out)}: is --out itself; every round has a folder of its own")
     resolved, kind = resolve(recipe, options)
-    return Build(resolved, kind, publish, options, reporter or SILENCE, stop).from_images(images, out)
+    build = Build(resolved, kind, publish, options, reporter or SILENCE, stop, threshold_notes)
+    return build.from_images(images, out)
 
 
 def growth(out: Path | str) -> "Growth | None":
@@ -69,12 +71,16 @@ def growth(out: Path | str) -> "Growth | None":
 
 
 def run_notes(out: Path | str) -> list[str]:
-    """What the recipe of the run in `out` has to say of it, a line each; raises `SettingsError` where there is none."""
+    """What has to be said of the run in `out`, a line each: by its recipe, and by its critics where little is kept.
+
+    Raises `SettingsError` where there is no run.
+    """
     from builders.table import load, recipe_kind
     from ostensive.run.folder import existing_run
 
     run = existing_run(out)
-    return list(recipe_kind(load(str(run.recipe_path)).recipe).run_notes(run.path))
+    of_critics: list[str] = run.read_state().get("notes", [])
+    return [*recipe_kind(load(str(run.recipe_path)).recipe).run_notes(run.path), *of_critics]
 
 
 def rebuild(
@@ -92,12 +98,14 @@ def rebuild(
     """
     from builders.table import load, recipe_kind
     from cards.assembling import publish
+    from critics.kept_shares import threshold_notes
     from ostensive.run.build import Build, finished_run
     from ostensive.run.reporting import SILENCE
 
     recipe = change(load(str(finished_run(out).recipe_path)))
     kind = recipe_kind(recipe.recipe)
-    return Build(recipe, kind, publish, options, reporter or SILENCE, stop).from_stage(out, start)
+    build = Build(recipe, kind, publish, options, reporter or SILENCE, stop, threshold_notes)
+    return build.from_stage(out, start)
 
 
 def demo(

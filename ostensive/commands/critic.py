@@ -5,7 +5,7 @@ how it was made.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any  # Any: JSON values
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from critics.stage import Rebuild
     from critics.threshold import Curve
     from critics.threshold_choice import ChosenThreshold
-    from critics.trained.folder import TrainedFigures
+    from critics.trained.card import TrainedFigures
+    from ostensive.intervals import Interval
     from ostensive.recipe import Recipe
     from ostensive.run.reporting import Reporter
 
@@ -116,11 +117,12 @@ def threshold(  # noqa: PLR0913, PLR0917 - one parameter an option
     """Show what each threshold of a critic keeps and how good that is, and choose one; no model is needed."""
     from builders.table import load, recipe_kind
     from critics.threshold_choice import ThresholdTarget, choose_threshold, put_in_force
+    from ostensive.commands.api import run_notes
     from ostensive.commands.show import to_json
     from ostensive.run.build import finished_run
 
     target = ThresholdTarget(keep=keep, precision=precision, threshold=threshold)
-    corpus = None
+    corpus, notes = None, list[str]()
     with at_work(quiet or not apply) as (reporter, stop):
         folder = finished_run(run)
         recipe = load(str(folder.recipe_path))
@@ -128,7 +130,8 @@ def threshold(  # noqa: PLR0913, PLR0917 - one parameter an option
         found = choose_threshold(folder, target, recipe=recipe, kind=kind, critic=critic, labels=labels)
         if apply:
             corpus = put_in_force(folder, found.choice, _rebuild(run, reporter, stop))
-    print_lines([to_json(threshold_values(found, corpus))] if as_json else threshold_lines(found, corpus))
+            notes = run_notes(run)
+    print_lines([to_json(threshold_values(found, corpus, notes))] if as_json else threshold_lines(found, corpus, notes))
 
 
 def _rebuild(run: Path, reporter: "Reporter", stop: threading.Event) -> "Rebuild[Corpus]":
@@ -141,21 +144,41 @@ def _rebuild(run: Path, reporter: "Reporter", stop: threading.Event) -> "Rebuild
 
 
 def trained_lines(figures: "TrainedFigures", out: Path, noun: str) -> Iterator[str]:
-    """What a training came to, measured on labels that it did not see."""
+    """What a training came to, measured on images that it did not learn from."""
+    from critics.trained.learning_curve import curve_lines
     from ostensive.user_paths import shown_path
 
-    test = figures.test
-    base = test.counts.accepted / test.counts.rows
+    test, known = figures.test, figures.test.intervals
+    counts = test.counts
+    base = counts.accepted / counts.rows
+
+    def interval(found: "Interval") -> str:
+        return f"(95 %: {found.low:.1%} to {found.high:.1%})"
+
     yield f"critic      {shown_path(out)} (version {figures.version[:12]})"
-    yield f"tested on   {test.counts.rows:,} {noun}s of {test.counts.images:,} images, {base:.1%} of them accepted"
-    yield f"best fifth  {test.accepted_in_best_fifth:.1%} accepted"
-    yield f"at 0.5      precision {test.precision:.3f}, recall {test.recall:.3f}, F1 {test.f1:.3f}"
+    yield (
+        f"tested on   {counts.rows:,} {noun}s of {counts.images:,} images that it did not learn from, {base:.1%} of"
+        f" them accepted {interval(known.accepted)}; intervals of resampled images"
+    )
+    yield f"best fifth  {test.accepted_in_best_fifth:.1%} accepted {interval(known.accepted_in_best_fifth)}"
+    yield (
+        f"at 0.5      precision {test.precision:.1%} {interval(known.precision)}, recall {test.recall:.1%}"
+        f" {interval(known.recall)}"
+    )
+    yield f"threshold   {figures.best_fifth_from:.4g} keeps about the best fifth of its held-out labels"
+    for number, line in enumerate(curve_lines(figures.learning_curve) if figures.learning_curve else ()):
+        yield f"{'' if number else 'more labels':<12}{line}"
     yield f"card        {shown_path(out / 'README.md')}"
 
 
-def threshold_lines(chosen: "ChosenThreshold", corpus: "Corpus | None") -> Iterator[str]:
-    """The curve as a table, the choice marked, and what follows from it; `corpus` is None if it was not applied."""
+def threshold_lines(chosen: "ChosenThreshold", corpus: "Corpus | None", notes: Sequence[str] = ()) -> Iterator[str]:
+    """The curve as a table, the choice marked, and what follows from it; `corpus` is None if it was not applied.
+
+    `notes` are those of the run that was made anew.
+    """
+    from critics.kept_shares import share_words
     from critics.threshold import MIN_KEPT
+    from ostensive.run.thresholds import USE_WORDS
     from ostensive.user_paths import shown_path
 
     choice, curve = chosen.choice, chosen.curve
@@ -166,16 +189,19 @@ def threshold_lines(chosen: "ChosenThreshold", corpus: "Corpus | None") -> Itera
         what = f"{chosen.chosen_by_scores:,} labels that were chosen by scores"
         yield f"left out: {what}, which say nothing of all candidates"
     if chosen.learned_from:
-        yield f"left out: {chosen.learned_from:,} labels of images that the critic was trained on"
-    if choice.figures is not None and not choice.figures.are_unseen:
-        yield "The critic may have been trained on some of these labels: the figures may be better than it is"
+        images = "1 image" if chosen.learned_images == 1 else f"{chosen.learned_images:,} images"
+        yield f"left out: {chosen.learned_from:,} labels of {images} that the critic learned from"
     if curve is not None:
+        use = USE_WORDS[chosen.training_use or "none"]
+        yield f"measured on {curve.rows:,} labels of {curve.images:,} images{use}; intervals of resampled images"
         yield from _table(curve, choice.min_accept_probability)
         yield ""
     yield (
         f"{choice.critic}: {choice.chosen_by} is the threshold {choice.min_accept_probability:.6g}; it keeps"
         f" {choice.kept_share:.1%} of {choice.candidates:,} candidates"
     )
+    if chosen.shares.is_next_to_nothing and corpus is None:  # with a corpus it is told of the whole run
+        yield share_words(chosen.shares)
     if curve is None:
         yield "Nothing is labelled, so it is not known how good these are: label with `ostensive annotate RUN`"
     elif choice.figures is None:
@@ -195,6 +221,8 @@ def threshold_lines(chosen: "ChosenThreshold", corpus: "Corpus | None") -> Itera
         yield "Nothing was changed; --apply puts it in force"
     else:
         yield f"corpus      {corpus.row_count:,} rows about {corpus.image_count:,} images"
+        for number, note in enumerate(notes):
+            yield f"{'' if number else 'found':<12}{note}"
         yield f"in force    in recipe.yaml of the run; in a recipe of your own set it too: {choice.critic}"
 
 
@@ -217,12 +245,17 @@ def _table(curve: "Curve", threshold: float) -> Iterator[str]:
     yield f"{'at random':>11}{'any':>9}{curve.accepted_share.value:>11.1%}"
 
 
-def threshold_values(chosen: "ChosenThreshold", corpus: "Corpus | None") -> dict[str, Any]:
+def threshold_values(chosen: "ChosenThreshold", corpus: "Corpus | None", notes: Sequence[str] = ()) -> dict[str, Any]:
     """The same for programs, with every point of the curve."""
     return {
         **asdict(chosen.choice),
+        **({"notes": list(notes)} if notes else {}),
         "labels_left_out": chosen.gone,
         "labels_chosen_by_scores": chosen.chosen_by_scores,
+        "labels_learned_from": chosen.learned_from,
+        "images_learned_from": chosen.learned_images,
+        "training_use": chosen.training_use,
+        "shares": asdict(chosen.shares),
         "curve": None if chosen.curve is None else asdict(chosen.curve),
         "picture": None if chosen.picture is None else str(chosen.picture),
         "rows": None if corpus is None else corpus.row_count,

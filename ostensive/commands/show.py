@@ -113,6 +113,8 @@ def status_lines(status: RunStatus) -> Iterator[str]:
         dropped, failed = sum(summary.dropped.values()), sum(summary.failed.values())
         done = f"{stage.partitions_done}/{status.partitions}"
         yield f"{summary.name:<12}{done:>12}{summary.kept:>9}{dropped:>9}{failed:>9}"
+    for number, note in enumerate(one for one in status.notes if one not in status.message):
+        yield f"{'' if number else 'found':<12}{note}"
     yield f"cost        {money(status.spend.usd)} for {requests_text(status.spend)}"
     if status.outcome != "done":
         yield f"time left   {duration(status.seconds_left)}"
@@ -123,6 +125,7 @@ def status_values(status: RunStatus) -> dict[str, Any]:
     return {
         "outcome": status.outcome,
         "message": status.message,
+        **({"notes": list(status.notes)} if status.notes else {}),
         "images": status.images,
         "partitions": status.partitions,
         "stages": [

@@ -74,6 +74,13 @@ class FinishedStages:
 
 
 Publish = Callable[[FinishedStages], PublishedT]
+Notes = Callable[[RunFolder, Recipe], Sequence[str]]
+"""What has to be said of a run whose stages are done, a line each, by what the house knows beyond recipes."""
+
+
+def no_notes(_run: RunFolder, _recipe: Recipe) -> Sequence[str]:
+    """Nothing is said."""
+    return ()
 
 
 class _Planned(NamedTuple):
@@ -92,6 +99,7 @@ class Build(Generic[PublishedT]):
     options: BuildOptions = DEFAULT_OPTIONS
     reporter: Reporter = SILENCE
     stop: threading.Event | None = None
+    notes: Notes = no_notes
 
     def from_images(self, images: Path | str, out: Path | str) -> PublishedT:
         """Carries the recipe out from `images` in the folder `out`; running again does only what is missing.
@@ -173,14 +181,21 @@ class _Started(Generic[PublishedT]):
         """Does the work, then publishes all that is whole."""
         write_text(self.run.recipe_path, dump(self.recipe))
         self.run.write_state(
-            version=VERSION, recipe=self.recipe.recipe, outcome="unfinished", message="", **self._for_lookers_on()
+            version=VERSION,
+            recipe=self.recipe.recipe,
+            outcome="unfinished",
+            message="",
+            notes=[],
+            **self._for_lookers_on(),
         )
         begins = {"from": work} if isinstance(work, str) else {"images": work.item_count}
         self.run.log("start", {**begins, "recipe_hash": recipe_hash(self.recipe)})
         try:
             published = self._stages_and_publishing(work)
+            notes = list(self.asked.notes(self.run, self.recipe))
+            self.run.write_state(notes=notes)
             check_failures(self.run, published.stages, self.recipe.run.max_failed_share)
-            check_emptied(self.run, published.stages, published.row_count)
+            check_emptied(self.run, published.stages, published.row_count, notes)
         except OstensiveError as error:
             self._remember(error)
             raise

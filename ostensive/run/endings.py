@@ -21,8 +21,8 @@ def check_failures(run: RunFolder, stages: Sequence[StageSummary], max_failed_sh
             )
 
 
-def check_emptied(run: RunFolder, stages: Sequence[StageSummary], row_count: int) -> None:
-    """Raises `EmptyCorpusError` for a corpus without rows, with the stage that kept nothing."""
+def check_emptied(run: RunFolder, stages: Sequence[StageSummary], row_count: int, notes: Sequence[str] = ()) -> None:
+    """Raises `EmptyCorpusError` for a corpus without rows, with the stage that kept nothing and the run's `notes`."""
     if row_count:
         return
     for stage in stages:
@@ -30,7 +30,7 @@ def check_emptied(run: RunFolder, stages: Sequence[StageSummary], row_count: int
         if not stage.kept and lost:
             raise EmptyCorpusError(
                 f"the corpus is empty: {stage.name} kept none of {stage.rows} rows, {_most(run, stage.name, lost)};"
-                " mend the cause and run the same command again"
+                f"{''.join(f' {note};' for note in notes)} mend the cause and run the same command again"
             )
 
 

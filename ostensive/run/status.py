@@ -30,6 +30,7 @@ class RunStatus:
     partitions: int
     stages: tuple[StageStatus, ...]
     seconds_left: float | None  # None when nothing tells
+    notes: tuple[str, ...] = ()  # what its last end had to say, such as a threshold that keeps nothing
 
     @property
     def spend(self) -> Spend:
@@ -86,6 +87,7 @@ def status_of(run: RunFolder, state: dict[str, Any], log: list[dict[str, Any]], 
         planned,
         tuple(stages),
         left,
+        tuple(state.get("notes", ())),
     )
 
 

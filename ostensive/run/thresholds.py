@@ -8,12 +8,21 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
 
 FILE_NAME = "thresholds.json"
+TrainingUse = Literal["none", "held out", "unknown"]
+"""What the training of a critic had of the images that it is measured on: nothing; some of them chose when it ended and
+its temperature; or it does not say."""
+USE_WORDS: Final[Mapping[TrainingUse, str]] = {
+    "none": " that the critic did not learn from",
+    "held out": ", some of which chose when its training ended and its temperature: it may be a little worse than this",
+    "unknown": ", which the critic may have learned from: it may be worse than this",
+}
+"""What is said of them, after "images"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,8 @@ class ThresholdFigures:
     precision_high: float
     recall: float
     f1: float
-    are_unseen: bool  # whether the critic is known to have learned nothing from these rows
+    training_use: TrainingUse  # of these images; "none" of a critic that learns nothing
+    left_out: int = 0  # labels of images that the critic learned from
 
 
 @dataclass(frozen=True, slots=True)
