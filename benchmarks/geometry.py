@@ -76,7 +76,7 @@ def run_of(folder: Path, scenes: int, seed: int, mode: str) -> RunFolder:
     )
     more = ("corpus.source=Rendered scenes of the microworld.", "corpus.intended_use=To measure.")
     out = folder / f"{mode}-{seed}"
-    if not (out / "recipe.yaml").exists():
+    if not (out / "corpus" / "manifest.json").exists():  # a build that was cut goes on
         ostensive.build(
             "localized",
             images=pictures,
