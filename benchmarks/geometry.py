@@ -20,6 +20,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any  # Any: JSON values
 
@@ -76,7 +77,7 @@ def run_of(folder: Path, scenes: int, seed: int, mode: str) -> RunFolder:
     )
     more = ("corpus.source=Rendered scenes of the microworld.", "corpus.intended_use=To measure.")
     out = folder / f"{mode}-{seed}"
-    if not (out / "recipe.yaml").exists():
+    if not (out / "corpus" / "manifest.json").exists():  # a build that was cut goes on
         ostensive.build(
             "localized",
             images=pictures,
@@ -165,12 +166,13 @@ def report(cases: Sequence[Case]) -> None:
 
 def show(cases: Sequence[Case], most: int) -> None:
     """Prints cases in which the critic is wrong, and wrong ones that it did not find."""
-    for title, wanted in (
+    kinds: tuple[tuple[str, Callable[[Case], bool]], ...] = (
         ("called wrong, true", lambda case: case.score == 0 and case.is_true),
         ("called right, false", lambda case: case.score == 1 and not case.is_true),
         ("not found", lambda case: case.score == 0.5 and not case.is_true),
         ("right, not read", lambda case: case.score == 0.5 and case.is_true),
-    ):
+    )
+    for title, wanted in kinds:
         for case in [case for case in cases if wanted(case)][:most]:
             print(f"  {title} ({case.group}): {case.shown}")
 
@@ -190,7 +192,7 @@ def cost(rounds: int, scenes: int, work: Path | None) -> None:
     context = CriticContext(KIND, ScriptedTeacherSettings(), seed=0)
     critics = GeometryCritic(GeometrySettings(), context), EvidenceCritic(EvidenceSettings(), context)
     for critic in critics:
-        figures = [measured(lambda critic=critic: critic.score(rows, evidence), len(rows)) for _ in range(rounds)]
+        figures = [measured(partial(critic.score, rows, evidence), len(rows)) for _ in range(rounds)]
         middle = statistics.median(figures)
         print(
             f"{critic.name}: {middle:.3f} ms a row ({min(figures):.3f} to {max(figures):.3f}), {len(rows)} rows,"

@@ -154,6 +154,7 @@ def test_what_is_no_claim_about_boxes_is_never_wrong(text: str) -> None:
     [
         "[9] is above [16].",  # two hundredths, which the margin takes
         "There are four cups.",  # more may be there than are marked
+        "Three of the cups are on the left.",
         "The person is on the left.",  # one of two
         "The woman in a green coat is on the right.",  # nobody is described so
         "The cat is on the right.",

@@ -19,6 +19,7 @@ from critics.geometry.statements import (
     Covers,
     Described,
     Ends,
+    Everything,
     Extreme,
     Is,
     Near,
@@ -176,6 +177,8 @@ def _stated(read: Statement, text: str, spoken: Spoken, used: list[int]) -> Find
 
 def _how_many(each: Sequence[Found], read: Statement) -> Found:
     least, most = each.count(True), len(each) - each.count(False)
+    if isinstance(read.subject, Everything) and read.subject.head and read.subject.count is None:
+        most = max(most, read.count or 0)  # "two of the dogs": there may be more than are marked
     assert read.count is not None, "asked of counts alone"
     if (read.bound != "least" and least > read.count) or (read.bound != "most" and most < read.count):
         return False

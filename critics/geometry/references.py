@@ -8,7 +8,7 @@ refuted by boxes that it does not speak of.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from critics.geometry.measuring import Found, inside_share, lead, placed
@@ -18,6 +18,7 @@ from critics.geometry.statements import (
     Everything,
     Extreme,
     Listed,
+    Measure,
     Numbers,
     Others,
     Phrase,
@@ -158,9 +159,9 @@ class Spoken:
         for pick in what.picks:
             match pick:
                 case Extreme(measure, sign):
-                    found = _first(found, lambda a, b, m=measure, s=sign: lead(m, a, b) * s)
+                    found = _first(found, partial(_ahead, measure, sign))
                 case Compared(measure, sign) if len(found) == 2:
-                    found = _first(found, lambda a, b, m=measure, s=sign: lead(m, a, b) * s)
+                    found = _first(found, partial(_ahead, measure, sign))
                 case Placed():
                     found = _placed(found, pick)
                 case _:
@@ -209,6 +210,10 @@ def _may_fit(region: Region, head: str) -> bool:
     """Whether a region that is only known as a person may be the woman that is meant."""
     general = _GENERAL.get(singular(head))
     return general is not None and general in (heads := _words(region.label, region.caption).heads) and len(heads) == 1
+
+
+def _ahead(measure: Measure, sign: int, a: Box, b: Box) -> int:
+    return lead(measure, a, b) * sign
 
 
 def _first(found: Sequence[Region], ahead: Callable[[Box, Box], int]) -> list[Region]:
