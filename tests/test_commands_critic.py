@@ -127,7 +127,7 @@ def test_moving_a_threshold_does_judged_and_the_corpus_again_and_asks_nobody(
     assert (
         f"measured on {figures['rows']:,} labelled candidates of {figures['images']:,} images that the critic" in card
     )
-    assert f"{figures['precision']:.1%} (95 %: {figures['precision_low']:.1%} to" in card
+    assert f"{figures['precision']:.1%} (95 %, of resampled images: {figures['precision_low']:.1%} to" in card
     assert "127.0.0.1" not in card, "the address of a judge's server is nobody's business"
 
     again = call("critic", "threshold", run, "--critic", "evidence", "--threshold", 0, "--apply", "--quiet")

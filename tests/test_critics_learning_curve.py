@@ -154,6 +154,8 @@ def test_the_words_of_a_curve() -> None:
     assert list(curve_lines(LearningCurve(90, 40, (curve,)))) == [
         f"{begins}twice as many would bring about +4 points (95 %: -1 to +9)"
     ]
+    (of_few,) = curve_lines(LearningCurve(90, 19, (curve,)))
+    assert "cannot be told from so few" in of_few, "intervals of so few images are not to be believed"
     unsure = MeasureCurve(BEST_FIFTH, reached, 0.2, (Promise(2, 0.04, Interval(-0.12, 0.25)),))
     assert list(curve_lines(LearningCurve(90, 40, (unsure,)))) == [
         f"{begins}what more would bring cannot be told from so few (twice as many, 95 %: -12 to +25 points)"

@@ -34,6 +34,8 @@ TIMES: Final = (2, 4)
 """How many times the labels are extrapolated to."""
 MAX_WIDTH: Final = 0.2
 """Widest interval of a gain, as a share, that still says something: 20 points."""
+MIN_IMAGES: Final = 20
+"""Fewest test images of whose samples an interval is believed: of three, all samples may well be alike."""
 BEST_FIFTH, AVERAGE_PRECISION = "accepted in the best fifth", "average precision"
 
 
@@ -183,11 +185,11 @@ def curve_lines(curve: LearningCurve) -> Iterator[str]:
     """What was reached with how many labels and what more would bring, a line a measure."""
     for one in curve.measures:
         reached = ", ".join(f"{point.labels:,} labels: {point.value:.1%}" for point in one.reached)
-        yield f"{one.measure}, {reached}; {_promise_words(one.promises)}"
+        yield f"{one.measure}, {reached}; {_promise_words(one.promises, curve.images)}"
 
 
-def _promise_words(promises: Sequence[Promise]) -> str:
-    told = [one for one in promises if one.is_told]
+def _promise_words(promises: Sequence[Promise], images: int) -> str:
+    told = [one for one in promises if one.is_told and images >= MIN_IMAGES]
     if not told:
         first = promises[0]
         return (
