@@ -37,9 +37,19 @@ POOL_SEED, SCENES, LABELLED_IMAGES = 100_000, 400, 300
 ERROR_RATE, NOISE = 0.8, 0.05
 GOAL_POINTS = 25
 REHEARSAL = {**TINY, **ON_CPU, "max_epochs": 15, "patience": 3, "backbone": "vlm", "model": "microworld:vlm"}
+ACCEPT = {"head_weights": {"rating": 0.0}}
 VARIANTS: dict[str, dict[str, Any]] = {
     "rehearsal": {},
-    "accept-only": {"head_weights": {"rating": 0.0}},
+    "accept-only": ACCEPT,
+    "yes-no": {},
+    "yes-no-accept-only": ACCEPT,
+    "yes-no-accept-slow": {**ACCEPT, "learning_rate": 1e-4, "head_learning_rate": 2e-4},
+    "yes-no-pairs": {"head_weights": {"rating": 0.0, "pairs": 0.5}},
+    "yes-no-boxes": {**ACCEPT, "show": {"boxes": "both"}},
+    "yes-no-frozen-tower": {**ACCEPT, "image_tower": "frozen"},
+    "yes-no-geometry": {**ACCEPT, "scores_of": ["geometry"]},
+    "yes-no-geometry-words": {**ACCEPT, "scores_of": ["geometry"], "scores_as": "words"},
+    "geometry-only-three": {"scores_of": ["geometry"]},
 }
 
 

@@ -57,11 +57,13 @@ class CriticFile:
     seed: int  # of the regions drawn
     calibration: Calibration
     known: KnownRegions
+    scores_of: tuple[str, ...] = ()
+    scores_as: str = "numbers"
 
     @property
     def inputs(self) -> InputFormat:
         """How rows are given to it."""
-        return InputFormat(self.backbone, self.question, self.show, self.seed)
+        return InputFormat(self.backbone, self.question, self.show, self.seed, self.scores_of, self.scores_as)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ def make_file(
         seed=inputs.seed,
         calibration=calibration,
         known=known,
+        scores_of=inputs.scores_of,
+        scores_as=inputs.scores_as,
     )
 
 
@@ -175,7 +179,8 @@ def load_critic(settings: TrainedSettings) -> CriticModel:
     precision = resolve_precision(settings.precision, device)
     dtype = BFLOAT16 if precision == BFLOAT16 else FLOAT32
     backbone = load_backbone(file.backbone, str((folder / BACKBONE).absolute()), None, dtype=dtype, device=device)
-    heads = make_heads(backbone.width, len(file.criteria), 0, None)
+    scores = len(file.scores_of) if file.scores_as == "numbers" else 0
+    heads = make_heads(backbone.width, len(file.criteria), 0, None, scores)
     try:
         heads.load_state_dict(load_file(folder / HEADS))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal  # Any: record classes and their records,
 import PIL.Image
 
 from critics.labels import Label
+from critics.trained.read_critics import read_scores, reading_critics
 from critics.trained.settings import BackboneName, ShowingSettings
 from ostensive.chat.pictures import shrunk
 from ostensive.errors import SettingsError
@@ -24,10 +25,11 @@ from ostensive.images.drawing import draw_regions
 from ostensive.images.loader import ImageLoader
 from ostensive.images.settings import IntakeSettings
 from ostensive.recipe_kind import RecipeKind, ShownText
-from ostensive.records import ImageRecord, Region, Verbalization
+from ostensive.records import Annotation, ImageRecord, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
+from ostensive.stage import ImageEvidence
 from ostensive.yaml_text import read_yaml
 
 TEXT_VERSION: Final = 1
@@ -51,6 +53,7 @@ class CriticInput:
     image: ImageRecord
     regions: tuple[Region, ...]  # to be drawn
     text: str
+    scores: tuple[float, ...] = ()  # of the critics that it reads, 0-1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class InputFormat:
     question: str  # that a chat model is asked after the texts
     show: ShowingSettings
     seed: int
+    scores_of: tuple[str, ...] = ()
+    scores_as: str = "numbers"
 
     def input_of(
         self,
@@ -68,18 +73,37 @@ class InputFormat:
         texts: Sequence[ShownText],
         image: ImageRecord,
         regions: Sequence[Region],
+        *,
+        scores: tuple[float, ...] = (),
         epoch: int = APPLIED,
     ) -> CriticInput:
         """A row as it is given in a round of training, or after it; `regions` are all of the image."""
         rng = random.Random(fingerprint([self.seed, row_id, epoch]))  # noqa: S311 - no secret
         mentions = {number for text in texts for number in text.mentions}
-        return CriticInput(row_id, image, drawn_regions(mentions, regions, self.show, rng), self.text_of(texts))
+        drawn = drawn_regions(mentions, regions, self.show, rng)
+        numbers = scores if self.scores_as == "numbers" else ()
+        return CriticInput(row_id, image, drawn, self.text_of(texts, drawn, scores), numbers)
 
-    def text_of(self, texts: Sequence[ShownText]) -> str:
+    def text_of(self, texts: Sequence[ShownText], drawn: Sequence[Region] = (), scores: tuple[float, ...] = ()) -> str:
         """The texts in one; tags such as `[0]` stay, for the picture has the same numbers."""
         text = " ".join(f"{one.name.replace('_', ' ').capitalize()}: {one.text}" for one in texts)
+        if self.show.boxes == "both" and drawn:
+            text = f"{'; '.join(map(box_text, drawn))}. {text}"
+        if self.scores_as == "words":
+            text += "".join(f" {name.capitalize()}: {word_of(score)}." for name, score in zip(self.scores_of, scores))
         # A chat model's last token has to look back at a task; a matching model matches the text itself.
         return f"{text}\n{self.question}" if self.backbone == "vlm" else text
+
+
+def box_text(region: Region) -> str:
+    """Where a region lies, in percent of the picture's width and height."""
+    x1, y1, x2, y2 = (round(100 * value) for value in (region.box.x1, region.box.y1, region.box.x2, region.box.y2))
+    return f"[{region.number}] left {x1}, top {y1}, right {x2}, bottom {y2}"
+
+
+def word_of(score: float) -> str:
+    """A score in words."""
+    return "cannot be told" if score == 0.5 else "true" if score > 0.5 else "not true"
 
 
 def drawn_regions(
@@ -141,12 +165,13 @@ class Example:
     texts: tuple[ShownText, ...]
     image: ImageRecord
     regions: tuple[Region, ...]  # all of the image
+    scores: tuple[float, ...] = ()  # of the critics that are read, 0-1
 
     @property
     def identity(self) -> list[Any]:
         """All that a critic learns from it, as JSON values."""
         regions = [[region.number, *asdict(region.box).values()] for region in self.regions]
-        return [asdict(self.label), [asdict(text) for text in self.texts], self.image.image_id, regions]
+        return [asdict(self.label), [asdict(text) for text in self.texts], self.image.image_id, regions, self.scores]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +183,9 @@ class LabelSplits:
     test: tuple[Example, ...]
 
 
-def read_examples(run: RunFolder, labels: Sequence[Label], *, kind: RecipeKind, stage: str) -> list[Example]:
+def read_examples(
+    run: RunFolder, labels: Sequence[Label], *, kind: RecipeKind, stage: str, scores_of: Sequence[str] = ()
+) -> list[Example]:
     """The examples of a run in the order of their row ids; the labelled candidates are what `stage` kept.
 
     Labels of candidates that the run no longer has are counted in the log and left out. Raises `SettingsError` where
@@ -181,9 +208,27 @@ def read_examples(run: RunFolder, labels: Sequence[Label], *, kind: RecipeKind, 
         )
     check_labels(known, run.path)
     images = {image.image_id: image for image in _kept_of_class(run, ImageRecord)}
-    regions = {text.image_id: text.regions for text in _kept_of_class(run, Verbalization)}
-    rows = [(label, candidates[label.row_id]) for label in known]
-    return [Example(label, kind.shown(row), images[row.image_id], regions.get(row.image_id, ())) for label, row in rows]
+    texts = {text.image_id: text for text in _kept_of_class(run, Verbalization)}
+    items: dict[str, list[Annotation]] = {}
+    for item in _kept_of_class(run, Annotation):
+        items.setdefault(item.image_id, []).append(item)
+    evidence = {
+        image_id: ImageEvidence(image, texts.get(image_id), tuple(items.get(image_id, ())))
+        for image_id, image in images.items()
+    }
+    rows = [candidates[label.row_id] for label in known]
+    found = read_scores(reading_critics(scores_of, kind), rows, evidence)
+    return [
+        Example(
+            label,
+            kind.shown(row),
+            images[row.image_id],
+            texts[row.image_id].regions if row.image_id in texts else (),
+            scores,
+        )
+        for label, row, scores in zip(known, rows, found, strict=True)
+        if isinstance(scores, tuple)
+    ]
 
 
 def check_labels(labels: Sequence[Label], run: Path) -> None:
@@ -250,10 +295,18 @@ def split_examples(examples: Sequence[Example], *, held_out_share: float, test_s
     return LabelSplits(tuple(splits["train"]), tuple(splits["held-out"]), tuple(splits["test"]))
 
 
-def steps_of(examples: Sequence[Example], epoch: int, *, batch_size: int, seed: int) -> list[list[Example]]:
+def steps_of(
+    examples: Sequence[Example], epoch: int, *, batch_size: int, seed: int, by_image: bool = False
+) -> list[list[Example]]:
     """The steps of a round: all examples once, in an order drawn from the seed and the round."""
     order = list(examples)
-    random.Random(fingerprint([seed, epoch])).shuffle(order)  # noqa: S311 - no secret
+    rng = random.Random(fingerprint([seed, epoch]))  # noqa: S311 - no secret
+    rng.shuffle(order)
+    if by_image:
+        place: dict[str, int] = {}
+        for example in order:
+            place.setdefault(example.image.image_id, len(place))
+        order.sort(key=lambda example: place[example.image.image_id])
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 

@@ -16,6 +16,7 @@ import PIL.Image
 
 from critics.labels import Label
 from critics.trained.blip2 import load_blip2
+from critics.trained.inputs import CriticInput, Example
 from critics.trained.settings import BackboneName, HeadWeights, TrainSettings
 from critics.trained.vlm import load_vlm
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 BFLOAT16, FLOAT32 = "bfloat16", "float32"
 ACCEPT: Final = "accept"
 RATINGS: Final = "ratings"
+SCORES: Final = "scores"
 
 
 class Backbone(Protocol):
@@ -98,6 +100,14 @@ class HeadOutputs(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch on its way into the model."""
+
+    inputs: Any  # what the backbone prepared
+    scores: "torch.Tensor"  # (rows, critics that are read) float32, 0-1
+
+
+@dataclass(frozen=True, slots=True)
 class CriticModel:
     """What is trained, saved, and asked. `precision` is that of the backbone's arithmetic; heads are float32."""
 
@@ -107,15 +117,22 @@ class CriticModel:
     device: str
     precision: str
 
-    def forward(self, inputs: Any) -> HeadOutputs:
-        """What the heads give for a batch that the backbone prepared."""
+    def prepare(self, pictures: Sequence[PIL.Image.Image], rows: Sequence[CriticInput]) -> Prepared:
+        """What `forward` takes, in main memory; may be called from another thread."""
+        import torch
+
+        scores = torch.tensor([row.scores for row in rows], dtype=torch.float32).reshape(len(rows), -1)
+        return Prepared(self.backbone.prepare(pictures, [row.text for row in rows]), scores)
+
+    def forward(self, prepared: Prepared) -> HeadOutputs:
+        """What the heads give for a batch that was prepared."""
         import torch
 
         is_half = self.precision == BFLOAT16
         kind = self.device.partition(":")[0]
         with torch.autocast(kind, torch.bfloat16) if is_half else contextlib.nullcontext():
-            states = self.backbone.states(inputs)
-        return head_outputs(self.heads, states)
+            states = self.backbone.states(prepared.inputs)
+        return head_outputs(self.heads, states, prepared.scores.to(states.device))
 
     @property
     def trainable(self) -> "dict[str, nn.Parameter]":
@@ -153,7 +170,7 @@ def resolve_precision(asked: str, device: str) -> str:
 
 
 def make_heads(
-    width: int, criteria: int, seed: int, accept: "tuple[torch.Tensor, torch.Tensor] | None"
+    width: int, criteria: int, seed: int, accept: "tuple[torch.Tensor, torch.Tensor] | None", scores: int = 0
 ) -> "nn.ModuleDict":
     """Heads in float32; `accept` are the weights and the bias that the first begins with, else random."""
     import torch
@@ -167,17 +184,63 @@ def make_heads(
         ]
     if accept is not None:
         first.load_state_dict({"weight": accept[0], "bias": accept[1]})
-    return nn.ModuleDict({ACCEPT: first, RATINGS: nn.ModuleList(ratings)})
+    made = {ACCEPT: first, RATINGS: nn.ModuleList(ratings)}
+    if scores:
+        beside = nn.Linear(2 * scores, 1)
+        nn.init.zeros_(beside.weight)
+        nn.init.zeros_(beside.bias)
+        made[SCORES] = beside
+    return nn.ModuleDict(made)
 
 
-def head_outputs(heads: "nn.ModuleDict", states: "torch.Tensor") -> HeadOutputs:
-    """What the heads make of `states`, `(rows, places, width)`."""
+def score_features(scores: "torch.Tensor") -> "torch.Tensor":
+    """`(rows, 2 * critics)` of `scores`, `(rows, critics)`: how far each is from 0.5, and its square.
+
+    The square lets what a critic cannot check, which is 0.5, be worth something else than the middle of right and
+    wrong.
+    """
+    import torch
+
+    off = 2 * scores - 1
+    return torch.cat([off, off.square()], dim=1)
+
+
+def fit_scores(heads: "nn.ModuleDict", examples: Sequence[Example], classes: "ClassWeights") -> None:
+    """Begins the weights of the scores with those of a logistic regression on them alone.
+
+    What they say is known at once so, and the model learns what they do not.
+    """
+    import torch
+    from sklearn.linear_model import LogisticRegression
+
+    if SCORES not in heads:
+        return
+    features = score_features(torch.tensor([example.scores for example in examples])).numpy()
+    labels = [example.label for example in examples]
+    fitted = LogisticRegression(max_iter=1000).fit(
+        features, [label.accepted for label in labels], sample_weight=[classes.of(label) for label in labels]
+    )
+    heads[SCORES].load_state_dict(
+        {
+            "weight": torch.tensor(fitted.coef_, dtype=torch.float32),
+            "bias": torch.tensor(fitted.intercept_, dtype=torch.float32),
+        }
+    )
+
+
+def head_outputs(heads: "nn.ModuleDict", states: "torch.Tensor", scores: "torch.Tensor | None" = None) -> HeadOutputs:
+    """What the heads make of `states`, `(rows, places, width)`, and of scores, `(rows, critics)`."""
+    import torch
+
     states = states.float()
     networks: Any = heads[RATINGS]
     # In this order, in which autograd adds up what they ask of the states.
-    return HeadOutputs(
-        heads[ACCEPT](states).mean(1), tuple(network(states).squeeze(-1).mean(1) for network in networks)
-    )
+    accept = heads[ACCEPT](states).mean(1)
+    ratings = tuple(network(states).squeeze(-1).mean(1) for network in networks)
+    if scores is not None and SCORES in heads:
+        half = heads[SCORES](score_features(scores)) / 2
+        accept = accept + torch.cat([-half, half], dim=1)
+    return HeadOutputs(accept, ratings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +261,7 @@ class LossNormalizer:
 
     class_weight: float
     rows: int
+    pairs: int = 1
 
 
 def balanced_weights(labels: Sequence[Label]) -> ClassWeights:
@@ -208,7 +272,18 @@ def balanced_weights(labels: Sequence[Label]) -> ClassWeights:
 
 def loss_normalizer(labels: Sequence[Label], classes: ClassWeights) -> LossNormalizer:
     """What the loss of a step over `labels` is divided by."""
-    return LossNormalizer(sum(classes.of(label) for label in labels), len(labels))
+    return LossNormalizer(sum(classes.of(label) for label in labels), len(labels), max(1, len(pairs_of(labels))))
+
+
+def pairs_of(labels: Sequence[Label]) -> list[tuple[int, int]]:
+    """The places of accepted and of rejected rows of one image."""
+    return [
+        (one, other)
+        for one, right in enumerate(labels)
+        if right.accepted
+        for other, wrong in enumerate(labels)
+        if not wrong.accepted and wrong.image_id == right.image_id
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +304,11 @@ class CriticLoss:
         counts = torch.tensor([self.classes.of(label) for label in labels], device=device)
         entropy = functional.cross_entropy(outputs.accept_logits, accepted, reduction="none")
         loss = self.weights.accept * (entropy * counts).sum() / normalizer.class_weight
+        if self.weights.pairs and (pairs := pairs_of(labels)):
+            logits = outputs.accept_logits[:, 1] - outputs.accept_logits[:, 0]
+            first, second = (torch.tensor(places, device=device) for places in zip(*pairs, strict=True))
+            off = functional.softplus(logits[second] - logits[first]).sum()
+            loss = loss + self.weights.pairs * off / normalizer.pairs
         for name, ratings in zip(self.criteria, outputs.ratings, strict=True):
             if weight := self.weights.of(name):
                 targets = torch.tensor([label.target(name) for label in labels], device=device)

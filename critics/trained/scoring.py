@@ -104,7 +104,7 @@ class Scorer:
     ) -> None:
         def prepare(batch: Sequence[int]) -> Any:
             pictures = [self._pictures.drawn(rows[place]) for place in batch]
-            return self._model.backbone.prepare(pictures, [rows[place].text for place in batch])
+            return self._model.prepare(pictures, [rows[place] for place in batch])
 
         for done in in_batches([places], self._size, Steps(prepare, self._work)):
             if isinstance(done.error, ImageChangedError | ImageRefusedError):

@@ -44,6 +44,7 @@ from critics.trained.model import (
     CriticModel,
     LossNormalizer,
     balanced_weights,
+    fit_scores,
     load_backbone,
     loss_normalizer,
     make_heads,
@@ -108,7 +109,7 @@ def train_critic(
     killed one was, and only tells the figures of one that was finished. Raises `SettingsError` for labels, settings or
     a model that cannot be trained on, before any training, and for a folder that holds something else.
     """
-    examples = read_examples(run, labels, kind=kind, stage=stage)
+    examples = read_examples(run, labels, kind=kind, stage=stage, scores_of=settings.scores_of)
     criteria = criteria_of(examples[0].label)
     for name in sorted(settings.head_weights.criteria.keys() - set(criteria)):
         known = ", ".join(criteria) or "none"
@@ -117,7 +118,9 @@ def train_critic(
         examples, held_out_share=settings.held_out_share, test_share=settings.test_share, seed=settings.seed
     )
     base = model_version(settings.model, settings.revision)
-    inputs = InputFormat(settings.backbone, kind.judging_question, settings.show, settings.seed)
+    inputs = InputFormat(
+        settings.backbone, kind.judging_question, settings.show, settings.seed, settings.scores_of, settings.scores_as
+    )
     made_from = fingerprint(
         {
             "version": _CODE_VERSION,
@@ -196,7 +199,13 @@ class _CriticTraining:
         device = resolve_device(settings.device)
         backbone = load_backbone(settings.backbone, settings.model, settings.revision, dtype=FLOAT32, device=device)
         criteria = criteria_of(splits.train[0].label)
-        heads = make_heads(backbone.width, len(criteria), settings.seed, backbone.first_accept_weights()).to(device)
+        heads = make_heads(
+            backbone.width,
+            len(criteria),
+            settings.seed,
+            backbone.first_accept_weights(),
+            len(settings.scores_of) if settings.scores_as == "numbers" else 0,
+        ).to(device)
         self.model = CriticModel(backbone, heads, criteria, device, resolve_precision(settings.precision, device))
         if device == "cpu":
             use_eager_attention(backbone.model)
@@ -205,6 +214,7 @@ class _CriticTraining:
         self._scorer = Scorer(self.model, pictures, BatchSize(settings.rows_at_once, settings.model))
         self.splits = LabelSplits(*map(self._fitting, (splits.train, splits.held_out, splits.test)))
         classes = balanced_weights(_labels(self.splits.train)) if settings.class_balance else ClassWeights()
+        fit_scores(heads, self.splits.train, classes)
         self._loss = CriticLoss(criteria, settings.head_weights, classes)
         self._logit_offset = math.log(classes.accepted / classes.rejected)
 
@@ -218,7 +228,13 @@ class _CriticTraining:
 
         @lru_cache(maxsize=1)
         def steps(epoch: int) -> list[list[Example]]:
-            return steps_of(splits.train, epoch, batch_size=settings.batch_size, seed=settings.seed)
+            return steps_of(
+                splits.train,
+                epoch,
+                batch_size=settings.batch_size,
+                seed=settings.seed,
+                by_image=settings.head_weights.pairs > 0,
+            )
 
         def microbatches_of(step: int, _progress: float, most: int) -> list[_Microbatch]:
             epoch, place = divmod(step, steps_a_round)
@@ -301,10 +317,12 @@ class _CriticTraining:
     def _prepare(self, microbatch: _Microbatch) -> _Microbatch:
         rows = [self._input_of(row, microbatch.epoch) for row in microbatch.rows]
         pictures = [self._pictures.drawn(row) for row in rows]
-        return replace(microbatch, inputs=self.model.backbone.prepare(pictures, [row.text for row in rows]))
+        return replace(microbatch, inputs=self.model.prepare(pictures, rows))
 
     def _input_of(self, example: Example, epoch: int = APPLIED) -> CriticInput:
-        return self._inputs.input_of(example.label.row_id, example.texts, example.image, example.regions, epoch)
+        return self._inputs.input_of(
+            example.label.row_id, example.texts, example.image, example.regions, scores=example.scores, epoch=epoch
+        )
 
     def _fitting(self, examples: Sequence[Example]) -> tuple[Example, ...]:
         """The examples whose text the model can take; the others are counted in the log."""

@@ -7,7 +7,7 @@ count places themselves would be off by the padding.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any  # Any: transformers types its classes in part, tensors come by name
+from typing import TYPE_CHECKING, Any, Final  # Any: transformers types its classes in part, tensors come by name
 
 import PIL.Image
 
@@ -20,6 +20,10 @@ from ostensive.models.pretrained import without_bars
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+_ANSWERS: Final = ("No", "Yes")
+"""Rejected and accepted, in the words of a chat model that is asked a yes-or-no question."""
 
 
 class VlmBackbone:
@@ -83,12 +87,29 @@ class VlmBackbone:
         return states[torch.arange(len(states), device=states.device), last].unsqueeze(1)
 
     def first_accept_weights(self) -> "tuple[torch.Tensor, torch.Tensor] | None":
-        return None
+        """Those of the words "No" and "Yes" in the layer that writes words, whose state it is that is read.
+
+        So the critic begins with what the model would answer when it is asked whether a row is right, as VQAScore (Lin
+        et al., ECCV 2024) takes it, and labels need not teach it where its answer stands.
+        """
+        layer = self._loaded.model.get_output_embeddings()
+        words = [answer_id(self._loaded.processor.tokenizer, word) for word in _ANSWERS]
+        if layer is None or None in words or words[0] == words[1]:
+            return None
+        weight = layer.weight.detach()[words].float().cpu()
+        bias = getattr(layer, "bias", None)
+        return weight, weight.new_zeros(2) if bias is None else bias.detach()[words].float().cpu()
 
     def save(self, folder: Path) -> None:
         with without_bars():
             self._loaded.model.save_pretrained(folder)
         self._loaded.processor.save_pretrained(folder)
+
+
+def answer_id(tokenizer: Any, word: str) -> int | None:
+    """The token with which an answer of this one word begins; None where the tokenizer does not know the word."""
+    ids = tokenizer(word, add_special_tokens=False)["input_ids"]
+    return None if len(ids) != 1 or ids[0] == tokenizer.unk_token_id else int(ids[0])
 
 
 def load_vlm(model: str, revision: str | None, *, dtype: str, device: str) -> VlmBackbone:
