@@ -105,7 +105,7 @@ def test_what_is_drawn_follows_from_seed_row_and_round_alone() -> None:
 
     def drawn(seed: int, row: str, epoch: int = APPLIED) -> tuple[Region, ...]:
         inputs = InputFormat("blip2", "So?", ShowingSettings(regions="among_others"), seed)
-        return inputs.input_of(row, texts, image("a"), there, epoch).regions
+        return inputs.input_of(row, texts, image("a"), there, epoch=epoch).regions
 
     first = [drawn(5, "x", epoch) for epoch in range(6)]
     random.seed(1)

@@ -14,6 +14,7 @@ from typing import Any, Final  # Any: JSON values
 from critics.labels import Label
 from critics.trained.inputs import TEXT_VERSION, Example, InputFormat
 from critics.trained.model import BFLOAT16, FLOAT32, CriticModel, load_backbone, make_heads, resolve_precision
+from critics.trained.read_critics import ReadCritic
 from critics.trained.scoring import Calibration, Figures, SplitCounts
 from critics.trained.settings import BackboneName, ShowingSettings, TrainedSettings, TrainSettings
 from ostensive.errors import SettingsError
@@ -28,7 +29,7 @@ from ostensive.user_paths import without_folder
 
 CRITIC, HEADS, BACKBONE = "critic.json", "heads.safetensors", "backbone"
 CARD, RECORD = "README.md", "training.json"
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _IMAGES: Final = "trained_images"
 """The key in the record of the images whose rows the weights were learned from, as the beginnings of their ids."""
 _ID_LENGTH: Final = 16
@@ -57,13 +58,20 @@ class CriticFile:
     seed: int  # of the regions drawn
     calibration: Calibration
     known: KnownRegions
-    scores_of: tuple[str, ...] = ()
+    scores_of: tuple[ReadCritic, ...]  # the critics whose scores it reads
     scores_as: str = "numbers"
 
     @property
     def inputs(self) -> InputFormat:
         """How rows are given to it."""
-        return InputFormat(self.backbone, self.question, self.show, self.seed, self.scores_of, self.scores_as)
+        return InputFormat(
+            self.backbone,
+            self.question,
+            self.show,
+            self.seed,
+            tuple(one.kind for one in self.scores_of),
+            self.scores_as,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,7 @@ def make_file(
     *,
     calibration: Calibration,
     known: KnownRegions,
+    read: tuple[ReadCritic, ...] = (),
 ) -> CriticFile:
     """What a critic of this version, trained on candidates of `kind`, writes of itself."""
     return CriticFile(
@@ -116,7 +125,7 @@ def make_file(
         seed=inputs.seed,
         calibration=calibration,
         known=known,
-        scores_of=inputs.scores_of,
+        scores_of=read,
         scores_as=inputs.scores_as,
     )
 

@@ -7,7 +7,7 @@ What is drawn depends on the seed, the row and the round alone, so that order, b
 import logging
 import random
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Final, Literal  # Any: record classes and their records,
 
 import PIL.Image
 
+from critics.critic import NoScore
 from critics.labels import Label
 from critics.trained.read_critics import read_scores, reading_critics
 from critics.trained.settings import BackboneName, ShowingSettings
@@ -90,7 +91,8 @@ class InputFormat:
         if self.show.boxes == "both" and drawn:
             text = f"{'; '.join(map(box_text, drawn))}. {text}"
         if self.scores_as == "words":
-            text += "".join(f" {name.capitalize()}: {word_of(score)}." for name, score in zip(self.scores_of, scores))
+            named = zip(self.scores_of, scores, strict=True)
+            text += "".join(f" {name.capitalize()}: {word_of(score)}." for name, score in named)
         # A chat model's last token has to look back at a task; a matching model matches the text itself.
         return f"{text}\n{self.question}" if self.backbone == "vlm" else text
 
@@ -207,28 +209,36 @@ def read_examples(
             run.path,
         )
     check_labels(known, run.path)
-    images = {image.image_id: image for image in _kept_of_class(run, ImageRecord)}
-    texts = {text.image_id: text for text in _kept_of_class(run, Verbalization)}
-    items: dict[str, list[Annotation]] = {}
-    for item in _kept_of_class(run, Annotation):
-        items.setdefault(item.image_id, []).append(item)
-    evidence = {
-        image_id: ImageEvidence(image, texts.get(image_id), tuple(items.get(image_id, ())))
-        for image_id, image in images.items()
-    }
+    evidence = _evidence(run, kind)
     rows = [candidates[label.row_id] for label in known]
-    found = read_scores(reading_critics(scores_of, kind), rows, evidence)
-    return [
-        Example(
-            label,
-            kind.shown(row),
-            images[row.image_id],
-            texts[row.image_id].regions if row.image_id in texts else (),
-            scores,
-        )
-        for label, row, scores in zip(known, rows, found, strict=True)
-        if isinstance(scores, tuple)
-    ]
+    examples = []
+    lost: Counter[str] = Counter()
+    for label, row, scores in zip(
+        known, rows, read_scores(reading_critics(scores_of, kind), rows, evidence), strict=True
+    ):
+        if isinstance(scores, NoScore):
+            lost[f"{scores.reason} ({scores.detail})"] += 1
+            continue
+        image = evidence[row.image_id]
+        regions = () if image.verbalization is None else image.verbalization.regions
+        examples.append(Example(label, kind.shown(row), image.image, regions, scores))
+    for reason, count in sorted(lost.items()):
+        _log.warning("%d of %d labelled candidates are left out: %s", count, len(known), reason)
+    if lost:
+        check_labels([example.label for example in examples], run.path)
+    return examples
+
+
+def _evidence(run: RunFolder, kind: RecipeKind) -> dict[str, ImageEvidence]:
+    """What is known of the images of a run, as the stage that scores is told it."""
+    texts = {text.image_id: text for text in _kept_of_class(run, Verbalization)}
+    beside: dict[str, list[Annotation]] = {}
+    for item in _kept_of_class(run, Annotation) if kind.reads_annotations else ():
+        beside.setdefault(item.image_id, []).append(item)
+    return {
+        image.image_id: ImageEvidence(image, texts.get(image.image_id), tuple(beside.get(image.image_id, ())))
+        for image in _kept_of_class(run, ImageRecord)
+    }
 
 
 def check_labels(labels: Sequence[Label], run: Path) -> None:

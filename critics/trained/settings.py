@@ -15,7 +15,7 @@ from ostensive.settings import Operational, Settings
 from ostensive.user_paths import ModelName, UserPath
 
 BackboneName = Literal["blip2", "vlm"]
-ReadCritic = Literal["evidence", "geometry"]
+ReadKind = Literal["evidence", "geometry"]
 Weight = Annotated[float, Field(ge=0)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
@@ -67,7 +67,7 @@ class TrainSettings(Settings):
     """Whether the part that reads learns too: the Q-Former of BLIP-2, else the language model and what joins it to the
     image. With both frozen only the heads learn."""
     show: ShowingSettings = ShowingSettings()
-    scores_of: tuple[ReadCritic, ...] = ()
+    scores_of: tuple[ReadKind, ...] = ()
     """Critics whose scores are read beside the model's state; they need no model, and score at training and after."""
     scores_as: Literal["numbers", "words"] = "numbers"
     head_weights: HeadWeights = HeadWeights()

@@ -50,6 +50,7 @@ from critics.trained.model import (
     make_heads,
     resolve_precision,
 )
+from critics.trained.read_critics import ReadCritic, reading_critics
 from critics.trained.scoring import (
     Calibration,
     Prediction,
@@ -87,7 +88,7 @@ if TYPE_CHECKING:
 _UNFINISHED: Final = "unfinished"
 _CHECKPOINT, _BEST = "checkpoint.safetensors", "best.safetensors"
 _BETAS: Final = (0.9, 0.999)
-_CODE_VERSION: Final = 2
+_CODE_VERSION: Final = 3
 """Goes up when the same settings and labels would give another critic."""
 
 _log = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ def train_critic(
     splits = split_examples(
         examples, held_out_share=settings.held_out_share, test_share=settings.test_share, seed=settings.seed
     )
+    read = tuple(ReadCritic(one.name, one.version) for one in reading_critics(settings.scores_of, kind))
     base = model_version(settings.model, settings.revision)
     inputs = InputFormat(
         settings.backbone, kind.judging_question, settings.show, settings.seed, settings.scores_of, settings.scores_as
@@ -126,6 +128,7 @@ def train_critic(
             "version": _CODE_VERSION,
             "settings": settings.identity() | {"model": base, "revision": None},
             "question": inputs.question,
+            "read": [asdict(one) for one in read],
             "examples": [example.identity for example in examples],
         }
     )
@@ -141,7 +144,12 @@ def train_critic(
     splits, calibration = training.splits, training.calibration()
     test = figures_of(training.predict(splits.test), _labels(splits.test), calibration)
     file = make_file(
-        inputs, kind, training.model.criteria, calibration=calibration, known=known_regions(splits.train, settings.show)
+        inputs,
+        kind,
+        training.model.criteria,
+        calibration=calibration,
+        known=known_regions(splits.train, settings.show),
+        read=read,
     )
     write_critic(out, training.model, file)
     figures = TrainedFigures(

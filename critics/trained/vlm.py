@@ -6,6 +6,7 @@ count places themselves would be off by the padding.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final  # Any: transformers types its classes in part, tensors come by name
 
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-_ANSWERS: Final = ("No", "Yes")
-"""Rejected and accepted, in the words of a chat model that is asked a yes-or-no question."""
+_SPELLINGS: Final = (("No", "Yes"), (" No", " Yes"), ("no", "yes"), (" no", " yes"))
+"""How chat models begin to answer a yes-or-no question; with a space or not as their template ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerIds:
+    """The tokens that say no, and those that say yes, each once."""
+
+    no: tuple[int, ...]
+    yes: tuple[int, ...]
 
 
 class VlmBackbone:
@@ -92,13 +101,14 @@ class VlmBackbone:
         So the critic begins with what the model would answer when it is asked whether a row is right, as VQAScore (Lin
         et al., ECCV 2024) takes it, and labels need not teach it where its answer stands.
         """
+        import torch
+
         layer = self._loaded.model.get_output_embeddings()
-        words = [answer_id(self._loaded.processor.tokenizer, word) for word in _ANSWERS]
-        if layer is None or None in words or words[0] == words[1]:
+        ids = answer_ids(self._loaded.processor.tokenizer)
+        if layer is None or ids is None:
             return None
-        weight = layer.weight.detach()[words].float().cpu()
-        bias = getattr(layer, "bias", None)
-        return weight, weight.new_zeros(2) if bias is None else bias.detach()[words].float().cpu()
+        rows = [layer.weight.detach()[list(each)].float().mean(0) for each in (ids.no, ids.yes)]
+        return torch.stack(rows).cpu(), torch.zeros(2)
 
     def save(self, folder: Path) -> None:
         with without_bars():
@@ -106,10 +116,16 @@ class VlmBackbone:
         self._loaded.processor.save_pretrained(folder)
 
 
-def answer_id(tokenizer: Any, word: str) -> int | None:
-    """The token with which an answer of this one word begins; None where the tokenizer does not know the word."""
-    ids = tokenizer(word, add_special_tokens=False)["input_ids"]
-    return None if len(ids) != 1 or ids[0] == tokenizer.unk_token_id else int(ids[0])
+def answer_ids(tokenizer: Any) -> AnswerIds | None:
+    """The tokens of the answers no and yes; None where the tokenizer has none that are words of their own."""
+    pairs = []
+    for spelling in _SPELLINGS:
+        no, yes = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in spelling)
+        if len(no) == len(yes) == 1 and tokenizer.unk_token_id not in (*no, *yes):  # else pieces of words, or unknown
+            pairs.append((no[0], yes[0]))
+    if not pairs:
+        return None
+    return AnswerIds(tuple(sorted({no for no, _ in pairs})), tuple(sorted({yes for _, yes in pairs})))
 
 
 def load_vlm(model: str, revision: str | None, *, dtype: str, device: str) -> VlmBackbone:
