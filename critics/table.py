@@ -11,6 +11,7 @@ from pydantic import Field
 from critics.critic import Critic, CriticName, ScoringSettings
 from critics.evidence import EvidenceCritic, EvidenceSettings
 from critics.feedback import FeedbackCritic, FeedbackSettings
+from critics.geometry.critic import GeometryCritic, GeometrySettings
 from critics.judge import JudgeCritic, JudgeSettings
 from critics.margin import MarginCritic, MarginSettings
 from critics.overlap import OverlapCritic, OverlapSettings
@@ -61,6 +62,7 @@ CRITICS: Final[Mapping[type[ScoringSettings], type[Critic[Any]]]] = {
     JudgeSettings: JudgeCritic,
     MarginSettings: MarginCritic,
     EvidenceSettings: EvidenceCritic,
+    GeometrySettings: GeometryCritic,
     TrainedSettings: TrainedCritic,
 }
 """Every critic that scores, by its settings."""
@@ -71,6 +73,7 @@ CriticSettings = Annotated[
     | JudgeSettings
     | MarginSettings
     | EvidenceSettings
+    | GeometrySettings
     | TrainedSettings
     | AllOfSettings
     | AnyOfSettings,
