@@ -38,6 +38,7 @@ ERROR_RATE, NOISE = 0.8, 0.05
 GOAL_POINTS = 25
 REHEARSAL = {**TINY, **ON_CPU, "max_epochs": 15, "patience": 3, "backbone": "vlm", "model": "microworld:vlm"}
 ACCEPT = {"head_weights": {"rating": 0.0}}
+SHORT = {**ACCEPT, "max_epochs": 5}
 VARIANTS: dict[str, dict[str, Any]] = {
     "rehearsal": {},
     "accept-only": ACCEPT,
@@ -47,12 +48,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "yes-no-short": {**ACCEPT, "max_epochs": 5},
     "yes-no-short-slow": {**ACCEPT, "max_epochs": 5, "learning_rate": 1e-4},
     "yes-no-short-slow-head": {**ACCEPT, "max_epochs": 5, "learning_rate": 1e-4, "head_learning_rate": 1e-4},
-    "yes-no-pairs": {"head_weights": {"rating": 0.0, "pairs": 0.5}},
-    "yes-no-boxes": {**ACCEPT, "show": {"boxes": "both"}},
-    "yes-no-frozen-tower": {**ACCEPT, "image_tower": "frozen"},
-    "yes-no-geometry": {**ACCEPT, "scores_of": ["geometry"]},
-    "yes-no-geometry-words": {**ACCEPT, "scores_of": ["geometry"], "scores_as": "words"},
-    "geometry-only-three": {"scores_of": ["geometry"]},
+    "short-boxes": {**SHORT, "show": {"boxes": "both"}},
+    "short-pairs": {**SHORT, "head_weights": {"rating": 0.0, "pairs": 0.5}},
+    "short-ratings": {**SHORT, "head_weights": {"rating": 0.5}},
+    "short-geometry": {**SHORT, "scores_of": ["geometry"]},
+    "short-geometry-words": {**SHORT, "scores_of": ["geometry"], "scores_as": "words"},
+    "short-frozen-tower": {**SHORT, "image_tower": "frozen"},
+    "three-rounds": {**ACCEPT, "max_epochs": 3},
+    "short-batch-16": {**SHORT, "batch_size": 16},
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final  # Any: critics of any settings
 
 from critics.critic import Critic, CriticContext, NoScore, Score, ScoringSettings
 from critics.evidence import EvidenceCritic, EvidenceSettings
+from critics.geometry.critic import GeometryCritic, GeometrySettings
 from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.errors import SettingsError
 from ostensive.recipe_kind import RecipeKind
@@ -18,6 +19,7 @@ from ostensive.stage import Evidence
 
 READ_CRITICS: Final[Mapping[str, tuple[type[ScoringSettings], type[Critic[Any]]]]] = {
     "evidence": (EvidenceSettings, EvidenceCritic),
+    "geometry": (GeometrySettings, GeometryCritic),
 }
 """By their kind; each with its own default settings."""
 
