@@ -169,6 +169,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_very_weights_of_a_straight_
     place: Path, tmp_path: Path
 ) -> None:
     made = settings(place, "blip2", dropout=True, max_epochs=4, patience=4, batch_size=2, checkpoint_every_s=0)
+    made = made.model_copy(update={"scores_of": ("evidence", "geometry")})
     train(place, tmp_path / "straight", made)
     out = tmp_path / "killed"
     checkpoint = out / "unfinished" / "checkpoint.safetensors"
