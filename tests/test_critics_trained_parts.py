@@ -23,6 +23,7 @@ from critics.trained.inputs import (
     split_examples,
     steps_of,
 )
+from critics.trained.read_critics import ReadCritic
 from critics.trained.scoring import (
     Calibration,
     Prediction,
@@ -239,7 +240,7 @@ def test_figures_by_hand() -> None:
         label("c", "y", True, 2.0, 1.0),
         label("d", "y", False, 2.0, 1.0),
     ]
-    one = figures_of(found, labels, Calibration())
+    one = figures_of(found, labels, Calibration(), CRITERIA)
     assert one.counts == SplitCounts(rows=4, images=2, accepted=2)
     assert (one.precision, one.recall, one.f1) == (0.5, 0.5, 0.5)
     assert one.average_precision == pytest.approx((1 + 2 / 3) / 2)
@@ -247,7 +248,7 @@ def test_figures_by_hand() -> None:
     qa, rationale = one.ratings
     assert (qa.criterion, qa.error, qa.error_of_mean) == ("qa", *[pytest.approx(math.sqrt(0.5))] * 2)
     assert rationale == RatingError("rationale", 0.0, 0.0)
-    assert figures_of(found, labels, Calibration(10.0)).precision == 0.0
+    assert figures_of(found, labels, Calibration(10.0), CRITERIA).precision == 0.0
 
 
 def test_the_best_fifth_and_average_precision() -> None:
@@ -344,7 +345,7 @@ def test_the_card_says_what_was_reached() -> None:
         labels_hash="def" * 22,
         train=SplitCounts(80, 30, 40),
         held_out=SplitCounts(10, 4, 5),
-        test=figures_of(found, labels, Calibration(0.1, 1.7)),
+        test=figures_of(found, labels, Calibration(0.1, 1.7), CRITERIA),
         rounds=(evaluation(0, 0.6, 0.6, 0.7, 12.0), evaluation(1, 0.8, 0.5, 0.6, 11.0)),
         best_epoch=1,
         seconds=23.0,
@@ -356,6 +357,7 @@ def test_the_card_says_what_was_reached() -> None:
         ("qa", "rationale"),
         calibration=Calibration(0.1, 1.7),
         known=KnownRegions(2, 7),
+        read=(ReadCritic("geometry", "0123"),),
     )
     card = critic_card(made, figures, file)
     for line in (
@@ -368,6 +370,7 @@ def test_the_card_says_what_was_reached() -> None:
         "- Base: `some/model` at `v1` (`sha256:0`), backbone `blip2`; image tower trained, language part trained.",
         "- 2 rounds, the best was number 2; 23 seconds; temperature 1.700, logit offset 0.100.",
         "numbers up to 7.",
+        "- It reads the scores of `geometry` (`0123`) too.",
     ):
         assert line in card
 

@@ -117,4 +117,5 @@ def score_of(found: Prediction | TooLong | Unseen, file: CriticFile) -> Score | 
     if isinstance(found, TooLong):
         return NoScore(TOO_LONG, f"{found.tokens} tokens; the model takes {found.max_tokens}")
     ratings = [f"{name} {rating:.2f}" for name, rating in zip(file.criteria, found.ratings, strict=True)]
-    return Score(file.calibration.probability(found.accept_logit), UNLIKELY, f"ratings: {', '.join(ratings)}")
+    detail = f"ratings: {', '.join(ratings)}" if ratings else ""
+    return Score(file.calibration.probability(found.accept_logit), UNLIKELY, detail)

@@ -142,7 +142,7 @@ def train_critic(
     training = _CriticTraining(settings, inputs, splits, pictures, tell)
     rounds = training.run(out / _UNFINISHED, made_from)
     splits, calibration = training.splits, training.calibration()
-    test = figures_of(training.predict(splits.test), _labels(splits.test), calibration)
+    test = figures_of(training.predict(splits.test), _labels(splits.test), calibration, training.model.criteria)
     file = make_file(
         inputs,
         kind,
@@ -206,7 +206,8 @@ class _CriticTraining:
         self._settings, self._inputs, self._pictures, self._tell = settings, inputs, pictures, tell
         device = resolve_device(settings.device)
         backbone = load_backbone(settings.backbone, settings.model, settings.revision, dtype=FLOAT32, device=device)
-        criteria = criteria_of(splits.train[0].label)
+        # A head without weight would be left as it began, and what it says would be nothing.
+        criteria = tuple(name for name in criteria_of(splits.train[0].label) if settings.head_weights.of(name))
         heads = make_heads(
             backbone.width,
             len(criteria),
