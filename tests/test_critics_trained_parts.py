@@ -46,6 +46,9 @@ from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
 
 
+CRITERIA = ("qa", "rationale")
+
+
 def image(name: str) -> ImageRecord:
     return ImageRecord(name, 10, 10, "PNG", "RGB", 1, name, Location(f"/{name}"))
 

@@ -12,11 +12,16 @@ from tiny_models import one_thread, save_llava  # noqa: F401 - a fixture among t
 
 from critics.critic import CriticContext, NoScore, Score
 from critics.evidence import NO_EVIDENCE
-from critics.labels import Label
 from critics.trained.critic import TrainedCritic
-from critics.trained.inputs import Example
-from critics.trained.model import ClassWeights, fit_scores, head_outputs, make_heads
-from critics.trained.read_critics import ReadCritic, check_versions, read_scores, reading_critics
+from critics.trained.model import head_outputs, make_heads, put_scores
+from critics.trained.read_critics import (
+    ReadCritic,
+    check_versions,
+    fit_scores,
+    read_scores,
+    reading_critics,
+    score_features,
+)
 from critics.trained.settings import TrainedSettings, TrainSettings
 from ostensive.chat.scripted import ScriptedTeacherSettings
 from ostensive.errors import SettingsError
@@ -78,30 +83,35 @@ def test_right_wrong_and_not_checkable_are_each_worth_what_the_labels_say(favour
     """What cannot be checked may be worth more than what is right, which no straight line through the three says."""
     import torch
 
-    image = ImageRecord("a", 1, 1, "PNG", "RGB", 1, "a", tiny_critics.Location("a"))
-    examples = [
-        Example(Label(str(number), "a", score == favoured, ()), (), image, (), (score,))
-        for number, score in enumerate([0.0, 0.5, 1.0] * 20)
-    ]
+    scores = [(score,) for score in (0.0, 0.5, 1.0) * 20]
     heads = make_heads(4, 0, 0, None, 1)
-    fit_scores(heads, examples, ClassWeights())
+    put_scores(heads, fit_scores(scores, [score == favoured for (score,) in scores], [1.0] * len(scores)))
     with torch.inference_mode():
-        logits = head_outputs(heads, torch.zeros(3, 1, 4), torch.tensor([[0.0], [0.5], [1.0]])).accept_logits
+        features = torch.tensor([score_features((score,)) for score in (0.0, 0.5, 1.0)])
+        plain, logits = (
+            head_outputs(heads, torch.zeros(3, 1, 4), some).accept_logits for some in (0 * features, features)
+        )
         found = (logits[:, 1] - logits[:, 0]).tolist()
     assert found.index(max(found)) == [0.0, 0.5, 1.0].index(favoured)
-    assert max(found) > 1
-    assert sorted(found)[1] < -1
+    assert max(found) > 0.9
+    assert sorted(found)[1] < -0.9
+    assert plain[0].equal(plain[1])
 
 
-def test_heads_that_read_no_scores_are_as_before() -> None:
+def test_weights_of_rows_count_in_the_fit() -> None:
+    scores, accepted = [(1.0,), (1.0,), (0.0,), (0.0,)] * 10, [True, False, False, False] * 10
+    even, heavy = (fit_scores(scores, accepted, [weight, 1.0, 1.0, 1.0] * 10) for weight in (1.0, 5.0))
+    assert sum(heavy.weights) + heavy.bias > sum(even.weights) + even.bias + 1
+
+
+def test_scores_begin_without_weight_and_leave_the_other_heads_as_they_begin() -> None:
     import torch
 
     states = torch.ones(2, 3, 8)
     without, beside = make_heads(8, 1, 5, None), make_heads(8, 1, 5, None, 2)
-    fit_scores(without, [], ClassWeights())
-    first = head_outputs(without, states).accept_logits
-    assert head_outputs(without, states, torch.zeros(2, 0)).accept_logits.equal(first)
-    assert head_outputs(beside, states, torch.rand(2, 2)).accept_logits.equal(first), "they begin with no weight"
+    first = head_outputs(without, states)
+    assert head_outputs(beside, states, torch.rand(2, 4)).accept_logits.equal(first.accept_logits)
+    assert head_outputs(beside, states, torch.rand(2, 4)).ratings[0].equal(first.ratings[0])
 
 
 @pytest.mark.slow

@@ -59,19 +59,11 @@ class CriticFile:
     calibration: Calibration
     known: KnownRegions
     scores_of: tuple[ReadCritic, ...]  # the critics whose scores it reads
-    scores_as: str = "numbers"
 
     @property
     def inputs(self) -> InputFormat:
         """How rows are given to it."""
-        return InputFormat(
-            self.backbone,
-            self.question,
-            self.show,
-            self.seed,
-            tuple(one.kind for one in self.scores_of),
-            self.scores_as,
-        )
+        return InputFormat(self.backbone, self.question, self.show, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +118,6 @@ def make_file(
         calibration=calibration,
         known=known,
         scores_of=read,
-        scores_as=inputs.scores_as,
     )
 
 
@@ -188,8 +179,7 @@ def load_critic(settings: TrainedSettings) -> CriticModel:
     precision = resolve_precision(settings.precision, device)
     dtype = BFLOAT16 if precision == BFLOAT16 else FLOAT32
     backbone = load_backbone(file.backbone, str((folder / BACKBONE).absolute()), None, dtype=dtype, device=device)
-    scores = len(file.scores_of) if file.scores_as == "numbers" else 0
-    heads = make_heads(backbone.width, len(file.criteria), 0, None, scores)
+    heads = make_heads(backbone.width, len(file.criteria), 0, None, len(file.scores_of))
     try:
         heads.load_state_dict(load_file(folder / HEADS))
     except (OSError, SafetensorError, RuntimeError) as error:

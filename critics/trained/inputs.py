@@ -65,8 +65,6 @@ class InputFormat:
     question: str  # that a chat model is asked after the texts
     show: ShowingSettings
     seed: int
-    scores_of: tuple[str, ...] = ()
-    scores_as: str = "numbers"
 
     def input_of(
         self,
@@ -82,30 +80,13 @@ class InputFormat:
         rng = random.Random(fingerprint([self.seed, row_id, epoch]))  # noqa: S311 - no secret
         mentions = {number for text in texts for number in text.mentions}
         drawn = drawn_regions(mentions, regions, self.show, rng)
-        numbers = scores if self.scores_as == "numbers" else ()
-        return CriticInput(row_id, image, drawn, self.text_of(texts, drawn, scores), numbers)
+        return CriticInput(row_id, image, drawn, self.text_of(texts), scores)
 
-    def text_of(self, texts: Sequence[ShownText], drawn: Sequence[Region] = (), scores: tuple[float, ...] = ()) -> str:
+    def text_of(self, texts: Sequence[ShownText]) -> str:
         """The texts in one; tags such as `[0]` stay, for the picture has the same numbers."""
         text = " ".join(f"{one.name.replace('_', ' ').capitalize()}: {one.text}" for one in texts)
-        if self.show.boxes == "both" and drawn:
-            text = f"{'; '.join(map(box_text, drawn))}. {text}"
-        if self.scores_as == "words":
-            named = zip(self.scores_of, scores, strict=True)
-            text += "".join(f" {name.capitalize()}: {word_of(score)}." for name, score in named)
         # A chat model's last token has to look back at a task; a matching model matches the text itself.
         return f"{text}\n{self.question}" if self.backbone == "vlm" else text
-
-
-def box_text(region: Region) -> str:
-    """Where a region lies, in percent of the picture's width and height."""
-    x1, y1, x2, y2 = (round(100 * value) for value in (region.box.x1, region.box.y1, region.box.x2, region.box.y2))
-    return f"[{region.number}] left {x1}, top {y1}, right {x2}, bottom {y2}"
-
-
-def word_of(score: float) -> str:
-    """A score in words."""
-    return "cannot be told" if score == 0.5 else "true" if score > 0.5 else "not true"
 
 
 def drawn_regions(
@@ -191,7 +172,8 @@ def read_examples(
     """The examples of a run in the order of their row ids; the labelled candidates are what `stage` kept.
 
     Labels of candidates that the run no longer has are counted in the log and left out. Raises `SettingsError` where
-    there are no candidates, where fewer than `MIN_LABELS` labels are left, or where they are not of a kind.
+    there are no candidates, where these lack what a critic in `scores_of` requires, where fewer than `MIN_LABELS`
+    labels are left, or where they are not of a kind.
     """
     if not run.partition_paths(stage):
         raise SettingsError(f"{run.path}: has no candidates; run `ostensive build` with this folder as --out first")
@@ -213,9 +195,8 @@ def read_examples(
     rows = [candidates[label.row_id] for label in known]
     examples = []
     lost: Counter[str] = Counter()
-    for label, row, scores in zip(
-        known, rows, read_scores(reading_critics(scores_of, kind), rows, evidence), strict=True
-    ):
+    found = read_scores(reading_critics(scores_of, kind), rows, evidence)
+    for label, row, scores in zip(known, rows, found, strict=True):
         if isinstance(scores, NoScore):
             lost[f"{scores.reason} ({scores.detail})"] += 1
             continue
@@ -305,18 +286,10 @@ def split_examples(examples: Sequence[Example], *, held_out_share: float, test_s
     return LabelSplits(tuple(splits["train"]), tuple(splits["held-out"]), tuple(splits["test"]))
 
 
-def steps_of(
-    examples: Sequence[Example], epoch: int, *, batch_size: int, seed: int, by_image: bool = False
-) -> list[list[Example]]:
+def steps_of(examples: Sequence[Example], epoch: int, *, batch_size: int, seed: int) -> list[list[Example]]:
     """The steps of a round: all examples once, in an order drawn from the seed and the round."""
     order = list(examples)
-    rng = random.Random(fingerprint([seed, epoch]))  # noqa: S311 - no secret
-    rng.shuffle(order)
-    if by_image:
-        place: dict[str, int] = {}
-        for example in order:
-            place.setdefault(example.image.image_id, len(place))
-        order.sort(key=lambda example: place[example.image.image_id])
+    random.Random(fingerprint([seed, epoch])).shuffle(order)  # noqa: S311 - no secret
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 

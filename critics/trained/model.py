@@ -16,7 +16,8 @@ import PIL.Image
 
 from critics.labels import Label
 from critics.trained.blip2 import load_blip2
-from critics.trained.inputs import CriticInput, Example
+from critics.trained.inputs import CriticInput
+from critics.trained.read_critics import FittedScores, score_features
 from critics.trained.settings import BackboneName, HeadWeights, TrainSettings
 from critics.trained.vlm import load_vlm
 
@@ -104,7 +105,7 @@ class Prepared:
     """A batch on its way into the model."""
 
     inputs: Any  # what the backbone prepared
-    scores: "torch.Tensor"  # (rows, critics that are read) float32, 0-1
+    score_features: "torch.Tensor"  # (rows, 2 * critics that are read) float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,8 @@ class CriticModel:
         """What `forward` takes, in main memory; may be called from another thread."""
         import torch
 
-        scores = torch.tensor([row.scores for row in rows], dtype=torch.float32).reshape(len(rows), -1)
-        return Prepared(self.backbone.prepare(pictures, [row.text for row in rows]), scores)
+        features = torch.tensor([score_features(row.scores) for row in rows], dtype=torch.float32)
+        return Prepared(self.backbone.prepare(pictures, [row.text for row in rows]), features)
 
     def forward(self, prepared: Prepared) -> HeadOutputs:
         """What the heads give for a batch that was prepared."""
@@ -132,7 +133,7 @@ class CriticModel:
         kind = self.device.partition(":")[0]
         with torch.autocast(kind, torch.bfloat16) if is_half else contextlib.nullcontext():
             states = self.backbone.states(prepared.inputs)
-        return head_outputs(self.heads, states, prepared.scores.to(states.device))
+        return head_outputs(self.heads, states, prepared.score_features.to(states.device))
 
     @property
     def trainable(self) -> "dict[str, nn.Parameter]":
@@ -172,7 +173,10 @@ def resolve_precision(asked: str, device: str) -> str:
 def make_heads(
     width: int, criteria: int, seed: int, accept: "tuple[torch.Tensor, torch.Tensor] | None", scores: int = 0
 ) -> "nn.ModuleDict":
-    """Heads in float32; `accept` are the weights and the bias that the first begins with, else random."""
+    """Heads in float32; `accept` are the weights and the bias that the first begins with, else random.
+
+    `scores` is how many critics are read; what they say begins without weight.
+    """
     import torch
     from torch import nn
 
@@ -193,43 +197,17 @@ def make_heads(
     return nn.ModuleDict(made)
 
 
-def score_features(scores: "torch.Tensor") -> "torch.Tensor":
-    """`(rows, 2 * critics)` of `scores`, `(rows, critics)`: how far each is from 0.5, and its square.
-
-    The square lets what a critic cannot check, which is 0.5, be worth something else than the middle of right and
-    wrong.
-    """
+def put_scores(heads: "nn.ModuleDict", fitted: FittedScores) -> None:
+    """Begins with what scores that are read are worth by themselves."""
     import torch
 
-    off = 2 * scores - 1
-    return torch.cat([off, off.square()], dim=1)
+    heads[SCORES].load_state_dict({"weight": torch.tensor([fitted.weights]), "bias": torch.tensor([fitted.bias])})
 
 
-def fit_scores(heads: "nn.ModuleDict", examples: Sequence[Example], classes: "ClassWeights") -> None:
-    """Begins the weights of the scores with those of a logistic regression on them alone.
-
-    What they say is known at once so, and the model learns what they do not.
-    """
-    import torch
-    from sklearn.linear_model import LogisticRegression
-
-    if SCORES not in heads:
-        return
-    features = score_features(torch.tensor([example.scores for example in examples])).numpy()
-    labels = [example.label for example in examples]
-    fitted = LogisticRegression(max_iter=1000).fit(
-        features, [label.accepted for label in labels], sample_weight=[classes.of(label) for label in labels]
-    )
-    heads[SCORES].load_state_dict(
-        {
-            "weight": torch.tensor(fitted.coef_, dtype=torch.float32),
-            "bias": torch.tensor(fitted.intercept_, dtype=torch.float32),
-        }
-    )
-
-
-def head_outputs(heads: "nn.ModuleDict", states: "torch.Tensor", scores: "torch.Tensor | None" = None) -> HeadOutputs:
-    """What the heads make of `states`, `(rows, places, width)`, and of scores, `(rows, critics)`."""
+def head_outputs(
+    heads: "nn.ModuleDict", states: "torch.Tensor", score_features: "torch.Tensor | None" = None
+) -> HeadOutputs:
+    """What the heads make of `states`, `(rows, places, width)`, and where scores are read of `(rows, 2 * critics)`."""
     import torch
 
     states = states.float()
@@ -237,8 +215,8 @@ def head_outputs(heads: "nn.ModuleDict", states: "torch.Tensor", scores: "torch.
     # In this order, in which autograd adds up what they ask of the states.
     accept = heads[ACCEPT](states).mean(1)
     ratings = tuple(network(states).squeeze(-1).mean(1) for network in networks)
-    if scores is not None and SCORES in heads:
-        half = heads[SCORES](score_features(scores)) / 2
+    if SCORES in heads:
+        half = heads[SCORES](score_features) / 2
         accept = accept + torch.cat([-half, half], dim=1)
     return HeadOutputs(accept, ratings)
 
@@ -261,7 +239,6 @@ class LossNormalizer:
 
     class_weight: float
     rows: int
-    pairs: int = 1
 
 
 def balanced_weights(labels: Sequence[Label]) -> ClassWeights:
@@ -272,18 +249,7 @@ def balanced_weights(labels: Sequence[Label]) -> ClassWeights:
 
 def loss_normalizer(labels: Sequence[Label], classes: ClassWeights) -> LossNormalizer:
     """What the loss of a step over `labels` is divided by."""
-    return LossNormalizer(sum(classes.of(label) for label in labels), len(labels), max(1, len(pairs_of(labels))))
-
-
-def pairs_of(labels: Sequence[Label]) -> list[tuple[int, int]]:
-    """The places of accepted and of rejected rows of one image."""
-    return [
-        (one, other)
-        for one, right in enumerate(labels)
-        if right.accepted
-        for other, wrong in enumerate(labels)
-        if not wrong.accepted and wrong.image_id == right.image_id
-    ]
+    return LossNormalizer(sum(classes.of(label) for label in labels), len(labels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,11 +270,6 @@ class CriticLoss:
         counts = torch.tensor([self.classes.of(label) for label in labels], device=device)
         entropy = functional.cross_entropy(outputs.accept_logits, accepted, reduction="none")
         loss = self.weights.accept * (entropy * counts).sum() / normalizer.class_weight
-        if self.weights.pairs and (pairs := pairs_of(labels)):
-            logits = outputs.accept_logits[:, 1] - outputs.accept_logits[:, 0]
-            first, second = (torch.tensor(places, device=device) for places in zip(*pairs, strict=True))
-            off = functional.softplus(logits[second] - logits[first]).sum()
-            loss = loss + self.weights.pairs * off / normalizer.pairs
         for name, ratings in zip(self.criteria, outputs.ratings, strict=True):
             if weight := self.weights.of(name):
                 targets = torch.tensor([label.target(name) for label in labels], device=device)

@@ -73,3 +73,32 @@ def _of_row(critics: Sequence[Critic[Any]], found: Sequence[Score | NoScore]) ->
             return NoScore(one.reason, f"{critic.name}, whose score is read: {one.detail}".removesuffix(": "))
         scores.append(one.accept_probability)
     return tuple(scores)
+
+
+def score_features(scores: Sequence[float]) -> list[float]:
+    """Of the scores that a row is given, how far each is from 0.5, then the squares of that.
+
+    By the squares what a critic cannot check, which is 0.5, may be worth something else than the middle of right and
+    wrong.
+    """
+    off = [2 * score - 1 for score in scores]
+    return [*off, *(one**2 for one in off)]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedScores:
+    """What the features of scores are worth: weights, in the order of the features, in the logit of accept."""
+
+    weights: tuple[float, ...]
+    bias: float
+
+
+def fit_scores(
+    scores: Sequence[tuple[float, ...]], accepted: Sequence[bool], row_weights: Sequence[float]
+) -> FittedScores:
+    """A logistic regression, with the usual penalty on its weights, of accepted or not on scores alone."""
+    from sklearn.linear_model import LogisticRegression
+
+    features = [score_features(row) for row in scores]
+    fitted = LogisticRegression(max_iter=1000).fit(features, list(accepted), sample_weight=list(row_weights))
+    return FittedScores(tuple(map(float, fitted.coef_[0])), float(fitted.intercept_[0]))

@@ -28,8 +28,6 @@ class ShowingSettings(Settings):
     mentioned alone in 60 % of the rows, which is what LSKD's repository does."""
     max_regions: int = Field(default=5, ge=1)
     """Most regions drawn where others are drawn too; LSKD: five. Mentioned ones are always drawn."""
-    boxes: Literal["drawn", "both"] = "drawn"
-    """Whether boxes are drawn alone, or also given as numbers before the texts, in percent of the picture's sides."""
     image_side_px: int = Field(default=480, ge=28, le=4096)
     """Longer side to which larger images are scaled before regions are drawn on them. LSKD's repository: 480."""
 
@@ -43,8 +41,6 @@ class HeadWeights(Settings):
     """Squared error of the rating of each criterion that the labels have."""
     criteria: dict[str, Weight] = Field(default_factory=dict)
     """The same of single criteria, by their names."""
-    pairs: Weight = 0.0
-    """Of accepted over rejected rows of one image (RankNet, Burges et al., ICML 2005)."""
 
     def of(self, criterion: str) -> float:
         """The weight of the rating of a criterion."""
@@ -69,7 +65,6 @@ class TrainSettings(Settings):
     show: ShowingSettings = ShowingSettings()
     scores_of: tuple[ReadKind, ...] = ()
     """Critics whose scores are read beside the model's state; they need no model, and score at training and after."""
-    scores_as: Literal["numbers", "words"] = "numbers"
     head_weights: HeadWeights = HeadWeights()
     class_balance: bool = True
     """Whether accepted and rejected rows count the same in sum. The probability is put right for it afterwards."""

@@ -44,13 +44,13 @@ from critics.trained.model import (
     CriticModel,
     LossNormalizer,
     balanced_weights,
-    fit_scores,
     load_backbone,
     loss_normalizer,
     make_heads,
+    put_scores,
     resolve_precision,
 )
-from critics.trained.read_critics import ReadCritic, reading_critics
+from critics.trained.read_critics import ReadCritic, fit_scores, reading_critics
 from critics.trained.scoring import (
     Calibration,
     Prediction,
@@ -120,9 +120,7 @@ def train_critic(
     )
     read = tuple(ReadCritic(one.name, one.version) for one in reading_critics(settings.scores_of, kind))
     base = model_version(settings.model, settings.revision)
-    inputs = InputFormat(
-        settings.backbone, kind.judging_question, settings.show, settings.seed, settings.scores_of, settings.scores_as
-    )
+    inputs = InputFormat(settings.backbone, kind.judging_question, settings.show, settings.seed)
     made_from = fingerprint(
         {
             "version": _CODE_VERSION,
@@ -213,7 +211,7 @@ class _CriticTraining:
             len(criteria),
             settings.seed,
             backbone.first_accept_weights(),
-            len(settings.scores_of) if settings.scores_as == "numbers" else 0,
+            len(settings.scores_of),
         ).to(device)
         self.model = CriticModel(backbone, heads, criteria, device, resolve_precision(settings.precision, device))
         if device == "cpu":
@@ -223,9 +221,20 @@ class _CriticTraining:
         self._scorer = Scorer(self.model, pictures, BatchSize(settings.rows_at_once, settings.model))
         self.splits = LabelSplits(*map(self._fitting, (splits.train, splits.held_out, splits.test)))
         classes = balanced_weights(_labels(self.splits.train)) if settings.class_balance else ClassWeights()
-        fit_scores(heads, self.splits.train, classes)
+        self._begin_with_scores(classes)
         self._loss = CriticLoss(criteria, settings.head_weights, classes)
         self._logit_offset = math.log(classes.accepted / classes.rejected)
+
+    def _begin_with_scores(self, classes: ClassWeights) -> None:
+        """What the scores that are read are worth by themselves is known at once; the model learns the rest."""
+        if self._settings.scores_of:
+            train = self.splits.train
+            fitted = fit_scores(
+                [example.scores for example in train],
+                [example.label.accepted for example in train],
+                [classes.of(example.label) for example in train],
+            )
+            put_scores(self.model.heads, fitted)
 
     def run(self, folder: Path, made_from: str) -> tuple[Evaluation, ...]:
         """Trains, and leaves the model with the weights of the best of the rounds that it returns."""
@@ -237,13 +246,7 @@ class _CriticTraining:
 
         @lru_cache(maxsize=1)
         def steps(epoch: int) -> list[list[Example]]:
-            return steps_of(
-                splits.train,
-                epoch,
-                batch_size=settings.batch_size,
-                seed=settings.seed,
-                by_image=settings.head_weights.pairs > 0,
-            )
+            return steps_of(splits.train, epoch, batch_size=settings.batch_size, seed=settings.seed)
 
         def microbatches_of(step: int, _progress: float, most: int) -> list[_Microbatch]:
             epoch, place = divmod(step, steps_a_round)
