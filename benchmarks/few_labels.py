@@ -42,12 +42,12 @@ REFUSED_BELOW = 0.5  # by geometry
 COMMON = {**TINY, **ON_CPU, "patience": 3, "backbone": "vlm", "model": "microworld:vlm"}
 ACCEPT = {"head_weights": {"rating": 0.0}}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "fifteen rounds": {**ACCEPT, "max_epochs": 15},
-    "fifteen rounds, slowly": {**ACCEPT, "max_epochs": 15, "learning_rate": 1e-4, "head_learning_rate": 2e-4},
-    "five rounds": {**ACCEPT, "max_epochs": 5},
-    "five rounds, slowly": {**ACCEPT, "max_epochs": 5, "learning_rate": 1e-4},
-    "five rounds, ratings": {"max_epochs": 5},
-    "five rounds, geometry": {**ACCEPT, "max_epochs": 5, "scores_of": ["geometry"]},
+    "fifteen-rounds": {**ACCEPT, "max_epochs": 15},
+    "fifteen-rounds-slowly": {**ACCEPT, "max_epochs": 15, "learning_rate": 1e-4, "head_learning_rate": 2e-4},
+    "five-rounds": {**ACCEPT, "max_epochs": 5},
+    "five-rounds-slowly": {**ACCEPT, "max_epochs": 5, "learning_rate": 1e-4},
+    "five-rounds-ratings": {"max_epochs": 5},
+    "five-rounds-geometry": {**ACCEPT, "max_epochs": 5, "scores_of": ["geometry"]},
 }
 """What differs from `COMMON` in each."""
 
@@ -70,12 +70,11 @@ def train(options: argparse.Namespace) -> None:
 
 
 def train_one(work: Path, variant: str, seed: int) -> None:
-    name = variant.replace(", ", "-").replace(" ", "-")
-    target = work / f"few-{name}-{seed}.json"
+    target = work / f"few-{variant}-{seed}.json"
     if target.exists():
         return
     settings = validate(TrainSettings, merge({**COMMON, "seed": seed}, VARIANTS[variant]), variant)
-    out = work / f"few-{name}-{seed}"
+    out = work / f"few-{variant}-{seed}"
     run = RunFolder(work / "pool")
     figures = train_critic(run, run_labels(run), kind=KIND, stage=UNIQUE, settings=settings, out=out, tell=print)
     rows = decided(work, "test")
