@@ -33,7 +33,7 @@ class ShowingSettings(Settings):
 
 
 class HeadWeights(Settings):
-    """What each head counts in the loss. LSKD's repository: 1 and twice 0.5; `0` leaves a head untrained."""
+    """What each head counts in the loss. LSKD's repository: 1 and twice 0.5; with `0` a critic does not rate by it."""
 
     accept: float = Field(default=1.0, gt=0)
     """Cross-entropy of accepted or not."""
