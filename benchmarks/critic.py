@@ -249,7 +249,7 @@ def rate(options: argparse.Namespace) -> None:
         for start in range(0, len(every), options.batch_size):
             batch = every[start : start + options.batch_size]
             pictures = [draw_regions(loader.load(one.image), one.regions) for one in batch]
-            tensors = model.backbone.prepare(pictures, [one.text for one in batch])
+            tensors = model.prepare(pictures, batch)
             with torch.inference_mode():
                 model.forward(tensors).accept_logits.tolist()
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import pytest
@@ -11,8 +12,9 @@ import tiny_models
 from tiny_models import one_thread  # noqa: F401 - a fixture
 
 from critics.trained.inputs import InputFormat, Pictures
-from critics.trained.model import Backbone, load_backbone
+from critics.trained.model import Backbone, head_outputs, load_backbone, make_heads
 from critics.trained.settings import BackboneName, ShowingSettings
+from critics.trained.vlm import AnswerIds, answer_ids
 from ostensive.errors import SettingsError
 from ostensive.images.drawing import draw_regions
 from ostensive.recipe_kind import ShownText
@@ -104,6 +106,41 @@ def test_a_saved_backbone_says_the_same(backbone: Backbone, tmp_path: Path, requ
     backbone.save(tmp_path / "saved")
     again = load(name, tmp_path / "saved")
     assert states(again, [picture(1)], [LONG])[0] == pytest.approx(states(backbone, [picture(1)], [LONG])[0], abs=1e-6)
+
+
+def test_a_chat_model_begins_with_what_it_answers_to_a_yes_or_no_question() -> None:
+    import torch
+
+    found: Any = load("vlm", "microworld:vlm")
+    made = make_heads(found.width, 0, 0, found.first_accept_weights())
+    pictures, texts = [picture(1), picture(2)], ["is it true that [1] is big ?", "Answer: red. Is it so?"]
+    inputs = found.prepare(pictures, texts)
+    no, yes = found._loaded.processor.tokenizer.convert_tokens_to_ids(["no", "yes"])
+    with torch.inference_mode():
+        logits = head_outputs(made, found.states(inputs)).accept_logits
+        said = found.model(**inputs).logits
+    last = inputs["attention_mask"].sum(-1) - 1
+    for row, place in enumerate(last.tolist()):
+        assert (logits[row, 1] - logits[row, 0]).item() == pytest.approx(
+            (said[row, place, yes] - said[row, place, no]).item(), abs=1e-4
+        )
+    assert logits.abs().max() > 0.1
+
+
+def test_answers_are_words_of_their_own_in_every_spelling_or_none() -> None:
+    known = ["<unk>", "Yes", "No", " Yes", " No", "yes"]
+    assert answer_ids(words_only(known)) == AnswerIds(no=(2, 4), yes=(1, 3))
+    assert answer_ids(words_only(["<unk>", "yes", "perhaps"])) is None
+
+
+def words_only(known: list[str]) -> Any:  # Any: transformers types its tokenizers in part
+    """A tokenizer that takes a whole text for a word, the first of which stands for all that it does not know."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.WordLevel({word: place for place, word in enumerate(known)}, unk_token=known[0]))
+    kind: Any = PreTrainedTokenizerFast
+    return kind(tokenizer_object=made, unk_token=known[0])
 
 
 def test_models_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from critics.trained.inputs import (
     steps_of,
 )
 from critics.trained.learning_curve import SizedScores, learning_curve
+from critics.trained.read_critics import ReadCritic
 from critics.trained.scoring import (
     Calibration,
     Prediction,
@@ -45,6 +46,9 @@ from ostensive.recipe_kind import ShownText
 from ostensive.records import Box, ImageRecord, Location, Region
 from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
+
+
+CRITERIA = ("qa", "rationale")
 
 
 def image(name: str) -> ImageRecord:
@@ -107,7 +111,7 @@ def test_what_is_drawn_follows_from_seed_row_and_round_alone() -> None:
 
     def drawn(seed: int, row: str, epoch: int = APPLIED) -> tuple[Region, ...]:
         inputs = InputFormat("blip2", "So?", ShowingSettings(regions="among_others"), seed)
-        return inputs.input_of(row, texts, image("a"), there, epoch).regions
+        return inputs.input_of(row, texts, image("a"), there, epoch=epoch).regions
 
     first = [drawn(5, "x", epoch) for epoch in range(6)]
     random.seed(1)
@@ -241,7 +245,7 @@ def test_figures_by_hand() -> None:
         label("c", "y", True, 2.0, 1.0),
         label("d", "y", False, 2.0, 1.0),
     ]
-    one = figures_of(found, labels, Calibration())
+    one = figures_of(found, labels, Calibration(), CRITERIA)
     assert one.counts == SplitCounts(rows=4, images=2, accepted=2)
     assert (one.precision, one.recall, one.f1) == (0.5, 0.5, 0.5)
     assert one.average_precision == pytest.approx((1 + 2 / 3) / 2)
@@ -249,7 +253,7 @@ def test_figures_by_hand() -> None:
     qa, rationale = one.ratings
     assert (qa.criterion, qa.error, qa.error_of_mean) == ("qa", *[pytest.approx(math.sqrt(0.5))] * 2)
     assert rationale == RatingError("rationale", 0.0, 0.0)
-    assert figures_of(found, labels, Calibration(10.0)).precision == 0.0
+    assert figures_of(found, labels, Calibration(10.0), CRITERIA).precision == 0.0
 
 
 def test_the_best_fifth_and_average_precision() -> None:
@@ -347,7 +351,7 @@ def test_the_card_says_what_was_reached() -> None:
         labels_hash="def" * 22,
         train=SplitCounts(80, 30, 40),
         held_out=SplitCounts(10, 4, 5),
-        test=figures_of(found, labels, Calibration(0.1, 1.7)),
+        test=figures_of(found, labels, Calibration(0.1, 1.7), CRITERIA),
         best_fifth_from=0.41239,
         learning_curve=learning_curve(
             [SizedScores(40, 15, (1.0, 2.0, 0.0, 3.0)), SizedScores(80, 30, (3.0, 1.0, 2.0, 0.0))],
@@ -366,6 +370,7 @@ def test_the_card_says_what_was_reached() -> None:
         ("qa", "rationale"),
         calibration=Calibration(0.1, 1.7),
         known=KnownRegions(2, 7),
+        read=(ReadCritic("geometry", "0123"),),
     )
     card = critic_card(made, figures, file)
     for line in (
@@ -382,6 +387,7 @@ def test_the_card_says_what_was_reached() -> None:
         "- Base: `some/model` at `v1` (`sha256:0`), backbone `blip2`; image tower trained, language part trained.",
         "- 2 rounds, the best was number 2; 23 seconds; temperature 1.700, logit offset 0.100.",
         "numbers up to 7.",
+        "- It reads the scores of `geometry` (`0123`) too.",
     ):
         assert line in card
 

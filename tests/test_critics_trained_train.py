@@ -170,6 +170,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_very_weights_of_a_straight_
     place: Path, tmp_path: Path
 ) -> None:
     made = settings(place, "blip2", dropout=True, max_epochs=4, patience=4, batch_size=2, checkpoint_every_s=0)
+    made = made.model_copy(update={"scores_of": ("evidence", "geometry")})
     train(place, tmp_path / "straight", made)
     out = tmp_path / "killed"
     checkpoint = out / "unfinished" / "checkpoint.safetensors"
@@ -324,6 +325,20 @@ def test_labels_of_one_criterion_make_one_rating(place: Path, tmp_path: Path) ->
         (score,) = one.score(rows[:1], evidence)
     assert score.detail.startswith("ratings: rationale ")
     assert ", " not in score.detail
+
+
+def test_a_rating_without_weight_is_no_part_of_a_critic(place: Path, tmp_path: Path) -> None:
+    made = settings(place, "vlm", max_epochs=1, head_weights={"criteria": {"qa": 0}})
+    figures = train(place, tmp_path / "critic", made)
+    assert [one.criterion for one in figures.test.ratings] == ["rationale"]
+    assert json.loads((tmp_path / "critic" / "critic.json").read_text("utf-8"))["criteria"] == ["rationale"]
+    none = train(place, tmp_path / "accept", settings(place, "vlm", max_epochs=1, head_weights={"rating": 0}))
+    assert none.test.ratings == ()
+    rows, evidence = rows_of(place)
+    with critic(tmp_path / "accept").opened(services()) as one:
+        (score,) = one.score(rows[:1], evidence)
+    assert isinstance(score, Score)
+    assert score.detail == ""
 
 
 def test_an_unfinished_training_goes_on_with_the_same_labels_and_rate_only(place: Path, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ the picture alone tells which is right.
 import hashlib
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
 from tiny_models import SIDE_PX, _tokenizer, _widen
 
+from builders.localized.recipe import LocalizedRecipe
 from builders.localized.records import Qar
 from critics.labels import CriterionTarget, Label, write_labels
 from critics.trained.card import TrainedFigures
@@ -51,7 +53,7 @@ def script(_recipe: Recipe) -> Script:
 
 KIND = RecipeKind(
     name="triples",
-    recipe=Recipe,
+    recipe=LocalizedRecipe,
     candidate=Qar,
     make_stages=make_stages,
     script=script,
@@ -179,8 +181,11 @@ def pictures(folder: Path, count: int) -> list[tuple[ImageRecord, bool]]:
     return found
 
 
-def make_run(folder: Path, *, images: int = 16, region_count: int = 2) -> list[Label]:
-    """`run` in `folder` with candidates on `images` pictures, and `labels.parquet` beside it, which is returned."""
+def make_run(folder: Path, *, images: int = 16, region_count: int = 2, on_boxes: bool = False) -> list[Label]:
+    """`run` in `folder` with candidates on `images` pictures, and `labels.parquet` beside it, which is returned.
+
+    With `on_boxes` it is not the picture that decides but how the first two regions lie.
+    """
     found = pictures(folder / "photos", images)
     run = RunFolder(folder / "run")
     rows = []
@@ -188,9 +193,11 @@ def make_run(folder: Path, *, images: int = 16, region_count: int = 2) -> list[L
     for number, (image, bright) in enumerate(found):
         mentions = (number % region_count,)
         for answer, says_bright in (("It is bright.", True), ("It is dark and gloomy there.", False)):
-            row = qar(image, answer, answer, mentions)
-            rows.append(row)
+            row = qar(image, answer, answer, (0, 1) if on_boxes else mentions)
             right = says_bright == bright
+            if on_boxes:
+                row = replace(row, rationale=f"[0] lies {'left' if right else 'right'} of [1].")
+            rows.append(row)
             points = (3.0, 2.0 + number % 2 / 2) if right else (0.0, 0.0)
             labels.append(label(row.row_id, image.image_id, right, *points))
     texts = [Verbalization(image.image_id, (), (), regions(region_count), ()) for image, _ in found]

@@ -9,6 +9,7 @@ from typing import Final, Self
 from critics.critic import Critic, CriticContext, NoScore, Score
 from critics.trained.folder import CriticFile, critic_version, load_critic, read_critic
 from critics.trained.inputs import CriticInput, Pictures
+from critics.trained.read_critics import check_versions, read_scores, reading_critics
 from critics.trained.scoring import Prediction, Scorer, TooLong, Unseen
 from critics.trained.settings import TrainedSettings
 from ostensive.errors import SettingsError
@@ -40,6 +41,8 @@ class TrainedCritic(Critic[TrainedSettings]):
                 f"{settings.model}: reads {', '.join(self._file.parts)}, and {context.kind.one} of the recipe"
                 f" {context.kind.name} has {', '.join(context.kind.parts)}; train one on labels of such"
             )
+        self._read = reading_critics([one.kind for one in self._file.scores_of], context.kind)
+        check_versions(self._read, self._file.scores_of, settings.model)
         self._scorer: Scorer | None = None
         self._has_warned = False
 
@@ -68,13 +71,18 @@ class TrainedCritic(Critic[TrainedSettings]):
         """
         assert self._scorer is not None, "a critic is opened before it is asked"
         inputs, shown = self._file.inputs, self.context.kind.shown
+        made: list[Score | NoScore | None] = []
         given = []
-        for row in rows:
+        for row, scores in zip(rows, read_scores(self._read, rows, evidence), strict=True):
+            made.append(scores if isinstance(scores, NoScore) else None)
+            if isinstance(scores, NoScore):
+                continue
             known = evidence[row.image_id]
             regions = known.verbalization.regions if known.verbalization is not None else ()
-            given.append(inputs.input_of(row.record_id, shown(row), known.image, regions))
+            given.append(inputs.input_of(row.record_id, shown(row), known.image, regions, scores=scores))
         self._warn_of_unknown_regions(given)
-        return [score_of(found, self._file) for found in self._scorer.predict(given)]
+        found = iter(self._scorer.predict(given))
+        return [score_of(next(found), self._file) if one is None else one for one in made]
 
     def _warn_of_unknown_regions(self, rows: Sequence[CriticInput]) -> None:
         """Says once that regions are drawn as the critic never saw them, and what to do."""
@@ -109,4 +117,5 @@ def score_of(found: Prediction | TooLong | Unseen, file: CriticFile) -> Score | 
     if isinstance(found, TooLong):
         return NoScore(TOO_LONG, f"{found.tokens} tokens; the model takes {found.max_tokens}")
     ratings = [f"{name} {rating:.2f}" for name, rating in zip(file.criteria, found.ratings, strict=True)]
-    return Score(file.calibration.probability(found.accept_logit), UNLIKELY, f"ratings: {', '.join(ratings)}")
+    detail = f"ratings: {', '.join(ratings)}" if ratings else ""
+    return Score(file.calibration.probability(found.accept_logit), UNLIKELY, detail)

@@ -12,6 +12,7 @@ from typing import Final  # Any: JSON values
 
 from critics.trained.inputs import TEXT_VERSION, Example, InputFormat
 from critics.trained.model import BFLOAT16, FLOAT32, CriticModel, load_backbone, make_heads, resolve_precision
+from critics.trained.read_critics import ReadCritic
 from critics.trained.scoring import Calibration
 from critics.trained.settings import BackboneName, ShowingSettings, TrainedSettings
 from ostensive.errors import SettingsError
@@ -24,7 +25,7 @@ from ostensive.models.files import model_version
 from ostensive.recipe_kind import RecipeKind
 
 CRITIC, HEADS, BACKBONE = "critic.json", "heads.safetensors", "backbone"
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class CriticFile:
     seed: int  # of the regions drawn
     calibration: Calibration
     known: KnownRegions
+    scores_of: tuple[ReadCritic, ...]  # the critics whose scores it reads
 
     @property
     def inputs(self) -> InputFormat:
@@ -78,6 +80,7 @@ def make_file(
     *,
     calibration: Calibration,
     known: KnownRegions,
+    read: tuple[ReadCritic, ...] = (),
 ) -> CriticFile:
     """What a critic of this version, trained on candidates of `kind`, writes of itself."""
     return CriticFile(
@@ -92,6 +95,7 @@ def make_file(
         seed=inputs.seed,
         calibration=calibration,
         known=known,
+        scores_of=read,
     )
 
 
@@ -153,7 +157,7 @@ def load_critic(settings: TrainedSettings) -> CriticModel:
     precision = resolve_precision(settings.precision, device)
     dtype = BFLOAT16 if precision == BFLOAT16 else FLOAT32
     backbone = load_backbone(file.backbone, str((folder / BACKBONE).absolute()), None, dtype=dtype, device=device)
-    heads = make_heads(backbone.width, len(file.criteria), 0, None)
+    heads = make_heads(backbone.width, len(file.criteria), 0, None, len(file.scores_of))
     try:
         heads.load_state_dict(load_file(folder / HEADS))
     except (OSError, SafetensorError, RuntimeError) as error:

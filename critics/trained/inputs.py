@@ -7,7 +7,7 @@ What is drawn depends on the seed, the row and the round alone, so that order, b
 import logging
 import random
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import Any, Final, Literal  # Any: record classes and their records,
 
 import PIL.Image
 
+from critics.critic import NoScore
 from critics.labels import Label
+from critics.trained.read_critics import read_scores, reading_critics
 from critics.trained.settings import BackboneName, ShowingSettings
 from ostensive.chat.pictures import shrunk
 from ostensive.errors import SettingsError
@@ -24,10 +26,11 @@ from ostensive.images.drawing import draw_regions
 from ostensive.images.loader import ImageLoader
 from ostensive.images.settings import IntakeSettings
 from ostensive.recipe_kind import RecipeKind, ShownText
-from ostensive.records import ImageRecord, Region, Verbalization
+from ostensive.records import Annotation, ImageRecord, Region, Verbalization
 from ostensive.run import partitions
 from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
+from ostensive.stage import ImageEvidence
 from ostensive.yaml_text import read_yaml
 
 TEXT_VERSION: Final = 1
@@ -51,6 +54,7 @@ class CriticInput:
     image: ImageRecord
     regions: tuple[Region, ...]  # to be drawn
     text: str
+    scores: tuple[float, ...] = ()  # of the critics that it reads, 0-1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +72,15 @@ class InputFormat:
         texts: Sequence[ShownText],
         image: ImageRecord,
         regions: Sequence[Region],
+        *,
+        scores: tuple[float, ...] = (),
         epoch: int = APPLIED,
     ) -> CriticInput:
         """A row as it is given in a round of training, or after it; `regions` are all of the image."""
         rng = random.Random(fingerprint([self.seed, row_id, epoch]))  # noqa: S311 - no secret
         mentions = {number for text in texts for number in text.mentions}
-        return CriticInput(row_id, image, drawn_regions(mentions, regions, self.show, rng), self.text_of(texts))
+        drawn = drawn_regions(mentions, regions, self.show, rng)
+        return CriticInput(row_id, image, drawn, self.text_of(texts), scores)
 
     def text_of(self, texts: Sequence[ShownText]) -> str:
         """The texts in one; tags such as `[0]` stay, for the picture has the same numbers."""
@@ -141,12 +148,13 @@ class Example:
     texts: tuple[ShownText, ...]
     image: ImageRecord
     regions: tuple[Region, ...]  # all of the image
+    scores: tuple[float, ...] = ()  # of the critics that are read, 0-1
 
     @property
     def identity(self) -> list[Any]:
         """All that a critic learns from it, as JSON values."""
         regions = [[region.number, *asdict(region.box).values()] for region in self.regions]
-        return [asdict(self.label), [asdict(text) for text in self.texts], self.image.image_id, regions]
+        return [asdict(self.label), [asdict(text) for text in self.texts], self.image.image_id, regions, self.scores]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +166,14 @@ class LabelSplits:
     test: tuple[Example, ...]
 
 
-def read_examples(run: RunFolder, labels: Sequence[Label], *, kind: RecipeKind, stage: str) -> list[Example]:
+def read_examples(
+    run: RunFolder, labels: Sequence[Label], *, kind: RecipeKind, stage: str, scores_of: Sequence[str] = ()
+) -> list[Example]:
     """The examples of a run in the order of their row ids; the labelled candidates are what `stage` kept.
 
     Labels of candidates that the run no longer has are counted in the log and left out. Raises `SettingsError` where
-    there are no candidates, where fewer than `MIN_LABELS` labels are left, or where they are not of a kind.
+    there are no candidates, where these lack what a critic in `scores_of` requires, where fewer than `MIN_LABELS`
+    labels are left, or where they are not of a kind.
     """
     if not run.partition_paths(stage):
         raise SettingsError(f"{run.path}: has no candidates; run `ostensive build` with this folder as --out first")
@@ -180,10 +191,35 @@ def read_examples(run: RunFolder, labels: Sequence[Label], *, kind: RecipeKind, 
             run.path,
         )
     check_labels(known, run.path)
-    images = {image.image_id: image for image in _kept_of_class(run, ImageRecord)}
-    regions = {text.image_id: text.regions for text in _kept_of_class(run, Verbalization)}
-    rows = [(label, candidates[label.row_id]) for label in known]
-    return [Example(label, kind.shown(row), images[row.image_id], regions.get(row.image_id, ())) for label, row in rows]
+    evidence = _evidence(run, kind)
+    rows = [candidates[label.row_id] for label in known]
+    examples = []
+    lost: Counter[str] = Counter()
+    found = read_scores(reading_critics(scores_of, kind), rows, evidence)
+    for label, row, scores in zip(known, rows, found, strict=True):
+        if isinstance(scores, NoScore):
+            lost[f"{scores.reason} ({scores.detail})"] += 1
+            continue
+        image = evidence[row.image_id]
+        regions = () if image.verbalization is None else image.verbalization.regions
+        examples.append(Example(label, kind.shown(row), image.image, regions, scores))
+    for reason, count in sorted(lost.items()):
+        _log.warning("%d of %d labelled candidates are left out: %s", count, len(known), reason)
+    if lost:
+        check_labels([example.label for example in examples], run.path)
+    return examples
+
+
+def _evidence(run: RunFolder, kind: RecipeKind) -> dict[str, ImageEvidence]:
+    """What is known of the images of a run, as the stage that scores is told it."""
+    texts = {text.image_id: text for text in _kept_of_class(run, Verbalization)}
+    beside: dict[str, list[Annotation]] = {}
+    for item in _kept_of_class(run, Annotation) if kind.reads_annotations else ():
+        beside.setdefault(item.image_id, []).append(item)
+    return {
+        image.image_id: ImageEvidence(image, texts.get(image.image_id), tuple(beside.get(image.image_id, ())))
+        for image in _kept_of_class(run, ImageRecord)
+    }
 
 
 def check_labels(labels: Sequence[Label], run: Path) -> None:

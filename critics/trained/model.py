@@ -16,6 +16,8 @@ import PIL.Image
 
 from critics.labels import Label
 from critics.trained.blip2 import load_blip2
+from critics.trained.inputs import CriticInput
+from critics.trained.read_critics import FittedScores, score_features
 from critics.trained.settings import BackboneName, HeadWeights, TrainSettings
 from critics.trained.vlm import load_vlm
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 BFLOAT16, FLOAT32 = "bfloat16", "float32"
 ACCEPT: Final = "accept"
 RATINGS: Final = "ratings"
+SCORES: Final = "scores"
 
 
 class Backbone(Protocol):
@@ -98,6 +101,14 @@ class HeadOutputs(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch on its way into the model."""
+
+    inputs: Any  # what the backbone prepared
+    score_features: "torch.Tensor"  # (rows, 2 * critics that are read) float32
+
+
+@dataclass(frozen=True, slots=True)
 class CriticModel:
     """What is trained, saved, and asked. `precision` is that of the backbone's arithmetic; heads are float32."""
 
@@ -107,15 +118,22 @@ class CriticModel:
     device: str
     precision: str
 
-    def forward(self, inputs: Any) -> HeadOutputs:
-        """What the heads give for a batch that the backbone prepared."""
+    def prepare(self, pictures: Sequence[PIL.Image.Image], rows: Sequence[CriticInput]) -> Prepared:
+        """What `forward` takes, in main memory; may be called from another thread."""
+        import torch
+
+        features = torch.tensor([score_features(row.scores) for row in rows], dtype=torch.float32)
+        return Prepared(self.backbone.prepare(pictures, [row.text for row in rows]), features)
+
+    def forward(self, prepared: Prepared) -> HeadOutputs:
+        """What the heads give for a batch that was prepared."""
         import torch
 
         is_half = self.precision == BFLOAT16
         kind = self.device.partition(":")[0]
         with torch.autocast(kind, torch.bfloat16) if is_half else contextlib.nullcontext():
-            states = self.backbone.states(inputs)
-        return head_outputs(self.heads, states)
+            states = self.backbone.states(prepared.inputs)
+        return head_outputs(self.heads, states, prepared.score_features.to(states.device))
 
     @property
     def trainable(self) -> "dict[str, nn.Parameter]":
@@ -153,9 +171,12 @@ def resolve_precision(asked: str, device: str) -> str:
 
 
 def make_heads(
-    width: int, criteria: int, seed: int, accept: "tuple[torch.Tensor, torch.Tensor] | None"
+    width: int, criteria: int, seed: int, accept: "tuple[torch.Tensor, torch.Tensor] | None", scores: int = 0
 ) -> "nn.ModuleDict":
-    """Heads in float32; `accept` are the weights and the bias that the first begins with, else random."""
+    """Heads in float32; `accept` are the weights and the bias that the first begins with, else random.
+
+    `scores` is how many critics are read; what they say begins without weight.
+    """
     import torch
     from torch import nn
 
@@ -167,17 +188,37 @@ def make_heads(
         ]
     if accept is not None:
         first.load_state_dict({"weight": accept[0], "bias": accept[1]})
-    return nn.ModuleDict({ACCEPT: first, RATINGS: nn.ModuleList(ratings)})
+    made = {ACCEPT: first, RATINGS: nn.ModuleList(ratings)}
+    if scores:
+        beside = nn.Linear(2 * scores, 1)
+        nn.init.zeros_(beside.weight)
+        nn.init.zeros_(beside.bias)
+        made[SCORES] = beside
+    return nn.ModuleDict(made)
 
 
-def head_outputs(heads: "nn.ModuleDict", states: "torch.Tensor") -> HeadOutputs:
-    """What the heads make of `states`, `(rows, places, width)`."""
+def put_scores(heads: "nn.ModuleDict", fitted: FittedScores) -> None:
+    """Begins with what scores that are read are worth by themselves."""
+    import torch
+
+    heads[SCORES].load_state_dict({"weight": torch.tensor([fitted.weights]), "bias": torch.tensor([fitted.bias])})
+
+
+def head_outputs(
+    heads: "nn.ModuleDict", states: "torch.Tensor", score_features: "torch.Tensor | None" = None
+) -> HeadOutputs:
+    """What the heads make of `states`, `(rows, places, width)`, and where scores are read of `(rows, 2 * critics)`."""
+    import torch
+
     states = states.float()
     networks: Any = heads[RATINGS]
     # In this order, in which autograd adds up what they ask of the states.
-    return HeadOutputs(
-        heads[ACCEPT](states).mean(1), tuple(network(states).squeeze(-1).mean(1) for network in networks)
-    )
+    accept = heads[ACCEPT](states).mean(1)
+    ratings = tuple(network(states).squeeze(-1).mean(1) for network in networks)
+    if SCORES in heads:
+        half = heads[SCORES](score_features) / 2
+        accept = accept + torch.cat([-half, half], dim=1)
+    return HeadOutputs(accept, ratings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class Scorer:
     ) -> None:
         def prepare(batch: Sequence[int]) -> Any:
             pictures = [self._pictures.drawn(rows[place]) for place in batch]
-            return self._model.backbone.prepare(pictures, [rows[place].text for place in batch])
+            return self._model.prepare(pictures, [rows[place] for place in batch])
 
         for done in in_batches([places], self._size, Steps(prepare, self._work)):
             if isinstance(done.error, ImageChangedError | ImageRefusedError):
@@ -261,8 +261,13 @@ def counts_of(labels: Sequence[Label]) -> SplitCounts:
     return SplitCounts(len(labels), len(images), sum(label.accepted for label in labels))
 
 
-def figures_of(found: Sequence[Prediction], labels: Sequence[Label], calibration: Calibration) -> Figures:
-    """The figures of what was found of rows with `labels`; of each class there is one at least."""
+def figures_of(
+    found: Sequence[Prediction], labels: Sequence[Label], calibration: Calibration, rated: Sequence[str]
+) -> Figures:
+    """The figures of what was found of rows with `labels`; of each class there is one at least.
+
+    `rated` are the criteria that the ratings are of.
+    """
     from sklearn.metrics import precision_recall_fscore_support
 
     accepted = [label.accepted for label in labels]
@@ -272,10 +277,10 @@ def figures_of(found: Sequence[Prediction], labels: Sequence[Label], calibration
     kept = [probability >= THRESHOLD for probability in probabilities]
     precision, recall, f1, _ = precision_recall_fscore_support(accepted, kept, average="binary", zero_division=0)
     ratings = []
-    for place, criterion in enumerate(labels[0].targets):
-        wanted = np.asarray([label.target(criterion.name) for label in labels])
+    for place, criterion in enumerate(rated):
+        wanted = np.asarray([label.target(criterion) for label in labels])
         off = np.asarray([one.ratings[place] for one in found]) - wanted
-        ratings.append(RatingError(criterion.name, float(np.sqrt(np.mean(off**2))), float(np.std(wanted))))
+        ratings.append(RatingError(criterion, float(np.sqrt(np.mean(off**2))), float(np.std(wanted))))
     return Figures(
         counts=counts_of(labels),
         precision=float(precision),

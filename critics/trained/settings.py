@@ -15,6 +15,7 @@ from ostensive.settings import Operational, Settings
 from ostensive.user_paths import ModelName, UserPath
 
 BackboneName = Literal["blip2", "vlm"]
+ReadKind = Literal["evidence", "geometry"]
 Weight = Annotated[float, Field(ge=0)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
@@ -32,7 +33,7 @@ class ShowingSettings(Settings):
 
 
 class HeadWeights(Settings):
-    """What each head counts in the loss. LSKD's repository: 1 and twice 0.5; `0` leaves a head untrained."""
+    """What each head counts in the loss. LSKD's repository: 1 and twice 0.5; with `0` a critic does not rate by it."""
 
     accept: float = Field(default=1.0, gt=0)
     """Cross-entropy of accepted or not."""
@@ -62,6 +63,8 @@ class TrainSettings(Settings):
     """Whether the part that reads learns too: the Q-Former of BLIP-2, else the language model and what joins it to the
     image. With both frozen only the heads learn."""
     show: ShowingSettings = ShowingSettings()
+    scores_of: tuple[ReadKind, ...] = ()
+    """Critics whose scores are read beside the model's state; they need no model, and score at training and after."""
     head_weights: HeadWeights = HeadWeights()
     class_balance: bool = True
     """Whether accepted and rejected rows count the same in sum. The probability is put right for it afterwards."""

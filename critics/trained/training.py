@@ -44,8 +44,10 @@ from critics.trained.model import (
     load_backbone,
     loss_normalizer,
     make_heads,
+    put_scores,
     resolve_precision,
 )
+from critics.trained.read_critics import ReadCritic, fit_scores, reading_critics
 from critics.trained.record import finished_figures, write_record
 from critics.trained.scoring import (
     KEPT_SHARE,
@@ -85,7 +87,7 @@ if TYPE_CHECKING:
 _UNFINISHED: Final = "unfinished"
 _CHECKPOINT, _BEST = "checkpoint.safetensors", "best.safetensors"
 _BETAS: Final = (0.9, 0.999)
-_CODE_VERSION: Final = 2
+_CODE_VERSION: Final = 3
 """Goes up when the same settings and labels would give another critic."""
 
 _log = logging.getLogger(__name__)
@@ -107,7 +109,7 @@ def train_critic(
     killed one was, and only tells the figures of one that was finished. Raises `SettingsError` for labels, settings or
     a model that cannot be trained on, before any training, and for a folder that holds something else.
     """
-    examples = read_examples(run, labels, kind=kind, stage=stage)
+    examples = read_examples(run, labels, kind=kind, stage=stage, scores_of=settings.scores_of)
     criteria = criteria_of(examples[0].label)
     for name in sorted(settings.head_weights.criteria.keys() - set(criteria)):
         known = ", ".join(criteria) or "none"
@@ -115,6 +117,7 @@ def train_critic(
     splits = split_examples(
         examples, held_out_share=settings.held_out_share, test_share=settings.test_share, seed=settings.seed
     )
+    read = tuple(ReadCritic(one.name, one.version) for one in reading_critics(settings.scores_of, kind))
     base = model_version(settings.model, settings.revision)
     inputs = InputFormat(settings.backbone, kind.judging_question, settings.show, settings.seed)
     made_from = fingerprint(
@@ -122,6 +125,7 @@ def train_critic(
             "version": _CODE_VERSION,
             "settings": settings.identity() | {"model": base, "revision": None},
             "question": inputs.question,
+            "read": [asdict(one) for one in read],
             "examples": [example.identity for example in examples],
         }
     )
@@ -138,10 +142,15 @@ def train_critic(
     rounds = training.run(out / _UNFINISHED, made_from)
     splits, calibration = training.splits, training.calibration()
     tested = training.predict(splits.test)
-    test = figures_of(tested, _labels(splits.test), calibration)
+    test = figures_of(tested, _labels(splits.test), calibration, training.model.criteria)
     held_out = [calibration.probability(one.accept_logit) for one in training.predict(splits.held_out)]
     file = make_file(
-        inputs, kind, training.model.criteria, calibration=calibration, known=known_regions(splits.train, settings.show)
+        inputs,
+        kind,
+        training.model.criteria,
+        calibration=calibration,
+        known=known_regions(splits.train, settings.show),
+        read=read,
     )
     write_critic(out, training.model, file)
     del training  # its model makes room for those of the curve
@@ -219,8 +228,15 @@ class _CriticTraining:
         self._settings, self._inputs, self._pictures, self._tell = settings, inputs, pictures, tell
         device = resolve_device(settings.device)
         backbone = load_backbone(settings.backbone, settings.model, settings.revision, dtype=FLOAT32, device=device)
-        criteria = criteria_of(splits.train[0].label)
-        heads = make_heads(backbone.width, len(criteria), settings.seed, backbone.first_accept_weights()).to(device)
+        # A head without weight would be left as it began, and what it says would be nothing.
+        criteria = tuple(name for name in criteria_of(splits.train[0].label) if settings.head_weights.of(name))
+        heads = make_heads(
+            backbone.width,
+            len(criteria),
+            settings.seed,
+            backbone.first_accept_weights(),
+            len(settings.scores_of),
+        ).to(device)
         self.model = CriticModel(backbone, heads, criteria, device, resolve_precision(settings.precision, device))
         if device == "cpu":
             use_eager_attention(backbone.model)
@@ -229,8 +245,20 @@ class _CriticTraining:
         self._scorer = Scorer(self.model, pictures, BatchSize(settings.rows_at_once, settings.model))
         self.splits = LabelSplits(*map(self._fitting, (splits.train, splits.held_out, splits.test)))
         classes = balanced_weights(_labels(self.splits.train)) if settings.class_balance else ClassWeights()
+        self._begin_with_scores(classes)
         self._loss = CriticLoss(criteria, settings.head_weights, classes)
         self._logit_offset = math.log(classes.accepted / classes.rejected)
+
+    def _begin_with_scores(self, classes: ClassWeights) -> None:
+        """What the scores that are read are worth by themselves is known at once; the model learns the rest."""
+        if self._settings.scores_of:
+            train = self.splits.train
+            fitted = fit_scores(
+                [example.scores for example in train],
+                [example.label.accepted for example in train],
+                [classes.of(example.label) for example in train],
+            )
+            put_scores(self.model.heads, fitted)
 
     def run(self, folder: Path, made_from: str) -> tuple[Evaluation, ...]:
         """Trains, and leaves the model with the weights of the best of the rounds that it returns."""
@@ -325,10 +353,12 @@ class _CriticTraining:
     def _prepare(self, microbatch: _Microbatch) -> _Microbatch:
         rows = [self._input_of(row, microbatch.epoch) for row in microbatch.rows]
         pictures = [self._pictures.drawn(row) for row in rows]
-        return replace(microbatch, inputs=self.model.backbone.prepare(pictures, [row.text for row in rows]))
+        return replace(microbatch, inputs=self.model.prepare(pictures, rows))
 
     def _input_of(self, example: Example, epoch: int = APPLIED) -> CriticInput:
-        return self._inputs.input_of(example.label.row_id, example.texts, example.image, example.regions, epoch)
+        return self._inputs.input_of(
+            example.label.row_id, example.texts, example.image, example.regions, scores=example.scores, epoch=epoch
+        )
 
     def _fitting(self, examples: Sequence[Example]) -> tuple[Example, ...]:
         """The examples whose text the model can take; the others are counted in the log."""

@@ -6,8 +6,9 @@ count places themselves would be off by the padding.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any  # Any: transformers types its classes in part, tensors come by name
+from typing import TYPE_CHECKING, Any, Final  # Any: transformers types its classes in part, tensors come by name
 
 import PIL.Image
 
@@ -20,6 +21,18 @@ from ostensive.models.pretrained import without_bars
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+_SPELLINGS: Final = (("No", "Yes"), (" No", " Yes"), ("no", "yes"), (" no", " yes"))
+"""How chat models begin to answer a yes-or-no question; with a space or not as their template ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerIds:
+    """The tokens that say no, and those that say yes, each once."""
+
+    no: tuple[int, ...]
+    yes: tuple[int, ...]
 
 
 class VlmBackbone:
@@ -83,12 +96,36 @@ class VlmBackbone:
         return states[torch.arange(len(states), device=states.device), last].unsqueeze(1)
 
     def first_accept_weights(self) -> "tuple[torch.Tensor, torch.Tensor] | None":
-        return None
+        """Those of the words "No" and "Yes" in the layer that writes words, whose state it is that is read.
+
+        So the critic begins with what the model would answer when it is asked whether a row is right, as VQAScore (Lin
+        et al., ECCV 2024) takes it, and labels need not teach it where its answer stands.
+        """
+        import torch
+
+        layer = self._loaded.model.get_output_embeddings()
+        ids = answer_ids(self._loaded.processor.tokenizer)
+        if layer is None or ids is None:
+            return None
+        rows = [layer.weight.detach()[list(each)].float().mean(0) for each in (ids.no, ids.yes)]
+        return torch.stack(rows).cpu(), torch.zeros(2)
 
     def save(self, folder: Path) -> None:
         with without_bars():
             self._loaded.model.save_pretrained(folder)
         self._loaded.processor.save_pretrained(folder)
+
+
+def answer_ids(tokenizer: Any) -> AnswerIds | None:
+    """The tokens of the answers no and yes; None where the tokenizer has none that are words of their own."""
+    pairs = []
+    for spelling in _SPELLINGS:
+        no, yes = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in spelling)
+        if len(no) == len(yes) == 1 and tokenizer.unk_token_id not in (*no, *yes):  # else pieces of words, or unknown
+            pairs.append((no[0], yes[0]))
+    if not pairs:
+        return None
+    return AnswerIds(tuple(sorted({no for no, _ in pairs})), tuple(sorted({yes for _, yes in pairs})))
 
 
 def load_vlm(model: str, revision: str | None, *, dtype: str, device: str) -> VlmBackbone:
