@@ -47,7 +47,6 @@ from ostensive.records import Box, ImageRecord, Location, Region
 from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
 
-
 CRITERIA = ("qa", "rationale")
 
 

@@ -182,15 +182,7 @@ def threshold_lines(chosen: "ChosenThreshold", corpus: "Corpus | None", notes: S
     from ostensive.user_paths import shown_path
 
     choice, curve = chosen.choice, chosen.curve
-    if chosen.gone:
-        of = "1 label of a candidate" if chosen.gone == 1 else f"{chosen.gone:,} labels of candidates"
-        yield f"left out: {of} that this run has no score of (any more)"
-    if chosen.chosen_by_scores:
-        what = f"{chosen.chosen_by_scores:,} labels that were chosen by scores"
-        yield f"left out: {what}, which say nothing of all candidates"
-    if chosen.learned_from:
-        images = "1 image" if chosen.learned_images == 1 else f"{chosen.learned_images:,} images"
-        yield f"left out: {chosen.learned_from:,} labels of {images} that the critic learned from"
+    yield from _left_out_lines(chosen)
     if curve is not None:
         use = USE_WORDS[chosen.training_use or "none"]
         yield f"measured on {curve.rows:,} labels of {curve.images:,} images{use}; intervals of resampled images"
@@ -224,6 +216,18 @@ def threshold_lines(chosen: "ChosenThreshold", corpus: "Corpus | None", notes: S
         for number, note in enumerate(notes):
             yield f"{'' if number else 'found':<12}{note}"
         yield f"in force    in recipe.yaml of the run; in a recipe of your own set it too: {choice.critic}"
+
+
+def _left_out_lines(chosen: "ChosenThreshold") -> Iterator[str]:
+    if chosen.gone:
+        of = "1 label of a candidate" if chosen.gone == 1 else f"{chosen.gone:,} labels of candidates"
+        yield f"left out: {of} that this run has no score of (any more)"
+    if chosen.chosen_by_scores:
+        what = f"{chosen.chosen_by_scores:,} labels that were chosen by scores"
+        yield f"left out: {what}, which say nothing of all candidates"
+    if chosen.learned_from:
+        images = "1 image" if chosen.learned_images == 1 else f"{chosen.learned_images:,} images"
+        yield f"left out: {chosen.learned_from:,} labels of {images} that the critic learned from"
 
 
 def _table(curve: "Curve", threshold: float) -> Iterator[str]:
