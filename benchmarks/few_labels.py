@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 from builders.dedupe import UNIQUE
 from builders.localized.recipe import KIND
 from critics.annotation.export import run_labels
-from critics.annotation.serving import AnnotateOptions
+from critics.annotation.stock import AnnotateOptions
 from critics.trained.read_critics import read_scores, reading_critics
 from critics.trained.settings import TrainSettings
 from critics.trained.training import train_critic
@@ -79,6 +79,7 @@ def train_one(work: Path, variant: str, seed: int) -> None:
     figures = train_critic(run, run_labels(run), kind=KIND, stage=UNIQUE, settings=settings, out=out, tell=print)
     rows = decided(work, "test")
     found = scores(out, work, [row.qar for row in rows])
+    by_row = dict(zip((row.qar.row_id for row in rows), found, strict=True))
     record = {
         "variant": variant,
         "seed": seed,
@@ -86,12 +87,12 @@ def train_one(work: Path, variant: str, seed: int) -> None:
         "rounds": len(figures.rounds),
         "best_epoch": figures.best_epoch,
         "test": asdict(figures.test),
-        "scores": dict(zip((row.qar.row_id for row in rows), found, strict=True)),
+        "scores": by_row,
     }
     target.write_text(json.dumps(record), "utf-8")
     shutil.rmtree(out / "backbone")  # 30 critics would fill a disk
     truth = {row.qar.row_id: row.finding.whole.is_true for row in rows}
-    print(f"{variant} {seed}: {points(record['scores'], truth):+.1f} points", flush=True)
+    print(f"{variant} {seed}: {points(by_row, truth):+.1f} points", flush=True)
 
 
 def points(found: dict[str, float], truth: dict[str, bool]) -> float:

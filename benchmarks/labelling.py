@@ -43,7 +43,7 @@ from critics.annotation.choosing import (
     is_held_out,
 )
 from critics.critic import Score
-from critics.labels import Label, labels_from
+from critics.labels import Drawn, Label, labels_from
 from critics.threshold import threshold_to_keep
 from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.training import train_critic
@@ -133,7 +133,7 @@ def step_of(
     elif way == "disagreement":
         chosen += in_turns({"disagreement": by_disagreement(others)}, wanted, per_image=PER_IMAGE)
     elif way == "mixed":
-        orders = {"doubt": by_doubt(others, 0.5), "random": by_lot(others, seed)}
+        orders: dict[Drawn, list[ScoredRow]] = {"doubt": by_doubt(others, 0.5), "random": by_lot(others, seed)}
         chosen += in_turns(orders, wanted, per_image=PER_IMAGE)
     else:
         least_sure = threshold_to_keep(probabilities, KEPT_SHARE) if "fifth" in way else 0.5

@@ -38,7 +38,7 @@ from ostensive.settings import validate
 
 SIZES: Final = (100, 200, 400, 900, 1800, 4000)
 # As the rehearsal in docs/critic-training.md: critics on few labels need more rounds than those on many.
-ROUNDS: Final = {"max_epochs": 15, "learning_curve": []}
+ROUNDS: Final = {"max_epochs": 5}
 PROMISED_FROM: Final = 900  # labels: a law fitted to no more is read at the larger sizes
 
 
@@ -176,8 +176,9 @@ def draw(path: Path, sizes: Sequence[Size], truth: Truth) -> bool:
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    style = {"svg.hashsalt": path.stem, "font.size": 10, "axes.spines.right": False, "axes.spines.top": False}
-    with mpl.rc_context(style):
+    with mpl.rc_context(
+        {"svg.hashsalt": path.stem, "font.size": 10, "axes.spines.right": False, "axes.spines.top": False}
+    ):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes: Any = figure.subplots()
         labels = [one.labels for one in sizes]

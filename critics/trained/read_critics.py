@@ -17,9 +17,9 @@ from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Candidate
 from ostensive.stage import Evidence
 
-READ_CRITICS: Final[Mapping[str, tuple[type[ScoringSettings], type[Critic[Any]]]]] = {
-    "evidence": (EvidenceSettings, EvidenceCritic),
-    "geometry": (GeometrySettings, GeometryCritic),
+READ_CRITICS: Final[Mapping[str, tuple[ScoringSettings, type[Critic[Any]]]]] = {
+    "evidence": (EvidenceSettings(), EvidenceCritic),
+    "geometry": (GeometrySettings(), GeometryCritic),
 }
 """By their kind; each with its own default settings."""
 
@@ -36,8 +36,7 @@ def reading_critics(kinds: Sequence[str], kind: RecipeKind) -> tuple[Critic[Any]
     """The critics of these kinds for candidates of `kind`; raises `SettingsError` where these lack what one needs."""
     made = []
     for name in kinds:
-        settings_class, critic_class = READ_CRITICS[name]
-        settings = settings_class()
+        settings, critic_class = READ_CRITICS[name]
         if lacking := settings.lacking(kind):
             raise SettingsError(
                 f"scores_of: {name} requires {lacking}; {kind.one} of the recipe {kind.name} has no such thing. Train a"
