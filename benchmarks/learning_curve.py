@@ -37,7 +37,7 @@ from ostensive.run.folder import RunFolder
 from ostensive.settings import validate
 
 SIZES: Final = (100, 200, 400, 900, 1800, 4000)
-# As the rehearsal in docs/critic-training.md: critics on few labels need more rounds than those on many.
+# As the rehearsal in docs/critic-training.md: more rounds learn a few hundred labels by heart.
 ROUNDS: Final = {"max_epochs": 5}
 PROMISED_FROM: Final = 900  # labels: a law fitted to no more is read at the larger sizes
 
