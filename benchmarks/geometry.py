@@ -126,7 +126,8 @@ def lines(found: Sequence[Finding]) -> str:
 
 def sentence_cases(sentences: Path, photographs: Path) -> Iterator[Case]:
     """The cases of a file of sentences."""
-    pictures = {name: tuple(map(region_of, one["regions"])) for name, one in json.loads(photographs.read_text()).items()}
+    found_in = json.loads(photographs.read_text("utf-8"))
+    pictures = {name: tuple(map(region_of, one["regions"])) for name, one in found_in.items()}
     for line in sentences.read_text("utf-8").splitlines():
         row = json.loads(line)
         texts = [ShownText(text["name"], text["text"]) for text in row["texts"]]

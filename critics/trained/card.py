@@ -82,6 +82,7 @@ def critic_card(settings: TrainSettings, figures: TrainedFigures, file: CriticFi
             f"- Pictures: at most {show.image_side_px} pixels a side; {_SHOWN[show.regions]}. It saw at most"
             f" {file.known.most_regions} regions drawn at a time, with numbers up to"
             f" {file.known.highest_number}.",
+            *(f"- It reads the scores of `{one.kind}` (`{one.version}`) too." for one in file.scores_of),
             f"- Heads, with their weights in the loss: accept {settings.head_weights.accept:g}{weights}.",
             f"- {len(figures.rounds)} rounds, the best was number {figures.best_epoch + 1}; {figures.seconds:,.0f}"
             f" seconds; temperature {file.calibration.temperature:.3f}, logit offset"
