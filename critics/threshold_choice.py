@@ -1,6 +1,6 @@
 """A threshold chosen for a critic of a finished run: what each one would keep, the choice, and the choice in force."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar  # Any: candidates of any recipe
@@ -78,6 +78,7 @@ class _Labels:
     labels: Sequence[Label]
     origin: str
     training_use: TrainingUse
+    gone: int  # labels of candidates without a score, left out
     chosen_by_scores: int  # labels, left out
     left_out: int = 0  # labels of images that the critic learned from
     left_out_images: int = 0
@@ -102,7 +103,7 @@ def choose_threshold(
         raise SettingsError("--keep, --precision and --threshold: give one of them; it says which threshold you want")
     settings = _critic_named(run, recipe, critic)
     scores = _scores(run, kind, settings.title)
-    known = _labels(run, labels, settings, is_needed=target.precision is not None)
+    known = _labels(run, labels, settings, scores, is_needed=target.precision is not None)
     curve = None if known is None else curve_of(_joined(scores, known), seed=recipe.seed)
     probabilities = [row.scores[0].accept_probability for row in scores.values()]
     if target.keep is not None:
@@ -131,7 +132,7 @@ def choose_threshold(
         curve=curve,
         picture=drawn,
         training_use=None if known is None else known.training_use,
-        gone=0 if known is None or curve is None else len(known.labels) - curve.rows,
+        gone=0 if known is None else known.gone,
         learned_from=0 if known is None else known.left_out,
         learned_images=0 if known is None else known.left_out_images,
         chosen_by_scores=0 if known is None else known.chosen_by_scores,
@@ -178,7 +179,10 @@ def _score_of(scores: Sequence[CriticScore], critic: str) -> CriticScore:
     return next(score for score in scores if score.critic == critic)
 
 
-def _labels(run: RunFolder, path: Path | None, critic: ScoringSettings, *, is_needed: bool) -> _Labels | None:
+def _labels(
+    run: RunFolder, path: Path | None, critic: ScoringSettings, scores: Container[str], *, is_needed: bool
+) -> _Labels | None:
+    """The labels of candidates that have scores: those of images that the critic did not learn from, if it tells."""
     try:
         labels = read_labels(path) if path is not None else run_labels(run)
     except SettingsError:
@@ -186,21 +190,29 @@ def _labels(run: RunFolder, path: Path | None, critic: ScoringSettings, *, is_ne
             raise
         return None
     origin = str(path or run.path)
+    there = [label for label in labels if label.row_id in scores]
+    if labels and not there:
+        raise SettingsError(
+            f"{origin}: none of {len(labels)} labels is of a candidate that this run has (still); label its candidates"
+            " with `ostensive annotate RUN`, or give the labels that belong to it with --labels"
+        )
+    gone = len(labels) - len(there)
     # What scores chose is doubtful, and says nothing of all candidates.
-    fair = [label for label in labels if label.is_fair]
-    by_scores = len(labels) - len(fair)
+    fair = [label for label in there if label.is_fair]
+    by_scores = len(there) - len(fair)
     if by_scores:
         origin += ", what was drawn fairly"
     if not isinstance(critic, TrainedSettings):
-        return _Labels(fair, origin, "none", by_scores)
+        return _Labels(fair, origin, "none", gone, by_scores)
     learned = learned_images(Path(critic.model))
     if learned is None:
-        return _Labels(fair, origin, "unknown", by_scores)
+        return _Labels(fair, origin, "unknown", gone, by_scores)
     unseen = unseen_labels(learned, fair, enough=MIN_LABELS)
     return _Labels(
         labels=unseen.labels,
         origin=f"{origin}, what the critic was not trained on",
         training_use="held out" if unseen.has_held_out else "none",
+        gone=gone,
         chosen_by_scores=by_scores,
         left_out=unseen.left_out,
         left_out_images=unseen.left_out_images,
@@ -208,16 +220,9 @@ def _labels(run: RunFolder, path: Path | None, critic: ScoringSettings, *, is_ne
 
 
 def _joined(scores: dict[str, Scored[Any]], known: _Labels) -> list[LabelledScore]:
-    """The labelled scores; labels of candidates that have none are left out."""
-    there = [label for label in known.labels if label.row_id in scores]
-    if known.labels and not there:
-        raise SettingsError(
-            f"{known.origin}: none of {len(known.labels)} labels is of a candidate that this run has (still); label its"
-            " candidates with `ostensive annotate RUN`, or give the labels that belong to it with --labels"
-        )
-    check_labels([label.accepted for label in there], known.origin)
+    check_labels([label.accepted for label in known.labels], known.origin)
     joined = []
-    for label in there:
+    for label in known.labels:
         row = scores[label.row_id]
         joined.append(LabelledScore(row.scores[0].accept_probability, label.accepted, row.image_id))
     return joined
