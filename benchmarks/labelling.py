@@ -21,9 +21,9 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final  # Any: JSON values
@@ -45,6 +45,7 @@ from critics.annotation.choosing import (
 from critics.critic import Score
 from critics.labels import Drawn, Label, labels_from
 from critics.threshold import threshold_to_keep
+from critics.trained.read_critics import read_scores, reading_critics
 from critics.trained.settings import TrainedSettings, TrainSettings
 from critics.trained.training import train_critic
 from ostensive.fingerprint import fingerprint
@@ -56,7 +57,17 @@ STEPS: Final = (200, 300, 450, 650, 900, 1300, 1900)
 PER_IMAGE: Final = 5
 KEPT_SHARE: Final = 0.2
 GOAL_POINTS, GOAL_RATIO = 15.0, 0.6
-WAYS: Final = ("differing", "doubt", "doubt-fifth", "doubt-wide", "fifth-wide", "mixed", "disagreement", "random")
+WAYS: Final = (
+    "differing",
+    "doubt",
+    "doubt-fifth",
+    "doubt-wide",
+    "fifth-wide",
+    "mixed",
+    "disagreement",
+    "geometry",
+    "random",
+)
 WIDE: Final = 4
 """How many times as many doubtful rows as are wanted the wide ways draw from by lot."""
 
@@ -84,6 +95,13 @@ class Pool:
             for label in found
         ]
 
+    @cached_property
+    def proved(self) -> dict[str, float]:
+        """What boxes prove of each row, 0-1: the score of the critic `geometry`, which needs no labels."""
+        rows = [row.qar for row in self.rows.values()]
+        found = read_scores(reading_critics(("geometry",), KIND), rows, evidence_of(self.work / "train"))
+        return {row.row_id: one[0] for row, one in zip(rows, found, strict=True) if isinstance(one, tuple)}
+
     @lru_cache  # noqa: B019 - one pool a process
     def differing(self, seed: int) -> list[str]:
         """The rows in the order in which they are judged by default: by images, of each those that differ most."""
@@ -105,7 +123,7 @@ class Trained:
 
 
 def step_of(
-    way: str, pool: Pool, seed: int, drawn: dict[str, str], scores: Sequence[dict[str, float]], count: int
+    way: str, pool: Pool, seed: int, drawn: dict[str, str], scores: Sequence[Mapping[str, float]], count: int
 ) -> None:
     """Adds rows to `drawn` until there are `count`, by one way and the critics' scores of the pool."""
     if way == "differing":
@@ -130,7 +148,7 @@ def step_of(
 
     if way == "random":
         chosen += in_turns({"random": by_lot(others, seed)}, wanted, per_image=PER_IMAGE)
-    elif way == "disagreement":
+    elif way in ("disagreement", "geometry"):
         chosen += in_turns({"disagreement": by_disagreement(others)}, wanted, per_image=PER_IMAGE)
     elif way == "mixed":
         orders: dict[Drawn, list[ScoredRow]] = {"doubt": by_doubt(others, 0.5), "random": by_lot(others, seed)}
@@ -183,16 +201,19 @@ def run_way(
     """The steps of one way and seed, each written as it is done; the last ones only where `every_step` is asked for."""
     truth = {row.qar.row_id: row.finding.whole.is_true for row in pool.test}
     drawn: dict[str, str] = {}
-    found: list[Trained] = []
+    scores: list[Mapping[str, float]] = []
     points: list[float] = []
     for number, count in enumerate(steps):
-        step_of(way if number else "differing", pool, seed, drawn, [one.pool for one in found], count)
+        step_of(way if number else "differing", pool, seed, drawn, scores, count)
         by_scores = way not in ("differing", "random")
         wants_pool = (by_scores and number + 1 < len(steps)) or not number  # the first step is that of every way
         seeds = (seed, seed + 100) if way == "disagreement" and wants_pool else (seed,)
         found = [
             trained(pool, drawn, seed=seed, critic_seed=one, values=values, score_pool=wants_pool) for one in seeds
         ]
+        scores = [one.pool for one in found]
+        if way == "geometry":
+            scores.append(pool.proved)
         record = record_of(way, seed, count, pool, drawn, found[0], truth)
         write(pool.work / "results" / f"{set_name}{way}-{seed}-{count}.json", record)
         print(f"== {way} {seed} {count}: {record['points']:+.1f} points, {record['minutes']:.1f} min", flush=True)

@@ -244,10 +244,9 @@ def test_no_wording_returns_often() -> None:
     assert len({(row["picture"], words_of(row)) for row in SENTENCES}) == len(SENTENCES)
 
 
-@pytest.mark.parametrize("row", SENTENCES, ids=lambda row: f"{row['picture']}: {words_of(row)[:60]}")
-def test_boxes_bear_the_truth_out(row: dict[str, Any]) -> None:
-    if row["relation"] is not None:
-        assert holds(row["relation"], row["picture"]) is (row["truth"] == "right")
+def test_boxes_bear_the_truth_out() -> None:
+    checked = [row for row in SENTENCES if row["relation"] is not None]
+    assert [row for row in checked if holds(row["relation"], row["picture"]) is not (row["truth"] == "right")] == []
 
 
 def test_nearly_all_are_checked_by_a_formula() -> None:
