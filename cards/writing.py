@@ -22,13 +22,14 @@ from cards.samples import ROWS_UNWRITABLE, CorpusSample, LostSample, PublicForm,
 from cards.shards import ShardWriter, write_shard_index
 from cards.statistics.gathering import StatisticsGatherer
 from ostensive.errors import OstensiveError
-from ostensive.files import TEMPORARY, flush_to_disk, storage_errors
+from ostensive.files import flush_to_disk, leftovers, remove, storage_errors, temporary_name
 from ostensive.recipe import CorpusSettings
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.run.summary import IN_NO_SPLIT, TAKEN_DOWN, RunFacts
 
-WORK_NAME: Final = f"{TEMPORARY}corpus"
+_WORK: Final = "corpus"
+"""Of the temporary folder in which a corpus is laid out."""
 # The Hub's viewer fetches whole row groups: a hundred pictures, or a few thousand rows of text.
 _IMAGES_A_GROUP: Final = 100
 _ROWS_A_GROUP: Final = 5_000
@@ -64,10 +65,10 @@ def write_corpus(
     image.
     """
     form = form_of(kind, facts)
-    work = folder / WORK_NAME
+    work = folder / temporary_name(_WORK)
     with storage_errors(folder):
-        if work.exists():  # of a run that was killed
-            shutil.rmtree(work)
+        for left in leftovers(folder, _WORK):  # of a run that was killed
+            remove(left)
         for name in _OWN_FILES:
             (work / name).mkdir(parents=True)
     try:
