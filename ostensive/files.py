@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ostensive.errors import StorageError
+from ostensive.errors import SettingsError, StorageError
 
 TEMPORARY: Final = ".partial-"
 """How names begin of what is being written: never read, removed at the next start."""
@@ -48,6 +48,30 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         cause = _CAUSES.get(error.errno or 0, error.strerror or str(error).partition("\n")[0])
         raise StorageError(f"cannot write {path}: {cause}") from error
+
+
+def private_mode() -> int:
+    """The mode of a folder that holds what is its owner's alone; less what the process' umask takes away.
+
+    `OSTENSIVE_SHARED_GROUP=1` opens it to the group. It is no setting of a recipe: a recipe may come from somebody
+    else, and who may read is a matter of the machine, as a umask is.
+    """
+    given = os.environ.get("OSTENSIVE_SHARED_GROUP", "")
+    if given not in {"", "0", "1"}:
+        raise SettingsError(
+            f"OSTENSIVE_SHARED_GROUP={given!r:.20}: 1, to let the group read and write, or 0 is expected"
+        )
+    return 0o770 if given == "1" else 0o700
+
+
+def make_private_file(path: Path) -> None:
+    """Makes an empty file for its owner alone, or as `private_mode` has it; one that is there stays as it is.
+
+    No link is followed. Raises `OSError`.
+    """
+    with contextlib.suppress(FileExistsError):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(path, flags, private_mode() & 0o660))
 
 
 def temporary_name(name: str) -> str:

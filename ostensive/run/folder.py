@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ostensive.errors import RunLockedError, SettingsError
-from ostensive.files import remove_leftovers, storage_errors, write_text
+from ostensive.files import private_mode, remove_leftovers, storage_errors, write_text
 from ostensive.own_folders import LOCK, RUN, RUN_MARK, check_folder_for, is_run_state
 from ostensive.run import partitions
 from ostensive.run.partitions import PartitionInfo, RecordT
@@ -163,15 +163,17 @@ class RunFolder:
 
 
 @contextmanager
-def locked_folder(path: Path, refusal: str) -> Iterator[None]:
+def locked_folder(path: Path, refusal: str, mode: int | None = None) -> Iterator[None]:
     """Makes the folder, and holds it for this process; raises `RunLockedError` with `refusal` when another has it.
+
+    A folder that it makes is its owner's alone, unless `mode` says otherwise; one that is there keeps its mode.
 
     The lock is the operating system's (`flock`), so it ends with its holder however that ends.
     """
     import filelock
 
     with storage_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(private_mode() if mode is None else mode, parents=True, exist_ok=True)
     lock = filelock.FileLock(path / LOCK, timeout=0)
     with storage_errors(path):
         try:

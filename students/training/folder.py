@@ -33,7 +33,7 @@ def locked(out: Path, *, is_first: bool = True) -> Iterator[None]:
         yield
         return
     check_place(out)
-    with locked_folder(out, "another process trains the student of this folder"):
+    with locked_folder(out, "another process trains the student of this folder", mode=0o777):
         yield
 
 
