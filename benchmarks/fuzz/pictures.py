@@ -11,6 +11,7 @@ from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 from fuzz.table import Reader
 from ostensive.images.intake import Intake
 from ostensive.images.items import SourceItem
+from ostensive.images.jpeg import split_jpeg
 from ostensive.images.loader import ImageLoader
 from ostensive.images.publish import publishable_jpeg
 from ostensive.images.settings import IntakeSettings
@@ -20,6 +21,7 @@ from ostensive.stage import Dropped, Failed, Kept
 
 TOLD: Final = b"ALICE-AT-48.8584-N"
 """Stands in every place of a sound input where a text may stand; never in what is published."""
+_CODE: Final = (0xDB, 0xC4, 0xDA)  # tables and scans
 _SETTINGS: Final = IntakeSettings(min_side=1, max_pixels=4_000_000)
 
 
@@ -127,7 +129,11 @@ def _taken_in(items: list[SourceItem]) -> list[ImageRecord]:
 
 
 def _check_published(jpeg: bytes, record: ImageRecord) -> None:
-    assert TOLD not in jpeg, "a text is published"
+    pieces = split_jpeg(jpeg).segments
+    assert sum(piece.end - piece.start for piece in pieces) == len(jpeg) - 4, "nothing is between the segments"
+    for piece in pieces:
+        is_code = piece.marker in _CODE  # a mutant may have numbers there that read like a text
+        assert is_code or TOLD not in jpeg[piece.start : piece.end], "a text is published"
     with Image.open(io.BytesIO(jpeg)) as image:
         image.load()
         assert image.format == "JPEG", "what is published is a JPEG"
