@@ -1,4 +1,4 @@
-"""Code that a model brings along is never run, and nobody is asked whether to: by any loader, for any part of a model."""
+"""Code that a model brings along is never run, and nobody is asked about it, by any loader."""
 
 import json
 from collections.abc import Callable
@@ -86,7 +86,7 @@ def test_where_nobody_said_it_the_library_does_not_ask(kind: str, asked: list[st
     values = {**CONFIG, "auto_map": {kind: "words.Words", "AutoConfig": "words.Words"}}
     names = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
     folder = bring_code(tmp_path / "model", ran, dict.fromkeys(names, values))
-    with pytest.raises(SettingsError, match="^it: brings code of its own, which is never run"), code_refused("it"):
+    with pytest.raises(SettingsError, match="brings code of its own"), code_refused("it"):
         getattr(library, kind).from_pretrained(str(folder))
     assert asked == []
     assert not ran.exists()

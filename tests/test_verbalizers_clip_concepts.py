@@ -415,7 +415,12 @@ def test_no_code_of_a_tokenizer_is_run_whatever_the_terminal_would_say(
     (folder / "tokenizer_config.json").write_text(json.dumps(words))
     (folder / "config.json").write_text('{"model_type": "words"}')
     asked: list[str] = []
-    monkeypatch.setattr("builtins.input", lambda text="": asked.append(text) or "y")
+
+    def answer(question: str = "") -> str:
+        asked.append(question)
+        return "y"
+
+    monkeypatch.setattr("builtins.input", answer)
     del base["pretrained"]
     assert late_refusal({**base, "model": f"local-dir:{folder}"}) == (
         f"model: local-dir:{folder}: brings code of its own, which is never run; name a model that the installed"
