@@ -29,6 +29,18 @@ READERS: Final[Mapping[str, str]] = {
     "webp": "fuzz.pictures",
     "gif": "fuzz.pictures",
     "other-pictures": "fuzz.pictures",
+    "replies": "fuzz.texts",
+    "answers": "fuzz.texts",
+    "labels": "fuzz.texts",
+    "items": "fuzz.texts",
+    "label-studio": "fuzz.texts",
+    "concepts": "fuzz.texts",
+    "recipes": "fuzz.texts",
+    "annotations-csv": "fuzz.annotation_tables",
+    "annotations-tsv": "fuzz.annotation_tables",
+    "annotations-jsonl": "fuzz.annotation_tables",
+    "annotations-json": "fuzz.annotation_tables",
+    "annotations-parquet": "fuzz.annotation_tables",
 }
 """The name of a reader to the module whose own `READERS` holds it."""
 
