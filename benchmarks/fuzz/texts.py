@@ -1,5 +1,6 @@
 """Texts that come from models and people: replies, label and item files, exports of Label Studio, recipes, concepts."""
 
+import functools
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -36,7 +37,7 @@ from verbalizers.image_text.wordings import clean_reply, parse_answers
 
 _IMAGE: Final = "ab" * 32
 _TASK: Final = TASKS["triple"]
-_ITEMS: Final = {
+ITEMS: Final = {
     name: Item(_TASK.name, name, _IMAGE, tuple(ShownText(field, f"{field} [0]", (0,)) for field in _TASK.fields or ()))
     for name in ("one", "two")
 }
@@ -147,7 +148,7 @@ def _studio_files() -> list[bytes]:
         "result": results,
         "was_cancelled": False,
     }
-    tasks = [{"id": 1, "data": {"item_id": name, "image": "x"}, "annotations": [annotation]} for name in (*_ITEMS, "x")]
+    tasks = [{"id": 1, "data": {"item_id": name, "image": "x"}, "annotations": [annotation]} for name in (*ITEMS, "x")]
     tasks.append({"data": {"row_id": "one"}, "annotations": [{**annotation, "completed_by": 4}, 5, None]})
     return [json.dumps(tasks).encode(), json.dumps(tasks, indent=1, ensure_ascii=False).encode("utf-8-sig")]
 
@@ -159,6 +160,7 @@ def _concept_files() -> list[bytes]:
     ]
 
 
+@functools.cache
 def _recipe_files() -> list[bytes]:
     own = "recipe: localized\nlocalized: {turns: 2}\ncorpus: {license: mit, source: mine, intended_use: tests}\n"
     whole = [
@@ -189,7 +191,7 @@ def _read_studio(path: Path) -> None:
     tasks = read_tasks(path)
     for task in tasks:
         item_id_of(task)
-    imported = from_tasks(tasks, _ITEMS)
+    imported = from_tasks(tasks, ITEMS)
     for note in imported.left_out:
         assert "\n" not in note, "a note is one line"
     recognised(imported.judgements, (), {})
