@@ -33,6 +33,7 @@ READERS: Final[Mapping[str, str]] = {
     "answers": "fuzz.texts",
     "labels": "fuzz.texts",
     "items": "fuzz.texts",
+    "items-parquet": "fuzz.texts",
     "label-studio": "fuzz.texts",
     "concepts": "fuzz.texts",
     "recipes": "fuzz.texts",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builders.explanations.asking_concepts import read_concepts
@@ -135,6 +136,13 @@ def _item_files() -> list[bytes]:
     return [*_encoded("\n".join(lines), "\ufeff" + "\r\n".join(lines) + "\n"), json.dumps(row).encode()]
 
 
+def _item_tables() -> list[bytes]:
+    row = {"image_id": _IMAGE, **{field: f"text of [0] {field}" for field in _TASK.fields or ()}}
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([{**row, "item_id": str(number)} for number in range(3)]), sink)
+    return [sink.getvalue()]
+
+
 def _studio_files() -> list[bytes]:
     results = [
         {"from_name": question.name, "to_name": "image", "type": "choices", "value": {"choices": [question.values[0]]}}
@@ -202,6 +210,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "answers": Reader(_bodies, _read_body),
     "labels": Reader(_label_files, _file("labels.parquet", read_labels)),
     "items": Reader(_item_files, _file("items.jsonl", lambda path: read_items(path, _TASK))),
+    "items-parquet": Reader(_item_tables, _file("items.parquet", lambda path: read_items(path, _TASK))),
     "label-studio": Reader(_studio_files, _file("export.json", _read_studio)),
     "concepts": Reader(_concept_files, _file("concepts.json", lambda path: load_concepts(str(path)))),
     "recipes": Reader(_recipe_files, _file("recipe.yaml", lambda path: load(str(path)))),

@@ -75,7 +75,10 @@ def row_groups_of(path: str) -> list[RowGroup]:
             raise ValueError(f"a footer of {length} bytes in {size}")
         file.seek(size - 8 - length)
         footer = ThriftReader(file.read(length)).struct()
-    return [_row_group(group) for group in footer.get(Field(4, LIST), ())]
+    try:
+        return [_row_group(group) for group in footer.get(Field(4, LIST), ())]
+    except (AttributeError, TypeError) as error:  # a list says for itself of what kind its values are
+        raise ValueError("a footer with values of other kinds") from error
 
 
 def _row_group(group: Struct) -> RowGroup:
