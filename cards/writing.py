@@ -17,6 +17,7 @@ from cards.card import CARD_NAME
 from cards.croissant import CROISSANT_NAME
 from cards.description import PLOTS, card_edits, form_of, write_description
 from cards.parquet import ParquetFolder, features_of
+from cards.plots import is_own_plot
 from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import ROWS_UNWRITABLE, CorpusSample, LostSample, PublicForm, Row, sample_key, to_json
 from cards.shards import ShardWriter, write_shard_index
@@ -271,7 +272,7 @@ def put_in_place(work: Path, folder: Path, manifest: CorpusManifest) -> None:
     for name, patterns in _OWN_FILES.items():
         for pattern in patterns:
             for file in (folder / name).glob(pattern):
-                if f"{name}/{file.name}" not in listed:
+                if f"{name}/{file.name}" not in listed and (name != PLOTS or is_own_plot(file)):
                     file.unlink()
         flush_to_disk(folder / name)
     if (work / CARD_NAME).exists():

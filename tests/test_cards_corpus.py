@@ -351,10 +351,16 @@ def test_what_a_kill_left_behind_goes_and_what_others_put_there_stays(tmp_path: 
     (work / "shards").mkdir(parents=True)
     (work / "shards" / "street-train-000000.tar").write_bytes(b"half")
     (folder / "shards" / "notes.txt").write_text("mine")
+    (folder / "plots" / "mine.svg").write_text("<svg/>")
+    (folder / "plots" / "of-an-earlier-one.svg").write_bytes(sorted((folder / "plots").glob("*.svg"))[-1].read_bytes())
     (folder / "manifest.json").unlink()
     write(folder, mixed_samples())
     fresh = write(tmp_path / "fresh", mixed_samples())
-    assert contents(folder) == {**contents(fresh.folder), "shards/notes.txt": b"mine"}
+    assert contents(folder) == {
+        **contents(fresh.folder),
+        "shards/notes.txt": b"mine",
+        "plots/mine.svg": b"<svg/>",
+    }
     assert leftovers(folder) == []
 
 
