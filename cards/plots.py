@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 from cards.distributions import Frequencies, Histogram
@@ -102,6 +103,11 @@ def plot_names(names: Iterable[str]) -> tuple[str, ...]:
             file_name, number = f"{stem}-{number}.svg", number + 1
         found.append(file_name)
     return tuple(found)
+
+
+def is_own_plot(file: Path) -> bool:
+    """Whether an SVG file is one that was drawn here; people put their own pictures beside."""
+    return b"ostensive-plot" in file.read_bytes()
 
 
 def _svg(name: str, words: str, subtitle: str, width: int, height: int, elements: Sequence[str]) -> str:

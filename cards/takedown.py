@@ -1,7 +1,7 @@
 """Taking an image out of a finished corpus, with all of its rows: only the files that it is in are written anew.
 
 It is recorded first, so that no build puts it back whatever happens next. The new files are laid out beside the corpus
-(`STAGED`) with their manifest last, and then renamed into place: a kill before that manifest leaves the corpus as it
+(`staged`) with their manifest last, and then renamed into place: a kill before that manifest leaves the corpus as it
 was, and after it the same call ends the renaming. Numbers of files close up where one is emptied, because the card and
 `webdataset` name shards by a range without gaps, and `datasets` reads no tar that is empty.
 """
@@ -20,10 +20,10 @@ from cards.reading import CorpusManifest, read_manifest
 from cards.removal import ImageRemoval, splits_of
 from cards.statistics.from_files import statistics_of_files
 from cards.takedowns import Takedown, read_takedowns, taken_down_images, write_takedowns
-from cards.withholding import PUBLIC_NAME
+from cards.withholding import remove_copy
 from cards.writing import put_in_place
 from ostensive.errors import OstensiveError, SettingsError
-from ostensive.files import TEMPORARY, storage_errors
+from ostensive.files import leftovers, remove, storage_errors, temporary_name
 from ostensive.recipe import Recipe
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import ImageRecord
@@ -31,8 +31,8 @@ from ostensive.run import partitions
 from ostensive.run.build import finished_run
 from ostensive.run.folder import RunFolder, locked_folder
 
-STAGED: Final = f"{TEMPORARY}takedown"
-"""In the run folder. A build removes it, and writes the corpus without the image itself."""
+_STAGED: Final = "takedown"
+"""Of the temporary folder in the run folder. A build removes it, and writes the corpus without the image itself."""
 _LEAST_DIGITS: Final = 8
 _BUILD: Final = "run `ostensive build` with this folder as --out again, which leaves out what was taken down"
 
@@ -56,8 +56,10 @@ def take_down(run: RunFolder, recipe: Recipe, kind: RecipeKind, image: str, *, r
     not have, `OstensiveError` for a corpus that is not of the run as it is now.
     """
     finished_run(run.path)
-    with locked_folder(run.path, "another process is at work in this run"):  # as the run locks, but `STAGED` stays
-        _end_renaming(run.path / STAGED, run.corpus_path)
+    # As the run locks, but what was staged stays.
+    with locked_folder(run.path, "another process is at work in this run"):
+        for left in staged(run.path):
+            _end_renaming(left, run.corpus_path)
         before = read_manifest(run.corpus_path)
         if before is None:
             raise SettingsError(f"{run.path} has no finished corpus; {_BUILD}")
@@ -83,26 +85,29 @@ def take_down(run: RunFolder, recipe: Recipe, kind: RecipeKind, image: str, *, r
     return TakenDown(image_id, rows, changed, removed, after.images, after.rows)
 
 
+def staged(run: Path) -> list[Path]:
+    """Where a takedown that was killed laid files out, one folder at most."""
+    return leftovers(run, _STAGED)
+
+
 def images_of(folder: Path, manifest: CorpusManifest) -> frozenset[str]:
     """The ids of all images of a corpus."""
     files = (folder / file.path for file in manifest.files_of("samples"))
     return frozenset(image_id for path in files for image_id in _image_ids(path))
 
 
-def _end_renaming(staged: Path, corpus: Path) -> None:
+def _end_renaming(left: Path, corpus: Path) -> None:
     """Completes what a kill interrupted, or removes what it left before it was whole."""
     with storage_errors(corpus):
-        if (manifest := read_manifest(staged)) is not None:
-            put_in_place(staged, corpus, manifest)
-        if staged.exists():
-            shutil.rmtree(staged)
+        if not left.is_symlink() and (manifest := read_manifest(left)) is not None:
+            put_in_place(left, corpus, manifest)
+        remove(left)
 
 
 def _remove_copy(run: RunFolder) -> None:
     """The copy for publishing may hold the image; the next publication makes it anew."""
     with storage_errors(run.path):
-        if (run.path / PUBLIC_NAME).exists():
-            shutil.rmtree(run.path / PUBLIC_NAME)
+        remove_copy(run.path)
 
 
 def _image_id(run: RunFolder, there: frozenset[str], given: str) -> str:
@@ -144,16 +149,16 @@ def _without(
     image_id: str,
 ) -> CorpusManifest:
     """Lays the corpus without the image out and renames it into place; returns its manifest."""
-    folder, staged, facts = run.corpus_path, run.path / STAGED, finished.facts()
+    folder, work, facts = run.corpus_path, run.path / temporary_name(_STAGED), finished.facts()
     form = form_of(kind, facts)
     with storage_errors(run.path):
         for name in {Path(file.path).parent for file in manifest.files}:
-            (staged / name).mkdir(parents=True, exist_ok=True)
-        removal = ImageRemoval(folder, staged, manifest.name, form, frozenset({image_id}))
+            (work / name).mkdir(parents=True, exist_ok=True)
+        removal = ImageRemoval(folder, work, manifest.name, form, frozenset({image_id}))
         of_split = splits_of(manifest)
         left = [removal.without_images(split) for split in of_split]
         files = tuple(file for split in left for file in split.files)
-        places = ((staged / file.path, folder / file.path) for file in files if file.kind == "samples")
+        places = ((work / file.path, folder / file.path) for file in files if file.kind == "samples")
         figures = statistics_of_files((new if new.exists() else old for new, old in places), kind)
         after = replace(
             manifest,
@@ -166,7 +171,7 @@ def _without(
             taken_down_rows=manifest.taken_down_rows + manifest.rows - figures.rows,
         )
         edits = card_edits(folder / CARD_NAME)
-        after = write_description(staged, after, form, settings=recipe.corpus, facts=facts, edits=edits)
-        put_in_place(staged, folder, after)
-        shutil.rmtree(staged)
+        after = write_description(work, after, form, settings=recipe.corpus, facts=facts, edits=edits)
+        put_in_place(work, folder, after)
+        shutil.rmtree(work)
     return after

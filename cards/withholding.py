@@ -11,6 +11,7 @@ where the corpus is another than it was made from; otherwise only what people wr
 """
 
 import hashlib
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -26,7 +27,8 @@ from cards.description import card_edits, form_of, write_description
 from cards.reading import CorpusManifest, read_manifest
 from cards.removal import ImageRemoval, link, splits_of
 from cards.statistics.from_files import statistics_of
-from ostensive.files import TEMPORARY, storage_errors, write_text
+from ostensive.errors import SettingsError
+from ostensive.files import new_folder, storage_errors, write_text
 from ostensive.licenses import forbids_publishing
 from ostensive.recipe_kind import RecipeKind
 from ostensive.version import VERSION
@@ -47,23 +49,32 @@ class PublicCopy:
 def public_copy(finished: FinishedFacts, kind: RecipeKind, manifest: CorpusManifest) -> PublicCopy | None:
     """The copy of the corpus of a run, whose manifest is `manifest`; None, and no copy, where nothing is withheld."""
     run = finished.run
-    folder, staged, corpus = run.path / PUBLIC_NAME, run.path / f"{TEMPORARY}{PUBLIC_NAME}", run.corpus_path
+    folder, corpus = run.path / PUBLIC_NAME, run.corpus_path
     with storage_errors(run.path):
         if not any(map(forbids_publishing, manifest.statistics.images_by_field.get("license", {}))):
-            _remove(folder)
+            remove_copy(run.path)
             return None
         made_from = hashlib.sha256(f"{VERSION}\n{manifest.to_json()}".encode()).hexdigest()
         if (there := _read(folder, made_from)) is None:
-            _remove(staged)
-            _write(staged, finished, kind, manifest)
-            (staged / _MADE_FROM).write_text(_mark(made_from, (staged / CARD_NAME).read_text("utf-8")), "utf-8")
-            _remove(folder)
-            staged.rename(folder)
+            remove_copy(run.path)
+            with new_folder(folder) as staged:
+                _write(staged, finished, kind, manifest)
+                (staged / _MADE_FROM).write_text(_mark(made_from, (staged / CARD_NAME).read_text("utf-8")), "utf-8")
             there = _read(folder, made_from)
             assert there is not None, "it was made"
         card = with_edits(there.card, card_edits(corpus / CARD_NAME))
         write_text(folder / CARD_NAME, card)
     return replace(there, card=card)
+
+
+def remove_copy(run: Path) -> None:
+    """Removes the copy that lies in the run folder `run`; raises `SettingsError` for a folder that is none of ours."""
+    folder = run / PUBLIC_NAME
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not (folder / _MADE_FROM).is_file():
+        raise SettingsError(f"{folder} is not a copy that ostensive made; move it away, for its place is needed")
+    shutil.rmtree(folder)
 
 
 def withheld_images(folder: Path, manifest: CorpusManifest) -> Mapping[str, str]:
@@ -121,8 +132,3 @@ def _read(folder: Path, made_from: str) -> PublicCopy | None:
 
 def _mark(made_from: str, card: str) -> str:
     return f"{made_from}\n{hashlib.sha256(without_edits(card).encode()).hexdigest()}\n"
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)

@@ -17,18 +17,20 @@ from cards.card import CARD_NAME
 from cards.croissant import CROISSANT_NAME
 from cards.description import PLOTS, card_edits, form_of, write_description
 from cards.parquet import ParquetFolder, features_of
+from cards.plots import is_own_plot
 from cards.reading import MANIFEST_NAME, CorpusFile, CorpusManifest, CorpusSplit
 from cards.samples import ROWS_UNWRITABLE, CorpusSample, LostSample, PublicForm, Row, sample_key, to_json
 from cards.shards import ShardWriter, write_shard_index
 from cards.statistics.gathering import StatisticsGatherer
 from ostensive.errors import OstensiveError
-from ostensive.files import TEMPORARY, flush_to_disk, storage_errors
+from ostensive.files import flush_to_disk, leftovers, remove, storage_errors, temporary_name
 from ostensive.recipe import CorpusSettings
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.run.summary import IN_NO_SPLIT, TAKEN_DOWN, RunFacts
 
-WORK_NAME: Final = f"{TEMPORARY}corpus"
+_WORK: Final = "corpus"
+"""Of the temporary folder in which a corpus is laid out."""
 # The Hub's viewer fetches whole row groups: a hundred pictures, or a few thousand rows of text.
 _IMAGES_A_GROUP: Final = 100
 _ROWS_A_GROUP: Final = 5_000
@@ -64,10 +66,10 @@ def write_corpus(
     image.
     """
     form = form_of(kind, facts)
-    work = folder / WORK_NAME
+    work = folder / temporary_name(_WORK)
     with storage_errors(folder):
-        if work.exists():  # of a run that was killed
-            shutil.rmtree(work)
+        for left in leftovers(folder, _WORK):  # of a run that was killed
+            remove(left)
         for name in _OWN_FILES:
             (work / name).mkdir(parents=True)
     try:
@@ -270,7 +272,7 @@ def put_in_place(work: Path, folder: Path, manifest: CorpusManifest) -> None:
     for name, patterns in _OWN_FILES.items():
         for pattern in patterns:
             for file in (folder / name).glob(pattern):
-                if f"{name}/{file.name}" not in listed:
+                if f"{name}/{file.name}" not in listed and (name != PLOTS or is_own_plot(file)):
                     file.unlink()
         flush_to_disk(folder / name)
     if (work / CARD_NAME).exists():

@@ -157,16 +157,15 @@ def read_labels(path: Path) -> list[Label]:
     count as fair, and none as held out.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from ostensive.images.whole_parquet import read_whole_parquet
 
     try:
-        table = pq.read_table(path)
+        table = read_whole_parquet(path, "a Parquet file of labels")
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path}: no such file; label with `ostensive annotate RUN`, which writes labels with --export"
         ) from error
-    except (OSError, pa.ArrowException) as error:
-        raise SettingsError(f"{path} cannot be read as a Parquet file of labels") from error
     wanted = arrow.schema_of(Label)
     defaults = {field.name: field.default for field in fields(Label) if field.default is not MISSING}
     missing = [name for name in wanted.names if name not in {*table.column_names, *defaults}]

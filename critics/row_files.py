@@ -87,14 +87,17 @@ def _is_unicode(values: object) -> bool:
 
 def _parquet_rows(file: Path) -> Iterator[TableRow]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from ostensive.images.whole_parquet import read_whole_parquet
 
     try:
-        rows = pq.read_table(file).to_pylist()
+        rows = read_whole_parquet(file, "a Parquet file").to_pylist()
     except FileNotFoundError as error:
         raise SettingsError(f"{file}: cannot be read: No such file or directory") from error
-    except (OSError, pa.ArrowException) as error:
-        raise SettingsError(f"{file}: cannot be read as a Parquet file") from error
+    except (ValueError, OverflowError, pa.ArrowException) as error:  # of times beyond what Python has
+        raise SettingsError(
+            f"{file}: cannot be read as a Parquet file ({' '.join(str(error).split()):.200})"
+        ) from error
     for number, values in enumerate(rows, 1):
         yield TableRow({key: value for key, value in values.items() if value is not None}, f"{file}, row {number}")
 

@@ -27,7 +27,7 @@ from microworld.scenes import SIDE_PX, Scene
 from microworld.species import SPECIES
 from microworld.species_truth import Specimen, specimens_in
 from ostensive.errors import SettingsError
-from ostensive.files import replacing, storage_errors
+from ostensive.files import is_temporary, replacing, storage_errors
 from ostensive.images.decode import MICROWORLD_MARK
 
 TRUTH_NAME = "truth.jsonl"
@@ -63,19 +63,24 @@ def write_scenes(
 ) -> list[TrueScene]:
     """Renders the scenes that `sample` makes of `count` seeds from `first_seed` on into `folder`; returns the truth.
 
-    Same arguments, same bytes. Raises `SettingsError` for a folder that holds another truth, `StorageError` when the
-    disk refuses.
+    Same arguments, same bytes. Raises `SettingsError` for a folder that holds other files, `StorageError` when the disk
+    refuses.
     """
     truth_path = folder / TRUTH_NAME
     made: list[TrueScene] = []
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     if truth_path.exists():
         raise SettingsError(f"{truth_path} is there already; choose another folder, for it would no longer fit")
-    for seed in range(first_seed, first_seed + count):
+    seeds = {_name(seed): seed for seed in range(first_seed, first_seed + count)}
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        there = sorted(entry.name for entry in folder.iterdir() if not is_temporary(entry.name))
+    for name in there:  # of a command that was killed
+        path = folder / name
+        if name not in seeds or not path.is_file() or path.read_bytes() != _png(sample(seeds[name]), side_px):
+            raise SettingsError(f"{folder} holds other files ({name}, ...); choose an empty folder")
+    for name, seed in seeds.items():
         scene = sample(seed)
         data = _png(scene, side_px)
-        name = f"scene-{seed:07d}.png"
         _write(folder / name, data)
         made.append(TrueScene(name, hashlib.sha256(data).hexdigest(), scene))
     _write(truth_path, "".join(json.dumps(asdict(line)) + "\n" for line in made).encode())
@@ -95,6 +100,10 @@ def write_specimens(folder: Path, count: int, *, first_seed: int = 0, side_px: i
     _write(folder / CONCEPTS_NAME, (json.dumps(concepts, indent=2) + "\n").encode())
     _write(folder / SPECIMENS_NAME, b"".join(writer.dump_json(line) + b"\n" for line in lines))
     return made
+
+
+def _name(seed: int) -> str:
+    return f"scene-{seed:07d}.png"
 
 
 def _png(scene: Scene, side_px: int) -> bytes:

@@ -4,6 +4,7 @@ Write-ahead log and synchronous=FULL: what a statement has confirmed is on the d
 a file that the next one opens.
 """
 
+import contextlib
 import random
 import sqlite3
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ostensive.errors import StorageError
+from ostensive.files import make_private_file
 
 _RETRY_S = 0.02
 """Longest pause before a busy file is tried again."""
@@ -73,6 +75,8 @@ class FileKind:
         return connection
 
     def _connect(self, path: Path) -> sqlite3.Connection:
+        with contextlib.suppress(OSError):  # SQLite says what is wrong, in its own way
+            make_private_file(path)  # the two files of the write-ahead log take their mode from it
         connection = sqlite3.connect(
             path,
             timeout=self.busy_timeout_s,

@@ -48,6 +48,13 @@ class _Loader(yaml.SafeLoader):
                 key.tag = f"{_TAG}str"
         return node
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (AttributeError, LookupError, TypeError, ArithmeticError) as error:  # the library's, for `!!bool maybe`
+            tag = node.tag.removeprefix(_TAG)
+            raise yaml.MarkedYAMLError(problem=f"this is no {tag}", problem_mark=node.start_mark) from error
+
     def text(self, node: yaml.ScalarNode) -> str:
         value = str(self.construct_scalar(node))
         return value if self.folder is None else PlacedText.of(value, self.folder)

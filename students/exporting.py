@@ -6,7 +6,6 @@ same bytes.
 
 import io
 import json
-import shutil
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +20,10 @@ from cards.parquet import ParquetFolder
 from cards.reading import Corpus
 from cards.samples import sample_key
 from ostensive.errors import SettingsError
-from ostensive.files import TEMPORARY, storage_errors
+from ostensive.files import new_folder
 from ostensive.image_slots import SlotError
 from ostensive.images.drawing import draw_regions
+from ostensive.own_folders import EXPORT, mark_folder
 from ostensive.recipe_kind import RecipeKind, View
 from ostensive.records import Region
 from ostensive.user_paths import shown_path
@@ -59,19 +59,13 @@ def export(corpus: Corpus, kind: RecipeKind, view: View, out: Path, *, regions: 
     """
     _check(corpus, kind, view, out, regions)
     shown: ShownRegions = regions or ("mentioned" if kind.has_regions and view != "lskd" else "none")
-    work = out.with_name(f"{TEMPORARY}{out.name}")
-    with storage_errors(out):
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        with ExitStack() as stack:
-            writer = _WRITERS[view](view, work, stack)
-            for image in read_images(corpus, kind):
-                for row in image.rows:
-                    writer.add(image, row, kind, shown)
-            writer.finish()
-        if out.exists():
-            out.rmdir()
-        work.rename(out)
+    with new_folder(out) as work, ExitStack() as stack:
+        mark_folder(work, EXPORT)
+        writer = _WRITERS[view](view, work, stack)
+        for image in read_images(corpus, kind):
+            for row in image.rows:
+                writer.add(image, row, kind, shown)
+        writer.finish()
     return Exported(dict(writer.rows), dict(writer.lost), tuple(writer.details))
 
 

@@ -21,8 +21,9 @@ from builders.localized.recipe import KIND
 from builders.localized.records import Qar
 from cards.reading import CorpusManifest, read_manifest
 from cards.samples import CorpusSample, LostSample, sample_key
-from cards.writing import WORK_NAME, write_corpus
+from cards.writing import write_corpus
 from ostensive.errors import OstensiveError, StorageError
+from ostensive.files import leftovers, temporary_name
 from ostensive.recipe import CorpusSettings
 from ostensive.records import (
     Box,
@@ -346,14 +347,21 @@ def test_shards_are_bounded_and_a_large_sample_has_its_own(tmp_path: Path) -> No
 def test_what_a_kill_left_behind_goes_and_what_others_put_there_stays(tmp_path: Path) -> None:
     folder = tmp_path / "c"
     write(folder, mixed_samples(), SETTINGS.model_copy(update={"max_shard_samples": 1}))
-    (folder / WORK_NAME / "shards").mkdir(parents=True)
-    (folder / WORK_NAME / "shards" / "street-train-000000.tar").write_bytes(b"half")
+    work = folder / temporary_name("corpus")
+    (work / "shards").mkdir(parents=True)
+    (work / "shards" / "street-train-000000.tar").write_bytes(b"half")
     (folder / "shards" / "notes.txt").write_text("mine")
+    (folder / "plots" / "mine.svg").write_text("<svg/>")
+    (folder / "plots" / "of-an-earlier-one.svg").write_bytes(sorted((folder / "plots").glob("*.svg"))[-1].read_bytes())
     (folder / "manifest.json").unlink()
     write(folder, mixed_samples())
     fresh = write(tmp_path / "fresh", mixed_samples())
-    assert contents(folder) == {**contents(fresh.folder), "shards/notes.txt": b"mine"}
-    assert not (folder / WORK_NAME).exists()
+    assert contents(folder) == {
+        **contents(fresh.folder),
+        "shards/notes.txt": b"mine",
+        "plots/mine.svg": b"<svg/>",
+    }
+    assert leftovers(folder) == []
 
 
 def test_an_earlier_corpus_stays_whole_when_writing_fails(tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_critics_and_runs_that_are_not_there(judged_run: tuple[Path, ServerThrea
     assert call("critic", "threshold", tmp_path, "--keep", 0.2).complaint == (
         f"{tmp_path}: there is no run here; give the folder that was --out of `ostensive build`"
     )
-    (tmp_path / "run.json").write_text('{"outcome": "Interrupted"}')
+    (tmp_path / "run.json").write_text(f'{{"outcome": "Interrupted", "run_id": "{"0" * 32}", "pins": {{}}}}')
     assert call("critic", "threshold", tmp_path, "--keep", 0.2).complaint == (
         f"{tmp_path}: this run is not finished (Interrupted), and its partitions may be of two recipes; let"
         " `ostensive build` finish it first"

@@ -1,5 +1,7 @@
 """Hosts, origins, tokens and signatures."""
 
+from urllib.parse import unquote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,3 +89,68 @@ def test_signatures() -> None:
     assert not access.is_signed(SECRET, "form", "key", "")
     assert access.sign(SECRET, "a", "bc") != access.sign(SECRET, "ab", "c")
     assert access.equal("\ud800", "\ud800")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "//evil.example/",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/\t/evil.example",
+            "/\n//evil.example",
+        ),
+        *(
+            "/%2F%2Fevil.example",
+            "/%09/evil.example",
+            "/%5Cevil.example",
+            "/label//evil.example",
+            "https://evil.example",
+        ),
+        *(
+            "/.//evil.example",
+            "/../x",
+            "/@evil.example",
+            "/x:y",
+            "/label/\N{FULLWIDTH SOLIDUS}evil",
+            "",
+            "label",
+            "/a b",
+            "/a\r\nX: y",
+        ),
+    ],
+)
+def test_a_redirect_stays_on_the_page(path: str) -> None:
+    assert access.own_path(path) == "/"
+
+
+@pytest.mark.parametrize("path", ["/", "/label/triples", "/label/a-b_c.d/", "/picture/0123.jpg"])
+def test_a_path_of_the_page_is_gone_to(path: str) -> None:
+    assert access.own_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example/", "/%2F%2Fevil.example", "/%09/evil.example", "/%5C%5Cevil.example", "/label/x"]
+)
+def test_the_answer_to_a_token_leads_to_the_page(path: str) -> None:
+    """As the server itself has it, with what it makes of an escaped path."""
+    import asyncio
+
+    from starlette.requests import Request
+
+    control = access.AccessControl(b"secret", host="127.0.0.1", token="0123456789abcdef")
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "server": ("127.0.0.1", 80),
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": b"token=0123456789abcdef",
+        "headers": [(b"host", b"127.0.0.1")],
+    }
+    response = asyncio.run(control.check(Request(scope)))
+    assert response is not None
+    assert response.headers["location"] == (path if path == "/label/x" else "/")

@@ -146,7 +146,7 @@ def test_files_that_hold_no_labels(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no\.parquet: no such file; label with `ostensive annotate RUN`"):
         read_labels(tmp_path / "no.parquet")
     (tmp_path / "text.parquet").write_text("row_id,accepted")
-    with pytest.raises(SettingsError, match=r"text\.parquet cannot be read as a Parquet file of labels"):
+    with pytest.raises(SettingsError, match=r"text\.parquet: cannot be read as a Parquet file of labels"):
         read_labels(tmp_path / "text.parquet")
     table = pa.table({"row_id": ["a"], "image_id": ["i"], "accepted": [True]})
     pq.write_table(table, tmp_path / "short.parquet")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ostensive.errors import StorageError
-from ostensive.files import TEMPORARY, remove_leftovers, replacing, write_text
+from ostensive.files import is_temporary, leftovers, new_folder, remove_leftovers, replacing, temporary_name, write_text
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_kill_while_writing_leaves_the_old_file_and_a_leftover_that_is_removed
     assert killed.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
     (left,) = (one.name for one in path.parent.iterdir() if one != path)
-    assert left.startswith(TEMPORARY)
+    assert is_temporary(left, "file.txt")
     remove_leftovers(tmp_path)
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
 
@@ -87,3 +87,77 @@ def test_a_size_limit_of_the_process(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "f")], check=True, capture_output=True, text=True)
     assert done.stdout.strip().endswith("raise it and run the same command again")
     assert not list(tmp_path.iterdir())
+
+
+LOOK_ALIKES = (
+    ".partial-",
+    ".partial-mine",
+    ".partial-deadbeef-photo.jpg",
+    ".partial-0123456789abcdef-0123456789abcdef-photo.jpg",
+    ".partial-corpus",
+)
+
+
+def test_only_what_we_named_is_removed_as_a_leftover(tmp_path: Path) -> None:
+    theirs = [tmp_path / place / name for place in ("", "a", "a/.partial-folder") for name in LOOK_ALIKES]
+    outside = tmp_path / "outside"
+    for path in (*theirs, outside / "kept.txt", tmp_path / "run" / "a" / "x"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("theirs")
+    (tmp_path / "linked").symlink_to(outside)
+    ours = [tmp_path / temporary_name("run.json"), tmp_path / "run" / "a" / temporary_name("x" * 250)]
+    for path in ours:
+        path.write_text("half")
+    (tmp_path / "run" / temporary_name("corpus")).mkdir()
+    (tmp_path / temporary_name("to-outside")).symlink_to(outside)
+    in_link = outside / temporary_name("of-another-run")
+    in_link.write_text("half")
+    (tmp_path / "run" / temporary_name("takedown") / "deep").mkdir(parents=True)
+    before = {path for path in tmp_path.rglob("*") if not is_temporary(path.name) and path.parent.name != ours[0].name}
+    remove_leftovers(tmp_path / "run")
+    assert in_link.exists(), "another folder is another run's"
+    remove_leftovers(tmp_path)
+    left = set(tmp_path.rglob("*"))
+    assert {path for path in before if not is_temporary(path.parent.name)} == left
+    assert (outside / "kept.txt").read_text() == "theirs"
+
+
+def test_a_temporary_name_is_drawn_and_is_a_name(tmp_path: Path) -> None:
+    names = [temporary_name(name) for name in ("file", "x" * 255, "\N{GREEK SMALL LETTER PI}" * 127, "a\nb")]
+    assert len({temporary_name("file") for _ in range(100)}) == 100
+    for name in names:
+        (tmp_path / name).write_text("x")
+    assert leftovers(tmp_path) == sorted(tmp_path / name for name in names)
+    assert leftovers(tmp_path, "file") == [tmp_path / names[0]]
+    assert leftovers(tmp_path / "none") == leftovers(tmp_path / names[0]) == []
+
+
+def test_a_link_at_the_final_name_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "file.txt").symlink_to(tmp_path / "theirs")
+    write_text(tmp_path / "file.txt", "ours")
+    assert (tmp_path / "theirs").read_text() == "theirs"
+    assert not (tmp_path / "file.txt").is_symlink()
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / ".partial-out").mkdir()
+    (tmp_path / ".partial-out" / "theirs").write_text("theirs")
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "out") as work:
+        _ = (work / "file").write_text("half") // 0
+    with new_folder(tmp_path / "out") as first:
+        (first / "file").write_text("1")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "theirs").write_text("x")
+        with pytest.raises(StorageError, match="out: "), new_folder(tmp_path / "out") as second:
+            (second / "file").write_text("2")
+        assert first.exists(), "who writes at the same time is left alone"
+        (tmp_path / "out" / "theirs").unlink()
+    assert (tmp_path / "out" / "file").read_text() == "1"
+    assert (tmp_path / ".partial-out" / "theirs").exists()
+    left = tmp_path / temporary_name("out")
+    left.mkdir()
+    (tmp_path / "out" / "file").unlink()
+    with new_folder(tmp_path / "out"):
+        assert not left.exists(), "a killed process left it"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-out", "out"]

@@ -393,3 +393,37 @@ def test_what_cannot_be_published_is_refused_when_it_is_taken_in() -> None:
     assert caught.value.reason == "cannot be published"
     assert caught.value.reason in FAULTS
     assert caught.value.detail == "TIFF of mode La: ValueError: conversion from La to L not supported"
+
+
+def jpeg_with(*extra: bytes) -> bytes:
+    """An ordinary JPEG with segments more behind the start."""
+    data = encoded(noise(32, 24))
+    return data[:2] + b"".join(extra) + data[2:]
+
+
+@pytest.mark.parametrize("marker", [*range(0xC0, 0xD0), *range(0xD8, 0xFF), 0x01, 0x02])
+def test_a_text_in_any_segment_is_not_published(marker: int) -> None:
+    for body in (PLANTED * 3, b"\0" + bytes(64) + PLANTED, b"\0\0\0" + PLANTED, b"\3\1\0\2\0\3\0\0\x3f\0" + PLANTED):
+        for data in (
+            jpeg_with(segment(marker, body)),
+            encoded(noise(32, 24))[:-2] + segment(marker, body) + b"\xff\xd9",
+        ):
+            try:
+                loaded = load(data, SETTINGS)
+                try_publishing(loaded, data)
+            except ImageRefusedError:
+                continue
+            assert PLANTED not in publishable_jpeg(data, jpeg_quality=95), f"{marker:02X}"
+
+
+def test_a_text_behind_tables_is_not_published() -> None:
+    data = encoded(noise(32, 24))
+    at = data.index(b"\xff\xdb")
+    length = int.from_bytes(data[at + 2 : at + 4], "big") + len(PLANTED)
+    longer = data[: at + 2] + length.to_bytes(2, "big") + data[at + 4 : at + length + 2 - len(PLANTED)]
+    data = longer + PLANTED + data[at + length + 2 - len(PLANTED) :]
+    try:
+        try_publishing(load(data, SETTINGS), data)
+    except ImageRefusedError:
+        return
+    assert PLANTED not in publishable_jpeg(data, jpeg_quality=95)

@@ -23,6 +23,7 @@ from hardship import REQUESTS_AN_IMAGE, STAGES, build_command, call, stages_of, 
 from builders.localized.scripted import make_script
 from ostensive.chat.journal import Journal
 from ostensive.chat.server import ServerSettings, ServerThread
+from ostensive.files import leftovers, temporary_name
 
 IMAGES = 12  # as many partitions, so that a kill finds every stage at work
 IN_FLIGHT = 4
@@ -81,7 +82,7 @@ class Killer:
         if phase == ASKING:
             return self.server.stats.received >= enough
         if phase == WRITING_CORPUS:
-            return (self.run / "corpus" / ".partial-corpus").exists()
+            return bool(leftovers(self.run / "corpus", "corpus"))
         # Either it has finished a partition since the start, or there is none left for it to do.
         return finished(self.run, phase) > before or before == IMAGES
 
@@ -149,11 +150,11 @@ def test_a_run_that_was_killed_before_it_wrote_anything_is_begun_again(tmp_path:
         whole = tmp_path / "whole"
         assert call(*build_command(images, whole, server.base_url)).returncode == 0
         left_behind: tuple[tuple[str, ...], ...] = (
-            (".lock", ".partial-recipe.yaml"),
-            (".lock", "recipe.yaml", ".partial-run.json"),
+            (".lock", temporary_name("run.json")),
+            (".lock", "run.json", temporary_name("recipe.yaml")),
             (
                 *(".lock", "recipe.yaml", "run.json", "journal.sqlite"),
-                "images/.partial-part-00000-0123456789abcdef.parquet",
+                f"images/{temporary_name('part-00000-0123456789abcdef.parquet')}",
             ),
         )
         for number, names in enumerate(left_behind):

@@ -19,6 +19,7 @@ from hardship import REQUESTS_AN_IMAGE, STAGES, Done, build_command, call, stage
 from builders.localized.scripted import make_script
 from cards.reading import read_manifest
 from ostensive.chat.server import ServerThread
+from ostensive.files import temporary_name
 from ostensive.run.folder import RunFolder
 
 IMAGES = 3
@@ -228,7 +229,7 @@ def test_a_disk_that_becomes_read_only(images: Path, undisturbed: Undisturbed, t
         run = disk.path / "run"
         command = build_command(images, run, undisturbed.base_url, max_in_flight=1)
         assert call(*command, "--max-requests", 7).returncode == 1
-        (run / "corpus" / ".partial-corpus").mkdir()  # as a kill leaves it
+        (run / "corpus" / temporary_name("corpus")).mkdir()  # as a kill leaves it
         there = tree(run)
         disk.remount("ro")
         done = call(*command)

@@ -1,5 +1,6 @@
 """Opening an SQLite file: what goes wrong is told by what went wrong first."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -13,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from critics.annotation.database import JUDGEMENTS
 from ostensive.chat.journal import JOURNAL
-from ostensive.errors import StorageError
+from ostensive.errors import SettingsError, StorageError
+from ostensive.files import make_private_file
+from ostensive.run.folder import locked_folder
 
 
 def test_a_disk_that_fills_while_tables_are_made(tmp_path: Path) -> None:
@@ -80,3 +84,60 @@ def test_those_who_make_a_file_at_the_same_instant_wait_for_each_other(tmp_path:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(make, range(8 * 60))) == [0] * (8 * 60)
+
+
+@pytest.mark.parametrize(
+    ("shared", "umask", "file_mode", "folder_mode"),
+    [
+        (None, 0o000, 0o600, 0o700),
+        ("0", 0o022, 0o600, 0o700),
+        ("1", 0o002, 0o660, 0o770),
+        ("1", 0o022, 0o640, 0o750),
+        ("1", 0o077, 0o600, 0o700),
+    ],
+)
+def test_who_may_read(
+    shared: str | None, umask: int, file_mode: int, folder_mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OSTENSIVE_SHARED_GROUP", raising=False)
+    if shared is not None:
+        monkeypatch.setenv("OSTENSIVE_SHARED_GROUP", shared)
+    before = os.umask(umask)
+    try:
+        with locked_folder(tmp_path / "runs" / "run", "held"):
+            pass
+        for kind in (JOURNAL, JUDGEMENTS):
+            path = tmp_path / "runs" / "run" / kind.what.split()[-1]
+            with closing(kind.connect(path)) as connection:
+                connection.execute("CREATE TABLE more (x)")  # writes to the log
+                modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.glob(f"{path.name}*")}
+                names = {path.name, f"{path.name}-wal", f"{path.name}-shm"}
+                assert modes == dict.fromkeys(names, file_mode)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "runs" / "run").stat().st_mode & 0o777 == folder_mode
+    assert (tmp_path / "runs").stat().st_mode & 0o777 == 0o777 & ~umask, "what holds several runs is the user's"
+
+
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o755)
+    with locked_folder(tmp_path / "run", "held"):
+        pass
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o755
+
+
+def test_what_is_no_setting_for_groups_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSTENSIVE_SHARED_GROUP", "staff")
+    with (
+        pytest.raises(SettingsError, match="OSTENSIVE_SHARED_GROUP='staff': 1, to let the group read and write"),
+        locked_folder(tmp_path / "run", "held"),
+    ):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_link_is_followed_to_make_a_file(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    make_private_file(tmp_path / "link")
+    assert not (tmp_path / "elsewhere").exists()

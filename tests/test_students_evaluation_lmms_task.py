@@ -42,7 +42,7 @@ def utils_in(folder: Path) -> ModuleType:
 
 
 def test_the_folder_stands_alone(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sorted(path.name for path in written.iterdir()) == ["data", "mine.yaml", "utils.py"]
+    assert sorted(path.name for path in written.iterdir()) == [".ostensive.json", "data", "mine.yaml", "utils.py"]
     text = (written / "mine.yaml").read_text()
     assert "process_results: !function 'utils.process_results'" in text
     described: dict[str, Any] = yaml.safe_load(text.replace("!function ", ""))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ostensive.errors import EmptyCorpusError, Interrupted, OstensiveError, RunLockedError, SettingsError
+from ostensive.files import temporary_name
 from students.evaluation.results import ResultFile
 from students.loop.folder import LoopFolder, is_loop
 from students.loop.records import BuiltRound, LoopPlan, RoundPlace, RoundRecord, TrainedRound, ending_of
@@ -368,7 +369,8 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 def test_what_a_kill_left_half_written_is_removed(begun: Path) -> None:
     student = begun / "rounds" / "1" / "student"
-    left = [begun / ".partial-ab-loop.json", student.parent / ".partial-round.json", student / ".partial-student.json"]
+    places = [begun / "loop.json", student.parent / "round.json", student / "student.json"]
+    left = [place.with_name(temporary_name(place.name)) for place in places]
     for path in left:
         path.write_text("{")
     (begun / "loop.json").write_text('{"outco')

@@ -297,7 +297,7 @@ def test_what_cannot_be_trained_is_one_line(run: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("x")
-    assert "holds files of something else" in refused(settings_of(), tmp_path / "mine")
+    assert "holds other files (" in refused(settings_of(), tmp_path / "mine")
     found = refused(settings_of(lora={"rank": 4, "alpha": 8, "also_train": ["projektor"]}), tmp_path / "parts")
     assert found.startswith("lora.also_train: the model has no module projektor; ")
     assert not (tmp_path / "parts").exists(), "whoever mends the setting finds the folder free"

@@ -403,6 +403,33 @@ def test_no_code_that_comes_with_a_model_is_run(base: dict[str, Any], tmp_path: 
     )
 
 
+def test_no_code_of_a_tokenizer_is_run_whatever_the_terminal_would_say(
+    base: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """open_clip leaves it to transformers, which asks; the configuration itself says nothing of code."""
+    folder = write_folder(tmp_path / "model")
+    config = folder / "open_clip_config.json"
+    config.write_text(config.read_text().replace('"context_length"', '"hf_tokenizer_name": "words", "context_length"'))
+    (folder / "words.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Words: pass\n")
+    words = {"tokenizer_class": "Words", "auto_map": {"AutoTokenizer": ["words.Words", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(words))
+    (folder / "config.json").write_text('{"model_type": "words"}')
+    asked: list[str] = []
+
+    def answer(question: str = "") -> str:
+        asked.append(question)
+        return "y"
+
+    monkeypatch.setattr("builtins.input", answer)
+    del base["pretrained"]
+    assert late_refusal({**base, "model": f"local-dir:{folder}"}) == (
+        f"model: local-dir:{folder}: brings code of its own, which is never run; name a model that the installed"
+        " libraries know"
+    )
+    assert asked == []
+    assert not (tmp_path / "ran").exists()
+
+
 class Harm:
     """What a pickle can do: opening it writes a file."""
 

@@ -177,7 +177,7 @@ def test_the_command_says_in_one_line_what_it_cannot_count(run: Path, tmp_path: 
     assert told(tmp_path) == (
         f"ostensive: {tmp_path}: there is no run here; give the folder that was --out of `ostensive build`\n"
     )
-    (tmp_path / "run.json").write_text('{"outcome": "unfinished"}')
+    (tmp_path / "run.json").write_text(f'{{"outcome": "unfinished", "run_id": "{"0" * 32}", "pins": {{}}}}')
     assert told(tmp_path) == (
         f"ostensive: {tmp_path}: no image of this run is verbalized yet; run `ostensive build` first\n"
     )

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets as random_secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MIN_TOKEN_LENGTH: Final = 16
 MAX_FORM_BYTES: Final = 64 * 1024
+_OWN_PATH: Final = re.compile("/|(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+/?")
 _YEAR_S: Final = 365 * 24 * 3600
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self';"
@@ -79,7 +81,8 @@ class AccessControl:
             given = request.query_params.get("token")
             if request.method != "GET" or given is None or not equal(given, self._token):
                 raise Refused(401, "A token is needed: open the address that the command printed.")
-            response = RedirectResponse(request.url.path, status_code=303)  # the token leaves the address line
+            # The token leaves the address line.
+            response = RedirectResponse(own_path(request.url.path), status_code=303)
             self._set(response, "access", sign(self._secret, "access", self._token))
             return response
         if request.method not in ("GET", "HEAD"):
@@ -179,6 +182,14 @@ def is_own_origin(origin: str | None, authority: str) -> bool:
         return False
     scheme, separator, rest = origin.partition("://")
     return bool(separator) and scheme in ("http", "https") and rest.lower() == authority.lower()
+
+
+def own_path(path: str) -> str:
+    """`path` where it can only be one of this page's, otherwise the page itself.
+
+    Browsers take `//host`, `/\\host` and `/` with a tab or an escaped slash after it for other places.
+    """
+    return path if _OWN_PATH.fullmatch(path) else "/"
 
 
 def sign(secret: bytes, purpose: str, value: str) -> str:

@@ -28,6 +28,7 @@ from critics.annotation.tasks import SIDE_NAMES, TASKS, AnswerError, Question, T
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors, write_text
 from ostensive.fingerprint import canonical_json, fingerprint
+from ostensive.own_folders import LABEL_STUDIO, claim_folder
 from ostensive.run import partitions
 
 _IMAGE: Final = "image"  # the name of the image in `data` and in the config
@@ -57,6 +58,7 @@ def to_label_studio(
     """
     task = run.task(options.task)
     check_asked(run, options)  # before there is a store
+    claim_folder(folder, LABEL_STUDIO)
     with open_store(run.folder) as store:
         for note in stock(run, store, options):
             on_note(note)

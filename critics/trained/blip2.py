@@ -13,7 +13,7 @@ import PIL.Image
 from ostensive.chat.pictures import presentable
 from ostensive.errors import SettingsError
 from ostensive.models.files import located, pinned_commit
-from ostensive.models.pretrained import check_folder, check_weights, first_line, without_bars
+from ostensive.models.pretrained import check_folder, check_weights, loading_errors, without_bars
 
 if TYPE_CHECKING:
     import torch
@@ -113,8 +113,9 @@ def load_retrieval_model(
     library: Any = transformers
     name = located(model)
     check_folder(name)
-    where = {"revision": pinned_commit(name, revision) or "main", "trust_remote_code": False}
-    try:
+    commit = pinned_commit(name, revision)
+    where = {"revision": commit or "main", "trust_remote_code": False}
+    with loading_errors(name, commit):
         config = library.AutoConfig.from_pretrained(name, **where)
         if config.model_type != _MODEL_TYPE:
             raise SettingsError(f"{name}: is a model of type {config.model_type!r}; {expected}")
@@ -127,10 +128,6 @@ def load_retrieval_model(
                 output_loading_info=True,
                 **where,
             )
-    except SettingsError:
-        raise
-    except Exception as error:  # each model's classes raise what they like when files are missing or broken
-        raise SettingsError(f"{name}: cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
     check_weights(name, loading)
     processor.tokenizer.padding_side = "right"  # positions are counted from the first token
     return made.to(device).eval(), processor

@@ -78,6 +78,7 @@ from ostensive.models.training import (
     train,
     use_eager_attention,
 )
+from ostensive.own_folders import CRITIC, claim_folder
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run.folder import RunFolder
 
@@ -133,8 +134,7 @@ def train_critic(
     if done is not None:
         tell(f"{out}: is trained already, with these settings and labels")
         return done
-    if out.exists() and not (out / _UNFINISHED).exists() and any(out.iterdir()):
-        raise SettingsError(f"{out} holds other files; choose an empty folder for the critic")
+    claim_folder(out, CRITIC)
     for note in split_notes(examples, splits.test):
         tell(note)
     pictures = Pictures(image_loader(run).load, settings.show.image_side_px)

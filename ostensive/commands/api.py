@@ -122,6 +122,7 @@ def demo(
     """
     from builders.demo import copy_files, copy_photographs, demo_of
     from builders.table import recipe_kind
+    from ostensive.own_folders import DEMO, claim_folder
 
     folder, kind = user_path(out, "out"), recipe_kind(recipe)
     prepared = demo_of(kind, folder)
@@ -132,6 +133,7 @@ def demo(
         annotations=chosen.annotations or prepared.annotations,
     )
     resolve(recipe, chosen)  # says what is set wrong before anything is copied
+    claim_folder(folder, DEMO)
     copy_photographs(prepared.photographs)
     copy_files(kind, folder)
     return build(recipe, images=prepared.photographs, out=folder / "run", options=chosen, reporter=reporter, stop=stop)

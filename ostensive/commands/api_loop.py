@@ -46,6 +46,7 @@ def loop(
     `students.loop.running.run_loop` does.
     """
     from builders.rounds import RoundsRecipe
+    from ostensive.own_folders import check_apart
     from ostensive.run.reporting import SILENCE
     from students.loop.folder import LoopFolder
     from students.loop.records import LoopOptions
@@ -55,6 +56,7 @@ def loop(
     check_installed()
     folder = LoopFolder(user_path(out, "out"))
     folder.check_place()
+    check_apart(user_path(images, "images"), folder.path)
     given = options or LoopOptions()
     given = replace(given, build=_build_options(given, folder))
     commit = _commit(folder, base, given)

@@ -5,31 +5,28 @@ of its columns hold images; of others, one of `{bytes, path}`, of bytes, or of l
 """
 
 import json
-import os
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar  # Any: JSON values, cells
+from typing import Any, Final  # Any: JSON values, cells
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ostensive.errors import SettingsError, one_line
-from ostensive.images import refusals
-from ostensive.images.files import read_file, suffix_of
+from ostensive.images.arrow_cells import CellTooLargeError, plain_cells, plain_row
+from ostensive.images.arrow_ipc import open_arrow, validated
+from ostensive.images.files import suffix_of
 from ostensive.images.items import FoundFile, Sidecars, SidecarTable, SourceItem
-from ostensive.images.paths import is_inside, shown_name, storable_path, unicode_name
-from ostensive.images.refusals import DataSetUnusableError, ImageRefusedError, NoImageColumnError
+from ostensive.images.parquet_pages import decoded_size, row_groups_of
+from ostensive.images.paths import shown_name, storable_path
+from ostensive.images.refusals import DataSetUnusableError, NoImageColumnError
 from ostensive.images.rows import BadRow, Row, Table, Wanted, refuse_repeated
 from ostensive.images.settings import IntakeSettings
+from ostensive.images.unpacked import UnpacksTooLargeError, max_rows
 from ostensive.records import Location
 
-_ROW_GROUPS_KEPT: Final = 3  # stages read at different places; a row group may be hundreds of megabytes
-_FILES_KEPT: Final = 16
 _BATCH_ROWS: Final = 256
-
-ValueT = TypeVar("ValueT")
+_UNREADABLE: Final = (pa.ArrowException, OSError, ValueError)  # ValueError: names that are no UTF-8, lengths that lie
 
 
 def list_rows(path: str, name: str, settings: IntakeSettings, sidecars: Sidecars | None) -> Iterator[SourceItem]:
@@ -40,10 +37,14 @@ def list_rows(path: str, name: str, settings: IntakeSettings, sidecars: Sidecars
     """
     try:
         schema, rows = _schema_and_rows(path)
-    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no UTF-8
-        detail = f"not a readable Parquet or Arrow file: {one_line(error)}"
-        raise DataSetUnusableError(shown_name(path), detail) from error
-    chosen = image_column(schema, settings.column, path)
+    except _UNREADABLE as error:
+        raise _unusable(path, error) from error
+    try:
+        chosen = image_column(schema, settings.column, path)
+    except UnicodeDecodeError as error:
+        raise _unusable(path, error) from error
+    if suffix_of(path) != ".parquet":
+        _check_column(path, chosen)
     status = Path(path).stat()
     stored = storable_path(path)
     if sidecars is not None and rows:
@@ -51,6 +52,18 @@ def list_rows(path: str, name: str, settings: IntakeSettings, sidecars: Sidecars
     for row in range(rows):
         key = storable_path(f"{name}#{row}")
         yield SourceItem(key, key, Location(stored, row, None, chosen), status.st_size, status.st_mtime_ns)
+
+
+def _check_column(path: str, column: str) -> None:
+    """Raises `DataSetUnusableError` where the offsets of an Arrow column lead elsewhere than to its own bytes."""
+    try:
+        validated(open_arrow(path).column(column))
+    except _UNREADABLE as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: str, error: Exception) -> DataSetUnusableError:
+    return DataSetUnusableError(shown_name(path), f"not a readable Parquet or Arrow file: {one_line(error)}")
 
 
 def _columns_beside(path: str, file: FoundFile, image_column: str, wanted: Wanted) -> SidecarTable:
@@ -70,20 +83,15 @@ def _with_image(row: Row | BadRow, key: str | None) -> Row | BadRow:
 
 
 def _schema_and_rows(path: str) -> tuple[pa.Schema, int]:
-    if suffix_of(path) == ".parquet":
-        with pq.ParquetFile(path) as parquet:
-            return parquet.schema_arrow, parquet.metadata.num_rows
-    table = open_arrow(path)
-    return table.schema, table.num_rows
-
-
-def open_arrow(path: str) -> pa.Table:
-    """The table in an Arrow file or stream, memory-mapped: what is not looked at is not read."""
-    source = pa.memory_map(path)
-    try:
-        return pa.ipc.open_stream(source).read_all()  # what `datasets` writes
-    except pa.ArrowInvalid:
-        return pa.ipc.open_file(source).read_all()
+    if suffix_of(path) != ".parquet":
+        table = open_arrow(path)
+        return table.schema, table.num_rows
+    with pq.ParquetFile(path) as parquet:
+        schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
+    size = Path(path).stat().st_size
+    if rows > max_rows(size):
+        raise UnpacksTooLargeError(f"{rows} rows in a file of {size} bytes")
+    return schema, rows
 
 
 def image_column(schema: pa.Schema, column: str | None, path: str) -> str:
@@ -149,106 +157,6 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
-# ---- reading an image again -----------------------------------------------------------------------------------------
-
-
-class RowReader:
-    """Reads images in rows, with the row groups and tables kept that were read last; for any number of threads."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._parquets: _Recent[pq.ParquetFile] = _Recent(_FILES_KEPT)
-        self._groups: _Recent[pa.ChunkedArray] = _Recent(_ROW_GROUPS_KEPT)
-        self._tables: _Recent[pa.Table] = _Recent(_FILES_KEPT)
-
-    def read(self, path: str, location: Location) -> bytes:
-        """The bytes in the row at `location` of the file at `path`; raises `ImageRefusedError` and `OSError`."""
-        try:
-            return self._read_row(path, location)
-        except (pa.ArrowException, KeyError) as error:
-            raise ImageRefusedError(refusals.UNREADABLE, one_line(error)) from error
-
-    def _read_row(self, path: str, location: Location) -> bytes:
-        row, column = location.offset, location.column
-        assert row is not None, "a row has a number"
-        assert column is not None, "its image is in a column"
-        status = Path(path).stat()
-        # A file that was replaced is another file, though it has the same path.
-        version = (path, str(status.st_size), str(status.st_mtime_ns), column)
-        if suffix_of(path) == ".parquet":
-            cells, index = self._parquet_cells(path, version, row)
-        else:
-            table = self._tables.get(version, lambda: open_arrow(path))
-            cells, index = table.column(column), row
-        if index >= len(cells):
-            raise ImageRefusedError(refusals.MISSING, f"the file has no row {row} any more")
-        return self._cell_bytes(cells[index].as_py(), path)
-
-    def _parquet_cells(self, path: str, version: tuple[str, ...], row: int) -> tuple[pa.ChunkedArray, int]:
-        """The column within the row group that holds `row`, and the row's place in it."""
-        parquet = self._parquets.get(version, lambda: pq.ParquetFile(path))
-        group, start = _group_of(parquet.metadata, row)
-
-        def read_group() -> pa.ChunkedArray:
-            # A second handle: one ParquetFile must not be read by two threads.
-            with pq.ParquetFile(path, metadata=parquet.metadata) as file:
-                return file.read_row_group(group, columns=[version[-1]], use_threads=False).column(0)
-
-        return self._groups.get((*version, str(group)), read_group), row - start
-
-    def _cell_bytes(self, cell: object, path: str) -> bytes:
-        if isinstance(cell, list):
-            if len(cell) > 1:
-                raise ImageRefusedError(refusals.SEVERAL_IN_ROW, f"the list has {len(cell)}")
-            cell = cell[0] if cell else None
-        if isinstance(cell, dict):
-            data, name = cell.get("bytes"), cell.get("path")
-            if data is None and isinstance(name, str) and name:
-                return self._named_file(name, path)
-            cell = data
-        if not isinstance(cell, bytes):
-            raise ImageRefusedError(refusals.EMPTY_ROW)
-        return cell
-
-    def _named_file(self, name: str, path: str) -> bytes:
-        """A row may name a file instead of holding its bytes. Files elsewhere on the machine are not its to publish."""
-        folder = str(Path(path).parent)
-        target = os.path.join(folder, name)  # noqa: PTH118 - a URL in `name` must stay as it is
-        if not is_inside(target, os.path.realpath(folder)):
-            raise ImageRefusedError(refusals.LEADS_OUT, f"the row names {unicode_name(name)}")
-        return read_file(target, self._max_bytes)
-
-
-def _group_of(metadata: pq.FileMetaData, row: int) -> tuple[int, int]:
-    """The number of the row group that holds `row`, and its first row."""
-    start = 0
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group).num_rows
-        if row < start + rows:
-            return group, start
-        start += rows
-    raise ImageRefusedError(refusals.MISSING, f"the file has no row {row} any more")
-
-
-class _Recent(Generic[ValueT]):
-    """The values used last, each made once even when several threads ask for it together."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._values: OrderedDict[tuple[str, ...], ValueT] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[str, ...], make: Callable[[], ValueT]) -> ValueT:
-        # Held while the value is made: threads that read neighbouring rows want the same one.
-        with self._lock:
-            if key not in self._values:
-                self._values[key] = make()
-                while len(self._values) > self._limit:
-                    self._values.popitem(last=False)
-            self._values.move_to_end(key)
-            return self._values[key]
-
-
 # ---- rows of texts --------------------------------------------------------------------------------------------------
 
 
@@ -259,9 +167,9 @@ def arrow_table(path: str, shown: str, _encoding: str | None, wanted: Wanted, wi
     """
     try:
         schema, _ = _schema_and_rows(path)
-    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no UTF-8
+        names = [name for name in schema.names if name != without]
+    except _UNREADABLE as error:
         raise SettingsError(f"{shown}: not a readable Parquet or Arrow file: {one_line(error)}") from error
-    names = [name for name in schema.names if name != without]
     chosen = [name for name in names if wanted(name)]
     refuse_repeated(shown, chosen)
     return Table(tuple(names), _arrow_rows(path, shown, chosen, _class_names(schema)))
@@ -271,27 +179,51 @@ def _arrow_rows(path: str, shown: str, chosen: list[str], classes: Mapping[str, 
     number = 0
     try:
         for batch in _batches(path, chosen):
-            columns = [_cells(batch.column(name), classes.get(name)) for name in chosen]
-            for cells in zip(*columns, strict=True):
-                yield Row(f"row {number}", dict(zip(chosen, cells, strict=True)))
+            for cells in _rows_of(batch, chosen):
+                place = f"row {number}"
                 number += 1
-    except (pa.ArrowException, OSError, ValueError) as error:
+                if isinstance(cells, CellTooLargeError):
+                    yield BadRow(place, str(cells))
+                    continue
+                named = {name: _class_name(cell, classes.get(name)) for name, cell in zip(chosen, cells, strict=True)}
+                yield Row(place, named)
+    except _UNREADABLE as error:
         raise SettingsError(f"{shown}, after row {number}: cannot be read: {one_line(error)}") from error
 
 
+def _rows_of(batch: pa.RecordBatch, chosen: list[str]) -> Iterator[Sequence[Any] | CellTooLargeError]:
+    """The cells of each row; what is wrong where one of them is too large."""
+    columns = [batch.column(name) for name in chosen]
+    together = plain_cells(columns)
+    if together is not None:
+        yield from zip(*together, strict=True)
+        return
+    for row in range(batch.num_rows):
+        try:
+            yield plain_row(columns, row)
+        except CellTooLargeError as error:
+            yield error
+
+
 def _batches(path: str, chosen: list[str]) -> Iterator[pa.RecordBatch]:
-    if suffix_of(path) == ".parquet":
-        with pq.ParquetFile(path) as parquet:
-            yield from parquet.iter_batches(_BATCH_ROWS, columns=chosen, use_threads=False)
-    else:
-        yield from open_arrow(path).select(chosen).to_batches(max_chunksize=_BATCH_ROWS)
+    if suffix_of(path) != ".parquet":
+        table = open_arrow(path).select(chosen)
+        for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
+            batch.validate(full=True)
+            yield batch
+        return
+    groups = row_groups_of(path)
+    with pq.ParquetFile(path) as parquet, Path(path).open("rb") as file:
+        for number, group in enumerate(groups):
+            size = decoded_size(file.fileno(), [chunk for name in chosen for chunk in group.chunks_of(name)])
+            rows = min(_BATCH_ROWS, size.rows_at_a_time)
+            yield from parquet.iter_batches(rows, row_groups=[number], columns=chosen, use_threads=False)
 
 
-def _cells(column: pa.Array, names: list[str] | None) -> list[Any]:
-    values: list[Any] = column.to_pylist()
+def _class_name(cell: Any, names: list[str] | None) -> Any:
     if names is None:
-        return values
-    return [names[value] if isinstance(value, int) and 0 <= value < len(names) else None for value in values]
+        return cell
+    return names[cell] if isinstance(cell, int) and 0 <= cell < len(names) else None
 
 
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from ostensive.images import refusals
 from ostensive.images.items import SourceItem
 from ostensive.images.paths import is_inside, storable_path
 from ostensive.images.refusals import ImageRefusedError
+from ostensive.own_folders import MARKS, own_kind
 from ostensive.records import Location
 
 IMAGE_SUFFIXES: Final = frozenset(
@@ -80,7 +81,8 @@ def list_folder(root: str, data_set_suffixes: Collection[str]) -> FolderListing:
 
     Links to files inside the folder are listed like files; links to folders inside are passed over, since what they
     lead to is listed at its own place, so that a cycle of links ends at once. Links that lead out are refused items.
-    Raises `OSError` when `root` itself cannot be read; a folder below it is then a refused item.
+    Raises `OSError` when `root` itself cannot be read; a folder below it is then a refused item, as is one that this
+    project made: a run, or a corpus, that lies among photographs.
     """
     listing = FolderListing([], [], [], [])
     pending = [root]
@@ -88,13 +90,19 @@ def list_folder(root: str, data_set_suffixes: Collection[str]) -> FolderListing:
         folder = pending.pop()
         try:
             with os.scandir(folder) as entries:
-                found = [entry for entry in entries if not is_set_aside(entry.name)]
+                everything = list(entries)
         except OSError as error:
             if folder == root:
                 raise
             listing.images.append(refused_item(folder, root, refusals.UNREADABLE, f"folder: {error.strerror}"))
             continue
-        for entry in found:
+        marks = [entry.name for entry in everything if entry.name in MARKS]
+        if folder != root and marks and (kind := own_kind(folder, marks)) is not None:
+            listing.images.append(refused_item(folder, root, refusals.OWN_FOLDER, kind))
+            continue
+        for entry in everything:
+            if is_set_aside(entry.name):
+                continue
             if entry.is_dir(follow_symlinks=False):
                 pending.append(entry.path)
             elif entry.name in METADATA_NAMES:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from ostensive.errors import SettingsError
-from ostensive.images.arrow_files import RowReader, arrow_table, list_rows
+from ostensive.images.arrow_files import arrow_table, list_rows
 from ostensive.images.csv_rows import csv_table, tsv_table
 from ostensive.images.files import suffix_of
 from ostensive.images.items import ImageReader, Sidecars, SourceItem
 from ostensive.images.json_rows import json_lines_table, json_table
+from ostensive.images.row_reader import RowReader
 from ostensive.images.rows import Table, Wanted
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.tars import MemberReader, list_tar

@@ -71,7 +71,9 @@ def _examine(settings: IntakeSettings, loader: ImageLoader, item: SourceItem) ->
         try_publishing(loaded, data)
         return _Examined(hashlib.sha256(data).hexdigest(), len(data), loaded.facts)
     except ImageRefusedError as error:
-        return error
+        return ImageRefusedError(
+            error.reason, error.detail
+        )  # without its traceback, which holds the bytes of the image
     except Exception as error:  # noqa: BLE001 - the boundary of one image: whatever it causes, the others go on
         return ImageRefusedError(refusals.UNREADABLE, shown_name(f"{type(error).__name__}: {error}"[:200]))
 

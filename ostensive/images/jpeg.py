@@ -6,12 +6,14 @@ pictures after the end). Here only what is known to be needed is kept. ISO/IEC 1
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from ostensive.images.colour_profile import sound_profile
 
 _SOI, _EOI, _SOS, _DQT, _DNL, _TEM, _COM = 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0x01, 0xFE
+_DHT, _DAC, _DRI = 0xC4, 0xCC, 0xDD
 _APP0, _APP1, _APP2, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOFn; the three others are DHT, JPG, DAC
 _KNOWN: Final = _FRAMES | {0xC4, 0xCC, *range(0xDA, 0xF0), _COM}  # decoders refuse all other markers with a length
@@ -21,6 +23,7 @@ _JFIF_BYTES: Final = 14  # identifier, version, units, two densities, thumbnail 
 _ADOBE_BYTES: Final = 12  # identifier, version, two flag words, transform: Adobe Technical Note 5116
 _ICC: Final = b"ICC_PROFILE\0"  # then the number of the segment, from 1, and how many there are: ICC.1:2022, B.4
 _MAX_ICC_PART: Final = 65_519
+_MAX_TABLES: Final = 8  # four numbers, of two classes
 
 
 class JpegDamagedError(ValueError):
@@ -116,7 +119,8 @@ def without_metadata(data: bytes, pieces: JpegPieces) -> bytes:
     """The file with the tables, frames and scans as they are and, of all else, JFIF, ICC profile and Adobe transform.
 
     JFIF loses its thumbnail; the Adobe segment all after its transform, DNL all after its number of lines. A profile
-    stays only if it is one, up to its end. What decodes is exactly the same picture.
+    stays only if it is one, up to its end. What decodes is exactly the same picture. Raises `JpegDamagedError` where
+    tables, frames or scan headers hold more than such do, since a decoder would read over it.
     """
     parts = [b"\xff\xd8"]
     profile = _profile_segments(data, pieces)
@@ -132,6 +136,7 @@ def without_metadata(data: bytes, pieces: JpegPieces) -> bytes:
             parts.append(profile)
             profile = b""  # all of it stands where its first segment stood
         elif _codes_the_picture(piece.marker):
+            _check_form(piece, data)
             parts.append(data[piece.start : piece.end])
     parts.append(b"\xff\xd9")
     return b"".join(parts)
@@ -160,6 +165,37 @@ def _is_profile(marker: int, body: bytes) -> bool:
 
 def _codes_the_picture(marker: int) -> bool:
     return not _APP0 <= marker <= _APP15 and marker != _COM
+
+
+def _check_form(piece: Segment, data: bytes) -> None:
+    """Raises `JpegDamagedError` unless all of a segment's content is what its marker says. B.2.2 to B.2.4."""
+    length = int.from_bytes(data[piece.payload - 2 : piece.payload], "big") - 2
+    body = data[piece.payload : piece.payload + length]
+    if piece.marker == _SOS:
+        fits = length > 0 and length == 4 + 2 * body[0]
+    elif piece.marker in _FRAMES:
+        fits = length > 5 and length == 6 + 3 * body[5]
+    elif piece.marker == _DQT:
+        fits = _holds_tables(body, lambda at: 65 + 64 * (body[at] >> 4) if body[at] >> 4 < 2 else 0)
+    elif piece.marker == _DHT:
+        fits = _holds_tables(body, lambda at: 17 + sum(body[at + 1 : at + 17]))
+    elif piece.marker == _DAC:
+        fits = length in range(2, 66, 2)
+    else:
+        fits = piece.marker == _DRI and length == 2
+    if not fits:
+        raise JpegDamagedError(f"segment {piece.marker:02X} holds more or less than it says")
+
+
+def _holds_tables(body: bytes, size_at: Callable[[int], int]) -> bool:
+    """Whether a segment is a few tables one after another, and nothing else; at most as many as there are numbers."""
+    at = count = 0
+    while at < len(body) and count < _MAX_TABLES:
+        size = size_at(at)
+        if not size:
+            return False
+        at, count = at + size, count + 1
+    return at == len(body)
 
 
 def _jfif(body: bytes) -> bytes:

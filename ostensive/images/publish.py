@@ -11,6 +11,7 @@ that cannot be published. All that may fail depends on the form of the file and 
 would, the room that Pillow reckons with for what it codes, is made sure of (`_coded`).
 """
 
+import contextlib
 import io
 from dataclasses import dataclass
 from typing import Any, Final  # Any: values of Pillow's options
@@ -111,9 +112,10 @@ def _plan(image: ImageFile.ImageFile, data: bytes) -> _Plan:
             orientation = orientation_of(image) if metadata_segments(data, pieces) else 1
             if orientation != 1:
                 return _Plan(tables=_tables(image, pieces, orientation), profile=profile)
-            own_bytes = without_metadata(data, pieces)
-            if _is_same_picture(own_bytes, image):
-                return _Plan(own_bytes)
+            with contextlib.suppress(JpegDamagedError):
+                own_bytes = without_metadata(data, pieces)
+                if _is_same_picture(own_bytes, image):
+                    return _Plan(own_bytes)
     # A grey profile would be wrong for what is RGB now.
     kept = profile if profile is not None and colour_space_of(profile) == b"RGB " else None
     return _Plan(profile=kept)

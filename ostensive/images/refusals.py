@@ -34,6 +34,7 @@ DATA_SET_AMONG_IMAGES: Final = "data set among images"
 NO_IMAGE_COLUMN: Final = "no image column"
 NO_IMAGES: Final = "data set without images"
 PACKED: Final = "packed archive"
+OWN_FOLDER: Final = "made by ostensive"
 DUPLICATE: Final = "exact duplicate"
 OTHER_WORLD: Final = "not of the microworld"
 
@@ -60,6 +61,7 @@ _REMEDIES: Final = {
     NO_IMAGES: "give the files that hold the images",
     NO_IMAGE_COLUMN: "give the tar, or a list of the tars",
     PACKED: "unpack the archives",
+    OWN_FOLDER: "give the images that it was made from, or a corpus by its own folder",
     OTHER_WORLD: "take any images with --set intake.world=any",
 }
 

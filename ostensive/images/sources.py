@@ -34,6 +34,7 @@ from ostensive.images.paths import is_inside, shown_name, storable_path
 from ostensive.images.refusals import DataSetUnusableError, NoImageColumnError, PackedError
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.text_files import as_utf8
+from ostensive.own_folders import LOOP, RUN, own_kind
 
 _MAX_LIST_BYTES: Final = 1 << 30
 
@@ -58,6 +59,10 @@ def list_source(
         if not Path(given).exists():
             raise SettingsError(
                 f"{shown}: no such file or folder; images are taken from a folder, list, tar or Parquet"
+            )
+        if own_kind(given) in {RUN, LOOP}:
+            raise SettingsError(
+                f"{shown}: is the folder of a {own_kind(given)}, not of images; give the images that it was made from"
             )
         find = _folder_items if Path(given).is_dir() else _file_items
         items = find(given, shown, settings, sidecars)

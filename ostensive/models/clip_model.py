@@ -29,6 +29,7 @@ from ostensive.models.clip_files import (
     split_hub_name,
 )
 from ostensive.models.devices import resolve_device
+from ostensive.models.pretrained import code_refused
 
 if TYPE_CHECKING:
     import torch
@@ -233,7 +234,7 @@ def _load(settings: ClipModelSettings, device: str) -> tuple[Any, Any, Any]:
         fetch_weights(found)
         source, hub_tokenizer = f"{FOLDER}{found.folder}", found.tokenizer
     try:
-        with _quiet_root_logger():
+        with _quiet_root_logger(), code_refused(f"model: {settings.model}"):
             _refuse_remote_code(settings.model, source)
             # Where the weights were trained with OpenAI's activation, open_clip would only warn and use the other.
             model, preprocess = open_clip.create_model_from_pretrained(

@@ -35,12 +35,35 @@ def without_bars() -> Iterator[None]:
 def loading_errors(name: str, commit: str | None) -> Iterator[None]:
     """Turns whatever the library raises inside into a `SettingsError` of one line that names the model."""
     try:
-        yield
+        with code_refused(name):
+            yield
     except SettingsError:
         raise
     except Exception as error:  # each model's classes raise what they like when files are missing or broken
         _check_not_lacking(name, commit)
         raise SettingsError(f"{name}: cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
+
+
+@contextmanager
+def code_refused(name: str) -> Iterator[None]:
+    """Has transformers refuse code that a model brings along where it would ask on the terminal whether to run it.
+
+    It asks wherever nobody said `trust_remote_code`, as open_clip's tokenizers and models that name others do not.
+    Raises `SettingsError` that names the model.
+    """
+    from transformers import dynamic_module_utils as library
+
+    library.TIME_OUT_REMOTE_CODE = 0  # the library's own switch, for good: whoever loads later must not ask either
+    try:
+        yield
+    except SettingsError:
+        raise
+    except Exception as error:  # the library raises a ValueError that tells the user of its argument
+        if "trust_remote_code" not in str(error):
+            raise
+        raise SettingsError(
+            f"{name}: brings code of its own, which is never run; name a model that the installed libraries know"
+        ) from error
 
 
 def _check_not_lacking(name: str, commit: str | None) -> None:

@@ -14,9 +14,11 @@ from ostensive.errors import BudgetReached, EmptyCorpusError, OstensiveError, Se
 from ostensive.files import storage_errors, write_text
 from ostensive.images.intake import IMAGES, Intake
 from ostensive.images.items import SourceItem
+from ostensive.images.paths import openable_path
 from ostensive.images.refusals import OTHER_WORLD
 from ostensive.images.settings import IntakeSettings
 from ostensive.models.pinning import pin_models
+from ostensive.own_folders import check_apart, check_none_inside
 from ostensive.recipe import Recipe, dump, recipe_hash
 from ostensive.recipe_kind import RecipeKind
 from ostensive.run import partitions
@@ -112,7 +114,11 @@ class Build(Generic[PublishedT]):
         """
         run = RunFolder(user_path(out, "out"))
         run.check_place()
+        source = user_path(images, "images")
+        check_apart(source, run.path)
         given = find_sources(self.recipe, self.kind, images, self.options)
+        if not source.is_dir():  # in a folder no link is followed out of it
+            check_none_inside({openable_path(item.location.path) for item in given.items}, run.path)
         check_world(given.items, self.recipe.intake)
         recipe, _, plan = self._planned(run, given)
         check_before_work(run, recipe, self.kind, plan, self.options)

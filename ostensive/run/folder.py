@@ -9,21 +9,20 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ostensive.errors import RunLockedError, SettingsError
-from ostensive.files import TEMPORARY, remove_leftovers, storage_errors, write_text
+from ostensive.files import private_mode, remove_leftovers, storage_errors, write_text
+from ostensive.own_folders import LOCK, RUN, RUN_MARK, check_folder_for, is_run_state
 from ostensive.run import partitions
 from ostensive.run.partitions import PartitionInfo, RecordT
 from ostensive.run.summary import StageSummary
 from ostensive.stage import record_name
 from ostensive.user_paths import user_path
 
-LOCK = ".lock"
-"""The file by which a process holds a folder; it is nobody's own."""
 _PART = re.compile(r"part-(\d{5,})-([0-9a-f]{16})\.parquet")
 
 
@@ -50,7 +49,8 @@ class RunFolder:
 
     def check_place(self) -> None:
         """Raises `SettingsError` where the path is no folder, or one with other files in it; makes nothing."""
-        check_folder_for(self.path, {"run.json", "recipe.yaml"})
+        self.read_state()
+        check_folder_for(self.path, RUN, RUN_MARK)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -106,20 +106,23 @@ class RunFolder:
 
     def read_state(self) -> dict[str, Any]:  # Any: JSON values
         """What the last command said of the run; empty for a new one."""
+        path = self.path / RUN_MARK
         try:
-            state: dict[str, Any] = json.loads((self.path / "run.json").read_text("utf-8"))  # Any: as above
+            state: object = json.loads(path.read_text("utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
             raise SettingsError(f"{self.path}: cannot be read: {error.strerror or error}") from error
-        except ValueError as error:
-            raise SettingsError(f"{self.path / 'run.json'} is not JSON; remove it to start counting afresh") from error
+        except (ValueError, RecursionError) as error:
+            raise SettingsError(_no_state(path)) from error
+        if not is_run_state(state):
+            raise SettingsError(_no_state(path))
         return state
 
     def write_state(self, **changes: Any) -> None:  # Any: JSON values. A function of keys, as dict.update is.
         """Changes what is said of the run, `run_id` and version included on the first call."""
-        state = {"run_id": uuid.uuid4().hex, **self.read_state(), **changes}
-        write_text(self.path / "run.json", json.dumps(state, indent=1, sort_keys=True) + "\n")
+        state = {"run_id": uuid.uuid4().hex, "pins": {}, **self.read_state(), **changes}
+        write_text(self.path / RUN_MARK, json.dumps(state, indent=1, sort_keys=True) + "\n")
 
     def log(self, event: str, values: Mapping[str, Any] | None = None) -> None:  # Any: JSON values
         """Appends one event with the time to `log.jsonl`."""
@@ -159,32 +162,18 @@ class RunFolder:
         return events
 
 
-def check_folder_for(path: Path, own: Set[str]) -> None:
-    """Raises `SettingsError` where the path is no folder, or one with files but none of the names in `own`."""
-    try:
-        names = {entry.name for entry in path.iterdir()}
-    except FileNotFoundError:
-        return
-    except NotADirectoryError as error:
-        taken = next(place for place in (path, *path.parents) if place.exists())
-        raise SettingsError(f"{path}: {taken} is a file, not a folder; choose another folder") from error
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    foreign = sorted(name for name in names - {LOCK} if not name.startswith(TEMPORARY))
-    if foreign and not names & own:
-        raise SettingsError(f"{path} holds other files ({foreign[0]}, ...); choose an empty folder")
-
-
 @contextmanager
-def locked_folder(path: Path, refusal: str) -> Iterator[None]:
+def locked_folder(path: Path, refusal: str, mode: int | None = None) -> Iterator[None]:
     """Makes the folder, and holds it for this process; raises `RunLockedError` with `refusal` when another has it.
+
+    A folder that it makes is its owner's alone, unless `mode` says otherwise; one that is there keeps its mode.
 
     The lock is the operating system's (`flock`), so it ends with its holder however that ends.
     """
     import filelock
 
     with storage_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(private_mode() if mode is None else mode, parents=True, exist_ok=True)
     lock = filelock.FileLock(path / LOCK, timeout=0)
     with storage_errors(path):
         try:
@@ -209,6 +198,14 @@ def existing_run(path: Path | str) -> RunFolder:
     if not run.read_state():
         raise SettingsError(f"{path}: there is no run here; give the folder that was --out of `ostensive build`")
     return run
+
+
+def _no_state(path: Path) -> str:
+    blank = json.dumps({"run_id": "0" * 32, "pins": {}})
+    return (
+        f"{path} is not of a run, or damaged; choose another folder, or write {blank} into it if a run is here, to"
+        " start counting afresh"
+    )
 
 
 def _ends_midline(file: BinaryIO) -> bool:

@@ -5,7 +5,6 @@ all others.
 """
 
 import io
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ import yaml
 
 from cards.parquet import ParquetFolder
 from ostensive.errors import SettingsError
-from ostensive.files import TEMPORARY, storage_errors
+from ostensive.files import new_folder
+from ostensive.own_folders import EXPORT, mark_folder
 from ostensive.user_paths import shown_path
 from students.evaluation.evaluate import Task
 from students.evaluation.items import BrokenRowError, ChoiceItem
@@ -49,16 +49,12 @@ def export_task(task: Task, name: str, out: Path) -> ExportedTask:
         raise SettingsError(f"--name {name!r}: letters, digits and _ are expected")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"--out {shown_path(out)}: is there already; name a folder that is empty or not there")
-    work = out.with_name(f"{TEMPORARY}{out.name}")
-    with storage_errors(out):
-        shutil.rmtree(work, ignore_errors=True)
-        (work / "data").mkdir(parents=True)
+    with new_folder(out) as work:
+        mark_folder(work, EXPORT)
+        (work / "data").mkdir()
         lost = _write_rows(task, work / "data")
         (work / "utils.py").write_bytes(files("students.evaluation").joinpath("lmms_task_utils.py").read_bytes())
         (work / f"{name}.yaml").write_text(_description(name), "utf-8")
-        if out.exists():
-            out.rmdir()
-        work.rename(out)
     return ExportedTask(name, len(task.read.items) - lost.total(), dict(lost))
 
 

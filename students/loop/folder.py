@@ -17,8 +17,9 @@ from typing import Any, Final  # Any: JSON and YAML values
 import yaml
 
 from ostensive.errors import SettingsError
-from ostensive.files import TEMPORARY, storage_errors, write_text
-from ostensive.run.folder import check_folder_for, locked_folder
+from ostensive.files import leftovers, remove, storage_errors, write_text
+from ostensive.own_folders import LOOP, LOOP_MARK, check_folder_for, own_kind
+from ostensive.run.folder import locked_folder
 from ostensive.settings import validate
 from ostensive.user_paths import shown_path, without_folder
 from ostensive.yaml_text import read_yaml
@@ -26,7 +27,7 @@ from students.evaluation.results import ResultFile, read_summary
 from students.loop.records import BuiltRound, LoopPlan, RoundPlace, RoundRecord, TrainedRound
 from students.training.folder import MODEL
 
-_LOOP, _STATE, _ROUND = "loop.yaml", "loop.json", "round.json"
+_LOOP, _STATE, _ROUND = LOOP_MARK, "loop.json", "round.json"
 _FORMAT: Final = {"kind": "ostensive-loop", "version": "1"}
 
 
@@ -76,7 +77,7 @@ class LoopFolder:
 
     def check_place(self) -> None:
         """Raises `SettingsError` where the path is no folder, or one with files of something else."""
-        check_folder_for(self.path, {_LOOP})
+        check_folder_for(self.path, LOOP, LOOP_MARK)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -90,8 +91,8 @@ class LoopFolder:
                 *self.path.glob("rounds/*"),
                 *self.path.glob("rounds/*/student"),
             ):
-                for leftover in folder.glob(f"{TEMPORARY}*"):
-                    leftover.unlink(missing_ok=True)
+                for leftover in leftovers(folder):
+                    remove(leftover)
             yield
 
     def write_plan(self, plan: LoopPlan, asked: Mapping[str, Any]) -> str:
@@ -205,7 +206,7 @@ class LoopFolder:
 
 def is_loop(path: Path) -> bool:
     """Whether a loop was begun in the folder."""
-    return (path / _LOOP).is_file()
+    return own_kind(path) == LOOP
 
 
 def _and(words: Sequence[str]) -> str:

@@ -12,9 +12,10 @@ from typing import Any, Final  # Any: JSON values
 
 from cards.reading import Corpus
 from ostensive.errors import SettingsError
-from ostensive.files import storage_errors, write_text
+from ostensive.files import is_temporary, storage_errors, write_text
 from ostensive.fingerprint import fingerprint
-from ostensive.run.folder import LOCK, locked_folder
+from ostensive.own_folders import LOCK, STUDENT, check_folder_for
+from ostensive.run.folder import locked_folder
 from ostensive.user_paths import shown_path
 
 MODEL: Final = "model"
@@ -31,8 +32,14 @@ def locked(out: Path, *, is_first: bool = True) -> Iterator[None]:
     if not is_first:
         yield
         return
-    with locked_folder(out, "another process trains the student of this folder"):
+    check_place(out)
+    with locked_folder(out, "another process trains the student of this folder", mode=0o777):
         yield
+
+
+def check_place(out: Path) -> None:
+    """Raises `SettingsError` where `out` is no folder, or holds files and is not a student's; makes nothing."""
+    check_folder_for(out, STUDENT, MADE_FROM)
 
 
 def begin(out: Path, made_from: str, processes: int = 1) -> None:
@@ -41,6 +48,7 @@ def begin(out: Path, made_from: str, processes: int = 1) -> None:
     Raises `SettingsError` for a folder of another training, or of something else.
     """
     mark = out / MADE_FROM
+    check_place(out)
     if mark.exists():
         before = json.loads(mark.read_text("utf-8"))
         check_same(out, before["made_from"], made_from)
@@ -95,7 +103,7 @@ def corpus_digest(corpus: Corpus) -> str:
 
 
 def _files_of(out: Path) -> list[str]:
-    return [path.name for path in out.iterdir() if path.name != LOCK]
+    return [path.name for path in out.iterdir() if path.name != LOCK and not is_temporary(path.name)]
 
 
 def _mark_of(made_from: str, processes: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ostensive.errors import SettingsError
 from ostensive.models.devices import resolve_device
 from ostensive.models.files import pinned_commit
 from ostensive.models.needs import ModelNeed
-from ostensive.models.pretrained import check_folder, check_weights, dtype_of, first_line, without_bars
+from ostensive.models.pretrained import check_folder, check_weights, dtype_of, loading_errors, without_bars
 from ostensive.user_paths import ModelName
 from verbalizers.base import Workers
 from verbalizers.detectors.detection import Detection, DetectionError, DetectorSettings, Precision, each_in_threads
@@ -93,8 +93,9 @@ def load_detector(settings: HubDetectorSettings, task: Task) -> LoadedDetector:
     name = settings.model
     check_folder(name)
     device = resolve_device(settings.device)
-    source = {"revision": pinned_commit(name, settings.revision) or "main", "trust_remote_code": False}
-    try:
+    commit = pinned_commit(name, settings.revision)
+    source = {"revision": commit or "main", "trust_remote_code": False}
+    with loading_errors(name, commit):
         config = library.AutoConfig.from_pretrained(name, **source)
         _check_type(name, config, task)
         processors = library.AutoImageProcessor if task == "ObjectDetection" else library.AutoProcessor
@@ -108,10 +109,6 @@ def load_detector(settings: HubDetectorSettings, task: Task) -> LoadedDetector:
                 output_loading_info=True,
                 **source,
             )
-    except SettingsError:
-        raise
-    except Exception as error:  # each model's classes raise what they like when files are missing or broken
-        raise SettingsError(f"{name}: cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
     check_weights(name, loading)
     return LoadedDetector(name, model.to(device).eval(), processor, device)
 
