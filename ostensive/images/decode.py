@@ -29,6 +29,8 @@ from PIL import (
 )
 
 from ostensive.images import refusals
+from ostensive.images.beside import Limits, ask
+from ostensive.images.ordinary import is_ordinary
 from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, turned
 from ostensive.images.png import without_texts
 from ostensive.images.refusals import ImageRefusedError
@@ -44,10 +46,12 @@ from ostensive.images.sample_bits import (
     wide_colours,
 )
 from ostensive.images.settings import IntakeSettings
+from ostensive.images.tiff import values_exceed_file
 from ostensive.images.truncation import is_cut_short
 
 MICROWORLD_MARK: Final = "ostensive-microworld"
 """The text chunk by which an image file of the microworld is known."""
+_NO_MEMORY: Final = "decoder error -9"  # IMAGING_CODEC_MEMORY, as an OSError
 MAX_SIDE_PX: Final = 65_500  # libjpeg's JPEG_MAX_DIMENSION: a longer side could not be published
 
 _Reader = Callable[[io.BytesIO], ImageFile.ImageFile]
@@ -124,12 +128,23 @@ def examine(data: bytes, settings: IntakeSettings) -> ImageFacts:
     return load(data, settings).facts
 
 
-def open_rgb(data: bytes, max_pixels: int | None, sample_bits: int | None = None) -> Image.Image:
+def open_rgb(
+    data: bytes, max_pixels: int | None, sample_bits: int | None = None, limits: Limits | None = None
+) -> Image.Image:
     """The first picture in `data`, upright, RGB, 8 bits (see `pixels.to_rgb`); raises `ImageRefusedError`.
 
-    `max_pixels` None sets no limit: for bytes that `examine` has passed. `sample_bits` are those of its facts; None
-    has them told anew. Nothing of the file's metadata is in the result.
+    `max_pixels` None sets no limit, nor do `limits`: for bytes that were taken in. `sample_bits` are those of their
+    facts; None has them told anew. Nothing of the file's metadata is in the result.
     """
+    if is_ordinary(data):
+        return decode_rgb(data, max_pixels, sample_bits)
+    answer = ask("rgb", data, limits, max_pixels=max_pixels, sample_bits=sample_bits)
+    width, height = answer.facts["size"]
+    return Image.frombytes("RGB", (width, height), answer.data)
+
+
+def decode_rgb(data: bytes, max_pixels: int | None, sample_bits: int | None) -> Image.Image:
+    """What `open_rgb` gives, decoded in this process whatever it is."""
     image, image_format = _open(data)
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise ImageRefusedError(refusals.PIXEL_LIMIT, f"{image.width} x {image.height} pixels, limit {max_pixels}")
@@ -178,6 +193,8 @@ def _open(data: bytes) -> tuple[ImageFile.ImageFile, str]:
         raise ImageRefusedError(refusals.UNSUPPORTED, "HEIC; convert it to JPEG")
     if image_format is None:
         raise ImageRefusedError(refusals.NOT_AN_IMAGE, f"starts with {data[:16]!r}")
+    if image_format == "TIFF" and values_exceed_file(data):
+        raise ImageRefusedError(refusals.UNREADABLE, "TIFF: the values of its tags are more bytes than the file has")
     try:
         return _READERS[image_format](io.BytesIO(data)), image_format
     except Exception as error:  # a reader fails with whatever error the bytes lead to
@@ -237,6 +254,8 @@ def _refusal(error: Exception, image_format: str, data: bytes) -> ImageRefusedEr
     detail = f"{image_format}: {' '.join(str(error).split()) or type(error).__name__}"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return ImageRefusedError(refusals.PIXEL_LIMIT, detail)
+    if isinstance(error, MemoryError) or str(error) == _NO_MEMORY:
+        return ImageRefusedError(refusals.BYTE_LIMIT, f"{image_format}: decoding it takes more memory than it may")
     if is_cut_short(image_format, data):
         return ImageRefusedError(refusals.TRUNCATED, f"{detail} ({len(data)} bytes)")
     return ImageRefusedError(refusals.UNREADABLE, detail)
