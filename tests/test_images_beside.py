@@ -118,6 +118,8 @@ def test_a_large_flat_picture_goes_beside() -> None:
     assert len(data) < 300_000
     assert not is_ordinary(data)
     assert is_ordinary(flat_png(2_000))
+    assert refusal(data).reason == "over the byte limit"
+    assert refusal(data).detail.startswith("8000 x 8000 pixels, which take 512000000 bytes, limit 4")
 
 
 def many_scans(count: int, side: int) -> bytes:

@@ -17,12 +17,12 @@ from typing import Any, Final  # Any: JSON values
 
 from ostensive.images import refusals
 from ostensive.images.decode import decode_rgb, load
-from ostensive.images.pixels import to_rgb
+from ostensive.images.ordinary import DECODED_FACTOR
+from ostensive.images.pixels import orientation_of, to_rgb, turned
 from ostensive.images.publish import make_jpeg, try_publishing
 from ostensive.images.refusals import ImageRefusedError
 from ostensive.images.settings import IntakeSettings
 
-_BYTES_A_BYTE: Final = 64
 _MAX_COMPLAINTS: Final = 1 << 20
 _Made = tuple[dict[str, Any], bytes]
 
@@ -31,8 +31,15 @@ def _examine(data: bytes, *, settings: Mapping[str, Any]) -> _Made:
     """The facts that `decode.load` tells, of a picture that can be seen and published."""
     loaded = load(data, IntakeSettings(**settings))
     try_publishing(loaded, data)
-    to_rgb(loaded.image, loaded.facts.sample_bits)  # has the memory for it, as will be needed
-    return {"facts": asdict(loaded.facts)}, b""
+    # Done once under the limits, as it will be done again without.
+    facts, stored = loaded.facts, loaded.image
+    del loaded
+    if facts.sample_bits is None:
+        to_rgb(turned(stored, orientation_of(stored)))
+    else:
+        del stored
+        decode_rgb(data, None, facts.sample_bits)
+    return {"facts": asdict(facts)}, b""
 
 
 def _rgb(data: bytes, *, max_pixels: int | None, sample_bits: int | None) -> _Made:
@@ -86,7 +93,7 @@ def _limit(limits: Mapping[str, Any] | None, file_bytes: int) -> None:
     """Sets what this process may take from now on, beyond what it has taken; None for no limit."""
     memory = seconds = resource.RLIM_INFINITY
     if limits is not None:
-        memory = _memory_in_use() + limits["max_decoded_bytes"] + _BYTES_A_BYTE * file_bytes
+        memory = _memory_in_use() + limits["max_decoded_bytes"] + DECODED_FACTOR * file_bytes
         used = resource.getrusage(resource.RUSAGE_SELF)
         seconds = int(used.ru_utime + used.ru_stime + limits["max_seconds"]) + 1
     for limit, value in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CPU, seconds)):

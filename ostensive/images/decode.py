@@ -30,7 +30,7 @@ from PIL import (
 
 from ostensive.images import refusals
 from ostensive.images.beside import Limits, ask
-from ostensive.images.ordinary import is_ordinary
+from ostensive.images.ordinary import DECODED_FACTOR, is_ordinary
 from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, turned
 from ostensive.images.png import without_texts
 from ostensive.images.refusals import ImageRefusedError
@@ -51,6 +51,7 @@ from ostensive.images.truncation import is_cut_short
 
 MICROWORLD_MARK: Final = "ostensive-microworld"
 """The text chunk by which an image file of the microworld is known."""
+_SEEN_BYTES: Final = 8  # of a pixel: 8-bit RGB as Pillow holds it, and a copy
 _NO_MEMORY: Final = "decoder error -9"  # IMAGING_CODEC_MEMORY, as an OSError
 MAX_SIDE_PX: Final = 65_500  # libjpeg's JPEG_MAX_DIMENSION: a longer side could not be published
 
@@ -111,7 +112,7 @@ class LoadedImage:
 def load(data: bytes, settings: IntakeSettings) -> LoadedImage:
     """The first picture in `data`; raises `ImageRefusedError`."""
     image, image_format = _open(data)
-    _refuse_size(image, settings)
+    _refuse_size(image, settings, len(data))
     if settings.world == "microworld" and MICROWORLD_MARK not in image.info:
         raise ImageRefusedError(refusals.OTHER_WORLD, "it lacks the mark of ostensive microworld render")
     mode, wide = image.mode, wide_colour_mode(image)
@@ -261,12 +262,16 @@ def _refusal(error: Exception, image_format: str, data: bytes) -> ImageRefusedEr
     return ImageRefusedError(refusals.UNREADABLE, detail)
 
 
-def _refuse_size(image: Image.Image, settings: IntakeSettings) -> None:
+def _refuse_size(image: Image.Image, settings: IntakeSettings, file_bytes: int) -> None:
     width, height = image.size
     shown = f"{width} x {height} pixels"
     if width * height > settings.max_pixels:
         raise ImageRefusedError(refusals.PIXEL_LIMIT, f"{shown}, limit {settings.max_pixels}")
     if max(width, height) > MAX_SIDE_PX:
         raise ImageRefusedError(refusals.SIDE_LIMIT, f"{shown}, limit {MAX_SIDE_PX} a side")
+    limit = settings.max_decoded_bytes + DECODED_FACTOR * file_bytes
+    if width * height * _SEEN_BYTES > limit:
+        detail = f"{shown}, which take {width * height * _SEEN_BYTES} bytes, limit {limit} for {file_bytes} of file"
+        raise ImageRefusedError(refusals.BYTE_LIMIT, detail)
     if min(width, height) < settings.min_side:
         raise ImageRefusedError(refusals.TOO_SMALL, f"{shown}, at least {settings.min_side} a side")

@@ -11,8 +11,9 @@ from typing import Final
 from ostensive.images.png import chunks_of
 
 _RGB_BYTES: Final = 4  # of a pixel, as Pillow holds it
-_DECODED_BYTES: Final = 200_000_000
-_DECODED_FACTOR: Final = 64  # a byte of a photograph is one to ten pixels
+_DECODED_BYTES: Final = 120_000_000
+DECODED_FACTOR: Final = 64
+"""Bytes of memory that decoding may take for each byte of a file: one of a photograph is one to ten pixels."""
 _MAX_SCANS: Final = 64  # progressive files have about ten; each is a pass over all of the picture
 _MAX_SEGMENTS: Final = 500
 _MAX_CHUNKS: Final = 20_000
@@ -28,7 +29,7 @@ def is_ordinary(data: bytes) -> bool:
 
 
 def _is_small(width: int, height: int, file_bytes: int) -> bool:
-    return width * height * _RGB_BYTES <= _DECODED_BYTES + _DECODED_FACTOR * file_bytes
+    return width * height * _RGB_BYTES <= _DECODED_BYTES + DECODED_FACTOR * file_bytes
 
 
 def _is_ordinary_jpeg(data: bytes) -> bool:
