@@ -8,7 +8,7 @@ from fuzz.mutating import mutant
 from fuzz.running import input_of, watch
 from fuzz.table import READERS, reader_named
 
-SECONDS = 2.0
+SECONDS = 1.0
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -15,6 +15,7 @@ from PIL import Image
 from ostensive.errors import SettingsError
 from ostensive.images.annotation_columns import AnnotationColumns
 from ostensive.images.annotation_joining import read_annotations
+from ostensive.images.files import is_packed
 from ostensive.images.items import SourceItem
 from ostensive.images.loader import ImageLoader
 from ostensive.images.refusals import ImageRefusedError
@@ -22,6 +23,7 @@ from ostensive.images.settings import AnnotationSettings, IntakeSettings
 from ostensive.images.sources import list_items, list_source
 
 SETTINGS = IntakeSettings()
+_PACKED = ["p.tar.Z", "p.jpg.gz", "p.parquet.zst", "p.7z.001", "p.tar.gz.part-aa", "p.tar.aa", "p.tar.gz.00"]
 LOADER = ImageLoader(SETTINGS)
 
 
@@ -575,7 +577,7 @@ def test_a_data_set_that_cannot_be_read_in_a_list_costs_no_other(shards: Path) -
     ]
 
 
-@pytest.mark.parametrize("name", ["p.tar.gz", "p.TGZ", "p.tar.zst", "p.zip", "p.ZIP", "p.7z", "p.rar"])
+@pytest.mark.parametrize("name", ["p.tar.gz", "p.TGZ", "p.tar.zst", "p.zip", "p.ZIP", "p.7z", "p.rar", *_PACKED])
 def test_archives_are_told_of_wherever_they_lie(shards: Path, name: str) -> None:
     (shards / "below").mkdir()
     (shards / "below" / name).write_bytes(b"PK")
@@ -612,3 +614,64 @@ def test_a_compressed_tar_beside_tars_costs_no_other(shards: Path) -> None:
         pass
     found = {item.key: item.problem for item in list_items(shards, SETTINGS)}
     assert (found["00000.tar!0.jpg"], found["00001.tar"]) == (None, "packed archive")
+
+
+@pytest.mark.parametrize(
+    "name", ["labels.csv.gz", "notes.txt", "a.b.c", "model.v2.001", "README", "x.js", ".zip", "z01"]
+)
+def test_what_holds_no_images_is_no_archive(name: str) -> None:
+    assert not is_packed(name)
+
+
+def header(name: str, size: bytes, kind: bytes = b"0") -> bytes:
+    """The header of a tar's member, with its size field as it is given."""
+    block = bytearray(512)
+    for at, value in ((0, name.encode()), (124, size), (148, b" " * 8), (156, kind), (257, b"ustar\x0000")):
+        block[at : at + len(value)] = value
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def extended(records: bytes, kind: bytes = b"x") -> bytes:
+    return header("pax", b"%011o\0" % len(records), kind) + records + bytes(-len(records) % 512)
+
+
+@pytest.mark.parametrize(
+    ("middle", "detail"),
+    [
+        (header("b.jpg", (-512).to_bytes(12, "big", signed=True)), "a member of -512 bytes"),
+        (extended(b"13 size=-512\n") + header("b.jpg", bytes(12)), "a member of -512 bytes"),
+        (header("././@LongLink", b"77777777777\0", b"L"), "a header of 8589934592 bytes"),
+        (header("pax", b"77777777777\0", b"x"), "a header of 8589934592 bytes"),
+        (header("pax", b"77777777777\0", b"g"), "a header of 8589934592 bytes"),
+        (header("././@LongLink", (-512).to_bytes(12, "big", signed=True), b"L"), "a header of -512 bytes"),
+        (extended(b"13 comment=x\n") * 3_000, "maximum recursion depth exceeded"),
+        ((header("././@LongLink", b"%011o\0" % 1, b"L") + b"a" + bytes(511)) * 3_000, "maximum recursion depth"),
+    ],
+    ids=[
+        "negative",
+        "negative in pax",
+        "long name",
+        "pax",
+        "global pax",
+        "negative name",
+        "pax of pax",
+        "names of names",
+    ],
+)
+def test_headers_of_a_tar_that_lie_end_the_listing(tmp_path: Path, middle: bytes, detail: str) -> None:
+    body = jpeg(3)
+    first = header("a.jpg", b"%011o\0" % len(body)) + body + bytes(-len(body) % 512)
+    path = tmp_path / "a.tar"
+    path.write_bytes(first + middle + first + bytes(1024))
+    items = list_items(path, SETTINGS)
+    assert summary(items) == [("a.tar!a.jpg", None), ("a.tar!", "truncated")]
+    assert items[1].detail.startswith(f"the rest of the tar: {detail}")
+    assert bytes_of(items[:1]) == [body]
+
+
+def test_a_size_beyond_the_tar_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    for size in (b"\x80" + (1 << 60).to_bytes(11, "big"), b"77777777777\0"):
+        path.write_bytes(header("a.jpg", b"%011o\0" % 3) + b"abc" + bytes(509) + header("b.jpg", size) + bytes(1024))
+        assert summary(list_items(path, SETTINGS)) == [("a.tar!a.jpg", None), ("a.tar!b.jpg", "truncated")]

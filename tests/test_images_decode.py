@@ -275,7 +275,8 @@ def test_a_limit_above_pillows_own_is_obeyed_without_a_warning() -> None:
     big = encoded(Image.new("1", (20_000, 10_000)), "PNG")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert examine(big, IntakeSettings(max_pixels=200_000_000)) == ImageFacts(20_000, 10_000, "PNG", "1")
+        settings = IntakeSettings(max_pixels=200_000_000, max_decoded_bytes=2_000_000_000)
+        assert examine(big, settings) == ImageFacts(20_000, 10_000, "PNG", "1")
 
 
 def test_the_pixel_limit_is_exact() -> None:

@@ -21,7 +21,8 @@ from ostensive.stage import Dropped, Failed, Kept
 
 TOLD: Final = b"ALICE-AT-48.8584-N"
 """Stands in every place of a sound input where a text may stand; never in what is published."""
-_CODE: Final = (0xDB, 0xC4, 0xDA)  # tables and scans
+_CODE: Final = (0xDB, 0xC4, 0xDA, 0xE2)
+"""Tables, scans and the colour profile: what is in a sound one of them is published as it is."""
 _SETTINGS: Final = IntakeSettings(min_side=1, max_pixels=4_000_000)
 
 

@@ -26,7 +26,8 @@ from ostensive.images.unpacked import UnpacksTooLargeError, max_rows
 from ostensive.records import Location
 
 _BATCH_ROWS: Final = 256
-_UNREADABLE: Final = (pa.ArrowException, OSError, ValueError)  # ValueError: names that are no UTF-8, lengths that lie
+# ValueError: names that are no UTF-8, lengths that lie. LookupError: columns that a footer names otherwise elsewhere.
+_UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, LookupError)
 
 
 def list_rows(path: str, name: str, settings: IntakeSettings, sidecars: Sidecars | None) -> Iterator[SourceItem]:

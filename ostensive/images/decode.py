@@ -29,6 +29,8 @@ from PIL import (
 )
 
 from ostensive.images import refusals
+from ostensive.images.beside import Limits, ask
+from ostensive.images.ordinary import DECODED_FACTOR, is_ordinary
 from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, turned
 from ostensive.images.png import without_texts
 from ostensive.images.refusals import ImageRefusedError
@@ -44,10 +46,13 @@ from ostensive.images.sample_bits import (
     wide_colours,
 )
 from ostensive.images.settings import IntakeSettings
+from ostensive.images.tiff import values_exceed_file
 from ostensive.images.truncation import is_cut_short
 
 MICROWORLD_MARK: Final = "ostensive-microworld"
 """The text chunk by which an image file of the microworld is known."""
+_SEEN_BYTES: Final = 8  # of a pixel: 8-bit RGB as Pillow holds it, and a copy
+_NO_MEMORY: Final = "decoder error -9"  # IMAGING_CODEC_MEMORY, as an OSError
 MAX_SIDE_PX: Final = 65_500  # libjpeg's JPEG_MAX_DIMENSION: a longer side could not be published
 
 _Reader = Callable[[io.BytesIO], ImageFile.ImageFile]
@@ -107,7 +112,7 @@ class LoadedImage:
 def load(data: bytes, settings: IntakeSettings) -> LoadedImage:
     """The first picture in `data`; raises `ImageRefusedError`."""
     image, image_format = _open(data)
-    _refuse_size(image, settings)
+    _refuse_size(image, settings, len(data))
     if settings.world == "microworld" and MICROWORLD_MARK not in image.info:
         raise ImageRefusedError(refusals.OTHER_WORLD, "it lacks the mark of ostensive microworld render")
     mode, wide = image.mode, wide_colour_mode(image)
@@ -124,12 +129,23 @@ def examine(data: bytes, settings: IntakeSettings) -> ImageFacts:
     return load(data, settings).facts
 
 
-def open_rgb(data: bytes, max_pixels: int | None, sample_bits: int | None = None) -> Image.Image:
+def open_rgb(
+    data: bytes, max_pixels: int | None, sample_bits: int | None = None, limits: Limits | None = None
+) -> Image.Image:
     """The first picture in `data`, upright, RGB, 8 bits (see `pixels.to_rgb`); raises `ImageRefusedError`.
 
-    `max_pixels` None sets no limit: for bytes that `examine` has passed. `sample_bits` are those of its facts; None
-    has them told anew. Nothing of the file's metadata is in the result.
+    `max_pixels` None sets no limit, nor do `limits`: for bytes that were taken in. `sample_bits` are those of their
+    facts; None has them told anew. Nothing of the file's metadata is in the result.
     """
+    if is_ordinary(data):
+        return decode_rgb(data, max_pixels, sample_bits)
+    answer = ask("rgb", data, limits, max_pixels=max_pixels, sample_bits=sample_bits)
+    width, height = answer.facts["size"]
+    return Image.frombytes("RGB", (width, height), answer.data)
+
+
+def decode_rgb(data: bytes, max_pixels: int | None, sample_bits: int | None) -> Image.Image:
+    """What `open_rgb` gives, decoded in this process whatever it is."""
     image, image_format = _open(data)
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise ImageRefusedError(refusals.PIXEL_LIMIT, f"{image.width} x {image.height} pixels, limit {max_pixels}")
@@ -178,6 +194,8 @@ def _open(data: bytes) -> tuple[ImageFile.ImageFile, str]:
         raise ImageRefusedError(refusals.UNSUPPORTED, "HEIC; convert it to JPEG")
     if image_format is None:
         raise ImageRefusedError(refusals.NOT_AN_IMAGE, f"starts with {data[:16]!r}")
+    if image_format == "TIFF" and values_exceed_file(data):
+        raise ImageRefusedError(refusals.UNREADABLE, "TIFF: the values of its tags are more bytes than the file has")
     try:
         return _READERS[image_format](io.BytesIO(data)), image_format
     except Exception as error:  # a reader fails with whatever error the bytes lead to
@@ -237,17 +255,23 @@ def _refusal(error: Exception, image_format: str, data: bytes) -> ImageRefusedEr
     detail = f"{image_format}: {' '.join(str(error).split()) or type(error).__name__}"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return ImageRefusedError(refusals.PIXEL_LIMIT, detail)
+    if isinstance(error, MemoryError) or str(error) == _NO_MEMORY:
+        return ImageRefusedError(refusals.BYTE_LIMIT, f"{image_format}: decoding it takes more memory than it may")
     if is_cut_short(image_format, data):
         return ImageRefusedError(refusals.TRUNCATED, f"{detail} ({len(data)} bytes)")
     return ImageRefusedError(refusals.UNREADABLE, detail)
 
 
-def _refuse_size(image: Image.Image, settings: IntakeSettings) -> None:
+def _refuse_size(image: Image.Image, settings: IntakeSettings, file_bytes: int) -> None:
     width, height = image.size
     shown = f"{width} x {height} pixels"
     if width * height > settings.max_pixels:
         raise ImageRefusedError(refusals.PIXEL_LIMIT, f"{shown}, limit {settings.max_pixels}")
     if max(width, height) > MAX_SIDE_PX:
         raise ImageRefusedError(refusals.SIDE_LIMIT, f"{shown}, limit {MAX_SIDE_PX} a side")
+    limit = settings.max_decoded_bytes + DECODED_FACTOR * file_bytes
+    if width * height * _SEEN_BYTES > limit:
+        detail = f"{shown}, which take {width * height * _SEEN_BYTES} bytes, limit {limit} for {file_bytes} of file"
+        raise ImageRefusedError(refusals.BYTE_LIMIT, detail)
     if min(width, height) < settings.min_side:
         raise ImageRefusedError(refusals.TOO_SMALL, f"{shown}, at least {settings.min_side} a side")

@@ -7,6 +7,7 @@ of HEIC photographs does not look empty.
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -37,8 +38,13 @@ UNSUPPORTED_SUFFIXES: Final = frozenset(
 LISTED_SUFFIXES: Final = IMAGE_SUFFIXES | UNSUPPORTED_SUFFIXES
 METADATA_NAMES: Final = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})  # as `datasets` has them
 COMPRESSED_TAR: Final = "a compressed tar cannot be read image by image; unpack it to a plain .tar or a folder"
-_COMPRESSED_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4")
-_ARCHIVE_SUFFIXES: Final = (".zip", ".7z", ".rar")
+_COMPRESSED: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".zstd", ".lz4", ".lz", ".lzma", ".br", ".z"})
+_COMPRESSED_TARS: Final = frozenset({".tgz", ".taz", ".tbz", ".tbz2", ".txz", ".tlz", ".tzst"})
+_ARCHIVES: Final = frozenset({".zip", ".zipx", ".7z", ".rar", ".cab", ".iso"})
+_DATA_SETS: Final = frozenset({".tar", ".parquet", ".arrow"})
+_PART: Final = re.compile(
+    r"\.(?:\d{2,3}|[zr]\d\d|part[-_.]?\w{1,4}|[a-z]{2})", re.IGNORECASE
+)  # of an archive that was cut
 # What systems and disks leave: of macOS, Synology (thumbnails), QNAP and Windows. The bins hold what was thrown away.
 _SET_ASIDE: Final = frozenset({"__MACOSX", "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found"})
 
@@ -55,13 +61,20 @@ def is_set_aside(name: str) -> bool:
 
 
 def is_packed(name: str) -> bool:
-    """Whether a name is that of an archive whose files cannot be read without unpacking it."""
-    return name.lower().endswith((*_COMPRESSED_SUFFIXES, *_ARCHIVE_SUFFIXES))
+    """Whether a name is that of an archive, or of a compressed file of images, or of a part of one."""
+    suffix = suffix_of(name)
+    if suffix in _ARCHIVES or suffix in _COMPRESSED_TARS:
+        return True
+    whole = name.removesuffix(name[-len(suffix) :]) if suffix else name
+    before = suffix_of(whole)
+    if suffix in _COMPRESSED:
+        return before in _DATA_SETS or before in LISTED_SUFFIXES
+    return before != "" and _PART.fullmatch(suffix) is not None and (before == ".tar" or is_packed(whole))
 
 
 def how_to_unpack(name: str) -> str:
     """Why nothing is taken from an archive of that name, and what to do."""
-    if name.lower().endswith(_COMPRESSED_SUFFIXES):
+    if suffix_of(name) in _COMPRESSED_TARS or ".tar." in name.lower():
         return COMPRESSED_TAR
     return "an archive cannot be read image by image; unpack it to a folder"
 

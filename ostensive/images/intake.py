@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any, Final  # Any: JSON values of any depth
 
 from ostensive.images import refusals
-from ostensive.images.decode import ImageFacts, load
+from ostensive.images.decode import ImageFacts
 from ostensive.images.items import SourceItem
 from ostensive.images.loader import ImageLoader
 from ostensive.images.paths import shown_name
-from ostensive.images.publish import try_publishing
+from ostensive.images.publish import take_in
 from ostensive.images.refusals import ImageRefusedError
 from ostensive.images.settings import IntakeSettings
 from ostensive.records import ImageRecord
@@ -25,7 +25,7 @@ from ostensive.stage import Dropped, Evidence, Failed, FunctionStage, Kept, Outc
 
 IMAGES: Final = "images"
 DISTINCT: Final = "distinct"
-VERSION: Final = 4  # raise it when the same bytes would be taken in otherwise than before
+VERSION: Final = 5  # raise it when the same bytes would be taken in otherwise than before
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,7 @@ def _examine(settings: IntakeSettings, loader: ImageLoader, item: SourceItem) ->
         return ImageRefusedError(item.problem, item.detail)
     try:
         data = loader.read_location(item.location)
-        loaded = load(data, settings)
-        try_publishing(loaded, data)
-        return _Examined(hashlib.sha256(data).hexdigest(), len(data), loaded.facts)
+        return _Examined(hashlib.sha256(data).hexdigest(), len(data), take_in(data, settings))
     except ImageRefusedError as error:
         return ImageRefusedError(
             error.reason, error.detail

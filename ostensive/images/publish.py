@@ -19,8 +19,9 @@ from typing import Any, Final  # Any: values of Pillow's options
 from PIL import Image, ImageFile, JpegImagePlugin
 
 from ostensive.images import refusals
+from ostensive.images.beside import Limits, ask
 from ostensive.images.colour_profile import colour_space_of, sound_profile
-from ostensive.images.decode import LoadedImage, format_of, open_lazily, open_rgb
+from ostensive.images.decode import ImageFacts, LoadedImage, decode_rgb, format_of, load, open_lazily
 from ostensive.images.jpeg import (
     JpegDamagedError,
     JpegPieces,
@@ -29,8 +30,10 @@ from ostensive.images.jpeg import (
     split_jpeg,
     without_metadata,
 )
+from ostensive.images.ordinary import is_ordinary
 from ostensive.images.pixels import SIDEWAYS, orientation_of, to_rgb, turned, upright
 from ostensive.images.refusals import ImageRefusedError
+from ostensive.images.settings import IntakeSettings
 
 # Sampling factors, across and down, of luma and the two chromas to Pillow's name. Pillow writes no 4:4:0, so what is
 # 4:2:2 becomes 4:4:4 on its side, which loses nothing.
@@ -57,6 +60,13 @@ def publishable_jpeg(data: bytes, *, jpeg_quality: int, sample_bits: int | None 
     bytes give the same bytes. Raises `ImageRefusedError` for bytes that are no image, `OSError` where none of this can
     be done.
     """
+    if is_ordinary(data):
+        return make_jpeg(data, jpeg_quality=jpeg_quality, sample_bits=sample_bits)
+    return ask("jpeg", data, None, jpeg_quality=jpeg_quality, sample_bits=sample_bits).data
+
+
+def make_jpeg(data: bytes, *, jpeg_quality: int, sample_bits: int | None) -> bytes:
+    """What `publishable_jpeg` gives, made in this process whatever the picture is."""
     image = open_lazily(data)
     plan = _plan(image, data)
     if plan.own_bytes is not None:
@@ -65,8 +75,19 @@ def publishable_jpeg(data: bytes, *, jpeg_quality: int, sample_bits: int | None 
         pixels = upright(image)
         pixels.info.clear()  # Pillow would write the comment
     else:
-        pixels = open_rgb(data, None, sample_bits)
+        pixels = decode_rgb(data, None, sample_bits)
     return _coded(pixels, plan, jpeg_quality)
+
+
+def take_in(data: bytes, settings: IntakeSettings) -> ImageFacts:
+    """Facts about the first picture in `data`, which is decoded and can be published; raises `ImageRefusedError`."""
+    if not is_ordinary(data):
+        limits = Limits(settings.max_seconds, settings.max_decoded_bytes)
+        answer = ask("examine", data, limits, settings=settings.model_dump(mode="json"))
+        return ImageFacts(**answer.facts["facts"])
+    loaded = load(data, settings)
+    try_publishing(loaded, data)
+    return loaded.facts
 
 
 def try_publishing(loaded: LoadedImage, data: bytes) -> None:

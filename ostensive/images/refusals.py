@@ -25,6 +25,7 @@ FAULTS: Final = frozenset({EMPTY, NOT_AN_IMAGE, TRUNCATED, UNREADABLE, MISSING, 
 PIXEL_LIMIT: Final = "over the pixel limit"
 SIDE_LIMIT: Final = "over the side limit"
 BYTE_LIMIT: Final = "over the byte limit"
+TIME_LIMIT: Final = "over the time limit"
 TOO_SMALL: Final = "too small"
 LEADS_OUT: Final = "leads out of the folder"
 LISTED_TWICE: Final = "listed twice"
@@ -49,7 +50,8 @@ _REMEDIES: Final = {
     EMPTY_ROW: "choose another column with intake.column",
     PIXEL_LIMIT: "raise intake.max_pixels, or make the images smaller",
     SIDE_LIMIT: "make the images smaller",
-    BYTE_LIMIT: "raise intake.max_pixels, or make the files smaller",
+    BYTE_LIMIT: "raise intake.max_pixels or intake.max_decoded_bytes, or make the files smaller",
+    TIME_LIMIT: "raise intake.max_seconds, or convert the images to JPEG",
     TOO_SMALL: "lower intake.min_side",
     LEADS_OUT: (
         "neither a link nor a path in a row is followed out of the folder: copy the files with `cp -RL`, download "

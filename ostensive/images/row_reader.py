@@ -49,7 +49,7 @@ class RowReader:
             return self._read_row(path, location)
         except UnpacksTooLargeError as error:
             raise ImageRefusedError(refusals.BYTE_LIMIT, one_line(error)) from error
-        except (pa.ArrowException, KeyError, ValueError) as error:
+        except (pa.ArrowException, LookupError, ValueError) as error:
             raise ImageRefusedError(refusals.UNREADABLE, one_line(error)) from error
 
     def _read_row(self, path: str, location: Location) -> bytes:

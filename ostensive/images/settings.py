@@ -16,6 +16,11 @@ class IntakeSettings(Settings):
 
     max_pixels: int = Field(default=80_000_000, ge=1)
     """Images with more pixels (width x height) are refused, as a guard against decompression bombs."""
+    max_decoded_bytes: int = Field(default=400_000_000, ge=1)
+    """Bytes of memory that decoding a picture may take besides 64 for each byte of its file. Ordinary JPEG and PNG
+    files take less for their pixels."""
+    max_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    """Seconds of computing that decoding a picture may take."""
     min_side: int = Field(default=16, ge=1)
     """Images with a shorter side, in pixels, are refused."""
     sample_bits: int | None = Field(default=None, ge=8, le=16)

@@ -8,6 +8,7 @@ one from the start for each image would take hours.
 import contextlib
 import copy
 import dataclasses
+import io
 import os
 import posixpath
 import re
@@ -38,6 +39,9 @@ from ostensive.images.text_files import decode
 from ostensive.records import Location
 
 _MAX_MEMBER_BYTES: Final = 16 << 20  # of a text
+_MAX_HEADER_BYTES: Final = 1 << 20  # of a long name, or of the fields of a pax header
+# What the library raises: ValueError for a field that is no number, RecursionError for headers of headers.
+_DAMAGED: Final = (tarfile.TarError, OSError, ValueError, RecursionError)
 _SAMPLE: Final = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)  # as `webdataset.tariterators` has it
 _COMPRESSED_STARTS: Final = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 
@@ -92,7 +96,7 @@ def _listed(path: str, name: str, links: list[tarfile.TarInfo]) -> Iterator[_Lis
     status = Path(path).stat()
     end = 0
     try:
-        with tarfile.open(path, "r:") as tar:
+        with _opened(path) as tar:
             for member in _members(tar):
                 end = tar.offset
                 item = _member_item(path, name, member, status)
@@ -104,7 +108,7 @@ def _listed(path: str, name: str, links: list[tarfile.TarInfo]) -> Iterator[_Lis
                     if item is None or item.problem is None:
                         yield None, _rest(path, name, "cut within a member")
                     return
-    except (tarfile.TarError, OSError, ValueError) as error:  # ValueError: a header field that is no number
+    except _DAMAGED as error:
         if not end:
             raise DataSetUnusableError(shown_name(path), f"not a readable tar: {error}") from error
         yield None, _rest(path, name, str(error))
@@ -120,7 +124,7 @@ def _linked(path: str, name: str, links: list[tarfile.TarInfo]) -> Iterator[_Lis
     status = Path(path).stat()
     targets = dict.fromkeys(map(_target, links), None)
     found: dict[str, tarfile.TarInfo] = {}
-    with contextlib.suppress(tarfile.TarError, OSError, ValueError), tarfile.open(path, "r:") as tar:  # told of already
+    with contextlib.suppress(*_DAMAGED), _opened(path) as tar:  # told of already
         for member in _members(tar):
             if member.isreg() and posixpath.normpath(member.name) in targets:
                 found[posixpath.normpath(member.name)] = member
@@ -139,6 +143,21 @@ def _target(link: tarfile.TarInfo) -> str:
     """The name of the member that a link leads to: from the top of the tar for a hard one, else from its folder."""
     folder = "" if link.islnk() else posixpath.dirname(link.name)
     return posixpath.normpath(posixpath.join(folder, link.linkname))
+
+
+class _Headers(io.FileIO):
+    """A tar of which only headers are read: those of one member are small, whatever they say."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return super().read(size) or b""
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[tarfile.TarFile]:
+    with _Headers(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        yield tar
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

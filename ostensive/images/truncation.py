@@ -80,11 +80,13 @@ def _tiff(data: bytes) -> bool:
         return False  # BigTIFF and worse are not worth a second parser
     (position,) = struct.unpack_from(order + "I", data, 4)
     (entries,) = struct.unpack_from(order + "H", data, position)
-    found = {}
+    places = {}
     for entry in range(entries):
-        tag, kind, count = struct.unpack_from(order + "HHI", data, position + 2 + 12 * entry)
-        if tag in (273, 279, 324, 325) and kind in (3, 4):  # offsets and byte counts of strips, of tiles
-            found[tag] = _tiff_numbers(data, position + 10 + 12 * entry, kind=kind, count=count, order=order)
+        at = position + 2 + 12 * entry
+        (tag,) = struct.unpack_from(order + "H", data, at)
+        if tag in (273, 279, 324, 325):  # offsets and byte counts of strips, of tiles
+            places[tag] = at  # of several the last, as Pillow has it; a table is read once
+    found = {tag: _tiff_numbers(data, at, order) for tag, at in places.items()}
     for offsets, counts in ((273, 279), (324, 325)):
         pairs = zip(found.get(offsets, ()), found.get(counts, ()), strict=False)
         if any(offset + count > len(data) for offset, count in pairs):
@@ -92,8 +94,12 @@ def _tiff(data: bytes) -> bool:
     return False
 
 
-def _tiff_numbers(data: bytes, position: int, *, kind: int, count: int, order: str) -> tuple[int, ...]:
-    width = 2 if kind == 3 else 4
+def _tiff_numbers(data: bytes, entry: int, order: str) -> tuple[int, ...]:
+    """The numbers of a directory entry; none where they are of another type than offsets are."""
+    kind, count = struct.unpack_from(order + "HI", data, entry + 2)
+    if kind not in (3, 4):
+        return ()
+    width, position = (2 if kind == 3 else 4), entry + 8
     if width * count > 4:
         (position,) = struct.unpack_from(order + "I", data, position)
     if position + width * count > len(data):

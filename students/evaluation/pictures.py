@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import PIL.Image
 
 from ostensive.errors import SettingsError
+from ostensive.images.beside import DEFAULT_LIMITS
 from ostensive.images.decode import open_rgb
 from ostensive.images.drawing import draw_regions
 from ostensive.images.refusals import MISSING, UNREADABLE, ImageRefusedError
@@ -69,7 +70,7 @@ def below(folder: Path, place: str) -> Path | None:
 def with_boxes(data: bytes, boxes: Sequence[ShownBox]) -> PIL.Image.Image:
     """The picture in a file's bytes with boxes drawn on it; raises `BrokenRowError`."""
     try:
-        picture = open_rgb(data, _MAX_PIXELS)
+        picture = open_rgb(data, _MAX_PIXELS, limits=DEFAULT_LIMITS)
     except ImageRefusedError as error:
         raise BrokenRowError(error.reason) from error
     return draw_regions(picture, [_region(box, picture.size) for box in boxes]) if boxes else picture

@@ -18,6 +18,7 @@ from ostensive.image_slots import SlotError, without_slot
 from ostensive.images import refusals
 from ostensive.images.annotation_cells import ItemLostError, text_in, turns_in
 from ostensive.images.annotations import UNREADABLE_ROW
+from ostensive.images.beside import DEFAULT_LIMITS
 from ostensive.images.decode import open_rgb
 from ostensive.images.files import read_file
 from ostensive.images.formats import open_table
@@ -185,7 +186,7 @@ def _picture(values: Mapping[str, Any], root: Path) -> bytes:
         data = _of_file(data, root)
     if not isinstance(data, bytes):
         raise ItemLostError(NOT_ONE_PICTURE, f"its picture is {type(picture).__name__}, bytes or a file are expected")
-    open_rgb(data, _MAX_PIXELS)
+    open_rgb(data, _MAX_PIXELS, limits=DEFAULT_LIMITS)
     return data
 
 
