@@ -1,9 +1,11 @@
 """A model behind an OpenAI-compatible endpoint as a recipe names it: its address, its key, its price."""
 
+import asyncio
 import ipaddress
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal  # Any: JSON values of any depth
 from urllib.parse import urlsplit, urlunsplit
@@ -11,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
+from ostensive.chat.capped_bodies import capped_hooks
 from ostensive.chat.key_permits import DEFAULT_VARIABLE, KeyPermit, check_permit, is_variable_name
 from ostensive.chat.key_scrubbing import answer_without_key, without_key
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceSettings, PriceTable
@@ -136,29 +139,42 @@ class ServedModelSettings(ChatModelSettings):
         answer: a server may lack the list, a key may be allowed to chat and not to list, and a server that is not up
         yet will be asked again later. Raises `SettingsError` as `resolve_endpoint` does.
         """
+        endpoint = resolve_endpoint(self, environment, permits)
+        # In a thread of its own: whoever calls, a notebook say, may have an event loop at work already.
+        with ThreadPoolExecutor(1, "access") as pool:
+            refused = pool.submit(asyncio.run, self._key_refusal(endpoint)).result()
+        if refused is not None:
+            raise AccessRefusedError(
+                f"{endpoint.base_url} refuses the key ({' '.join(endpoint.scrub(refused).split())[:200]}); "
+                f"check {self.key_variable} or {self.section}.api_key"
+            )
+
+    async def _key_refusal(self, endpoint: "Endpoint") -> str | None:
+        """What the server says of a key that it does not take; None where it takes it, or says something else."""
         import httpx2
         import openai
 
-        endpoint = resolve_endpoint(self, environment, permits)
-        with openai.OpenAI(
+        client = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
             api_key=endpoint.api_key.get_secret_value(),
             timeout=self.connect_timeout_s,
             max_retries=0,
-            http_client=openai.DefaultHttpxClient(
-                follow_redirects=False, **http_options(endpoint.base_url, endpoint.proxy)
+            http_client=openai.DefaultAsyncHttpxClient(
+                event_hooks=capped_hooks(), follow_redirects=False, **http_options(endpoint.base_url, endpoint.proxy)
             ),
-        ) as client:
-            try:
-                with client.models.with_streaming_response.list():
-                    pass  # the status is all there is to know; a list may be long, or never end
-            except openai.AuthenticationError as error:
-                raise AccessRefusedError(
-                    f"{endpoint.base_url} refuses the key ({' '.join(endpoint.scrub(str(error)).split())[:200]}); "
-                    f"check {self.key_variable} or {self.section}.api_key"
-                ) from None  # the original holds the key in its request
-            except (openai.OpenAIError, httpx2.HTTPError):
-                return
+        )
+        try:
+            # The status is all there is to know; a list may be long, or never end.
+            async with (
+                asyncio.timeout(2 * self.connect_timeout_s),
+                client,
+                client.models.with_streaming_response.list(),
+            ):
+                return None
+        except openai.AuthenticationError as error:
+            return str(error)
+        except (openai.OpenAIError, httpx2.HTTPError, TimeoutError):
+            return None
 
 
 class ServedTeacherSettings(ServedModelSettings):
