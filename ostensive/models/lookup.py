@@ -6,7 +6,6 @@ would take as long as loading them.
 """
 
 import importlib.util
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import Any  # Any: open_clip's table of weights, JSON values
 
 from ostensive.chat.key_permits import KeyPermit
 from ostensive.errors import SettingsError
+from ostensive.json_text import parse_json
 from ostensive.models.files import PACKAGED, cached_snapshot, located
 from ostensive.models.needs import ModelNeed
 
@@ -116,7 +116,7 @@ def _size(folder: Path) -> int:
 def _parts(index: Path) -> set[str]:
     """The files that an index of weights names."""
     try:
-        values = json.loads(index.read_text("utf-8"))
+        values = parse_json(index.read_text("utf-8"), strict=False)
     except (OSError, ValueError):
         return {index.name + " (cannot be read)"}
     return set(values.get("weight_map", {}).values()) if isinstance(values, dict) else set()

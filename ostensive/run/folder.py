@@ -16,10 +16,12 @@ from typing import Any, BinaryIO
 
 from ostensive.errors import RunLockedError, SettingsError
 from ostensive.files import TEMPORARY, remove_leftovers, storage_errors, write_text
+from ostensive.json_text import parse_json
 from ostensive.run import partitions
 from ostensive.run.partitions import PartitionInfo, RecordT
 from ostensive.run.summary import StageSummary
 from ostensive.stage import record_name
+from ostensive.text_lines import lines_of
 from ostensive.user_paths import user_path
 
 LOCK = ".lock"
@@ -107,7 +109,8 @@ class RunFolder:
     def read_state(self) -> dict[str, Any]:  # Any: JSON values
         """What the last command said of the run; empty for a new one."""
         try:
-            state: dict[str, Any] = json.loads((self.path / "run.json").read_text("utf-8"))  # Any: as above
+            text = (self.path / "run.json").read_text("utf-8")
+            state: dict[str, Any] = parse_json(text, strict=False)  # Any: as above
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
@@ -151,11 +154,13 @@ class RunFolder:
             text = (self.path / "log.jsonl").read_text("utf-8", errors="replace")
         except FileNotFoundError:
             return []
-        for line in text.splitlines():
+        for line in lines_of(text):
             try:
-                events.append(json.loads(line))
+                event = parse_json(line, strict=False)
             except ValueError:
                 continue
+            if isinstance(event, dict):
+                events.append(event)
         return events
 
 
