@@ -34,6 +34,7 @@ from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.run.summary import IN_NO_SPLIT, TAKEN_DOWN, RunFacts, SplitFigures, StageSummary
 from ostensive.run.thresholds import in_force, read_choices
 from ostensive.stage import record_name
+from ostensive.user_paths import model_label
 from ostensive.version import VERSION
 
 PICTURES_AHEAD: Final = 32  # read and cleaned before they are written; bounds memory
@@ -244,7 +245,11 @@ def publishable_settings(recipe: Recipe) -> dict[str, Any]:
 
 def _without_addresses(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_addresses(item) for key, item in value.items() if key != "base_url"}
+        return {
+            key: model_label(item) if key == "model" and isinstance(item, str) else _without_addresses(item)
+            for key, item in value.items()
+            if key != "base_url"
+        }
     return [_without_addresses(item) for item in value] if isinstance(value, list) else value
 
 

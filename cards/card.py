@@ -145,8 +145,8 @@ def render_card(
         name=settings.name,  # letters, digits, "-", "_" and "." only
         noun=kind.noun,
         summary=_summary(manifest, form),
-        intended_use=inline(settings.intended_use),
-        contact=inline(settings.contact) if settings.contact else "",
+        intended_use=inline(settings.intended_use, with_links=True),
+        contact=inline(settings.contact, with_links=True) if settings.contact else "",
         taken_down=taken_down(manifest),
         withheld=withheld(manifest, form.flat_schema.names),
         yours=edits.yours,
@@ -170,7 +170,7 @@ def render_card(
         sample_fields=_field_table(form, list(form.sample_schema), ("`image`", "picture", IMAGE_NOTE)),
         flat_fields=_field_table(form, [field for field in form.flat_schema if field.name not in own_row_fields]),
         limits=limits(kind.limits, facts, manifest.statistics),
-        licence=f"Licence: {_licence(settings)}. Source of the images: {inline(settings.source)}",
+        licence=f"Licence: {_licence(settings)}. Source of the images: {inline(settings.source, with_links=True)}",
         citation=fenced(kind.citation, "bibtex") if kind.citation else "",
         recipe_hash=inline(facts.recipe_hash),
         recipe=fenced_yaml(facts.recipe),
@@ -221,7 +221,9 @@ def _one_or_all(codes: Sequence[str]) -> str | list[str]:
 
 
 def _licence(settings: CorpusSettings) -> str:
-    more = [inline(text) for text in (settings.license_name, settings.license_link) if text is not None]
+    more = [
+        inline(text, with_links=True) for text in (settings.license_name, settings.license_link) if text is not None
+    ]
     return inline(settings.license) + (f" ({', '.join(more)})" if more else "")
 
 

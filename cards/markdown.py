@@ -13,14 +13,19 @@ import yaml
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$])")
 
+# GitHub and the Hub make links of bare addresses, after backslashes are gone; a comment, which nobody sees, parts them.
+_ADDRESS = re.compile(r"([A-Za-z]:(?=//)|(?:mailto|xmpp|javascript|data):|www(?=\.)|@)", re.IGNORECASE)
 
-def inline(text: str) -> str:
+
+def inline(text: str, *, with_links: bool = False) -> str:
     """`text` on one line with what Markdown or HTML would act upon escaped: for table cells and inside a sentence.
 
-    Not for the start of a line, where a dash or a number means a list.
+    Not for the start of a line, where a dash or a number means a list. Addresses in it become links only `with_links`,
+    for what the owner of the corpus wrote: a server may call its model `https://...`.
     """
     printable = "".join(char if char.isprintable() else " " for char in text)
-    return _SPECIAL.sub(r"\\\1", " ".join(printable.split()))
+    escaped = _SPECIAL.sub(r"\\\1", " ".join(printable.split()))
+    return escaped if with_links else _ADDRESS.sub(r"\1<!-- -->", escaped)
 
 
 def fenced(text: str, language: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal  # Any: JSON values, a row
 
 from cards.statistics.figures import CorpusStatistics, statistics_from_json
 from ostensive.errors import SettingsError
+from ostensive.json_text import parse_json
 from ostensive.run.folder import RunFolder
 from ostensive.run.summary import StageSummary, publishing_summary
 from ostensive.user_paths import user_path
@@ -95,7 +96,7 @@ class CorpusManifest:
 def read_manifest(folder: Path) -> CorpusManifest | None:
     """The manifest of the corpus in `folder`; None where there is none, or one that another version wrote."""
     try:
-        values = json.loads((folder / MANIFEST_NAME).read_text("utf-8"))
+        values = parse_json((folder / MANIFEST_NAME).read_text("utf-8"), strict=False)
         if {key: values.pop(key) for key in _FORM} != _FORM:
             return None
         values["splits"] = tuple(CorpusSplit(**split) for split in values["splits"])
@@ -108,7 +109,7 @@ def read_manifest(folder: Path) -> CorpusManifest | None:
 def listed_paths(manifest: bytes) -> tuple[str, ...] | None:
     """The files that a manifest of any version lists; None where it is no manifest of a corpus."""
     try:
-        values = json.loads(manifest)
+        values = parse_json(manifest, strict=False)
         return tuple(str(file["path"]) for file in values["files"]) if values["kind"] == _FORM["kind"] else None
     except (ValueError, TypeError, KeyError):
         return None

@@ -9,6 +9,7 @@ from typing import Final
 from ostensive.arrow import from_plain
 from ostensive.errors import OstensiveError
 from ostensive.files import write_text
+from ostensive.json_text import parse_json
 
 TAKEDOWNS_NAME: Final = "takedowns.jsonl"
 
@@ -38,7 +39,7 @@ def read_takedowns(run: Path) -> tuple[Takedown, ...]:
     found = []
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
-            found += from_plain([json.loads(line)], Takedown)
+            found += from_plain([parse_json(line, strict=False)], Takedown)
         except (ValueError, TypeError) as error:
             raise OstensiveError(
                 f"{path}, line {number}: is no takedown ({error}); mend the line, and run the same command again"

@@ -21,6 +21,7 @@ from ostensive.fingerprint import fingerprint
 from ostensive.recipe_kind import RecipeKind, ShownText
 from ostensive.records import AREA_LABEL, IMAGE_SLOT, Annotation, Candidate, Verbalization
 from ostensive.stage import Evidence, ImageEvidence
+from ostensive.text_lines import lines_of
 
 UNKNOWN_REGION: Final = "names a region that there is not"
 UNSUPPORTED: Final = "claims what the evidence does not say"
@@ -94,7 +95,7 @@ def stem(word: str) -> str:
 def common_words() -> frozenset[str]:
     """The words that name nothing, as `words/common.txt` lists them."""
     text = (files("critics") / "words" / "common.txt").read_text("utf-8")
-    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
+    return frozenset(word for line in lines_of(text) if not line.startswith("#") for word in line.split())
 
 
 def named(texts: Iterable[str]) -> tuple[str, ...]:

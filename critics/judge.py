@@ -19,14 +19,15 @@ from pydantic import Field
 from critics.critic import Critic, CriticContext, NoScore, Score, ScoringSettings
 from critics.evidence import NO_EVIDENCE, known_of, lacking_claims, named
 from ostensive.chat.access import ChatSettings, TeacherSettings
-from ostensive.chat.bodies import read_json
 from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoReply
 from ostensive.fingerprint import fingerprint
+from ostensive.json_text import parse_cut_json
 from ostensive.prompts import PromptValue, load_prompts
 from ostensive.recipe_kind import RecipeKind
 from ostensive.records import Candidate
 from ostensive.run.services import Services
 from ostensive.stage import Evidence
+from ostensive.text_lines import lines_of
 from ostensive.user_paths import PathMark
 
 UNREADABLE: Final = "unreadable judgement"
@@ -85,7 +86,7 @@ def read_reply(text: str, keys: Sequence[str]) -> dict[str, Any]:
     if fenced := _FENCE.match(plain):
         plain = fenced[1].strip()
     try:
-        values = read_json(plain)
+        values = parse_cut_json(plain)
     except ValueError as error:
         raise UnreadableReplyError(f"not one JSON object: {text.strip()[:_SHOWN]}") from error
     if not isinstance(values, dict) or set(values) != {*keys, "why"}:
@@ -245,7 +246,7 @@ def scripted_judge(messages: Sequence[Message], _seed: int) -> str:
     if "\nFirst reply: " in text:
         return _scripted_pair(text)
     scene, _, judged = text.rpartition(_SCENE_END)
-    lines = {name: line for name, _, line in (one.partition(": ") for one in judged.partition("\n\n")[0].splitlines())}
+    lines = {name: line for name, _, line in (one.partition(": ") for one in lines_of(judged.partition("\n\n")[0]))}
     ratings = {
         part: 1 + round(4 * _known_share(lines.get(part.capitalize(), ""), scene, 1.0))
         for part in _RATED.findall(judged.rpartition("\n")[2])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any  # Any: JSON values
 
 from ostensive.errors import SettingsError
+from ostensive.json_text import RepeatedKeyError, parse_json
 from ostensive.models.digests import files_digest
 
 
@@ -20,19 +21,6 @@ class TableRow:
 
     values: dict[str, Any]
     place: str
-
-
-class _RepeatedKeyError(ValueError):
-    """A key stands twice in a JSON object, of which `json` would take the last."""
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            raise _RepeatedKeyError(f"the key {key!r:.60} stands twice in one object")
-        values[key] = value
-    return values
 
 
 def content_hash(path: str) -> str:
@@ -63,26 +51,16 @@ def read_rows(path: Path | str) -> Iterator[TableRow]:
             continue
         place = f"{path}, line {number}"
         try:
-            values = json.loads(line, object_pairs_hook=_distinct)
-        except _RepeatedKeyError as error:
+            values = parse_json(line)
+        except RepeatedKeyError as error:
             raise SettingsError(f"{place}: {error}; leave one of them") from error
-        except ValueError as error:
+        except json.JSONDecodeError as error:
             raise SettingsError(f"{place}: not JSON ({error}); one object a line is expected") from error
-        except RecursionError as error:
-            raise SettingsError(f"{place}: is nested too deeply; one object a line is expected") from error
+        except ValueError as error:
+            raise SettingsError(f"{place}: {error}") from error
         if not isinstance(values, dict):
             raise SettingsError(f"{place}: one object a line is expected, not {line.strip()[:40]}")
-        if "\\ud" in line.lower() and not _is_unicode(values):
-            raise SettingsError(f"{place}: holds half of a surrogate pair (\\ud...), which is no character")
         yield TableRow(values, place)
-
-
-def _is_unicode(values: object) -> bool:
-    try:
-        json.dumps(values, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _parquet_rows(file: Path) -> Iterator[TableRow]:

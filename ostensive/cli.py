@@ -4,6 +4,7 @@ Results go to standard output, progress and errors to standard error. Exit statu
 130 interrupted. Nothing heavy is imported before a command needs it, so that `--help` answers at once.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -16,7 +17,7 @@ from ostensive.commands.critic import critic_app
 from ostensive.commands.microworld import microworld_app
 from ostensive.commands.recipes import recipes_app
 from ostensive.commands.student import student_app
-from ostensive.commands.terminal import complain, print_lines
+from ostensive.commands.terminal import WarningsOnTerminal, complain, print_lines
 from ostensive.errors import Interrupted, OstensiveError, SettingsError
 from ostensive.version import VERSION
 
@@ -56,6 +57,7 @@ def main() -> None:
     """Runs the command line and leaves with its exit status; an expected error is one line on standard error."""
     # Pillow warns of odd metadata in photographs; what matters of it is said in `images/`.
     warnings.filterwarnings("ignore", module="PIL")
+    logging.lastResort = WarningsOnTerminal(logging.WARNING)  # what nobody else handles
     try:
         app(prog_name="ostensive")
     except Interrupted:

@@ -12,6 +12,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from ostensive.text_lines import lines_of
+
 # RFC 5646, 2.1: script, region, variants, private use, in that order; extensions are for software.
 _REST: Final = re.compile(
     r"(?:-(?P<script>[a-z]{4}))?(?:-(?P<region>[a-z]{2}|\d{3}))?(?P<more>(?:-(?:[a-z0-9]{5,8}|\d[a-z0-9]{3}))*"
@@ -49,7 +51,7 @@ def _names() -> Mapping[str, str]:
 
 def _lines() -> list[str]:
     text = (files("ostensive") / "words" / "languages.txt").read_text("utf-8")
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [line for line in lines_of(text) if line and not line.startswith("#")]
 
 
 def language_tag(text: str) -> str | None:

@@ -12,6 +12,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from ostensive.text_lines import lines_of
+
 OTHER: Final = "other"
 _FORBIDDING: Final = (
     "all rights reserved",
@@ -52,7 +54,7 @@ _SAME: Final = (
 @cache
 def _table() -> Mapping[str, tuple[str, ...]]:
     """The names of each licence by its id."""
-    lines = (files("ostensive") / "words" / "licenses.txt").read_text("utf-8").splitlines()
+    lines = lines_of((files("ostensive") / "words" / "licenses.txt").read_text("utf-8"))
     rows = (line.partition("|") for line in lines if line and not line.startswith("#"))
     return {one: tuple(names.split(";")) for one, _, names in rows}
 
@@ -65,7 +67,7 @@ def _ids() -> Mapping[str, str]:
 
 @cache
 def _urls() -> Mapping[str, str]:
-    lines = (files("ostensive") / "words" / "license_urls.txt").read_text("utf-8").splitlines()
+    lines = lines_of((files("ostensive") / "words" / "license_urls.txt").read_text("utf-8"))
     return dict(line.split("|") for line in lines if line and not line.startswith("#"))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeGuard  # Any: JSON values
 
 from ostensive.errors import SettingsError
 from ostensive.files import is_temporary, storage_errors, write_text
+from ostensive.json_text import parse_json
 
 RUN, LOOP, STUDENT, CRITIC = "run", "loop", "student", "critic"
 EXPORT, LABEL_STUDIO, DEMO = "export", "label-studio", "demo"
@@ -122,8 +123,8 @@ def _json_kind(path: Path) -> str | None:
     try:
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:
             return None
-        values: Any = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        values: Any = parse_json(path.read_bytes(), strict=False)
+    except (OSError, ValueError):
         return None
     if is_run_state(values):
         return RUN

@@ -188,6 +188,7 @@ class Recipe(Settings):
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 Values = Mapping[str, Any]
+_DOTTED = re.compile(r"[a-z][a-z_]{0,30}(\.[a-z0-9_]{0,30}){0,6}=?")
 _SECRET = re.compile(r"key|secret|password|(^|_)token$", re.IGNORECASE)
 
 
@@ -214,7 +215,9 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         path, equals, text = assignment.partition("=")
         keys = [key.strip() for key in path.split(".")]
         if not equals or not all(keys):
-            raise SettingsError(f"--set {assignment}: KEY=VALUE is expected, e.g. --set teacher.temperature=0.5")
+            # One who types a key where a setting belongs does not find it on the terminal.
+            shown = f" {assignment}" if _DOTTED.fullmatch(assignment) else ""
+            raise SettingsError(f"--set{shown}: KEY=VALUE is expected, e.g. --set teacher.temperature=0.5")
         try:
             value = parse_value(text)
         except ValueError as error:

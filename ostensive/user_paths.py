@@ -6,6 +6,7 @@ pyarrow opens `~/x` in the home folder where pathlib makes a folder called `~`, 
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal  # Any: pydantic's source types
@@ -16,6 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 from ostensive.errors import SettingsError
 
 HOME = "~"
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 MAX_NAME_BYTES = 255  # of all common file systems
 PathLike = str | os.PathLike[str]
 
@@ -66,6 +68,20 @@ def without_folder(text: str) -> str:
     """The last name of an absolute path; `text` where it is none, such as a model's name on the Hub."""
     path = PurePath(text)
     return path.name if path.is_absolute() else text
+
+
+def model_label(name: str) -> str:
+    """What rows and pages call a model that its server names `name`: of a path on some machine the last part alone.
+
+    Servers of models in folders name them by the folder, whose place is nobody's business.
+    """
+    plain = name.removeprefix("file://")
+    is_path = plain != name or plain.startswith(("/", "~", "./", "../", "\\\\")) or _DRIVE.match(plain) is not None
+    if is_path:
+        plain = next(
+            (part for part in reversed(re.split(r"[/\\]", plain)) if part not in {"", ".", "..", "~"}), "model"
+        )
+    return plain
 
 
 class PlacedText(str):

@@ -14,9 +14,12 @@ from typing import Any  # Any: what YAML gives
 import yaml
 
 from ostensive.errors import SettingsError
+from ostensive.text_lines import lines_of
 from ostensive.user_paths import PlacedText
 
 _TAG = "tag:yaml.org,2002:"
+_MAX_DEPTH = 50
+_MAX_NODES = 100_000
 _NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
 _BEGINS_VALUE = ("[", "{", '"', "'")  # of a value of `--set` that is YAML and not text as it stands
 
@@ -65,6 +68,10 @@ _Loader.add_implicit_resolver(f"{_TAG}merge", re.compile(r"<<\Z"), ["<"])
 _Loader.add_constructor(f"{_TAG}str", _Loader.text)
 
 
+class _ExtentError(yaml.MarkedYAMLError):
+    """More in depth or number than anybody writes."""
+
+
 class _RepeatedKeyError(yaml.MarkedYAMLError):
     """A key stands twice in a mapping."""
 
@@ -78,6 +85,8 @@ def parse_yaml(text: str, origin: str, folder: Path | None = None) -> dict[str, 
         document = _first_document(text, folder)
     except _RepeatedKeyError as error:
         raise SettingsError(f"{_place(error, origin)}: {error.problem}; leave one of them") from error
+    except _ExtentError as error:
+        raise SettingsError(f"{_place(error, origin)}: not read: {error.problem}") from error
     except yaml.MarkedYAMLError as error:
         hint = "; a tab stands before it, and YAML is indented by spaces" if _follows_tab(error, text) else ""
         raise SettingsError(f"{_place(error, origin)}: not YAML ({error.problem}){hint}") from error
@@ -160,12 +169,39 @@ def _first_document(text: str, folder: Path | None) -> _Document:
             return _Document(None, 0, None)
         node = loader.get_node()
         assert node is not None, "there is a document"
+        _check_extent(node)
         value = loader.construct_document(node)
         has_next = loader.check_node()
         next_line = loader.peek_event().start_mark.line + 1 if has_next else None  # type: ignore[no-untyped-call]  # PyYAML's
         return _Document(value, node.end_mark.index, next_line)
     finally:
         loader.dispose()
+
+
+def _check_extent(node: yaml.Node) -> None:
+    """Raises `_ExtentError` for what nests deeply, and for what is far more than was written once aliases count."""
+    sizes: dict[int, int] = {}
+
+    def size(part: yaml.Node, depth: int) -> int:
+        known = sizes.get(id(part))
+        if known is not None:
+            return known
+        if depth > _MAX_DEPTH:  # an alias within what it stands for, too
+            raise _ExtentError(problem="nested too deeply", problem_mark=part.start_mark)
+        total = 1
+        if isinstance(part, yaml.CollectionNode):
+            for inner in part.value:
+                for one in inner if isinstance(inner, tuple) else (inner,):
+                    total += size(one, depth + 1)
+        if total > _MAX_NODES:
+            raise _ExtentError(
+                problem=f"holds more than {_MAX_NODES:,} values, by aliases (*) of what holds aliases",
+                problem_mark=part.start_mark,
+            )
+        sizes[id(part)] = total
+        return total
+
+    size(node, 0)
 
 
 def _place(error: yaml.MarkedYAMLError, origin: str) -> str:
@@ -176,6 +212,6 @@ def _follows_tab(error: yaml.MarkedYAMLError, text: str) -> bool:
     mark = error.problem_mark
     if mark is None:
         return False
-    lines = text.splitlines()
+    lines = lines_of(text)
     line = lines[mark.line] if mark.line < len(lines) else ""
     return "\t" in line[: len(line) - len(line.lstrip())]

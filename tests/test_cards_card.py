@@ -381,6 +381,20 @@ def test_markdown() -> None:
     assert table(("a", "b"), [("x", 1234)]) == "| a | b |\n| --- | ---: |\n| x | 1,234 |"
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://evil.example/buy", "HTTP://evil.example", "www.evil.example", "WWW.evil.example", "buy@evil.example",
+        "mailto:buy@evil.example", "a.https://evil.example", "ftp://evil.example", "xmpp:buy@evil.example",
+    ],
+)  # fmt: skip
+def test_an_address_of_others_is_no_link(address: str) -> None:
+    written = inline(f"by {address}, it says")
+    assert not re.search(r"://|www\\.|\\w@\\w", written, re.IGNORECASE), "nothing is left that is made a link"
+    assert re.sub(r"<!-- -->|\\\\", "", written) == f"by {address}, it says"
+    assert address in inline(address, with_links=True).replace("\\", "")
+
+
 def test_every_field_of_today_is_described() -> None:
     form = PublicForm(KIND, "", record_names=("Verbalization", "Annotation"), has_splits=True)
     for schema in (form.sample_schema, form.flat_schema):

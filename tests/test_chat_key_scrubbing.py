@@ -1,6 +1,9 @@
 """Keys out of errors, and out of answers where they can be no word of them."""
 
+import base64
+import html
 import json
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -18,6 +21,10 @@ TEXT = 'any company likes anyone; EMPTY none local e sk-local 1234 "quoted"'
         (f"Bearer {LONG}, x{LONG}y", LONG, "Bearer [key], x[key]y"),
         (LONG.replace("/", "\\/"), LONG, "[key]"),
         (LONG.replace("/", "%2f").replace("+", "%2B"), LONG, "[key]"),
+        (LONG.replace("/", "&#47;").replace("+", "&plus;"), LONG, "[key]"),
+        (LONG.replace("/", "%252F"), LONG, "[key]"),
+        (LONG.replace("s", "&#x73;").replace("/", "&amp;sol;"), LONG, "[key]"),
+        (LONG.replace("/", "\\\\\\/"), LONG, "[key]"),
         ("key any of any: company", "any", "key [key] of [key]: company"),
         ("e: e is here", "e", "[key]: [key] is here"),
         ("EMPTYX EMPTY", "EMPTY", "[key]X [key]"),
@@ -58,6 +65,29 @@ def test_a_long_key_is_in_no_stream_though_it_comes_in_pieces() -> None:
     left = json.loads(answer_without_key(stream, LONG))
     assert left["choices"][0]["message"]["content"] == "by [key] here"
     assert answer_without_key(stream, "another-key-0123456789") is stream
+
+
+@pytest.mark.parametrize("before", ["", "u", "me:", "Bearer "])
+def test_a_long_key_is_in_no_base64(before: str) -> None:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        told = encode(f"{before}{LONG}, and more".encode()).decode()
+        left = json.loads(answer_without_key(json.dumps({"text": f"as {told}", "model": told}).encode(), LONG))
+        for value in left.values():
+            assert "[key]" in value
+            assert not any(told[place : place + 12] in value for place in range(8, 20))
+        assert "[key]" in without_key(told, LONG)
+
+
+def test_a_long_key_is_in_no_answer_of_html_or_urls() -> None:
+    values = {
+        "model": html.escape(f"<a href='?k={LONG}'>"),
+        "text": "".join(f"&#{ord(char)};" for char in LONG),
+        "finish_reason": quote(quote(LONG, safe=""), safe=""),
+        "error": {"message": json.dumps(json.dumps({"key": LONG})).replace("/", "\\/")},
+    }
+    left = answer_without_key(json.dumps(values).encode(), LONG).decode()
+    assert left.count("[key]") == 4
+    assert "0123456789ab" not in html.unescape(unquote(unquote(left)))
 
 
 def test_a_body_that_is_no_json_has_no_long_key_either() -> None:

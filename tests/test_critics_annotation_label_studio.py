@@ -248,7 +248,9 @@ def test_files_that_hold_no_tasks(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no task has data and annotations; export as JSON, not JSON-MIN or CSV"):
         read_tasks(path)
     path.write_text('[{"data": ' + "[" * 100_000)
-    with pytest.raises(SettingsError, match=r"export\.json is nested too deeply; an export of Label Studio as JSON"):
+    with pytest.raises(
+        SettingsError, match=r"export\.json is not JSON \(nested more than 100 deep\); an export of Label"
+    ):
         read_tasks(path)
     for encoding in ("utf-8", "utf-8-sig"):
         path.write_text("[]", encoding)

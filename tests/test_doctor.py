@@ -15,6 +15,7 @@ from tiny_clip import write_folder
 from typer.testing import CliRunner
 
 from builders.table import load, profile_names
+from ostensive.chat.key_permits import parse_permits
 from ostensive.cli import app
 from ostensive.commands.api import doctor
 from ostensive.commands.show import doctor_lines, doctor_values, need_name, size_words
@@ -266,8 +267,11 @@ def test_packages_and_servers() -> None:
     assert found({}, **need, address="http://127.0.0.1:9/v1") == Found("http://127.0.0.1:9/v1")
     assert problem({}, **need).startswith("no key for https://api.openai.com/v1: ")
     own = {**need, "key_variable": "OWN_KEY"}
-    assert found({"OWN_KEY": "k"}, **own).problem is None
-    assert problem({"OPENAI_API_KEY": "k"}, **own).endswith("variable OWN_KEY (any word for a server that wants none)")
+    assert problem({"OWN_KEY": "k"}, **own).endswith("say so with --allow-key OWN_KEY=api.openai.com")
+    permits = parse_permits(["OWN_KEY=api.openai.com"])
+    assert look_up(ModelNeed(role="x", **own), {"OWN_KEY": "k"}, permits).problem is None
+    missing = look_up(ModelNeed(role="x", **own), {"OPENAI_API_KEY": "k"}, permits).problem or ""
+    assert missing.endswith("variable OWN_KEY (any word for a server that wants none)")
     assert found({}, kind="server", name="m").problem is None, "the recipe has a key"
 
 

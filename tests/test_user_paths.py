@@ -9,10 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.table import load
+from cards.assembling import publishable_settings
 from critics.trained.settings import TrainedSettings
 from ostensive.chat.local import SelfTeacherSettings
+from ostensive.chat.records import Reply
+from ostensive.chat.replies import Answered, reply_of
+from ostensive.chat.usage import NO_USAGE
 from ostensive.errors import SettingsError
 from ostensive.recipe import Recipe, dump, recipe_hash
+from ostensive.records import NO_SPEND
 from ostensive.settings import Operational, Settings, validate
 from ostensive.user_paths import (
     ModelName,
@@ -20,6 +25,7 @@ from ostensive.user_paths import (
     PlacedText,
     UserPath,
     absolute_path,
+    model_label,
     shown_path,
     user_path,
 )
@@ -234,3 +240,30 @@ def test_a_name_of_a_recipe_wins_over_a_file_of_that_name(here: Path) -> None:
 
 def test_the_folder_of_a_critic_is_always_a_path(here: Path) -> None:
     assert TrainedSettings(model="critic").model == str(here / "critic")
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("/home/me/models/llava", "llava"), ("/home/me/models/llava/", "llava"), ("~/x/y", "y"), ("./a/b", "b"),
+        ("../b", "b"), ("C:\\Users\\me\\phi", "phi"), ("d:/m/phi", "phi"), ("file:///home/me/q", "q"), ("/", "model"),
+        ("\\\\share\\me\\z", "z"), ("org/name", "org/name"), ("gpt-4o", "gpt-4o"), ("qwen2.5:7b", "qwen2.5:7b"),
+        ("https://evil.example/buy", "https://evil.example/buy"), ("accounts/a/models/b", "accounts/a/models/b"),
+    ],
+)  # fmt: skip
+def test_of_a_model_by_its_path_the_last_name_is_told(name: str, label: str) -> None:
+    assert model_label(name) == label
+
+
+def test_the_path_of_a_served_model_is_in_no_published_settings() -> None:
+    settings = ("teacher.kind=served", "teacher.model=/home/me/models/llava", "corpus.license=mit", "corpus.source=x")
+    recipe = load("localized", assignments=(*settings, "corpus.intended_use=x"))
+    assert publishable_settings(recipe)["teacher"]["model"] == "llava"
+    assert "/home/me" not in str(publishable_settings(recipe))
+
+
+def test_a_reply_names_a_model_in_a_folder_by_the_folder() -> None:
+    answered = Answered("yes", "stop", "/srv/models/phi-4/", NO_USAGE)
+    reply = reply_of(answered, "asked", "key", NO_SPEND)
+    assert isinstance(reply, Reply)
+    assert reply.model == "phi-4"

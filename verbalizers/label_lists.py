@@ -18,6 +18,7 @@ from pydantic import BeforeValidator
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
 from ostensive.settings import nearest_key
+from ostensive.text_lines import lines_of
 from ostensive.user_paths import PathMark
 
 _MICROWORLD = ("microworld-places", "microworld-shapes", "microworld-looks")
@@ -82,7 +83,7 @@ def load_labels(source: str) -> LabelList:
 def parse_labels(text: str, origin: str) -> LabelList:
     """The labels in `text`, one a line; empty lines and lines that begin with `#` are passed over."""
     labels = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         label = " ".join(line.split())
         if not label or label.startswith("#"):
             continue

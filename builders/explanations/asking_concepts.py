@@ -23,6 +23,7 @@ from ostensive.prompts import load_prompts
 from ostensive.recipe_kind import ListedConcepts
 from ostensive.records import NO_SPEND
 from ostensive.run.services import Services
+from ostensive.text_lines import lines_of
 
 MAX_WORDS: Final = 20
 """A line with more words is no feature but a remark."""
@@ -43,7 +44,7 @@ def read_concepts(reply: str, label: str) -> tuple[str, ...]:
     Lines with a bullet or a number are features; where no line has one and there are several, each is. What is only the
     label, or too long, is none. (The published code keeps lines that begin with a dash.)
     """
-    lines = [line.strip() for line in reply.splitlines() if line.strip()]
+    lines = [line.strip() for line in lines_of(reply) if line.strip()]
     marked = [match["text"] for line in lines if (match := _MARK.match(line))]
     found: dict[str, str] = {}
     plain = [line for line in lines if not line.endswith(":")]

@@ -4,7 +4,6 @@ Two forms are read: `{"label": ["concept", ...]}`, and that of SelfSynthX,
 `{"id": {"name": "label", "visual_features": ["concept", ...]}}`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from pathlib import Path
 from critics.label_names import plain_label
 from ostensive.errors import SettingsError
 from ostensive.fingerprint import fingerprint
+from ostensive.json_text import parse_json
 from ostensive.user_paths import shown_path
 
 NO_LIST = (
@@ -77,8 +77,8 @@ def load_entries(path: Path) -> dict[str, tuple[str, ...]]:
 
 def _read_json(file: Path, where: str) -> object:
     try:
-        given: object = json.loads(file.read_text("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        given: object = parse_json(file.read_text("utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise SettingsError(f"{where}: cannot be read as JSON in UTF-8: {error}") from error
     return given
 

@@ -18,6 +18,7 @@ from builders.localized.facts import PromptBox
 from builders.localized.settings import Mode
 from ostensive.chat.records import Message
 from ostensive.records import Box, Region, Verbalization
+from ostensive.text_lines import lines_of
 
 SEPARATOR = "-" * 10
 _REGIONS_HEADING = "What is where (corners top-left and bottom-right, from 0 to 1 across and from 0 to 1 down):"
@@ -150,7 +151,7 @@ def read_context(opening: str) -> PromptContext:
     )
     probes = tuple(PromptProbe(match["question"], match["answer"]) for match in _PROBE.finditer(opening))
     overall = opening.partition(SEPARATOR)[0] if SEPARATOR in opening else ""
-    lines = [line for line in overall.splitlines() if not re.fullmatch(r"Description \d+", line)]
+    lines = [line for line in lines_of(overall) if not re.fullmatch(r"Description \d+", line)]
     sentences = tuple(dict.fromkeys(s.strip() for line in lines for s in _SENTENCE.findall(line)))
     return PromptContext(sentences, regions, probes)
 

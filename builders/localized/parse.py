@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from builders.localized.labels import FIELDS, Field, Segment, cells, field_of_key, segments, table_columns
-from ostensive.chat.bodies import is_deep
+from ostensive.json_text import is_deep
+from ostensive.text_lines import lines_of
 
 _RULE = re.compile(r"[ \t]{0,8}(?:[-=*_~—–]{3,200}|```\w{0,10}|[\[\]{},][\[\]{}, \t]{0,40})[ \t]*$")
 _NOUN = r"(?:triple|triplet|response|qar|set|example|item|entry|pair|number|no\.?)s?"
@@ -113,7 +114,7 @@ class _Assembler:
 def _from_lines(text: str) -> list[RawTriple]:
     assembler = _Assembler()
     columns: list[Field | None] | None = None
-    for line in _TAG_END.sub(" ", text).splitlines():
+    for line in lines_of(_TAG_END.sub(" ", text)):
         if "|" in line:
             head = table_columns(line)
             columns = head or columns
@@ -221,7 +222,7 @@ def _scalar_text(value: object) -> str:
 
 def _from_numbered_questions(text: str) -> list[RawTriple]:
     """Triples without any label: a numbered question and, before the next one, exactly an answer and a rationale."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines_of(text) if line.strip()]
     starts = [index for index, line in enumerate(lines) if _NUMBERED_QUESTION.match(line)]
     groups = [lines[first:after] for first, after in pairwise([*starts, len(lines)])]
     triples = []

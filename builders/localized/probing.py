@@ -17,6 +17,7 @@ from ostensive.chat.records import Chat, Conversation, Exchange, Message, NoRepl
 from ostensive.prompts import Prompts, load_prompts
 from ostensive.records import Verbalization
 from ostensive.run.services import Services
+from ostensive.text_lines import lines_of
 from verbalizers.base import ImageFailure, Questions
 
 QUESTIONS = 15
@@ -44,7 +45,7 @@ def probing_prompt(prompts: Prompts, verbalization: Verbalization, *, questions:
 def parse_questions(text: str, *, questions: int = QUESTIONS) -> list[str]:
     """The first `questions` different questions in a reply, one a line, numbers and markup removed. Never raises."""
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in lines_of(text):
         match = _LINE.match(line)
         if match:
             question = " ".join(match["text"].replace("**", "").split())

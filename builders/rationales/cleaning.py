@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from critics.lexicon import first_sentences
+from ostensive.text_lines import lines_of
 
 _LABEL = re.compile(r"(?:the )?(?:rationale|explanation|reason|justification)\s?:\s*", re.IGNORECASE)
 _BULLET = re.compile(r"(?:[-*•]|\d{1,2}[.)])\s+")
@@ -33,7 +34,7 @@ class Cleaned:
 
 def clean(reply: str, answer: str, *, max_sentences: int) -> Cleaned:
     """The rationale in a reply to the question why `answer` is right; its text is empty where there is none."""
-    lines = [line.strip() for line in _FENCE.sub("\n", reply[:_MAX_CHARACTERS]).splitlines()]
+    lines = [line.strip() for line in lines_of(_FENCE.sub("\n", reply[:_MAX_CHARACTERS]))]
     lines = [line for line in lines if line]
     if len(lines) > 1 and lines[0].endswith(":"):
         lines = lines[1:]  # "Here is the rationale:"

@@ -12,6 +12,7 @@ from builders.self_talk.records import Question
 from ostensive.fingerprint import fingerprint
 from ostensive.models.likelihoods import Passage
 from ostensive.prompts import Prompts, load_prompts
+from ostensive.text_lines import lines_of
 
 TASKS = ("csqa", "copa", "piqa", "social_iqa", "winogrande", "mc_taco")
 _VARIABLES = ("about", "asked", "beginning", "candidate", "clarification", "context", "question")
@@ -74,7 +75,7 @@ def passages(question: Question, clarification: str) -> list[Passage]:
         "clarification": clarification,
     }
     rendered = shipped_prompts().render(f"choose_{question.task}", values)
-    prompt = "\n".join(line.strip() for line in rendered.splitlines())  # no blank where there is no clarification
+    prompt = "\n".join(line.strip() for line in lines_of(rendered))  # no blank where there is no clarification
     blank = "" if not prompt or question.is_joined else " "
     choices = [_within(choice) if question.task in _WITHIN_SENTENCE else choice for choice in question.choices]
     return [Passage(prompt, f"{blank}{choice}{question.ending}") for choice in choices]

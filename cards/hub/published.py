@@ -9,6 +9,7 @@ from typing import Any, Final  # Any: JSON values
 from cards.hub.card_merge import PublishedCard
 from ostensive.errors import OstensiveError
 from ostensive.files import write_text
+from ostensive.json_text import parse_json
 
 PUBLISHED_NAME: Final = "published.json"
 
@@ -28,7 +29,7 @@ def read_published(run: Path) -> Mapping[str, LastPublished]:
     """
     path = run / PUBLISHED_NAME
     try:
-        return {name: _published(values) for name, values in json.loads(path.read_text("utf-8")).items()}
+        return {name: _published(values) for name, values in parse_json(path.read_text("utf-8"), strict=False).items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ostensive.text_lines import lines_of
+
 TAG_WORD: Final = "[k]"
 _STANDS_ALONE: Final = r"([\p{Han}\p{Hiragana}])|[\x{2013}-\x{2015}\x{2026}]"  # or parts words: dashes and an ellipsis
 _AROUND: Final = r"^[^\p{L}\p{N}]+|[^\p{L}\p{M}\p{N}]+$"
@@ -80,7 +82,7 @@ def stop_words() -> frozenset[str]:
 
     Other languages have no such list here: all of their words count.
     """
-    lines = _STOP_WORDS.read_text("utf-8").splitlines()
+    lines = lines_of(_STOP_WORDS.read_text("utf-8"))
     return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
 
 

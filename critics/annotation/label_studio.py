@@ -10,7 +10,6 @@ Where a task has two sides they go there as `left` and `right`, in an order that
 shows an item to all annotators alike. Nothing there says how they stand: their texts are compared with the item's own.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from critics.annotation.tasks import SIDE_NAMES, TASKS, AnswerError, Question, T
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors, write_text
 from ostensive.fingerprint import canonical_json, fingerprint
+from ostensive.json_text import parse_json
 from ostensive.own_folders import LABEL_STUDIO, claim_folder
 from ostensive.run import partitions
 
@@ -196,11 +196,10 @@ def labeling_config(task: Task, fields: Sequence[str]) -> str:
 def read_tasks(path: Path) -> list[Json]:
     """The tasks in an export of Label Studio; raises `SettingsError` for what is none."""
     try:
-        values = json.loads(path.read_text("utf-8-sig"))  # some programs put a byte order mark before it
+        # Some programs put a byte order mark before it.
+        values = parse_json(path.read_text("utf-8-sig"), strict=False)
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from error
-    except RecursionError as error:
-        raise SettingsError(f"{path} is nested too deeply; an export of Label Studio as JSON is expected") from error
     except ValueError as error:
         raise SettingsError(f"{path} is not JSON ({error}); an export of Label Studio as JSON is expected") from error
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):

@@ -1,6 +1,7 @@
 """The critic of kind `trained`: a folder that `ostensive critic train` wrote, asked about candidates."""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from ostensive.stage import Evidence
 
 UNLIKELY: Final = "unlikely to be accepted by people"
 TOO_LONG: Final = "too long for the critic"
+NO_NUMBER: Final = "score is no number"
 IMAGE_UNREADABLE: Final = "image cannot be read"
 CODE_VERSION: Final = 1
 """Goes up when the same critic would give other scores."""
@@ -116,6 +118,8 @@ def score_of(found: Prediction | TooLong | Unseen, file: CriticFile) -> Score | 
         return NoScore(IMAGE_UNREADABLE, found.detail)
     if isinstance(found, TooLong):
         return NoScore(TOO_LONG, f"{found.tokens} tokens; the model takes {found.max_tokens}")
+    if math.isnan(found.accept_logit):  # weights that are damaged, or of a precision that the device cannot count in
+        return NoScore(NO_NUMBER, "the model gives nan")
     ratings = [f"{name} {rating:.2f}" for name, rating in zip(file.criteria, found.ratings, strict=True)]
     detail = f"ratings: {', '.join(ratings)}" if ratings else ""
     return Score(file.calibration.probability(found.accept_logit), UNLIKELY, detail)

@@ -10,6 +10,7 @@ from critics.trained.inputs import Example, LabelSplits
 from critics.trained.learning_curve import LearningCurve, SizedScores, learning_curve, nested_part
 from ostensive.files import write_text
 from ostensive.fingerprint import fingerprint
+from ostensive.json_text import parse_json
 
 _MIN_LABELS: Final = 10
 """Fewest labels of a part: with fewer a class may have one label, and a round one step."""
@@ -60,7 +61,7 @@ def _sized(examples: Sequence[Example], accept_logits: Sequence[float]) -> Sized
 
 def _finished(path: Path, identity: str) -> list[float] | None:
     try:
-        record = json.loads(path.read_text("utf-8"))
+        record = parse_json(path.read_text("utf-8"), strict=False)
         logits: list[float] | None = record["accept_logits"] if record["made_from"] == identity else None
     except (OSError, ValueError, KeyError):
         return None  # not there yet

@@ -5,13 +5,13 @@ weights are taken and the temperature, which is little, but makes figures on the
 measure the outcome, and are unseen like all that were never labelled.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from critics.labels import Label
+from ostensive.json_text import parse_json
 
 RECORD: Final = "training.json"
 TRAINED_IMAGES, HELD_OUT_IMAGES = "trained_images", "held_out_images"
@@ -42,7 +42,7 @@ def learned_images(critic: Path) -> LearnedImages | None:
     So it is of a folder that is gone, and of a critic from elsewhere.
     """
     try:
-        record = json.loads((critic / RECORD).read_text("utf-8"))
+        record = parse_json((critic / RECORD).read_text("utf-8"), strict=False)
         return LearnedImages(frozenset(record[TRAINED_IMAGES]), frozenset(record[HELD_OUT_IMAGES]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -11,6 +11,7 @@ from critics.trained.learned import HELD_OUT_IMAGES, RECORD, TRAINED_IMAGES, Lea
 from critics.trained.settings import TrainSettings
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
+from ostensive.json_text import parse_json
 from ostensive.user_paths import without_folder
 
 CARD: Final = "README.md"
@@ -41,7 +42,7 @@ def finished_figures(folder: Path, made_from: str) -> TrainedFigures | None:
 
     if not ((folder / CRITIC).exists() and (folder / RECORD).exists()):
         return None
-    record: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
+    record: dict[str, Any] = parse_json((folder / RECORD).read_text("utf-8"), strict=False)
     if record["made_from"] != made_from:
         raise SettingsError(
             f"{folder} holds a critic with other settings, labels or weights; choose another --out, or remove the"

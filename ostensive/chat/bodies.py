@@ -4,14 +4,12 @@ How deep `json` reads depends on the version of Python and on how deep the calle
 answer is cut out before, so that a body that was read once is read again, anywhere.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any  # Any: JSON values of any depth
 
-MAX_DEPTH = 100
-"""Objects and lists within each other that are read; deeper ones count as null. A chat completion has some ten."""
-_STRUCTURE = re.compile(r'["\\\[\]{}]')
+from ostensive.json_text import parse_cut_json
+
 _STREAM_FIELDS = ("data:", "event:", "id:", "retry:", ":")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _DONE = "[DONE]"
@@ -30,51 +28,9 @@ def read_body(raw: bytes) -> Any:  # Any: as above
     if text.startswith(_STREAM_FIELDS):
         return _put_together(_stream_chunks(text))
     try:
-        return read_json(text)
+        return parse_cut_json(text)
     except ValueError as error:
         raise MalformedReplyError(f"not JSON{_instead(text)}") from error
-
-
-def read_json(text: str) -> Any:  # Any: as above
-    """The JSON value of `text` without what nests deeper than `MAX_DEPTH`; raises `ValueError`."""
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        text = _without_depths(text)
-    return json.loads(text)
-
-
-def is_deep(text: str) -> bool:
-    """Whether objects and lists in `text` nest deeper than `MAX_DEPTH`, as far as it is JSON."""
-    return text.count("[") + text.count("{") > MAX_DEPTH and any(depth > MAX_DEPTH for depth, _ in _depths(text))
-
-
-def _depths(text: str) -> Iterator[tuple[int, int]]:
-    """How deep what follows each bracket stands, and the bracket's place; strings are passed over."""
-    depth, in_string, escaped = 0, False, -1
-    for found in _STRUCTURE.finditer(text):
-        mark, place = found[0], found.start()
-        if place == escaped:
-            continue
-        if mark == "\\":
-            escaped = place + 1
-        elif mark == '"':
-            in_string = not in_string
-        elif not in_string:
-            depth += 1 if mark in "[{" else -1
-            yield depth, place
-
-
-def _without_depths(text: str) -> str:
-    kept: list[str] = []
-    at, before = 0, 0
-    for depth, place in _depths(text):
-        if depth == MAX_DEPTH + 1 and before == MAX_DEPTH:
-            kept += [text[at:place], "null"]
-        elif depth == MAX_DEPTH and before == MAX_DEPTH + 1:
-            at = place + 1
-        before = depth
-    if before > MAX_DEPTH:  # cut in the middle
-        raise ValueError("brackets that do not close")
-    return "".join((*kept, text[at:]))
 
 
 def _stream_chunks(text: str) -> Iterator[Any]:  # Any: as above
@@ -90,7 +46,7 @@ def _stream_chunks(text: str) -> Iterator[Any]:  # Any: as above
                 if data == _DONE:
                     return
                 try:
-                    yield read_json(data)
+                    yield parse_cut_json(data)
                 except ValueError as error:
                     raise MalformedReplyError("a stream of events that are not JSON") from error
 

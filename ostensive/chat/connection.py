@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ostensive.chat.capped_bodies import BodyTooLongError, capped_hooks
 from ostensive.chat.endpoint import Endpoint, ServedModelSettings
 from ostensive.chat.proxies import http_options
 from ostensive.chat.retry import (
     DISCONNECTED,
     REDIRECTED,
     TIMED_OUT,
+    TOO_LONG,
     UNREACHABLE,
     RetryDecision,
     decide_on_status,
@@ -77,6 +79,7 @@ class Connection:
             http_client=make_client(
                 timeout=timeout,
                 limits=limits,
+                event_hooks=capped_hooks(),
                 follow_redirects=False,  # who gets the prompts, and whose answers these are, is the user's to say
                 **http_options(self.endpoint.base_url, proxy),
             ),
@@ -105,6 +108,8 @@ class Connection:
             )
         except openai.APIStatusError as error:
             return self._refused(error)
+        except BodyTooLongError as error:
+            return FailedAttempt(TOO_LONG, str(error))
         except openai.APIConnectionError as error:
             return self._failed(error)
         except (openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError) as error:
@@ -129,6 +134,9 @@ class Connection:
         import httpcore2  # what carries requests through a SOCKS proxy
 
         causes = list(_causes(error))
+        endless = next((cause for cause in causes if isinstance(cause, BodyTooLongError)), None)
+        if endless is not None:
+            return FailedAttempt(TOO_LONG, str(endless))
         # The transport calls every broken connection a time-out of the connect phase; the first cause tells.
         text = f"{type(causes[-1]).__name__}: {causes[-1]}"
         refused = next((cause for cause in causes if isinstance(cause, aiohttp.ClientHttpProxyError)), None)

@@ -1,8 +1,11 @@
 """A model behind an OpenAI-compatible endpoint as a recipe names it: its address, its key, its price."""
 
+import asyncio
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal  # Any: JSON values of any depth
 from urllib.parse import urlsplit, urlunsplit
@@ -10,6 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
+from ostensive.chat.capped_bodies import capped_hooks
+from ostensive.chat.key_permits import DEFAULT_VARIABLE, KeyPermit, check_permit, is_variable_name
 from ostensive.chat.key_scrubbing import answer_without_key, without_key
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price, PriceSettings, PriceTable
 from ostensive.chat.proxies import Proxy, http_options, proxy_for
@@ -21,6 +26,7 @@ from ostensive.settings import SECRET_PROBLEM, Operational
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 MAX_LINE_CHARS = 300
+_HOST = re.compile(r"[\w.:%-]+")
 _PLACEHOLDER_KEY = "none"  # the package insists on a key; a server on this machine usually does not
 
 
@@ -37,8 +43,8 @@ class ServedModelSettings(ChatModelSettings):
     """What answers are remembered by, for a server of your own whose address changes; None takes the address."""
     api_key: Operational[SecretStr | None] = Field(default=None, exclude=True)
     """The key; None takes the environment variable that `key_variable` names. It is never written down."""
-    key_variable: Operational[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = "OPENAI_API_KEY"
-    """The environment variable that holds the key."""
+    key_variable: Operational[str] = DEFAULT_VARIABLE
+    """The environment variable that holds the key. Where a recipe names it, see `ostensive.chat.key_permits`."""
     send_seed: bool = False
     """Send a seed with each request, for servers that honour it."""
     token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105 - a field name
@@ -93,6 +99,17 @@ class ServedModelSettings(ChatModelSettings):
             raise PydanticCustomError(SECRET_PROBLEM, "text is expected; put the key in quotes")
         return value
 
+    @field_validator("key_variable", mode="before")
+    @classmethod
+    def _no_key(cls, value: object) -> object:
+        if not isinstance(value, str) or not is_variable_name(value):
+            raise PydanticCustomError(
+                SECRET_PROBLEM,
+                "the name of an environment variable is expected, such as OPENAI_API_KEY; what was given is none, or"
+                " looks like a key, and is not repeated: put the key into a variable",
+            )
+        return value
+
     def needs(self) -> tuple[ModelNeed, ...]:
         """The server, and a key for it unless one is set here."""
         variable = self.key_variable if self.api_key is None else None
@@ -115,36 +132,49 @@ class ServedModelSettings(ChatModelSettings):
         max_image_tokens = DEFAULT_MAX_IMAGE_TOKENS if listed is None else listed.max_image_tokens
         return Price(own.prompt, own.completion, own.cached_prompt, max_image_tokens)
 
-    def check_access(self, environment: Mapping[str, str] = os.environ) -> None:
+    def check_access(self, environment: Mapping[str, str] = os.environ, permits: Sequence[KeyPermit] = ()) -> None:
         """Raises `AccessRefusedError` if the server says that the key is not valid.
 
         One request for the list of models, before any work, which costs nothing. Only a refused key is taken for an
         answer: a server may lack the list, a key may be allowed to chat and not to list, and a server that is not up
         yet will be asked again later. Raises `SettingsError` as `resolve_endpoint` does.
         """
+        endpoint = resolve_endpoint(self, environment, permits)
+        # In a thread of its own: whoever calls, a notebook say, may have an event loop at work already.
+        with ThreadPoolExecutor(1, "access") as pool:
+            refused = pool.submit(asyncio.run, self._key_refusal(endpoint)).result()
+        if refused is not None:
+            raise AccessRefusedError(
+                f"{endpoint.base_url} refuses the key ({' '.join(endpoint.scrub(refused).split())[:200]}); "
+                f"check {self.key_variable} or {self.section}.api_key"
+            )
+
+    async def _key_refusal(self, endpoint: "Endpoint") -> str | None:
+        """What the server says of a key that it does not take; None where it takes it, or says something else."""
         import httpx2
         import openai
 
-        endpoint = resolve_endpoint(self, environment)
-        with openai.OpenAI(
+        client = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
             api_key=endpoint.api_key.get_secret_value(),
             timeout=self.connect_timeout_s,
             max_retries=0,
-            http_client=openai.DefaultHttpxClient(
-                follow_redirects=False, **http_options(endpoint.base_url, endpoint.proxy)
+            http_client=openai.DefaultAsyncHttpxClient(
+                event_hooks=capped_hooks(), follow_redirects=False, **http_options(endpoint.base_url, endpoint.proxy)
             ),
-        ) as client:
-            try:
-                with client.models.with_streaming_response.list():
-                    pass  # the status is all there is to know; a list may be long, or never end
-            except openai.AuthenticationError as error:
-                raise AccessRefusedError(
-                    f"{endpoint.base_url} refuses the key ({' '.join(endpoint.scrub(str(error)).split())[:200]}); "
-                    f"check {self.key_variable} or {self.section}.api_key"
-                ) from None  # the original holds the key in its request
-            except (openai.OpenAIError, httpx2.HTTPError):
-                return
+        )
+        try:
+            # The status is all there is to know; a list may be long, or never end.
+            async with (
+                asyncio.timeout(2 * self.connect_timeout_s),
+                client,
+                client.models.with_streaming_response.list(),
+            ):
+                return None
+        except openai.AuthenticationError as error:
+            return str(error)
+        except (openai.OpenAIError, httpx2.HTTPError, TimeoutError):
+            return None
 
 
 class ServedTeacherSettings(ServedModelSettings):
@@ -191,28 +221,16 @@ class Endpoint:
         return answer_without_key(raw, self.api_key.get_secret_value())
 
 
-def resolve_endpoint(settings: ServedModelSettings, environment: Mapping[str, str]) -> Endpoint:
-    """The endpoint of a teacher; raises `SettingsError` if address or proxy are unusable or the key is missing."""
-    given = settings.base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
-    try:
-        parts = urlsplit(given.strip())
-        port = parts.port
-    except ValueError as error:
-        raise SettingsError(f"{settings.section}.base_url: not a URL ({error})") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(
-            f"{settings.section}.base_url or OPENAI_BASE_URL: a URL that starts with http:// or https:// is expected"
-        )
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        # Not repeated in the message: what stands there is likely to be secret.
-        raise SettingsError(
-            f"{settings.section}.base_url or OPENAI_BASE_URL: a URL without user name, password, query or fragment is"
-            f" expected; the key goes into {settings.key_variable}"
-        )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    netloc = host if port is None else f"{host}:{port}"
-    base_url = urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
-    loopback = _is_loopback(parts.hostname)
+def resolve_endpoint(
+    settings: ServedModelSettings, environment: Mapping[str, str], permits: Sequence[KeyPermit] = ()
+) -> Endpoint:
+    """The endpoint of a teacher.
+
+    Raises `SettingsError` if address or proxy are unusable, or the key is missing or may not go there: `permits` are
+    the user's word for what is not usual.
+    """
+    base_url, loopback = _address(settings, environment)
+    _check_permit(settings, base_url, loopback, environment, permits, of_recipe=False)
     if settings.api_key is not None:
         key = settings.api_key.get_secret_value().strip()
     else:
@@ -231,6 +249,67 @@ def resolve_endpoint(settings: ServedModelSettings, environment: Mapping[str, st
     # Proxies of the environment are for other machines than this one.
     proxy = None if loopback else proxy_for(base_url, environment)
     return Endpoint(base_url, SecretStr(key), loopback, proxy)
+
+
+def check_key_permits(
+    chats: Iterable[object], permits: Sequence[KeyPermit], environment: Mapping[str, str] = os.environ
+) -> None:
+    """Raises `SettingsError` where the key of one of `chats`, the models of a recipe, may not go to its server.
+
+    Stricter than `resolve_endpoint`: the recipe may be anybody's, so that not even the usual key goes to a server on
+    another machine because the recipe alone names it.
+    """
+    for chat in chats:
+        if isinstance(chat, ServedModelSettings):
+            base_url, loopback = _address(chat, environment)
+            _check_permit(chat, base_url, loopback, environment, permits, of_recipe=True)
+
+
+def _check_permit(
+    settings: ServedModelSettings,
+    base_url: str,
+    loopback: bool,
+    environment: Mapping[str, str],
+    permits: Sequence[KeyPermit],
+    *,
+    of_recipe: bool,
+) -> None:
+    if settings.api_key is None:
+        check_permit(
+            settings.key_variable,
+            base_url,
+            section=settings.section,
+            by_recipe=settings.base_url is not None,
+            is_loopback=loopback,
+            users_url=environment.get("OPENAI_BASE_URL"),
+            of_recipe=of_recipe,
+            permits=permits,
+        )
+
+
+def _address(settings: ServedModelSettings, environment: Mapping[str, str]) -> tuple[str, bool]:
+    """The address in one form, and whether it is on this machine."""
+    given = settings.base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
+    try:
+        parts = urlsplit(given.strip())
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(f"{settings.section}.base_url: not a URL ({error})") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(
+            f"{settings.section}.base_url or OPENAI_BASE_URL: a URL that starts with http:// or https:// is expected"
+        )
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        # Not repeated in the message: what stands there is likely to be secret.
+        raise SettingsError(
+            f"{settings.section}.base_url or OPENAI_BASE_URL: a URL without user name, password, query or fragment is"
+            f" expected; the key goes into {settings.key_variable}"
+        )
+    if not _HOST.fullmatch(parts.hostname):
+        raise SettingsError(f"{settings.section}.base_url or OPENAI_BASE_URL: no host can have that name")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    netloc = host if port is None else f"{host}:{port}"
+    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", "")), _is_loopback(parts.hostname)
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final  # Any: JSON values of any depth
 
-from ostensive.chat.bodies import MalformedReplyError, read_json
+from ostensive.chat.bodies import MalformedReplyError
 from ostensive.chat.journal import JOURNAL
 from ostensive.chat.replies import Answered, read_answer
+from ostensive.json_text import parse_cut_json
 
 _KEYS_A_QUERY: Final = 500
 
@@ -87,7 +88,7 @@ def _exchange(
 
 def _body(request: str) -> dict[str, Any]:
     try:
-        value = read_json(request)
+        value = parse_cut_json(request)
     except (MalformedReplyError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -1,36 +1,64 @@
 """The key of an endpoint taken out of what comes back from it: a server may repeat it, in an error or in an answer.
 
 In an error no occurrence is left. An answer is the corpus of somebody: there only a key that cannot be a word of it is
-replaced, whatever way it is written in JSON, and nothing else of the body changes.
+replaced, whatever way it is written in JSON, URLs, HTML or base64, and nothing else of the body changes.
 """
 
+import base64
 import functools
 import json
 import re
+from html.entities import html5
 from typing import Any  # Any: JSON values of any depth
 
 from ostensive.chat.bodies import MalformedReplyError, read_body
 
 REPLACEMENT = "[key]"
+_ENTITIES = {
+    char: [re.escape(name.rstrip(";")) for name, value in html5.items() if value == char]
+    for char in map(chr, range(128))
+}
 MIN_ANSWER_KEY_CHARS = 16
 """Shorter keys stay in answers: people type `none`, `EMPTY` or `sk-local` where a server wants any word at all."""
 _MIN_PART_CHARS = 4  # shorter keys are taken out of errors only where they stand alone
 
-_ESCAPED = re.compile(rb"(?:\\u00|%)[2-7]")  # a character of ASCII, as keys have them
+_ESCAPED = re.compile(rb"(?:\\u00|%(?:25){0,4})[2-7]|&[#A-Za-z]|\\\\")  # a character of ASCII, as keys have them
 
 
 @functools.lru_cache(maxsize=16)
 def _pattern(key: str, alone: bool) -> re.Pattern[str]:
-    """Where `key` stands, each character as it is or as JSON or a URL escapes it."""
+    """Where `key` stands, each character as it is or as JSON, a URL or HTML escapes it, however often, or in base64."""
     characters = "".join(map(_escaped, key))
-    return re.compile(rf"(?<![^\W_]){characters}(?![^\W_])" if alone else characters)
+    written = rf"(?<![^\W_]){characters}(?![^\W_])" if alone else characters
+    return re.compile("|".join((written, *map(re.escape, _in_base64(key)))))
 
 
 def _escaped(char: str) -> str:
-    forms = [re.escape(char), rf"\\u00(?i:{ord(char):02x})", f"%(?i:{ord(char):02x})"]
+    code = ord(char)
+    forms = [re.escape(char), rf"\\{{1,8}}u00(?i:{code:02x})", f"%(?:25){{0,4}}(?i:{code:02x})"]
+    named = _ENTITIES.get(char, ())
+    # Each run is bounded, or a long one of backslashes would be searched from each of its places.
+    forms.append("&(?:amp;){0,4}(?:" + "|".join((f"#0{{0,6}}{code}", f"#[xX]0{{0,6}}(?i:{code:x})", *named)) + ");?")
     if not char.isalnum():
-        forms.append(rf"\\{re.escape(char)}")
+        forms.append(rf"\\{{1,8}}{re.escape(char)}")
     return f"(?:{'|'.join(forms)})"
+
+
+@functools.lru_cache(maxsize=16)
+def _in_base64(key: str) -> tuple[str, ...]:
+    """What every text in base64 that holds a long `key` has, by where in a group of three bytes the key begins.
+
+    Characters that hold bits of what stands beside it are left off; they tell less than a character of the key each.
+    """
+    if len(key) < MIN_ANSWER_KEY_CHARS:
+        return ()
+    found: list[str] = []
+    for before in range(3):
+        data = bytes(before) + key.encode("utf-8")
+        text = base64.b64encode(data).decode("ascii")
+        text = text[-(-before * 8 // 6) : len(data) * 8 // 6]
+        found += [text, text.translate(str.maketrans("+/", "-_"))]
+    return tuple(dict.fromkeys(found))
 
 
 def without_key(text: str, key: str) -> str:
@@ -57,7 +85,7 @@ def answer_without_key(raw: bytes, key: str) -> bytes:
 
 def _may_hold(raw: bytes, key: str) -> bool:
     # Most bodies are parsed once, for what they say: only escapes, and streams, can hide a key from a plain search.
-    signs = [key, *(f"\\{char}" for char in '/"\\' if char in key)]
+    signs = [key, *(f"\\{char}" for char in '/"\\' if char in key), *_in_base64(key)]
     return any(sign.encode() in raw for sign in signs) or bool(_ESCAPED.search(raw)) or raw.lstrip()[:1] != b"{"
 
 

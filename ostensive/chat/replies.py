@@ -20,6 +20,7 @@ from ostensive.chat.server_errors import Complaint, complaint_in, complaint_of
 from ostensive.chat.usage import NO_USAGE, Usage, read_usage
 from ostensive.chat.wire import valid_text
 from ostensive.records import Spend
+from ostensive.user_paths import model_label
 
 REFUSED, TRUNCATED, FILTERED = "refused by the model", "truncated reply", "filtered reply"
 EMPTY = "empty"
@@ -212,7 +213,7 @@ def reply_of(answered: Answered, asked_model: str, key: str, spend: Spend) -> Re
     """The reply that an answered request gives; a `NoReply` where the model gave no text at all."""
     if answered.text is None:
         return NoReply(answered.reason, answered.detail, key, spend)
-    return Reply(answered.text, answered.finish_reason, answered.model or asked_model, key, spend)
+    return Reply(answered.text, answered.finish_reason, model_label(answered.model or asked_model), key, spend)
 
 
 def spend_of(answer: Answer) -> Spend:

@@ -56,6 +56,7 @@ TIMED_OUT = RetryDecision(Action.RETRY, "timeout", Pressure.TROUBLE, may_be_bill
 DISCONNECTED = RetryDecision(Action.RETRY, "connection failed", Pressure.TROUBLE, may_be_billed=True)
 UNREACHABLE = RetryDecision(Action.RETRY, "connection failed", Pressure.TROUBLE)
 MALFORMED = RetryDecision(Action.RETRY, "malformed reply", may_be_billed=True)
+TOO_LONG = RetryDecision(Action.RETRY, "malformed reply", may_be_billed=True, most_attempts=2)
 # A model that says nothing when asked the same again says nothing for good, and each time is paid.
 NO_TEXT = RetryDecision(Action.RETRY, "reply without text", may_be_billed=True, most_attempts=2)
 SERVER_ERROR = RetryDecision(Action.RETRY, "server error", Pressure.TROUBLE)

@@ -22,6 +22,7 @@ from ostensive.chat.budget import Budget, upper_bound_tokens
 from ostensive.chat.connection import Connection, FailedAttempt, Received
 from ostensive.chat.endpoint import ServedModelSettings, resolve_endpoint
 from ostensive.chat.journal import Answer, Entry, Journal
+from ostensive.chat.key_permits import KeyPermit
 from ostensive.chat.limiter import AdaptiveLimit, Gate, Rank
 from ostensive.chat.pictures import EncodedImage, Picture, SentImageSettings
 from ostensive.chat.prices import DEFAULT_MAX_IMAGE_TOKENS, Price
@@ -83,11 +84,12 @@ class ServedChat:
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
         stop_grace_s: float = STOP_GRACE_S,
         threads: int = 1,
+        permits: Sequence[KeyPermit] = (),
     ) -> None:
-        """`threads` of them encode images."""
+        """`threads` of them encode images; `permits` are as in `resolve_endpoint`."""
         budget.require_price(settings.model, price, settings.section)
         self._settings = settings
-        self._endpoint = resolve_endpoint(settings, environment)
+        self._endpoint = resolve_endpoint(settings, environment, permits)
         # What answers are remembered by: a server of one's own may come back at another address.
         self._remembered_as = settings.endpoint_name or self._endpoint.base_url
         self._requests = RequestMaker(settings, self._remembered_as)

@@ -21,6 +21,7 @@ from ostensive.chat.records import Sampling
 from ostensive.chat.scripted import Script, script_reply
 from ostensive.chat.wire import completion_json, encode, parse_messages
 from ostensive.errors import SettingsError
+from ostensive.json_text import parse_json
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -157,9 +158,7 @@ class ScriptedHandler:
         return _raw(body)
 
     def _completion(self, data: bytes, digest: bytes, fault: str) -> bytes:
-        import json
-
-        value = json.loads(data)
+        value = parse_json(data, strict=False)
         if not isinstance(value, dict):
             raise ValueError("a JSON object is expected")
         if value.get("stream"):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any  # Any: JSON values of any depth
 
-from ostensive.chat.bodies import page_title, read_json
+from ostensive.chat.bodies import page_title
 from ostensive.chat.retry import (
     EXHAUSTED_CODES,
     FILTERED_PROMPT,
@@ -14,6 +14,7 @@ from ostensive.chat.retry import (
     RetryDecision,
     decide_on_status,
 )
+from ostensive.json_text import parse_cut_json
 
 _MESSAGE_FIELDS = (
     "message",
@@ -145,7 +146,7 @@ def read_complaint(raw: bytes) -> Complaint:
     """What the body of an answer with a status other than 2xx says; its message is empty where it says nothing."""
     text = raw.decode("utf-8", "replace").strip()
     try:
-        value = read_json(text)
+        value = parse_cut_json(text)
     except ValueError:
         title = page_title(text)
         return Complaint(f"a web page{title}" if text[:1] == "<" or title else text[:_MAX_MESSAGE_CHARS])

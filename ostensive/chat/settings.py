@@ -6,9 +6,10 @@ section does not say otherwise holds for a model that is free and wants no key.
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar  # Any: JSON values of any depth
 
+from ostensive.chat.key_permits import KeyPermit
 from ostensive.chat.prices import FREE, Price, PriceTable
 from ostensive.settings import Settings
 
@@ -38,5 +39,8 @@ class ChatModelSettings(Settings, ABC):
         """What its tokens cost; None if not known."""
         return FREE
 
-    def check_access(self, environment: Mapping[str, str] = os.environ) -> None:
-        """Raises `SettingsError`, or `AccessRefusedError`, before any work for a key that is missing or refused."""
+    def check_access(self, environment: Mapping[str, str] = os.environ, permits: Sequence[KeyPermit] = ()) -> None:
+        """Raises `SettingsError`, or `AccessRefusedError`, before any work for a key that is missing or refused.
+
+        Also for one that may not go there, by what is usual and by `permits`.
+        """

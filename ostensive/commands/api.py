@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ostensive.commands.resolving import resolve, with_paths
+from ostensive.commands.resolving import check_keys, resolve, with_paths
 from ostensive.errors import SettingsError
 from ostensive.run.options import DEFAULT_OPTIONS, BuildOptions
 from ostensive.user_paths import shown_path, user_path
@@ -149,6 +149,7 @@ def preview(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT_
 
     options, images = with_paths(options), user_path(images, "images")
     resolved, kind = resolve(recipe, options)
+    check_keys(resolved, options)
     return rehearse_first(resolved, kind, find_sources(resolved, kind, images, options))
 
 
@@ -159,6 +160,7 @@ def estimate(recipe: str, *, images: Path | str, options: BuildOptions = DEFAULT
 
     options, images = with_paths(options), user_path(images, "images")
     resolved, kind = resolve(recipe, options)
+    check_keys(resolved, options)
     return estimate_sources(resolved, kind, find_sources(resolved, kind, images, options), options)
 
 
@@ -177,7 +179,7 @@ def list_concepts(
     `SettingsError` for a recipe that reads no such list, for images without labels, and as `build` does before work
     begins; `BudgetReached` and `Interrupted` when asked to stop.
     """
-    from ostensive.run.services import ServiceSettings, open_services, thread_count
+    from ostensive.run.services import ServiceSettings, open_services, permits_of, thread_count
     from ostensive.run.sources import find_sources
 
     options, images, out = with_paths(options), user_path(images, "images"), user_path(out, "out")
@@ -189,6 +191,7 @@ def list_concepts(
     labels = find_sources(resolved, kind, images, options).labels
     if not labels:
         raise SettingsError(f"{shown_path(images)}: no image has a label; name a file of them with --annotations")
+    check_keys(resolved, options)
     settings = ServiceSettings(
         intake=resolved.intake,
         threads=thread_count(resolved.run),
@@ -197,6 +200,7 @@ def list_concepts(
         max_cost_usd=options.max_cost_usd,
         max_requests=options.max_requests,
         prices=options.prices,
+        permits=permits_of(options),
     )
     with open_services(settings, stop or threading.Event()) as services:
         return kind.list_concepts(resolved, labels, out, services)
@@ -343,5 +347,6 @@ def doctor(
     `environment` None is the process's.
     """
     from ostensive.models.doctor import doctor as look
+    from ostensive.run.services import permits_of
 
-    return look(resolve(recipe, options)[0], environment)
+    return look(resolve(recipe, options)[0], environment, permits_of(options))

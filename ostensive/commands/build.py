@@ -8,6 +8,7 @@ import typer
 
 from ostensive.commands.options import (
     REHEARSAL_STAND_INS,
+    AllowKeys,
     AnnotationsFile,
     AsJson,
     Images,
@@ -94,6 +95,7 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
     against: Against = None,
     profile: Profile = None,
     settings: Settings = None,
+    allow_keys: AllowKeys = None,
     journal: JournalPath = None,
     max_cost: MaxCost = None,
     max_requests: MaxRequests = None,
@@ -110,6 +112,7 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one 
     options = BuildOptions(
         profile=profile,
         settings=tuple(settings or ()),
+        allow_keys=tuple(allow_keys or ()),
         parent=parent,
         annotations=annotations,
         against=tuple(against or ()),
@@ -131,22 +134,24 @@ def preview(
     annotations: AnnotationsFile = None,
     profile: Profile = None,
     settings: Settings = None,
+    allow_keys: AllowKeys = None,
 ) -> None:
     """Take one image through every stage and print each text and prompt; nothing is sent, spent or written."""
     from ostensive.commands import api
     from ostensive.run.preview import as_text
 
-    options = rehearsal_options(profile, settings, annotations=annotations)
+    options = rehearsal_options(profile, settings, annotations=annotations, allow_keys=allow_keys)
     print_lines([as_text(api.preview(recipe, images=images, options=options))])
 
 
 @app.command()
-def estimate(
+def estimate(  # noqa: PLR0913, PLR0917 - one parameter an option
     recipe: RecipeName,
     images: Images,
     annotations: AnnotationsFile = None,
     profile: Profile = None,
     settings: Settings = None,
+    allow_keys: AllowKeys = None,
     prices: Prices = None,
     limit: Limit = None,
     as_json: AsJson = False,
@@ -155,7 +160,9 @@ def estimate(
     from ostensive.commands import api
     from ostensive.commands.show import estimate_lines, to_json
 
-    options = rehearsal_options(profile, settings, annotations=annotations, prices=prices, limit=limit)
+    options = rehearsal_options(
+        profile, settings, annotations=annotations, prices=prices, limit=limit, allow_keys=allow_keys
+    )
     found = api.estimate(recipe, images=images, options=options)
     print_lines([to_json(asdict(found))] if as_json else estimate_lines(found))
 
@@ -195,7 +202,13 @@ def status(
 
 
 @app.command()
-def doctor(recipe: RecipeName, profile: Profile = None, settings: Settings = None, as_json: AsJson = False) -> None:
+def doctor(
+    recipe: RecipeName,
+    profile: Profile = None,
+    settings: Settings = None,
+    allow_keys: AllowKeys = None,
+    as_json: AsJson = False,
+) -> None:
     """Say which models, files, packages and keys a recipe needs, which are here, and on what device they would run.
 
     Nothing is loaded or downloaded. Exit status 1 when something is missing.
@@ -203,7 +216,7 @@ def doctor(recipe: RecipeName, profile: Profile = None, settings: Settings = Non
     from ostensive.commands import api
     from ostensive.commands.show import doctor_lines, doctor_values, to_json
 
-    found = api.doctor(recipe, options=rehearsal_options(profile, settings))
+    found = api.doctor(recipe, options=rehearsal_options(profile, settings, allow_keys=allow_keys))
     print_lines([to_json(doctor_values(found))] if as_json else doctor_lines(found))
     if not found.is_complete:
         raise typer.Exit(1)
@@ -225,6 +238,7 @@ def concepts(  # noqa: PLR0913, PLR0917 - one parameter an option
     annotations: AnnotationsFile = None,
     profile: Profile = None,
     settings: Settings = None,
+    allow_keys: AllowKeys = None,
     journal: JournalPath = None,
     max_cost: MaxCost = None,
     max_requests: MaxRequests = None,
@@ -243,6 +257,7 @@ def concepts(  # noqa: PLR0913, PLR0917 - one parameter an option
     options = BuildOptions(
         profile=profile,
         settings=tuple(settings or ()),
+        allow_keys=tuple(allow_keys or ()),
         stand_ins=REHEARSAL_STAND_INS,
         annotations=annotations,
         journal=journal,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any  # Any: JSON values
 
 import typer
 
-from ostensive.commands.options import AsJson, Labels, Quiet, RunFolderPath, path_given_as
+from ostensive.commands.options import AllowKeys, AsJson, Labels, Quiet, RunFolderPath, path_given_as
 from ostensive.commands.terminal import at_work, corpus_shown, print_lines, say
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def apply(
     threshold: Annotated[
         float | None, typer.Option("--threshold", min=0, max=1, help="Accept from this probability on.")
     ] = None,
+    allow_keys: AllowKeys = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +95,9 @@ def apply(
     from critics.stage import apply_critic
 
     with corpus_shown(run, as_json), at_work(quiet) as (reporter, stop):
-        apply_critic(model, name=name, min_accept_probability=threshold, rebuild=_rebuild(run, reporter, stop))
+        apply_critic(
+            model, name=name, min_accept_probability=threshold, rebuild=_rebuild(run, reporter, stop, allow_keys)
+        )
 
 
 @critic_app.command()
@@ -111,6 +114,7 @@ def threshold(  # noqa: PLR0913, PLR0917 - one parameter an option
     ] = None,
     threshold: Annotated[float | None, typer.Option("--threshold", min=0, max=1, help="Take this one.")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Put it in force and write the corpus anew.")] = False,
+    allow_keys: AllowKeys = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -129,16 +133,19 @@ def threshold(  # noqa: PLR0913, PLR0917 - one parameter an option
         kind = recipe_kind(recipe.recipe)
         found = choose_threshold(folder, target, recipe=recipe, kind=kind, critic=critic, labels=labels)
         if apply:
-            corpus = put_in_force(folder, found.choice, _rebuild(run, reporter, stop))
+            corpus = put_in_force(folder, found.choice, _rebuild(run, reporter, stop, allow_keys))
             notes = run_notes(run)
     print_lines([to_json(threshold_values(found, corpus, notes))] if as_json else threshold_lines(found, corpus, notes))
 
 
-def _rebuild(run: Path, reporter: "Reporter", stop: threading.Event) -> "Rebuild[Corpus]":
+def _rebuild(run: Path, reporter: "Reporter", stop: threading.Event, allow_keys: list[str] | None) -> "Rebuild[Corpus]":
     from ostensive.commands import api
+    from ostensive.run.options import BuildOptions
+
+    options = BuildOptions(allow_keys=tuple(allow_keys or ()))
 
     def rebuild(change: "Callable[[Recipe], Recipe]", start: str) -> "Corpus":
-        return api.rebuild(run, change=change, start=start, reporter=reporter, stop=stop)
+        return api.rebuild(run, change=change, start=start, options=options, reporter=reporter, stop=stop)
 
     return rebuild
 

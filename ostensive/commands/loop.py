@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any  # Any: JSON values
 import typer
 
 from ostensive.commands.options import (
+    AllowKeys,
     AnnotationsFile,
     AsJson,
     Images,
@@ -98,6 +99,7 @@ def loop(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one r
     annotations: AnnotationsFile = None,
     profile: Profile = None,
     settings: Settings = None,
+    allow_keys: AllowKeys = None,
     journal: JournalPath = None,
     max_cost: MaxCost = None,
     max_requests: MaxRequests = None,
@@ -116,6 +118,7 @@ def loop(  # noqa: PLR0913, PLR0917 - one parameter an option; they become one r
         build=BuildOptions(
             profile=profile,
             settings=tuple(settings or ()),
+            allow_keys=tuple(allow_keys or ()),
             annotations=annotations,
             journal=journal,
             max_cost_usd=max_cost,

@@ -54,6 +54,15 @@ Profile = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting of the recipe; may be repeated.")
 ]
+AllowKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-key",
+        metavar="NAME=HOST",
+        envvar="OSTENSIVE_ALLOW_KEYS",
+        help="The key in the variable NAME may go to HOST, which the recipe names; may be repeated.",
+    ),
+]
 Prices = Annotated[
     Path | None,
     typer.Option(
@@ -133,6 +142,7 @@ def rehearsal_options(
     annotations: Path | None = None,
     prices: Path | None = None,
     limit: int | None = None,
+    allow_keys: list[str] | None = None,
 ) -> "BuildOptions":
     """Options of a rehearsal, which publishes nothing and therefore needs neither licence nor source."""
     from ostensive.run.options import BuildOptions
@@ -144,4 +154,5 @@ def rehearsal_options(
         annotations=annotations,
         prices=prices,
         limit=limit,
+        allow_keys=tuple(allow_keys or ()),
     )

@@ -30,6 +30,14 @@ def resolve(recipe: str, options: BuildOptions) -> "tuple[Recipe, RecipeKind]":
     return found, recipe_kind(found.recipe)
 
 
+def check_keys(recipe: "Recipe", options: BuildOptions) -> None:
+    """Raises `SettingsError` as a build does that would send a key where the user has not said that it may go."""
+    from ostensive.chat.endpoint import check_key_permits
+    from ostensive.run.services import permits_of
+
+    check_key_permits(recipe.chats, permits_of(options))
+
+
 def with_paths(options: BuildOptions) -> BuildOptions:
     """`options` with absolute paths; raises `SettingsError` for what is no path."""
 

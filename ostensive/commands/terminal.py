@@ -1,6 +1,7 @@
 """What commands print, where, and how a command at work is shown and stopped."""
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,17 @@ def say(message: str) -> None:
     """A note, on standard error."""
     sys.stderr.write(f"{shown_text(message)}\n")
     sys.stderr.flush()
+
+
+class WarningsOnTerminal(logging.Handler):
+    """What the log warns of, on standard error: file names and servers' words in it act on no terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the message; a program that cannot say something goes on without."""
+        try:
+            say(record.getMessage())
+        except (OSError, ValueError, TypeError):
+            self.handleError(record)
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -4,7 +4,6 @@ Only footers are read to list a file: a row without an image is found when it is
 of its columns hold images; of others, one of `{bytes, path}`, of bytes, or of lists of one, as TRL has it, is taken.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final  # Any: JSON values, cells
@@ -23,6 +22,7 @@ from ostensive.images.refusals import DataSetUnusableError, NoImageColumnError
 from ostensive.images.rows import BadRow, Row, Table, Wanted, refuse_repeated
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.unpacked import UnpacksTooLargeError, max_rows
+from ostensive.json_text import parse_json
 from ostensive.records import Location
 
 _BATCH_ROWS: Final = 256
@@ -124,7 +124,7 @@ def _declared_images(schema: pa.Schema) -> list[str]:
 def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
     """What `datasets` noted of the columns that it wrote, by their names; nothing where it did not."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = parse_json((schema.metadata or {})[b"huggingface"], strict=False)["info"]["features"]
         return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}

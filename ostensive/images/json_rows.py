@@ -12,6 +12,7 @@ from typing import Any, Final
 from ostensive.errors import SettingsError
 from ostensive.images.rows import BadRow, Row, Table, Wanted, refuse_repeated
 from ostensive.images.text_files import read_lines, read_whole
+from ostensive.json_text import is_deep
 
 
 class DuplicateKeyError(ValueError):
@@ -37,10 +38,9 @@ _DECODER: Final = json.JSONDecoder(
 
 def parse_json(text: str) -> Any:
     """The value of a JSON text, numbers as texts; raises `ValueError`, a `DuplicateKeyError` for a key given twice."""
-    try:
-        return _DECODER.decode(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    if is_deep(text):  # how deep `json` reads depends on the version of Python
+        raise ValueError("nested too deeply")
+    return _DECODER.decode(text)
 
 
 def json_lines_table(path: str, shown: str, encoding: str | None, _wanted: Wanted) -> Table:

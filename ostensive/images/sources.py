@@ -10,7 +10,6 @@ an error where nothing else is left.
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from ostensive.images.paths import is_inside, shown_name, storable_path
 from ostensive.images.refusals import DataSetUnusableError, NoImageColumnError, PackedError
 from ostensive.images.settings import IntakeSettings
 from ostensive.images.text_files import as_utf8
+from ostensive.json_text import parse_json
 from ostensive.own_folders import LOOP, RUN, own_kind
 
 _MAX_LIST_BYTES: Final = 1 << 30
@@ -170,7 +170,7 @@ def _saved_files(state: Path) -> frozenset[str] | None:
     if not state.is_file():
         return None
     try:
-        return frozenset(str(file["filename"]) for file in json.loads(state.read_bytes())["_data_files"])
+        return frozenset(str(file["filename"]) for file in parse_json(state.read_bytes(), strict=False)["_data_files"])
     except (ValueError, KeyError, TypeError) as error:
         message = f"{shown_name(str(state))}: not the state of a data set saved by `datasets`"
         raise SettingsError(f"{message}: {error!r:.80}; save it again with save_to_disk") from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ostensive.errors import SettingsError
 from ostensive.files import replacing
+from ostensive.json_text import parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +70,7 @@ def load_checkpoint(
     if not path.exists():
         return TrainingState()
     with safe_open(path, "pt") as file:
-        kept = json.loads(file.metadata()[_KEY])
+        kept = parse_json(file.metadata()[_KEY], strict=False)
         if kept["made_from"] != made_from:
             raise SettingsError(
                 f"{path} is of a training with other settings, data or weights; go on with those, choose another"

@@ -6,12 +6,12 @@ nothing of the kind: a tag names weights that were published once, and others ge
 repository that holds them would change when its page is edited, and finished rows be done again for nothing.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # Any: JSON values
 
 from ostensive.errors import SettingsError
+from ostensive.json_text import parse_json
 from ostensive.models.digests import files_digest, folder_digest
 from ostensive.models.files import MODEL_SUFFIXES, PACKAGED, hub_commit, located
 
@@ -106,7 +106,7 @@ def fetch_weights(found: HubClip) -> None:
 def read_config(path: Path, what: str) -> dict[str, Any]:
     """open_clip's description of a model; raises `SettingsError`, beginning with `what`, where it is none."""
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = parse_json(path.read_text("utf-8"), strict=False)
     except (OSError, ValueError) as error:
         raise SettingsError(f"{what} cannot be read as JSON ({error})") from error
     if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):

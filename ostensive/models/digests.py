@@ -21,6 +21,7 @@ from typing import BinaryIO
 from ostensive.errors import SettingsError
 from ostensive.files import TEMPORARY
 from ostensive.fingerprint import fingerprint
+from ostensive.json_text import parse_json
 from ostensive.models.caches import cache_folder
 
 WORTH_REMEMBERING_BYTES = 1_000_000  # about 1 ms to read; looking a smaller file up takes as long as hashing it
@@ -89,7 +90,7 @@ def _stamp(file: BinaryIO) -> list[int]:
 
 def _recall(entry: Path, path: Path, stamp: list[int]) -> str | None:
     try:
-        values = json.loads(entry.read_text("utf-8"))
+        values = parse_json(entry.read_text("utf-8"), strict=False)
     except (OSError, ValueError):
         return None
     if not isinstance(values, dict) or values.get("path") != str(path.absolute()) or values.get("stamp") != stamp:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ostensive.chat.key_permits import KeyPermit
 from ostensive.errors import SettingsError
 from ostensive.models.devices import resolve_device
 from ostensive.models.lookup import Found, look_up
@@ -41,15 +42,20 @@ class Diagnosis:
         return all(finding.found.problem is None for finding in self.findings)
 
 
-def doctor(recipe: Recipe, environment: Mapping[str, str] | None = None) -> Diagnosis:
-    """What `recipe` needs, and what there is of it here; `environment` None is the process's."""
+def doctor(
+    recipe: Recipe, environment: Mapping[str, str] | None = None, permits: Sequence[KeyPermit] = ()
+) -> Diagnosis:
+    """What `recipe` needs, and what there is of it here; `environment` None is the process's.
+
+    `permits` say which keys may go to servers that the recipe names.
+    """
     known = os.environ if environment is None else environment
     wanted: dict[ModelNeed, list[tuple[str, str]]] = {}
     for path, section in sections(recipe):
         for need in section.needs():
             # One model may be needed in several roles; it is one thing to have all the same.
             wanted.setdefault(replace(need, role=""), []).append((need.role, path))
-    findings = tuple(_finding(need, users, known) for need, users in wanted.items())
+    findings = tuple(_finding(need, users, known, permits) for need, users in wanted.items())
     return Diagnosis(recipe.recipe, recipe.profile, findings)
 
 
@@ -65,8 +71,10 @@ def sections(settings: Settings, path: str = "") -> Iterator[tuple[str, Settings
                 yield from sections(item, below if place is None else f"{below}.{place}")
 
 
-def _finding(need: ModelNeed, users: Sequence[tuple[str, str]], environment: Mapping[str, str]) -> Finding:
-    found = look_up(need, environment)
+def _finding(
+    need: ModelNeed, users: Sequence[tuple[str, str]], environment: Mapping[str, str], permits: Sequence[KeyPermit]
+) -> Finding:
+    found = look_up(need, environment, permits)
     device = None
     if need.kind in _ON_A_DEVICE:
         try:

@@ -6,14 +6,15 @@ would take as long as loading them.
 """
 
 import importlib.util
-import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # Any: open_clip's table of weights, JSON values
 
+from ostensive.chat.key_permits import KeyPermit
 from ostensive.errors import SettingsError
+from ostensive.json_text import parse_json
 from ostensive.models.files import PACKAGED, cached_snapshot, located
 from ostensive.models.needs import ModelNeed
 
@@ -34,8 +35,8 @@ class Found:
     commit: str | None = None  # of a model on the Hub: the one that is on the disk and would be loaded
 
 
-def look_up(need: ModelNeed, environment: Mapping[str, str]) -> Found:
-    """What there is of `need` on this machine."""
+def look_up(need: ModelNeed, environment: Mapping[str, str], permits: Sequence[KeyPermit] = ()) -> Found:
+    """What there is of `need` on this machine; `permits` say which keys may go where."""
     finders: dict[str, Callable[[], Found]] = {
         "hub": lambda: _hub(need),
         "open_clip": lambda: _open_clip(need),
@@ -44,7 +45,7 @@ def look_up(need: ModelNeed, environment: Mapping[str, str]) -> Found:
         "file": lambda: _file(Path(need.name)) if need.name else Found(problem=need.hint or "none is set"),
         "packaged": lambda: _package(need),
         "package": lambda: _package(need),
-        "server": lambda: _server(need, environment),
+        "server": lambda: _server(need, environment, permits),
     }
     return finders[need.kind]()
 
@@ -115,7 +116,7 @@ def _size(folder: Path) -> int:
 def _parts(index: Path) -> set[str]:
     """The files that an index of weights names."""
     try:
-        values = json.loads(index.read_text("utf-8"))
+        values = parse_json(index.read_text("utf-8"), strict=False)
     except (OSError, ValueError):
         return {index.name + " (cannot be read)"}
     return set(values.get("weight_map", {}).values()) if isinstance(values, dict) else set()
@@ -204,13 +205,14 @@ def _package(need: ModelNeed) -> Found:
     return Found(str(folder), sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
 
-def _server(need: ModelNeed, environment: Mapping[str, str]) -> Found:
+def _server(need: ModelNeed, environment: Mapping[str, str], permits: Sequence[KeyPermit]) -> Found:
     """Whether there is an address and a key; whether the server answers is for the build to ask."""
-    from ostensive.chat.endpoint import ServedModelSettings, resolve_endpoint
+    from ostensive.chat.endpoint import ServedModelSettings, check_key_permits, resolve_endpoint
 
     key = {"key_variable": need.key_variable} if need.key_variable else {"api_key": "set in the recipe"}
     try:
         settings = ServedModelSettings.model_validate({"model": need.name, "base_url": need.address, **key})
-        return Found(resolve_endpoint(settings, environment).base_url)
+        check_key_permits([settings], permits, environment)
+        return Found(resolve_endpoint(settings, environment, permits).base_url)
     except SettingsError as error:
         return Found(problem=str(error))

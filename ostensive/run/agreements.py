@@ -13,6 +13,7 @@ from typing import Any  # Any: JSON values
 from ostensive.arrow import from_plain
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
+from ostensive.json_text import parse_json
 
 FILE_NAME = "agreement.json"
 _FORM = {"kind": "ostensive-agreement", "version": 1}
@@ -35,7 +36,7 @@ def read_agreements(run: Path) -> tuple[AnnotatorAgreement, ...]:
     """What the last export of a run found; raises `SettingsError` for a file that was changed by hand."""
     path = run / FILE_NAME
     try:
-        values: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        values: dict[str, Any] = parse_json(path.read_text("utf-8"), strict=False)
         return tuple(from_plain(values["questions"], AnnotatorAgreement))
     except FileNotFoundError:
         return ()

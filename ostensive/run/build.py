@@ -31,7 +31,7 @@ from ostensive.run.planning import INTAKE_RECORDS, Plan, has_given_splits, plan_
 from ostensive.run.preflight import check_before_work
 from ostensive.run.processes import this_process
 from ostensive.run.reporting import SILENCE, Reporter
-from ostensive.run.services import Services, ServiceSettings, open_services, thread_count
+from ostensive.run.services import Services, ServiceSettings, open_services, permits_of, thread_count
 from ostensive.run.sources import Sources, find_sources
 from ostensive.run.splits import SPLITS
 from ostensive.run.stage_sources import stage_sources
@@ -242,6 +242,7 @@ class _Started(Generic[PublishedT]):
             max_cost_usd=options.max_cost_usd,
             max_requests=options.max_requests,
             prices=options.prices,
+            permits=permits_of(options),
         )
         before = intake_stages_of(self.run, work)
         stages = stages_of(self.recipe, self.asked.kind, with_splits=self._has_given_splits(work))

@@ -16,11 +16,13 @@ from typing import Any, BinaryIO
 
 from ostensive.errors import RunLockedError, SettingsError
 from ostensive.files import private_mode, remove_leftovers, storage_errors, write_text
+from ostensive.json_text import parse_json
 from ostensive.own_folders import LOCK, RUN, RUN_MARK, check_folder_for, is_run_state
 from ostensive.run import partitions
 from ostensive.run.partitions import PartitionInfo, RecordT
 from ostensive.run.summary import StageSummary
 from ostensive.stage import record_name
+from ostensive.text_lines import lines_of
 from ostensive.user_paths import user_path
 
 _PART = re.compile(r"part-(\d{5,})-([0-9a-f]{16})\.parquet")
@@ -108,7 +110,7 @@ class RunFolder:
         """What the last command said of the run; empty for a new one."""
         path = self.path / RUN_MARK
         try:
-            state: object = json.loads(path.read_text("utf-8"))
+            state: object = parse_json(path.read_text("utf-8"), strict=False)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
@@ -154,11 +156,13 @@ class RunFolder:
             text = (self.path / "log.jsonl").read_text("utf-8", errors="replace")
         except FileNotFoundError:
             return []
-        for line in text.splitlines():
+        for line in lines_of(text):
             try:
-                events.append(json.loads(line))
+                event = parse_json(line, strict=False)
             except ValueError:
                 continue
+            if isinstance(event, dict):
+                events.append(event)
         return events
 
 

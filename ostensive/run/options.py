@@ -12,6 +12,7 @@ class BuildOptions:
     profile: str | None = None
     settings: Sequence[str] = ()  # "a.b=c", over the recipe
     stand_ins: Sequence[str] = ()  # likewise, over the recipe and under the settings
+    allow_keys: Sequence[str] = ()  # "NAME=HOST": the key in a variable may go to a host that the recipe names
     parent: Path | None = None  # the run folder of the round before, for a recipe with rounds
     annotations: Path | None = None  # a file of items that belong to the images
     against: Sequence[Path] = ()  # benchmarks, after those of the recipe

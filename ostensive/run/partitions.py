@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from ostensive import arrow
 from ostensive.errors import StorageError
 from ostensive.files import replacing
+from ostensive.json_text import parse_json
 from ostensive.records import NO_SPEND, Record, Spend
 from ostensive.run.summary import StageSummary
 from ostensive.stage import Dropped, Kept, Outcome
@@ -137,7 +138,7 @@ def read_info(path: Path) -> PartitionInfo:
     """What a partition file says of itself; raises `StorageError` when it is not one."""
     try:
         metadata = pq.read_schema(path).metadata or {}
-        return _from_json(json.loads(metadata[METADATA_KEY]))
+        return _from_json(parse_json(metadata[METADATA_KEY], strict=False))
     except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
         raise StorageError(f"{path} is not a partition of this program; remove it and run the command again") from error
 

@@ -4,6 +4,7 @@ import threading
 
 from ostensive.chat.access import open_chat
 from ostensive.chat.budget import Budget
+from ostensive.chat.endpoint import check_key_permits
 from ostensive.chat.journal import JOURNAL, Journal
 from ostensive.chat.prices import load_prices
 from ostensive.errors import SettingsError
@@ -15,6 +16,7 @@ from ostensive.run.folder import RunFolder
 from ostensive.run.options import BuildOptions
 from ostensive.run.pipeline import stages_of
 from ostensive.run.planning import Plan, has_given_splits
+from ostensive.run.services import permits_of
 
 
 def check_before_work(run: RunFolder, recipe: Recipe, kind: RecipeKind, plan: Plan, options: BuildOptions) -> None:
@@ -23,7 +25,8 @@ def check_before_work(run: RunFolder, recipe: Recipe, kind: RecipeKind, plan: Pl
     A server is sent at most a question for its list of models, and only if there is work to do. What is raised is a
     `SettingsError`, an `AccessRefusedError`, or a `StorageError` for a journal that is none.
     """
-    prices = load_prices(options.prices)
+    prices, permits = load_prices(options.prices), permits_of(options)
+    check_key_permits(recipe.chats, permits)
     stages = stages_of(recipe, kind, with_splits=has_given_splits(plan.annotations))
     for stage in stages:
         _ = stage.identity  # says what is wrong with a model's files
@@ -38,11 +41,12 @@ def check_before_work(run: RunFolder, recipe: Recipe, kind: RecipeKind, plan: Pl
             script=_no_script,
             prices=prices,
             generators=GeneratorPool(),
+            permits=permits,
         )
     names = [*plan.intake_stages, *(stage.name for stage in stages)]
     if any(len(run.partition_paths(name)) < len(plan.items) for name in names):
         for settings in recipe.chats:
-            settings.check_access()
+            settings.check_access(permits=permits)
 
 
 def _check_journal(options: BuildOptions) -> None:

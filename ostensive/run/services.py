@@ -5,7 +5,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,15 @@ from pathlib import Path
 from ostensive.chat.access import ChatSettings, open_chat
 from ostensive.chat.budget import Budget
 from ostensive.chat.journal import Journal
+from ostensive.chat.key_permits import KeyPermit, parse_permits, permits_in
 from ostensive.chat.prices import load_prices
 from ostensive.chat.records import Chat
 from ostensive.chat.scripted import Script
 from ostensive.images.loader import ImageLoader
 from ostensive.images.settings import IntakeSettings
 from ostensive.models.generator import GeneratorPool
-from ostensive.recipe import RunSettings
+from ostensive.recipe import RunSettings, parse_assignments
+from ostensive.run.options import BuildOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class ServiceSettings:
     max_cost_usd: float | None = None
     max_requests: int | None = None
     prices: Path | None = None  # a YAML price table over the built-in one
+    permits: Sequence[KeyPermit] = ()  # which keys may go where, as the user has said
 
 
 @contextmanager
@@ -69,9 +72,15 @@ def open_services(settings: ServiceSettings, stop: threading.Event) -> Iterator[
                 prices=prices,
                 generators=generators,
                 threads=settings.threads,
+                permits=settings.permits,
             )
 
         yield Services(ImageLoader(settings.intake), open_model, settings.threads, stop)
+
+
+def permits_of(options: BuildOptions) -> tuple[KeyPermit, ...]:
+    """The user's word on which keys may go where, by `--allow-key` and by settings typed beside the recipe."""
+    return (*parse_permits(options.allow_keys), *permits_in(parse_assignments(options.settings)))
 
 
 def thread_count(settings: RunSettings) -> int:

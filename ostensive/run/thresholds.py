@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
+from ostensive.json_text import parse_json
 
 FILE_NAME = "thresholds.json"
 TrainingUse = Literal["none", "held out", "unknown"]
@@ -60,7 +61,7 @@ def read_choices(run: Path) -> tuple[ThresholdChoice, ...]:
     """The choices of a run, by critic; raises `SettingsError` for a file that was changed by hand."""
     path = run / FILE_NAME
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = parse_json(path.read_text("utf-8"), strict=False)
         return tuple(_choice(value) for value in values["choices"])
     except FileNotFoundError:
         return ()

@@ -1,6 +1,5 @@
 """Looking on while a run works: its folder and its journal are read, and nothing in them is touched or locked."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Final  # Any: JSON values
 
 from ostensive.chat.journal_reading import JournalFigures, read_figures
 from ostensive.images.intake import IMAGES
+from ostensive.json_text import parse_json
 from ostensive.records import Judged, Spend
 from ostensive.run.folder import existing_run
 from ostensive.run.processes import is_alive
@@ -138,9 +138,9 @@ class _LogReader:
             return self._events
         whole = text[: text.rfind(b"\n") + 1]
         self._read_bytes += len(whole)
-        for line in whole.splitlines():
+        for line in whole.split(b"\n"):
             try:
-                event = json.loads(line)
+                event = parse_json(line, strict=False)
             except ValueError:
                 continue
             if isinstance(event, dict):

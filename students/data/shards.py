@@ -5,7 +5,6 @@ how many samples and bytes each has, so that a reader knows its part beforehand 
 """
 
 import io
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from urllib.parse import quote, unquote
 
 from ostensive.errors import OstensiveError, SettingsError, one_line
 from ostensive.fingerprint import fingerprint
+from ostensive.json_text import parse_json
 from ostensive.run.splits import DEFAULT_SPLIT
 from ostensive.user_paths import shown_path, user_path
 from students.data.remote import DEFAULT, Fetched, NotThereError, RemoteFile, RemoteSettings, fetch, shown_url
@@ -165,7 +165,7 @@ def _shard_set(
     is_on_hub: bool = False,
 ) -> ShardSet:
     try:
-        index = json.loads(data)
+        index = parse_json(data, strict=False)
         if index["__kind__"] != _KIND:
             raise ValueError(f"its kind is {index['__kind__']!r}")
         shards = tuple(_shard(entry, place_of) for entry in index["shardlist"])

@@ -6,7 +6,6 @@ middle of an epoch.
 """
 
 import copy
-import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Final, Self  # Any: what a transform makes, JSON values,
 
 from ostensive.errors import OstensiveError, SettingsError, one_line
 from ostensive.fingerprint import fingerprint
+from ostensive.json_text import parse_json
 from ostensive.recipe_kind import RecipeKind
 from students.data.mapped import Transform, draw_for
 from students.data.order import BufferShuffle, Stretch, stretches
@@ -200,7 +200,7 @@ class CorpusStream:
         if pictures != [_IMAGE] or _JSON not in sample:
             raise ShardError(f"{where}: has {', '.join(pictures) or 'no image'}; a .jpg and a .json are expected")
         try:
-            values = json.loads(sample[_JSON])
+            values = parse_json(sample[_JSON], strict=False)
             count = len(values["rows"])
             # Over as many epochs as there are rows, each comes once.
             chosen = (draw_for(self.settings.seed, 0, values["image_id"]).randrange(count) + self._epoch) % count

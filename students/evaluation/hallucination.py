@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from ostensive.errors import SettingsError
+from ostensive.text_lines import lines_of
 from students.evaluation.texts import words
 
 _IRREGULAR: Final = {
@@ -45,7 +46,7 @@ class ObjectVocabulary:
     def read(cls, path: Path) -> Self:
         """The vocabulary in a file; raises `SettingsError` where it cannot be read or is empty."""
         try:
-            lines = path.read_text("utf-8-sig").splitlines()
+            lines = lines_of(path.read_text("utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"--objects {path}: cannot be read; UTF-8, a thing a line, is expected") from error
         named = [[word.strip() for word in line.split(",") if word.strip()] for line in lines]

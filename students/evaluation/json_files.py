@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Final  # Any: JSON values
 
 from ostensive.errors import SettingsError
+from ostensive.json_text import is_unicode, parse_json
 from students.evaluation.items import BrokenRowError
 
 NOT_JSON: Final = "not JSON"
 NOT_AN_OBJECT: Final = "not an object"
+_LARGEST: Final = 1e300  # less than infinity, and no `nan`
 
 Row = Mapping[str, Any]
 
@@ -34,8 +36,8 @@ def json_lines(path: Path) -> Iterator[Row | BrokenRowError]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
+            value = parse_json(line, strict=False)
+        except ValueError:
             yield BrokenRowError(NOT_JSON)
             continue
         yield value if isinstance(value, dict) else BrokenRowError(NOT_AN_OBJECT)
@@ -53,7 +55,7 @@ def json_list(path: Path) -> Iterator[Row | BrokenRowError]:
 def text_of(row: Row, key: str) -> str:
     """A text that is not empty, stripped; raises `BrokenRowError`."""
     value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or not is_unicode(value):
         raise BrokenRowError(f"{key} is missing" if value is None else f"{key} is no text")
     return value.strip()
 
@@ -69,7 +71,9 @@ def texts_of(row: Row, key: str, *, least: int = 0) -> tuple[str, ...]:
     value = row.get(key)
     if value is None and not least:
         return ()
-    if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in value):
+    if not isinstance(value, list) or not all(
+        isinstance(one, str) and one.strip() and is_unicode(one) for one in value
+    ):
         raise BrokenRowError(f"{key} is missing" if value is None else f"{key} is no list of texts")
     if len(value) < least:
         raise BrokenRowError(f"{key} has fewer than {least} texts")
@@ -90,7 +94,9 @@ def numbers_of(values: Any, count: int, what: str) -> tuple[float, ...]:
     """A list of at least `count` numbers, of which the first `count` are taken; raises `BrokenRowError`."""
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) < count:
         raise BrokenRowError(f"{what} is no list of {count} numbers")
-    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in values[:count]):
+    if not all(
+        isinstance(one, int | float) and not isinstance(one, bool) and abs(one) <= _LARGEST for one in values[:count]
+    ):
         raise BrokenRowError(f"{what} is no list of {count} numbers")
     return tuple(float(one) for one in values[:count])
 

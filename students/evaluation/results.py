@@ -13,6 +13,7 @@ from typing import Any, Final  # Any: JSON values
 
 from ostensive.errors import SettingsError
 from ostensive.files import replacing, storage_errors, write_text
+from ostensive.json_text import parse_json
 from ostensive.user_paths import shown_path
 
 _PARTS, _SUMMARY, _MADE_FROM = ".parts", ".summary.json", "made_from.json"
@@ -102,7 +103,7 @@ def read_summary(path: Path) -> Mapping[str, Any]:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The results in a file; raises `SettingsError` where it is none."""
     try:
-        return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+        return [parse_json(line, strict=False) for line in path.read_text("utf-8").split("\n") if line]
     except (OSError, ValueError) as error:
         raise SettingsError(f"{shown_path(path)}: cannot be read as results; evaluate once more") from error
 
@@ -114,6 +115,6 @@ def lines_of(results: Iterable[Mapping[str, Any]]) -> str:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return parse_json(path.read_text("utf-8"), strict=False)
     except (OSError, ValueError):
         return None

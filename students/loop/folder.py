@@ -18,6 +18,7 @@ import yaml
 
 from ostensive.errors import SettingsError
 from ostensive.files import leftovers, remove, storage_errors, write_text
+from ostensive.json_text import parse_json
 from ostensive.own_folders import LOOP, LOOP_MARK, check_folder_for, own_kind
 from ostensive.run.folder import locked_folder
 from ostensive.settings import validate
@@ -136,7 +137,7 @@ class LoopFolder:
         """The rounds that have begun, in order."""
         found: list[RoundRecord] = []
         while (path := self.round_path(len(found)) / _ROUND).exists():
-            values = json.loads(path.read_text("utf-8"))
+            values = parse_json(path.read_text("utf-8"), strict=False)
             built, trained = values["built"], values["trained"]
             values["built"] = None if built is None else BuiltRound(**built)
             values["trained"] = None if trained is None else TrainedRound(**trained)
@@ -176,7 +177,7 @@ class LoopFolder:
     def read_state(self) -> tuple[str, str]:
         """How the last command ended ("done", "unfinished", the class of an error), and with which words."""
         try:
-            values = json.loads((self.path / _STATE).read_text("utf-8"))
+            values = parse_json((self.path / _STATE).read_text("utf-8"), strict=False)
             return str(values["outcome"]), str(values["message"])
         except (OSError, ValueError, KeyError):
             return "unfinished", ""
@@ -184,7 +185,7 @@ class LoopFolder:
     def read_process(self) -> Mapping[str, Any] | None:
         """The process that is at work, as `ostensive.run.processes` notes it; None where none was noted."""
         try:
-            process = json.loads((self.path / _STATE).read_text("utf-8")).get("process")
+            process = parse_json((self.path / _STATE).read_text("utf-8"), strict=False).get("process")
         except (OSError, ValueError, AttributeError):
             return None
         return process if isinstance(process, dict) else None

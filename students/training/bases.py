@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final  # Any: processors of transformers, typed in part
 
 from ostensive.errors import SettingsError
+from ostensive.json_text import parse_json
 from ostensive.models.files import model_folder
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import LoadedModel, load_model
@@ -81,7 +82,7 @@ def _quoted(text: str | None) -> str:
 
 def _base_of(folder: Path) -> str:
     try:
-        values = json.loads((folder / _ADAPTER).read_text("utf-8"))
+        values = parse_json((folder / _ADAPTER).read_text("utf-8"), strict=False)
     except (OSError, ValueError):
         return "a model that it does not name"
     name = values.get("base_model_name_or_path") if isinstance(values, dict) else None

@@ -4,11 +4,11 @@ It writes a checkpoint under its final name, so that one may be there in part. A
 goes on with a step too many.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Final
 
+from ostensive.json_text import parse_json
 from students.training.folder import MADE_FROM
 
 CHECKPOINTS: Final = "checkpoints"
@@ -28,7 +28,7 @@ def remove_unusable(student: Path) -> None:
 
 def _is_of_use(checkpoint: Path) -> bool:
     try:
-        state = json.loads((checkpoint / _LAST_WRITTEN).read_text("utf-8"))
+        state = parse_json((checkpoint / _LAST_WRITTEN).read_text("utf-8"), strict=False)
         return bool(state["global_step"] < state["max_steps"])
     except (OSError, ValueError, KeyError, TypeError):
         return False

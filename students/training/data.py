@@ -11,6 +11,7 @@ from typing import Any, Final  # Any: datasets ships no types; JSON values
 from cards.reading import Corpus
 from ostensive.errors import SettingsError
 from ostensive.files import storage_errors, write_text
+from ostensive.json_text import parse_json
 from ostensive.rationale_replay import explanation_weight
 from ostensive.recipe_kind import RecipeKind, View
 from ostensive.run.splits import DEFAULT_SPLIT
@@ -189,6 +190,6 @@ def _dataset(place: Path, folder: Path) -> Any:
 
 
 def _read_counts(path: Path) -> WrittenRows:
-    values = json.loads(path.read_text("utf-8"))
+    values = parse_json(path.read_text("utf-8"), strict=False)
     others = {name: OtherRows(**values[name]) for name in ("replay", "items") if values[name] is not None}
     return WrittenRows(**{**values, **others})

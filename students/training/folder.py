@@ -14,6 +14,7 @@ from cards.reading import Corpus
 from ostensive.errors import SettingsError
 from ostensive.files import is_temporary, storage_errors, write_text
 from ostensive.fingerprint import fingerprint
+from ostensive.json_text import parse_json
 from ostensive.own_folders import LOCK, STUDENT, check_folder_for
 from ostensive.run.folder import locked_folder
 from ostensive.user_paths import shown_path
@@ -50,7 +51,7 @@ def begin(out: Path, made_from: str, processes: int = 1) -> None:
     mark = out / MADE_FROM
     check_place(out)
     if mark.exists():
-        before = json.loads(mark.read_text("utf-8"))
+        before = parse_json(mark.read_text("utf-8"), strict=False)
         check_same(out, before["made_from"], made_from)
         if before["processes"] != processes:
             raise SettingsError(
@@ -67,7 +68,7 @@ def unclaim(out: Path, made_from: str, leftovers: Sequence[str], *, processes: i
     """Leaves a folder in which nothing was trained yet to whoever mends the settings, without its `leftovers`."""
     mark = out / MADE_FROM
     try:
-        is_ours = json.loads(mark.read_text("utf-8")) == _mark_of(made_from, processes)
+        is_ours = parse_json(mark.read_text("utf-8"), strict=False) == _mark_of(made_from, processes)
     except OSError:
         return
     if not is_ours:

@@ -9,6 +9,7 @@ from typing import Final
 
 from ostensive.errors import SettingsError
 from ostensive.files import write_text
+from ostensive.json_text import parse_json
 from ostensive.user_paths import shown_path
 from students.training.image_check import ImageCheck
 from students.training.other_rows import OtherRows
@@ -56,7 +57,7 @@ def read_student(folder: Path) -> TrainedStudent:
 def finished_student(folder: Path) -> TrainedStudent | None:
     """The student in `folder`, None where no training has ended."""
     try:
-        values = json.loads((folder / STUDENT).read_text("utf-8"))
+        values = parse_json((folder / STUDENT).read_text("utf-8"), strict=False)
     except (OSError, ValueError):
         return None
     if not isinstance(values, dict) or {key: values.pop(key, None) for key in _FORMAT} != _FORMAT:

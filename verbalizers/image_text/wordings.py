@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from ostensive.chat.records import Form
 from ostensive.errors import SettingsError
 from ostensive.records import Box
+from ostensive.text_lines import lines_of
 from verbalizers.image_text.settings import QUESTION_SLOT
 
 NARRATIVE: dict[Form, str] = {
@@ -79,7 +80,7 @@ def parse_answers(text: str, count: int) -> list[str]:
     A number that comes twice counts the first time: what follows the list is talk.
     """
     answers = [""] * count
-    for line in text.splitlines():
+    for line in lines_of(text):
         match = _ANSWER_LINE.match(line)
         if match and 1 <= int(match[1]) <= count and not answers[int(match[1]) - 1]:
             answers[int(match[1]) - 1] = clean_reply(match[2].strip("*_ "))
