@@ -199,7 +199,7 @@ def test_plots_are_files_of_the_corpus_and_stale_ones_go(tmp_path: Path) -> None
         "![words of the question](plots/words-of-the-question.svg)" in (tmp_path / "street" / "README.md").read_text()
     )
     stale = tmp_path / "street" / "plots" / "stale.svg"
-    stale.write_text("<svg/>")
+    stale.write_bytes((tmp_path / "street" / "plots" / "words-of-the-question.svg").read_bytes())
     before = {path: (tmp_path / "street" / path).read_bytes() for path in plots}
     write(tmp_path / "street", samples(3))
     assert not stale.exists()

@@ -137,6 +137,7 @@ def test_it_looks_as_it_should(browser: "Browser", pages: Pages, width: int, tmp
     page.keyboard.press("Enter")
     page.locator("a.task").click()
     page.locator("#judge").wait_for()
+    page.wait_for_load_state("load")  # with the script that hears keys
     assert page.locator(".boxes").count() == 0
     with page.expect_navigation():
         page.keyboard.press("a")
