@@ -118,6 +118,7 @@ def test_labels_can_be_learned_by_heart_and_the_folder_is_applied(place: Path, t
     assert average_precision(found, [labels[row.row_id].accepted for row in rows]) > 0.8
     assert figures.train.rows + figures.held_out.rows + figures.test.counts.rows == len(labels)
     assert {path.name for path in (tmp_path / "critic").iterdir()} == {
+        ".ostensive.json",
         "README.md",
         "backbone",
         "critic.json",
@@ -248,7 +249,7 @@ def test_a_finished_critic_is_told_again_and_another_one_is_refused(place: Path,
     (tmp_path / "mine" / "thesis.txt").write_text("mine", "utf-8")
     with pytest.raises(SettingsError) as mine:
         train(place, tmp_path / "mine", made)
-    assert str(mine.value) == f"{tmp_path / 'mine'} holds other files; choose an empty folder for the critic"
+    assert str(mine.value) == f"{tmp_path / 'mine'} holds other files (thesis.txt, ...); choose an empty folder"
     assert (tmp_path / "mine" / "thesis.txt").read_text("utf-8") == "mine"
     record = json.loads((tmp_path / "critic" / "training.json").read_text("utf-8"))
     assert record["settings"]["model"] == "vlm", "where its folder lies is nobody's business"
