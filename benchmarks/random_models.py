@@ -51,12 +51,12 @@ def save_clip(folder: Path, making: Making) -> Path:
     return path
 
 
-def save_llava(folder: Path, making: Making) -> Path:
-    """LLaVA-1.5-7B's configuration, or one of the same build with 61 M parameters and images of 224 px."""
+def save_llava(folder: Path, making: Making, small_side_px: int = 224) -> Path:
+    """LLaVA-1.5-7B's configuration, or one of the same build with 61 M parameters and images of that many pixels."""
     from transformers import CLIPImageProcessor, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaProcessor
 
     full = making.size == "full"
-    side_px, patch_px = (336, 14) if full else (224, 16)
+    side_px, patch_px = (336, 14) if full else (small_side_px, 16)
     tokenizer = _tokenizer(32_000, image_token="<image>")
     vision = CLIPVisionConfig(
         hidden_size=1024 if full else 384,

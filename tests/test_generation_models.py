@@ -162,6 +162,7 @@ def test_an_image_is_read_once_for_all_draws(generator: Generator) -> None:
             return getattr(processor, name)
 
     counting = of_size(generator, 10)
+    counting._shares = False  # by the samples of one prompt alone; see test_models_shared_prefix
     counting._loaded = replace(generator.loaded, processor=Counting())
     asked = ask(generator, Sampling(1.1, 0.95, 4), samples=5)
     seeded = [replace(one, sampling=replace(one.sampling, seed=k, draw=0)) for k, one in enumerate(asked)]

@@ -7,6 +7,7 @@ length would not remove that and would make most batches small.
 """
 
 import copy
+import logging
 import threading
 from collections import Counter
 from collections.abc import Generator as GeneratorIterator
@@ -16,18 +17,20 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self  # Any: each processor of transformers returns tensors of its own
 
-import PIL.Image
-
 from ostensive.chat.records import Completion, Conversation, Form, NoReply
 from ostensive.models.batching import BatchSize, Done, Steps, in_batches
 from ostensive.models.devices import give_back_memory, is_out_of_memory
+from ostensive.models.generation_rows import Row, head_of, pictures_of, runs_of, samples_each
 from ostensive.models.generator_settings import GeneratorSettings
 from ostensive.models.loading import LoadedModel, RequestError, load_model, prompt_text
 from ostensive.models.model_inputs import model_inputs
 from ostensive.models.sampling import RowSampler
+from ostensive.models.shared_prefix import CutPrompt, SharedPrompts, agrees, cut_prompt, read_prefixes, shared_prompts
 
 if TYPE_CHECKING:
     import torch
+
+_log = logging.getLogger(__name__)
 
 OUT_OF_MEMORY = "out of memory"
 NOT_TAKEN = "request not taken by the model"
@@ -44,35 +47,21 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """One text to be generated. Rows of one `group` have the same prompt and images, which the model reads once."""
-
-    index: int  # of its conversation
-    group: int  # the index of the first row of it
-    conversation: Conversation
-    prompt: str
-
-    @property
-    def images(self) -> tuple[PIL.Image.Image, ...]:
-        images = self.conversation.images
-        assert all(isinstance(image, PIL.Image.Image) for image in images), "files are decoded before"
-        return images  # type: ignore[return-value]  # just looked at
-
-
-@dataclass(frozen=True, slots=True)
 class _Ready:
     """A batch as the model takes it, still on the CPU."""
 
-    inputs: Any  # of every `samples`-th row
-    rows: tuple[_Row, ...]
-    samples: int  # rows of each group
+    inputs: Any  # of every `samples`-th row; or prompts that share prefixes
+    rows: tuple[Row, ...]
+    samples: int  # rows of each prompt in `inputs`
 
 
 class Generator:
     """The model that `settings` name. Entered before use, which loads it; may then be called from several threads."""
 
-    def __init__(self, settings: GeneratorSettings) -> None:
+    def __init__(self, settings: GeneratorSettings, *, shares_prefixes: bool = True) -> None:
+        """With `shares_prefixes` each picture is read once for all that is asked about it, where the model allows."""
         self.settings = settings
+        self._shares: bool | None = None if shares_prefixes else False  # None until it was tried
         self._loaded: LoadedModel | None = None
         self._size = BatchSize(settings.batch_size, settings.model)
         self._turn = threading.Lock()
@@ -118,30 +107,63 @@ class Generator:
             rows, refused = self._rows(conversations)
             if refused:
                 yield refused
-            for done in in_batches(_runs(rows, self._size.rows), self._size, Steps(self._prepare, self._work)):
+            for done in in_batches(runs_of(rows, self._size.rows), self._size, Steps(self._prepare, self._work)):
                 yield _finished(done)
 
-    def _rows(self, conversations: Sequence[Conversation]) -> tuple[list[_Row], list[Finished]]:
+    def _rows(self, conversations: Sequence[Conversation]) -> tuple[list[Row], list[Finished]]:
         """The texts to be generated, and the conversations that this model cannot be asked to go on with."""
         form, processor = self.form, self.loaded.processor
-        groups: dict[tuple[object, ...], int] = {}
-        rows: list[_Row] = []
+        asked: list[tuple[int, Conversation, str]] = []
         refused = []
         for index, talk in enumerate(conversations):
             assert not talk.follow_ups, "a generator is asked for one message at a time"
             try:
-                prompt = prompt_text(talk.messages, form, processor)
+                asked.append((index, talk, prompt_text(talk.messages, form, processor)))
             except RequestError as error:
                 refused.append(Finished(index, NoReply(NOT_TAKEN, str(error))))
             except Exception as error:  # noqa: BLE001 - a template's own complaint (Jinja) about one conversation
                 refused.append(Finished(index, NoReply(NOT_TAKEN, _describe(error))))
-            else:
-                known_by = (prompt, talk.sampling.max_tokens, *map(id, talk.images))
-                rows.append(_Row(index, groups.setdefault(known_by, index), talk, prompt))
+        groups: dict[tuple[object, ...], int] = {}
+        rows: list[Row] = []
+        for (index, talk, prompt), cut in zip(asked, self._cuts(asked), strict=True):
+            begins = (prompt,) if cut is None else (cut.head, None)
+            known_by = (begins, talk.sampling.max_tokens, *map(id, talk.images))
+            rows.append(Row(index, groups.setdefault(known_by, index), talk, prompt, cut))
         return rows, refused
 
-    def _prepare(self, rows: Sequence[_Row]) -> _Ready:
-        samples = _samples_each(rows)
+    def _cuts(self, asked: Sequence[tuple[int, Conversation, str]]) -> list[CutPrompt | None]:
+        """Where prompts are cut that share what comes before; None for those that are alone with their pictures."""
+        import torch
+
+        loaded = self.loaded
+        if self._shares is False or loaded.encodes or loaded.form != "chat":
+            return [None] * len(asked)
+        cuts = [cut_prompt(prompt, loaded) for _, _, prompt in asked]
+        heads = [
+            None if cut is None else (cut.head, talk.sampling.max_tokens, *map(id, talk.images))
+            for (_, talk, _), cut in zip(asked, cuts, strict=True)
+        ]
+        sharers = Counter(heads)
+        shared = [
+            cut if head is not None and sharers[head] > 1 else None for cut, head in zip(cuts, heads, strict=True)
+        ]
+        place = next((place for place, cut in enumerate(shared) if cut is not None), None)
+        if place is not None and self._shares is None:
+            _, talk, prompt = asked[place]
+            with torch.inference_mode():
+                self._shares = agrees(loaded, prompt, pictures_of(talk))
+            if not self._shares:
+                _log.info("%s: reads each prompt whole; prompts on one picture cannot share it", loaded.name)
+        return shared if self._shares else [None] * len(asked)
+
+    def _prepare(self, rows: Sequence[Row]) -> _Ready:
+        firsts = {row.group: row for row in reversed(rows)}
+        if rows[0].cut is not None and len(firsts) < len(rows):
+            place = {group: number for number, group in enumerate(firsts)}
+            heads = [(head_of(row), row.images) for row in firsts.values()]
+            tails = [(place[row.group], row.cut.tail) for row in rows if row.cut is not None]
+            return _Ready(shared_prompts(self.loaded, heads, tails), tuple(rows), 1)
+        samples = samples_each(rows)
         asked = rows[::samples]
         inputs = model_inputs(
             self.loaded, [row.prompt for row in asked], [row.images for row in asked], padding="first"
@@ -155,7 +177,8 @@ class Generator:
         samplings = [row.conversation.sampling for row in rows]
         assert all(sampling.seed is not None for sampling in samplings), "seeds are set before"
         max_tokens = samplings[0].max_tokens  # the same for all rows of a batch
-        inputs = ready.inputs.to(loaded.device, loaded.model.dtype)
+        shared = ready.inputs if isinstance(ready.inputs, SharedPrompts) else None
+        inputs = shared.moved(loaded.device) if shared else ready.inputs.to(loaded.device, loaded.model.dtype)
         lengths = inputs["attention_mask"].repeat_interleave(ready.samples, 0).sum(-1).tolist()
         if loaded.max_positions is not None and max(lengths) + max_tokens > loaded.max_positions:
             if len(rows) > 1:
@@ -171,7 +194,8 @@ class Generator:
         is_drawn = ready.samples > 1 or any(sampling.temperature > 0 for sampling in samplings)
         sampler = [RowSampler(samplings)] if is_drawn else []
         with torch.inference_mode():
-            tokens = loaded.model.generate(**inputs, generation_config=configuration, logits_processor=sampler)
+            begun = {"past_key_values": read_prefixes(loaded, shared)} if shared else {}
+            tokens = loaded.model.generate(**inputs, **begun, generation_config=configuration, logits_processor=sampler)
         prompts = inputs["input_ids"].repeat_interleave(ready.samples, 0)
         new = _without_prompt(tokens, prompts, encodes=loaded.encodes).tolist()
         return [self._completion(ids, length, max_tokens) for ids, length in zip(new, lengths, strict=True)]
@@ -213,43 +237,9 @@ class GeneratorPool:
                     generator.__exit__(None, None, None)
 
 
-def _finished(done: Done[_Row, list[Completion | NoReply]]) -> list[Finished]:
+def _finished(done: Done[Row, list[Completion | NoReply]]) -> list[Finished]:
     results = done.result if done.result is not None else [_failure(done.error)] * len(done.rows)
     return [Finished(row.index, result) for row, result in zip(done.rows, results, strict=True)]
-
-
-def _runs(rows: Sequence[_Row], size: int) -> list[list[_Row]]:
-    """Rows that may share a batch, shortest prompt first; images of like size meet, for some models cut them up.
-
-    Where groups have several rows, a run ends so that none is torn apart between two batches of `size`.
-    """
-    samples = Counter(row.group for row in rows)
-    kinds: dict[tuple[int, bool, int], list[_Row]] = {}
-    for row in rows:
-        kind = (row.conversation.sampling.max_tokens, bool(row.images), samples[row.group])
-        kinds.setdefault(kind, []).append(row)
-    runs = []
-    for kind in sorted(kinds):
-        run, each = sorted(kinds[kind], key=_length), kind[2]
-        step = size - size % each if 1 < each <= size else len(run)
-        runs += [run[start : start + step] for start in range(0, len(run), step)]
-    return runs
-
-
-def _samples_each(rows: Sequence[_Row]) -> int:
-    """How many rows of each group follow each other, where these are the same in number; else 1."""
-    counts = Counter(row.group for row in rows)
-    return next(iter(counts.values())) if len(set(counts.values())) == 1 else 1
-
-
-def _length(row: _Row) -> tuple[int, int, float, int, int]:
-    return (
-        len(row.images),
-        len(row.prompt),
-        sum(max(image.size) / min(image.size) for image in row.images),
-        row.group,
-        row.index,
-    )
 
 
 def _without_prompt(tokens: "torch.Tensor", prompt: "torch.Tensor", *, encodes: bool) -> "torch.Tensor":
